@@ -1,0 +1,185 @@
+# Hearth: one non-recursive Makefile.  `make help` lists the targets.
+#
+#   make                     both programs: build/compute-node, build/data-node
+#   make check               build and run the tests (what tests/run does)
+#   SANITIZE=address,undefined | thread    instrumented build in a folder of its own
+#   CC=clang                 another compiler, likewise
+#   V=1                      show the commands
+
+CC      ?= cc
+ifeq ($(origin CC),default)
+CC      := cc
+endif
+V       ?= 0
+SANITIZE ?=
+comma   := ,
+B       ?= build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))$(if $(filter-out cc gcc,$(CC)),/$(notdir $(CC)))
+Q       := $(if $(filter 1,$(V)),,@)
+say      = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $(2))
+
+VERSION := 0.1.0
+OPT     ?= -O2
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+HARDEN  := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2) -fPIE
+SAN     := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+STD     := -std=c17 -D_GNU_SOURCE -DHEARTH_VERSION='"$(VERSION)"'
+# Results must have the same bits on every build: no contraction across
+# expressions and no value-changing optimisation.
+FLOAT   := -ffp-contract=off
+CFLAGS_ALL := $(STD) $(OPT) -g $(WARN) $(HARDEN) $(SAN) $(FLOAT) -pthread -MMD -MP $(CFLAGS)
+LDFLAGS_ALL := -pie -pthread $(SAN) -Wl,-z,relro,-z,now $(LDFLAGS)
+
+PKG     := pkg-config
+PKGS_COMMON  := libzmq libprotobuf-c libsodium
+PKGS_COMPUTE :=
+PKGS_DATA    := lmdb sqlite3 libmicrohttpd jansson libcurl libqrencode
+PKGS_TEST    := cmocka openblas
+PKGS_ALL     := $(PKGS_COMMON) $(PKGS_COMPUTE) $(PKGS_DATA)
+ifeq ($(filter help clean lint,$(MAKECMDGOALS)),)
+ifneq ($(shell $(PKG) --exists $(PKGS_ALL) && command -v protoc-c >/dev/null && echo yes),yes)
+$(error missing libraries ($(PKGS_ALL), protoc-c): run deploy/packages to install them)
+endif
+endif
+CFLAGS_PKG   := $(shell $(PKG) --cflags $(PKGS_ALL) 2>/dev/null)
+LIBS_COMMON  := $(shell $(PKG) --libs $(PKGS_COMMON) 2>/dev/null)
+LIBS_COMPUTE := $(LIBS_COMMON) -lm
+LIBS_DATA    := $(shell $(PKG) --libs $(PKGS_DATA) 2>/dev/null) $(LIBS_COMMON) -lm
+LIBS_TEST    := -lcmocka
+LIBS_ORACLE  := $(shell $(PKG) --libs openblas 2>/dev/null)
+
+# ---- sources, by wildcard: a new file needs no line here --------------------
+COMMON_SRC  := $(sort $(wildcard common/*/*.c))
+COMPUTE_SRC := $(sort $(wildcard compute-node/*/*.c))
+DATA_SRC    := $(sort $(wildcard data-node/*/*.c))
+SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
+PROTOS      := $(wildcard proto/*.proto)
+GEN_C       := $(PROTOS:proto/%.proto=$(B)/gen/%.pb-c.c)
+GEN_H       := $(GEN_C:.c=.h)
+WEB_FILES   := $(sort $(wildcard data-node/web/*.html data-node/web/*.js data-node/web/*.css))
+
+obj          = $(patsubst %.c,$(B)/obj/%.o,$(1))
+COMMON_OBJ  := $(call obj,$(COMMON_SRC)) $(GEN_C:.c=.o)
+COMPUTE_OBJ := $(call obj,$(COMPUTE_SRC))
+DATA_OBJ    := $(call obj,$(DATA_SRC))
+
+UNIT_COMMON  := $(sort $(wildcard tests/unit/common/*/test_*.c))
+UNIT_COMPUTE := $(sort $(wildcard tests/unit/compute-node/*/test_*.c) $(wildcard tests/golden/compute-node/test_*.c))
+UNIT_DATA    := $(sort $(wildcard tests/unit/data-node/*/test_*.c) $(wildcard tests/golden/data-node/test_*.c))
+test_bin      = $(patsubst tests/%.c,$(B)/tests/%,$(1))
+TEST_BINS   := $(call test_bin,$(UNIT_COMMON) $(UNIT_COMPUTE) $(UNIT_DATA))
+# Helper programs of scenario tests, benches and fuzz targets: the first word
+# of the name says what they link: common_*, compute_* or data_*.
+TOOL_SRC    := $(sort $(wildcard tests/tools/*.c))
+TOOL_BINS   := $(patsubst tests/tools/%.c,$(B)/tests/tools/%,$(TOOL_SRC))
+BENCH_SRC   := $(sort $(wildcard tests/bench/*.c))
+BENCH_BINS  := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(BENCH_SRC))
+FUZZ_SRC    := $(sort $(wildcard tests/fuzz/*.c))
+FUZZ_BINS   := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(filter-out tests/fuzz/fuzz_main.c,$(FUZZ_SRC)))
+
+.PHONY: all tests tools bench fuzz check lint format clean help
+.SECONDARY:
+.DELETE_ON_ERROR:
+all: $(B)/compute-node $(B)/data-node
+
+$(B)/compute-node: $(call obj,compute-node/main.c) $(B)/libcompute.a $(B)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_COMPUTE)
+$(B)/data-node: $(call obj,data-node/main.c) $(B)/libdata.a $(B)/libcommon.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_DATA)
+
+define archive
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+endef
+$(B)/libcommon.a: $(COMMON_OBJ)
+	$(archive)
+$(B)/libcompute.a: $(COMPUTE_OBJ)
+	$(archive)
+$(B)/libdata.a: $(DATA_OBJ)
+	$(archive)
+$(B)/libsupport.a: $(call obj,$(SUPPORT_SRC))
+	$(archive)
+
+# ---- compiling: each tree sees itself and common/, never the other node ------
+INC := -Icommon -I$(B)/gen
+$(B)/obj/compute-node/%.o $(B)/obj/tests/%.o: INC_NODE = -Icompute-node
+$(B)/obj/data-node/%.o: INC_NODE = -Idata-node
+# The suffix of a kernel is its instruction set is its flag.
+$(B)/obj/%_avx2.o: ISA = -mavx2 -mfma -mf16c
+$(B)/obj/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c
+$(B)/obj/%_avx512vnni.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c
+$(B)/obj/%_neon.o: ISA =
+$(B)/obj/%_neondot.o: ISA = -march=armv8.2-a+dotprod
+$(B)/obj/%_neoni8mm.o: ISA = -march=armv8.6-a+i8mm+dotprod
+
+compile = $(CC) $(CFLAGS_ALL) $(INC) $(INC_NODE) $(CFLAGS_PKG) $(ISA) -c -o $@ $<
+$(B)/obj/%.o: %.c | $(GEN_H)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(compile)
+$(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
+	$(call say,PROTO,$<)
+	@mkdir -p $(B)/gen
+	$(Q)protoc-c --proto_path=proto --c_out=$(B)/gen $<
+$(B)/gen/%.o: $(B)/gen/%.c | $(GEN_H)
+	$(Q)$(CC) $(filter-out $(WARN),$(CFLAGS_ALL)) -I$(B)/gen $(CFLAGS_PKG) -c -o $@ $<
+
+# ---- tests -------------------------------------------------------------------
+$(B)/obj/tests/unit/data-node/%.o $(B)/obj/tests/golden/data-node/%.o $(B)/obj/tests/tools/data_%.o $(B)/obj/tests/bench/data_%.o $(B)/obj/tests/fuzz/data_%.o: INC_NODE = -Idata-node
+$(B)/obj/tests/%.o: INC += -Itests/support
+
+define link_test
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(1)
+endef
+$(B)/tests/unit/common/%: $(B)/obj/tests/unit/common/%.o $(B)/libsupport.a $(B)/libcommon.a
+	$(call link_test,$(LIBS_TEST) $(LIBS_COMMON) -lm)
+$(B)/tests/unit/compute-node/%: $(B)/obj/tests/unit/compute-node/%.o $(B)/libsupport.a $(B)/libcompute.a $(B)/libcommon.a
+	$(call link_test,$(LIBS_TEST) $(LIBS_COMPUTE) $(LIBS_ORACLE))
+$(B)/tests/golden/compute-node/%: $(B)/obj/tests/golden/compute-node/%.o $(B)/libsupport.a $(B)/libcompute.a $(B)/libcommon.a
+	$(call link_test,$(LIBS_TEST) $(LIBS_COMPUTE) $(LIBS_ORACLE))
+$(B)/tests/unit/data-node/%: $(B)/obj/tests/unit/data-node/%.o $(B)/libsupport.a $(B)/libdata.a $(B)/libcommon.a
+	$(call link_test,$(LIBS_TEST) $(LIBS_DATA))
+$(B)/tests/golden/data-node/%: $(B)/obj/tests/golden/data-node/%.o $(B)/libsupport.a $(B)/libdata.a $(B)/libcommon.a
+	$(call link_test,$(LIBS_TEST) $(LIBS_DATA))
+define program_rules
+$(B)/tests/$(1)/common_%: $(B)/obj/tests/$(1)/common_%.o $(2) $(B)/libsupport.a $(B)/libcommon.a
+	$$(call link_test,$(LIBS_COMMON) -lm $(FUZZ_LINK_$(1)))
+$(B)/tests/$(1)/compute_%: $(B)/obj/tests/$(1)/compute_%.o $(2) $(B)/libsupport.a $(B)/libcompute.a $(B)/libcommon.a
+	$$(call link_test,$(LIBS_COMPUTE) $(FUZZ_LINK_$(1)))
+$(B)/tests/$(1)/data_%: $(B)/obj/tests/$(1)/data_%.o $(2) $(B)/libsupport.a $(B)/libdata.a $(B)/libcommon.a
+	$$(call link_test,$(LIBS_DATA) $(FUZZ_LINK_$(1)))
+endef
+# With FUZZER=libfuzzer (clang) targets are coverage-guided; else fuzz_main.c
+# drives them over files and seeded mutations.
+ifeq ($(FUZZER),libfuzzer)
+FUZZ_LINK_fuzz := -fsanitize=fuzzer
+CFLAGS_ALL += -fsanitize=fuzzer-no-link
+FUZZ_DRIVER :=
+else
+FUZZ_DRIVER := $(B)/obj/tests/fuzz/fuzz_main.o
+endif
+$(eval $(call program_rules,tools,))
+$(eval $(call program_rules,bench,))
+$(eval $(call program_rules,fuzz,$(FUZZ_DRIVER)))
+
+tests: all $(TEST_BINS) tools
+tools: $(TOOL_BINS)
+bench: all $(BENCH_BINS)
+fuzz: $(FUZZ_BINS)
+check:
+	@tests/run
+lint:
+	@tests/lint/run
+format:
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+clean:
+	rm -rf build
+help:
+	@sed -n '3,8s/^# \{0,1\}//p' Makefile
+	@printf '%s\n' '  make tests | tools | bench | fuzz   build those programs' \
+	    '  make lint | format | clean'
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,13 @@
+/* `compute-node version` */
+#include <stdio.h>
+
+#include "base/rc.h"
+#include "cli/commands.h"
+
+int cli_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	(void)printf("compute-node %s\n", HEARTH_VERSION);
+	return EXIT_DONE;
+}

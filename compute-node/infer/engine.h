@@ -1,0 +1,87 @@
+/*
+ * Engine: token ids in, logits out.  The narrow border between serving and
+ * arithmetic: everything above it knows sequences and positions, everything
+ * below it knows tensors.
+ *
+ * Determinism (DESIGN §5): the logits of a row depend only on the tokens of
+ * its own sequence up to it, never on batch, ubatch, thread count or how the
+ * prompt was split.  Invariants:
+ *  I1  a sequence holds positions 0 … n_past-1 without holes.
+ *  I2  all memory is taken by engine_new(); engine_forward() allocates nothing.
+ *  I3  one thread calls into an engine at a time (the serve loop's own).
+ */
+#ifndef INFER_ENGINE_H
+#define INFER_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/errmsg.h"
+
+struct model; /* model/model.h: immutable, mapped */
+struct engine;
+
+enum cache_type { CACHE_F16, CACHE_F32, CACHE_Q8_0 };
+
+struct engine_config {
+	uint32_t n_ctx;     /* tokens a sequence may hold; 0: the model's own, ≤ 8192 */
+	uint32_t n_seq;     /* sequences; 0: 1 */
+	uint32_t n_ubatch;  /* rows computed at once; 0: 256 */
+	uint32_t n_threads; /* 0: all cores */
+	enum cache_type cache;
+};
+
+/* What it will take, from the header alone (the caller checks the budget). */
+struct engine_plan {
+	uint64_t weights_bytes; /* mapped, shared, reclaimable */
+	uint64_t cache_bytes;   /* KV and recurrent state */
+	uint64_t scratch_bytes; /* activations, logits, thread stacks */
+};
+
+struct engine_row {
+	int32_t token;
+	uint32_t seq; /* < n_seq */
+	uint32_t pos; /* = n_past of the sequence, then +1 for each row */
+	bool want_logits;
+};
+
+enum rc engine_plan(const struct model *model, const struct engine_config *config,
+    struct engine_plan *out, struct errmsg *why) RC_CHECK;
+
+/* Borrows `model` until engine_free(). */
+enum rc engine_new(const struct model *model, const struct engine_config *config,
+    struct engine **out, struct errmsg *why) RC_CHECK;
+
+/* Wipes cache and scratch. */
+void engine_free(struct engine *engine);
+
+/* The effective configuration (zeros resolved). */
+const struct engine_config *engine_config(const struct engine *engine);
+
+/*
+ * Append rows to their sequences and compute them, any number, split into
+ * ubatches inside; rows of one sequence in order of position.
+ * `logits`: [number of rows with want_logits][n_vocab], in row order.
+ * `embeddings` (encoders and pooling; may be NULL): [rows][n_embd] of the final norm.
+ * RC_INVALID (token id, position), RC_CONTEXT (sequence full), RC_CANCELLED
+ * when `cancel` (may be NULL) turned true between ubatches: rows of finished
+ * ubatches stay appended.
+ */
+enum rc engine_forward(struct engine *engine, const struct engine_row *rows, size_t rows_len,
+    float *logits, float *embeddings, const volatile bool *cancel, struct errmsg *why) RC_CHECK;
+
+/* Tokens held by a sequence. */
+uint32_t engine_seq_len(const struct engine *engine, uint32_t seq);
+
+/* Forget all but the first n_keep tokens; RC_UNSUPPORTED where the model's
+ * state cannot go back (recurrent layers) and n_keep is not 0. */
+enum rc engine_seq_truncate(struct engine *engine, uint32_t seq, uint32_t n_keep) RC_CHECK;
+
+/* Forget all and zero the memory that held it. */
+void engine_seq_wipe(struct engine *engine, uint32_t seq);
+
+/* "cpu/avx512vnni/k1": what must agree for equal bits. */
+const char *engine_numerics_id(const struct engine *engine);
+
+#endif

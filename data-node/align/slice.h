@@ -1,0 +1,86 @@
+/*
+ * Slices: what was true in [T, T+Δ), one cell per facet.
+ *
+ * reference: timeline §3.  A slice is a pure function of (observations up to a
+ * cursor, clock map, policy).  The builder streams: memory is bounded by the
+ * window, not by the range.
+ */
+#ifndef ALIGN_SLICE_H
+#define ALIGN_SLICE_H
+
+#include "store/store.h"
+
+enum facet {
+	FACET_VISUAL,
+	FACET_AUDIO,
+	FACET_LANGUAGE,
+	FACET_DEVICE,
+	FACET_LOCATION,
+	FACET_ENVIRONMENT,
+	FACET_BODY,
+	FACET_SCENE,
+	FACET_HOME,
+};
+#define FACET_COUNT 9
+#define FACET_MASK(facet) (1u << (facet))
+#define FACET_MASK_ALL 0x1FFu
+#define SLICE_COUNT_MAX ((size_t)100000) /* of one request */
+#define SLICE_CELL_VALUES_MAX ((size_t)256)
+
+const char *facet_word(enum facet facet);
+int facet_parse(const char *word); /* -1 */
+
+/* DESIGN §6: the facets an observation of (layer, kind) belongs to, as mask. */
+unsigned facet_of_kind(enum layer layer, const char *kind);
+
+enum cell_mode { CELL_ABSENT, CELL_OBSERVED, CELL_OVERLAP, CELL_CARRIED, CELL_INTERPOLATED };
+enum certainty { CERTAINTY_POSSIBLE, CERTAINTY_CERTAIN };
+
+struct cell_value {
+	uint8_t obs_id[OBS_ID_BYTES];
+	const char *client_id, *source, *kind; /* borrowed from the window */
+	const char *text;                      /* "" = none */
+	const char *data_json;                 /* "" = none; interpolated values get their own */
+	int64_t t0_ns, t1_ns;                  /* on the hub's time */
+};
+
+struct cell {
+	enum cell_mode mode;
+	const char *absent_reason;       /* "never", "gap", "stale", …; NULL unless absent */
+	const struct cell_value *values; /* [values_len] */
+	size_t values_len;
+	int64_t age_ns;   /* from the value to the slice: 0 inside it */
+	int64_t error_ns; /* ε, the wider side */
+	enum certainty certainty;
+};
+
+struct slice {
+	int64_t start_ns, end_ns;
+	uint64_t version;  /* 1 for computed views */
+	const char *state; /* "open", "provisional", "sealed" */
+	struct cell cells[FACET_COUNT];
+};
+
+struct slice_query {
+	int64_t from_ns, to_ns; /* rounded outwards to the grid */
+	int64_t step_ns;        /* ≥ 1 s, divides a day */
+	unsigned facets;        /* FACET_MASK bits; 0: all */
+	uint64_t as_of_seq;     /* 0: newest */
+	bool keep_empty;        /* also slices in which every facet is absent */
+};
+
+/* `slice` lives until the visitor returns; false ends the walk. */
+typedef bool slice_visit_fn(void *ctx, const struct slice *slice);
+
+/* RC_INVALID (step, range), RC_LIMIT (SLICE_COUNT_MAX), the store's errors. */
+enum rc slice_build(struct store *store, const struct slice_query *query, slice_visit_fn *visit,
+    void *ctx, struct errmsg *why) RC_CHECK;
+
+/* One slice as the contract shows it; appends a JSON object. */
+enum rc slice_json(const struct slice *slice, unsigned facets, struct buf *out) RC_CHECK;
+
+/* Version numbers for {"clock_map", "policy"}. */
+uint64_t slice_clock_map_version(struct store *store);
+uint64_t slice_policy_version(void);
+
+#endif

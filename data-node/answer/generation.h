@@ -1,0 +1,63 @@
+/*
+ * Generation: one answer from the pool that survives its compute node.
+ *
+ * A pull stream: the caller asks for the next event with a deadline.  When the
+ * node that serves it dies, the stream says so (GENERATION_WAITING), resumes on
+ * the same or another node with the prompt ids and the ids so far, and the
+ * whole text equals the uninterrupted one; past resume_timeout it ends with
+ * GENERATION_FAILED.  One thread pulls; any thread may cancel.
+ */
+#ifndef ANSWER_GENERATION_H
+#define ANSWER_GENERATION_H
+
+#include "answer/pool.h"
+
+struct generation;
+
+#define GENERATION_RESUME_TIMEOUT_NS (INT64_C(120) * 1000000000)
+
+struct generation_request {
+	struct wire_generate generate; /* copied, with everything it points to */
+	int64_t resume_timeout_ns;     /* 0: the default */
+	int64_t start_timeout_ns;      /* wait for a first node so long; 0: do not */
+};
+
+enum generation_event_kind {
+	GENERATION_STARTED, /* prompt is known: prompt_tokens, model, numerics_id */
+	GENERATION_TEXT,    /* text, text_len (valid UTF-8), tokens */
+	GENERATION_WAITING, /* the node is gone: keep the client's stream alive */
+	GENERATION_RESUMED, /* numerics_changed tells whether bits may differ */
+	GENERATION_IDLE,    /* nothing within the timeout */
+	GENERATION_DONE,    /* finish, usage */
+	GENERATION_FAILED,  /* rc, error text; ends the stream */
+};
+
+struct generation_event {
+	enum generation_event_kind kind;
+	const char *text; /* lives until the next call */
+	size_t text_len;
+	uint32_t tokens; /* generated so far */
+	uint32_t prompt_tokens;
+	bool numerics_changed;
+	enum wire_finish finish;
+	enum rc rc; /* FAILED: UNAVAILABLE, TIMEOUT, CONTEXT, INVALID, … */
+	char error[256];
+	uint64_t context, needed; /* rc CONTEXT */
+	const char *model;        /* name of the model that answers */
+};
+
+/* RC_UNAVAILABLE if no node serves the model now (and start_timeout is 0). */
+enum rc generation_start(struct pool *pool, const struct generation_request *request,
+    struct generation **out, struct errmsg *why) RC_CHECK;
+
+/* Next event, at most `timeout_ns` later (then IDLE). */
+void generation_next(
+    struct generation *generation, int64_t timeout_ns, struct generation_event *event);
+
+/* Stop now: the compute node is told; the puller gets FAILED/CANCELLED. */
+void generation_cancel(struct generation *generation);
+
+/* Cancels if needed; wipes. */
+void generation_free(struct generation *generation);
+
+#endif

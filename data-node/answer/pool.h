@@ -1,0 +1,52 @@
+/*
+ * Pool: the compute nodes this data node knows, one link each.
+ *
+ * Picks by capability and load; keeps links dialled; tells waiters when any
+ * comes up or goes down.  Any thread.
+ */
+#ifndef ANSWER_POOL_H
+#define ANSWER_POOL_H
+
+#include "base/arena.h"
+#include "wire/client.h"
+
+struct pool;
+
+#define POOL_NODES_MAX ((size_t)32)
+#define POOL_NAME_BYTES_MAX ((size_t)64)
+
+/* Borrows `keys` until pool_close. */
+enum rc pool_open(const struct wire_keypair *keys, struct pool **out, struct errmsg *why) RC_CHECK;
+void pool_close(struct pool *pool);
+
+/* RC_EXISTS, RC_INVALID (name, address, key), RC_LIMIT / RC_NOTFOUND. */
+enum rc pool_add(struct pool *pool, const char *name, const char *address,
+    const uint8_t server_key[WIRE_KEY_BYTES], struct errmsg *why) RC_CHECK;
+enum rc pool_remove(struct pool *pool, const char *name) RC_CHECK;
+
+struct pool_model {
+	const char *name, *architecture, *chat_template, *numerics_id;
+	uint64_t context, parameters;
+	bool chat, embed;
+};
+
+struct pool_node {
+	const char *name, *address;
+	enum wire_link_state state;
+	struct wire_load load;
+	const struct pool_model *models; /* [models_len] */
+	size_t models_len;
+	uint64_t session;
+};
+
+/* A copy of what is known now, in `arena`: [*len]. */
+enum rc pool_list(
+    struct pool *pool, struct arena *arena, struct pool_node **out, size_t *len) RC_CHECK;
+
+/* True if some node that is up serves `model` (NULL: any chat model). */
+bool pool_serves(struct pool *pool, const char *model);
+
+/* Wait until pool_serves() or `timeout_ns`; true if it does. */
+bool pool_wait(struct pool *pool, const char *model, int64_t timeout_ns);
+
+#endif

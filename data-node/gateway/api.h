@@ -1,0 +1,79 @@
+/*
+ * API: requests and responses without a transport.
+ *
+ * Handlers see struct api_request and fill struct api_response; the HTTP
+ * listener (http.c), the control socket and a command run in-process all call
+ * api_handle().  A response is either whole (`body`) or a pull stream (`pull`).
+ */
+#ifndef GATEWAY_API_H
+#define GATEWAY_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/errmsg.h"
+
+struct station; /* gateway/station.h: store, recall, pool, catalogue of this node */
+
+enum api_peer {
+	API_PEER_TOKEN,   /* over HTTP with a bearer token */
+	API_PEER_CONTROL, /* through the control socket: the operator */
+	API_PEER_NONE,    /* no token: open routes only */
+};
+
+struct api_param {
+	const char *name, *value; /* percent-decoded */
+};
+
+struct api_request {
+	const char *method;             /* "GET" */
+	const char *path;               /* "/api/v1/events", decoded */
+	const struct api_param *params; /* [params_len] of the query string */
+	size_t params_len;
+	const char *body; /* [body_len], NUL behind it */
+	size_t body_len;
+	enum api_peer peer;
+	int64_t device;      /* catalogue id of the token's device; 0 = owner */
+	uint64_t request_id; /* for logs and x-request-id */
+	/* True once the client is gone: long work polls it. */
+	bool (*gone)(void *ctx);
+	void *gone_ctx;
+};
+
+/*
+ * Pull stream: fill at most `max` bytes, return how many; 0 = nothing within
+ * a moment (call again), API_PULL_END = finished, API_PULL_FAIL = break off.
+ */
+#define API_PULL_END (-1)
+#define API_PULL_FAIL (-2)
+typedef long api_pull_fn(void *ctx, char *out, size_t max);
+
+#define API_HEADERS_MAX 8
+
+struct api_response {
+	int status; /* 200 */
+	const char *content_type;
+	struct {
+		const char *name, *value; /* in the request's arena or static */
+	} headers[API_HEADERS_MAX];
+	size_t headers_len;
+	struct buf body;
+	api_pull_fn *pull; /* NULL: body is the whole answer */
+	void *pull_ctx;
+	void (*pull_free)(void *ctx); /* called once, also after an abort */
+};
+
+const char *api_param(const struct api_request *request, const char *name); /* NULL */
+
+/* Route and run; always leaves a complete response.  `arena` outlives it. */
+void api_handle(struct station *station, const struct api_request *request, struct arena *arena,
+    struct api_response *response);
+
+/* OpenAI-shaped error body: {"error":{"message","type","param","code"}}. */
+void api_error(struct api_response *response, int status, const char *type, const char *code,
+    const char *param, const char *message);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * Recall: the moments that matter for a question.
+ *
+ * reference: recall-and-training §1.  A lexical index (BM25) derived from the
+ * log: it lags, never leads; a reader waits a bounded moment for the cursor it
+ * needs.  In memory, rebuilt from the log at open (an encrypted snapshot
+ * follows).  One index thread follows the store; recall_search() any thread.
+ */
+#ifndef RECALL_RECALL_H
+#define RECALL_RECALL_H
+
+#include "store/store.h"
+
+struct recall;
+
+#define RECALL_QUERY_BYTES_MAX ((size_t)64 << 10)
+#define RECALL_K_MAX ((size_t)1000)
+
+enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why) RC_CHECK;
+void recall_close(struct recall *recall);
+
+/* The store's cursor up to which the index knows everything. */
+uint64_t recall_cursor(const struct recall *recall);
+
+/* A time range read from the words of a question; reference §1 and issue text:
+ * today, yesterday, weekdays, dates, months, …  in a zone `offset_s` east of
+ * UTC (the person's). */
+struct timewords {
+	bool found;
+	int64_t from_ns, to_ns;
+	size_t begin, end; /* bytes of the query that said it */
+};
+void timewords_parse(
+    const char *query, size_t len, int64_t now_utc_ns, int32_t offset_s, struct timewords *out);
+
+struct recall_query {
+	const char *text;
+	size_t text_len;
+	size_t k;       /* ≤ RECALL_K_MAX */
+	bool has_range; /* given by the caller; wins over time words */
+	int64_t from_ns, to_ns;
+	bool read_timewords; /* take the range from the words of `text` */
+	int64_t now_utc_ns;
+	int32_t offset_s;
+	uint64_t need_cursor; /* wait for it */
+	int64_t wait_ns;      /* at most so long; 0: 2 s */
+};
+
+struct recall_hit {
+	struct observation obs; /* pointers in the arena */
+	double score;
+};
+
+struct recall_result {
+	struct recall_hit *hits; /* [hits_len], best first, ties by (t0, seq) */
+	size_t hits_len;
+	struct timewords when;
+	bool behind; /* need_cursor was not reached in time */
+};
+
+/* An empty text with a range gives what happened in it, by time. */
+enum rc recall_search(struct recall *recall, const struct recall_query *query, struct arena *arena,
+    struct recall_result *out, struct errmsg *why) RC_CHECK;
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * Observation: one immutable thing a device reported.
+ *
+ * reference: timeline §1.  A plain struct whose pointers are borrowed; who
+ * lends them says for how long.  The codec to the stored protobuf form is
+ * observation_codec.c, the only file that sees timeline.pb-c.h.
+ */
+#ifndef STORE_OBSERVATION_H
+#define STORE_OBSERVATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/errmsg.h"
+
+#define OBS_ID_BYTES 16
+#define OBS_SOURCE_BYTES_MAX ((size_t)128)
+#define OBS_CLIENT_ID_BYTES_MAX ((size_t)256)
+#define OBS_KIND_BYTES_MAX ((size_t)64)
+#define OBS_CLOCK_BYTES_MAX ((size_t)128)
+#define OBS_ZONE_BYTES_MAX ((size_t)64)
+#define OBS_TEXT_BYTES_MAX ((size_t)1 << 20)
+#define OBS_DATA_BYTES_MAX ((size_t)256 << 10)
+#define OBS_VALUES_MAX ((size_t)100000)
+#define OBS_RECORD_BYTES_MAX ((size_t)4 << 20) /* encoded */
+/* Times outside [1900, 2200] are refused. */
+#define OBS_TIME_MIN_NS INT64_C(-2208988800000000000)
+#define OBS_TIME_MAX_NS INT64_C(7258118400000000000)
+
+/* Stored numbers: never reorder. */
+enum layer {
+	LAYER_TEXT = 1,
+	LAYER_VISUAL,
+	LAYER_AUDITORY,
+	LAYER_BEHAVIOUR,
+	LAYER_ENVIRONMENT,
+	LAYER_HOME,
+};
+#define LAYER_COUNT 6
+#define LAYER_MASK(layer) (1u << (layer))
+#define LAYER_MASK_ALL 0x7Eu
+
+enum shape { SHAPE_INSTANT = 1, SHAPE_INTERVAL, SHAPE_STATE, SHAPE_BLOCK };
+
+enum origin {
+	ORIGIN_OWNER = 1, /* typed or said by the person */
+	ORIGIN_DEVICE,    /* measured or recorded */
+	ORIGIN_ASSISTANT, /* said by a model */
+	ORIGIN_UNTRUSTED, /* text fetched from outside */
+	ORIGIN_SYSTEM,    /* machine chatter; never becomes memory */
+};
+
+struct observation {
+	uint8_t obs_id[OBS_ID_BYTES];       /* set by the store at append */
+	uint8_t content_hash[OBS_ID_BYTES]; /* set by the store at append */
+	uint64_t seq;                       /* ingest_seq, from 1; set by the store */
+	uint64_t supersedes_seq;            /* 0 = first version; set by the store */
+	const char *source;                 /* never NULL or empty */
+	const char *client_id;              /* sender's own id, "" = none */
+	enum layer layer;
+	const char *kind; /* never NULL */
+	enum shape shape;
+	const char *clock_id;   /* "" = trusted UTC */
+	const char *boot_epoch; /* "" = none */
+	bool has_source_seq;
+	uint64_t source_seq;
+	int64_t dev_t0_ns, dev_t1_ns; /* as the device said; t1 ≥ t0 */
+	bool has_end;                 /* the sender gave an end */
+	int64_t recv_utc_ns, recv_mono_ns;
+	const char *zone; /* "" = none */
+	bool has_offset;
+	int32_t offset_s; /* east of UTC */
+	enum origin origin;
+	const char *text;      /* "" = none */
+	const char *data_json; /* canonical JSON, "" = none */
+	double rate_hz;        /* BLOCK */
+	const double *values;  /* BLOCK: [values_len] */
+	size_t values_len;
+	bool has_pulse;
+	double pulse_s;
+	bool gap;
+	bool tombstone; /* forgotten: only obs_id and times stand */
+};
+
+/* Words of the contract: "text", …; 0 / NULL if unknown. */
+const char *layer_word(enum layer layer);
+enum layer layer_parse(const char *word);
+const char *shape_word(enum shape shape);
+enum shape shape_parse(const char *word);
+const char *origin_word(enum origin origin);
+
+/* Stored bytes of one record.  RC_LIMIT. */
+enum rc observation_encode(
+    const struct observation *obs, struct buf *out, struct errmsg *why) RC_CHECK;
+
+/* Read a record; everything is copied into `arena` and range-checked.
+ * RC_CORRUPT names the field.  `seq` is not part of the record (it is its key). */
+enum rc observation_decode(const uint8_t *bytes, size_t len, struct arena *arena,
+    struct observation *out, struct errmsg *why) RC_CHECK;
+
+#endif
