@@ -72,8 +72,31 @@ const char *api_param(const struct api_request *request, const char *name); /* N
 void api_handle(struct station *station, const struct api_request *request, struct arena *arena,
     struct api_response *response);
 
-/* OpenAI-shaped error body: {"error":{"message","type","param","code"}}. */
+/* A row of the router: the shape of every handler. */
+typedef void api_handler_fn(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response);
+
+#define API_BODY_BYTES_MAX ((size_t)64 << 20) /* of a whole response */
+
+/* 200, empty JSON body of at most API_BODY_BYTES_MAX. */
+void api_response_init(struct api_response *response);
+/* Frees the body and the pull stream. */
+void api_response_fini(struct api_response *response);
+
+/* `name` and `value` are static or in the request's arena; more than
+ * API_HEADERS_MAX are dropped. */
+void api_header(struct api_response *response, const char *name, const char *value);
+
+/* OpenAI-shaped error body: {"error":{"message","type","param","code"}}.
+ * Replaces what the response held; `code` and `param` may be NULL. */
 void api_error(struct api_response *response, int status, const char *type, const char *code,
     const char *param, const char *message);
+
+/* The same from a result code: status, type and code follow from `rc`. */
+void api_error_rc(
+    struct api_response *response, enum rc rc, const char *param, const struct errmsg *why);
+
+/* True if the client has gone away or the node is stopping. */
+bool api_gone(const struct api_request *request);
 
 #endif

@@ -1,0 +1,110 @@
+/*
+ * Catalogue: what the data node knows about machines, never about the person.
+ *
+ * DIR/catalogue.sqlite (WAL, synchronous FULL): devices and their token
+ * hashes, compute nodes, the audit ledger (metadata only), settings.  The only
+ * file of the node's own that SQLite writes; sqlite3.h is seen in
+ * catalogue.c alone.  One connection behind a mutex: any thread.
+ */
+#ifndef GATEWAY_CATALOGUE_H
+#define GATEWAY_CATALOGUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/errmsg.h"
+
+struct catalogue;
+
+#define CATALOGUE_HASH_BYTES 32
+#define CATALOGUE_KEY_BYTES 32
+#define CATALOGUE_NAME_BYTES_MAX ((size_t)64)
+#define CATALOGUE_ADDRESS_BYTES_MAX ((size_t)256)
+#define CATALOGUE_DEVICES_MAX ((size_t)256)
+#define CATALOGUE_COMPUTE_MAX ((size_t)32)
+#define CATALOGUE_OWNER 0 /* device id of the owner's token */
+
+/* Make an empty catalogue; RC_EXISTS. */
+enum rc catalogue_create(const char *dir, struct errmsg *why) RC_CHECK;
+
+/* RC_NOTFOUND, RC_CORRUPT, RC_UNSUPPORTED (a newer schema). */
+enum rc catalogue_open(const char *dir, struct catalogue **out, struct errmsg *why) RC_CHECK;
+void catalogue_close(struct catalogue *catalogue);
+
+/* Names of devices and compute nodes: 1 to 64 of [A-Za-z0-9._-], not starting
+ * with a dot or a dash. */
+bool catalogue_name_valid(const char *name);
+
+struct catalogue_device {
+	int64_t id;
+	const char *name;
+	unsigned layers; /* LAYER_MASK bits it may write; 0: no limit */
+	uint8_t token_hash[CATALOGUE_HASH_BYTES];
+	int64_t created_ns;
+	int64_t revoked_ns;   /* 0: valid */
+	int64_t last_seen_ns; /* 0: never */
+};
+
+/* RC_EXISTS: a valid device has the name; RC_INVALID; RC_LIMIT. */
+enum rc catalogue_device_add(struct catalogue *catalogue, const char *name, unsigned layers,
+    const uint8_t token_hash[CATALOGUE_HASH_BYTES], int64_t now_ns, int64_t *id,
+    struct errmsg *why) RC_CHECK;
+
+/* The owner's row; replaces an earlier one. */
+enum rc catalogue_owner_set(struct catalogue *catalogue,
+    const uint8_t token_hash[CATALOGUE_HASH_BYTES], int64_t now_ns, struct errmsg *why) RC_CHECK;
+
+/* All of them by id, revoked ones too, in `arena`: [*len]. */
+enum rc catalogue_device_list(struct catalogue *catalogue, struct arena *arena,
+    struct catalogue_device **out, size_t *len, struct errmsg *why) RC_CHECK;
+
+/* RC_NOTFOUND: no valid device of that name. */
+enum rc catalogue_device_revoke(
+    struct catalogue *catalogue, const char *name, int64_t now_ns, struct errmsg *why) RC_CHECK;
+
+enum rc catalogue_device_seen(
+    struct catalogue *catalogue, int64_t id, int64_t seen_ns, struct errmsg *why) RC_CHECK;
+
+struct catalogue_compute {
+	const char *name, *address;
+	uint8_t public_key[CATALOGUE_KEY_BYTES];
+	int64_t added_ns;
+};
+
+/* RC_EXISTS, RC_INVALID, RC_LIMIT. */
+enum rc catalogue_compute_add(
+    struct catalogue *catalogue, const struct catalogue_compute *node, struct errmsg *why) RC_CHECK;
+enum rc catalogue_compute_list(struct catalogue *catalogue, struct arena *arena,
+    struct catalogue_compute **out, size_t *len, struct errmsg *why) RC_CHECK;
+/* RC_NOTFOUND. */
+enum rc catalogue_compute_remove(
+    struct catalogue *catalogue, const char *name, struct errmsg *why) RC_CHECK;
+
+/*
+ * One line of the ledger: who did what to which thing, and two numbers.
+ * Words and names only; never content.  Old lines beyond
+ * CATALOGUE_AUDIT_LINES_MAX are dropped.
+ */
+#define CATALOGUE_AUDIT_LINES_MAX 1000000
+struct catalogue_audit {
+	int64_t at_ns;
+	int64_t device;     /* id; CATALOGUE_OWNER; -1: the operator's control socket */
+	const char *action; /* "device-add" */
+	const char *object; /* a name or an id; "" = none */
+	int64_t n;          /* how many things */
+};
+enum rc catalogue_audit_add(
+    struct catalogue *catalogue, const struct catalogue_audit *line, struct errmsg *why) RC_CHECK;
+/* The newest `limit` lines, newest first. */
+enum rc catalogue_audit_list(struct catalogue *catalogue, size_t limit, struct arena *arena,
+    struct catalogue_audit **out, size_t *len, struct errmsg *why) RC_CHECK;
+
+/* Small named texts; get: RC_NOTFOUND. */
+enum rc catalogue_setting_set(
+    struct catalogue *catalogue, const char *name, const char *value, struct errmsg *why) RC_CHECK;
+enum rc catalogue_setting_get(struct catalogue *catalogue, const char *name, struct arena *arena,
+    const char **out, struct errmsg *why) RC_CHECK;
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * Station: one data node's directory, opened.
+ *
+ * Opens the keyring, catalogue, store and, where asked for, recall and the
+ * pool of compute nodes.  `serve` holds one for its whole life; a command run
+ * while nothing serves opens one for itself, so both go through the same
+ * handlers.  Accessors are for any thread; what they return lives as long as
+ * the station.
+ */
+#ifndef GATEWAY_STATION_H
+#define GATEWAY_STATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/errmsg.h"
+
+struct station;
+struct store;
+struct recall;
+struct pool;
+struct catalogue;
+struct keyring;
+struct auth;
+
+#define STATION_RECALL 1u /* open the index */
+#define STATION_POOL 2u   /* dial the compute nodes */
+#define STATION_ALL (STATION_RECALL | STATION_POOL)
+
+struct station_config {
+	const char *dir;
+	const char *key_file, *passphrase_file; /* NULL: DIR/key */
+	unsigned parts;                         /* STATION_… bits */
+	const char *zone;                       /* the owner's, IANA name; NULL: the system's */
+	const char *model;         /* behind "hearth"; NULL: any chat model that is up */
+	int64_t resume_timeout_ns; /* 0: GENERATION_RESUME_TIMEOUT_NS */
+	int64_t start_timeout_ns;  /* wait for a first node; 0: do not */
+	uint32_t context_tokens;   /* budget of the moments in a prompt; 0: 2000 */
+	uint32_t answer_tokens;    /* where the client sets no max_tokens; 0: 1024 */
+	uint64_t quota_bytes;      /* of the store; 0: none */
+};
+
+/*
+ * Strings of `config` are borrowed until station_close().  RC_CONFIG for a
+ * directory or a zone that is not there, RC_NOTFOUND if it was never
+ * initialised, RC_BUSY if another process has it open, the parts' own errors.
+ */
+enum rc station_open(
+    const struct station_config *config, struct station **out, struct errmsg *why) RC_CHECK;
+void station_close(struct station *station);
+
+const struct station_config *station_config(const struct station *station);
+struct store *station_store(struct station *station);
+struct recall *station_recall(struct station *station); /* NULL unless STATION_RECALL */
+struct pool *station_pool(struct station *station);     /* NULL unless STATION_POOL */
+struct catalogue *station_catalogue(struct station *station);
+struct keyring *station_keyring(struct station *station);
+struct auth *station_auth(struct station *station);
+
+/* Our wire key pair's public half, 64 hex digits. */
+const char *station_public_key(const struct station *station);
+
+/* Seconds east of UTC in the owner's zone at that instant, and the zone's
+ * short name ("CET") for prompts. */
+int32_t station_time_offset(const struct station *station, int64_t utc_ns);
+const char *station_zone_name(const struct station *station);
+
+/* Since station_open(). */
+int64_t station_uptime_ns(const struct station *station);
+
+/* True once the node is going down: long handlers and pulls end early. */
+bool station_stopping(const struct station *station);
+void station_stop(struct station *station);
+
+#endif
