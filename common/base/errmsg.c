@@ -59,6 +59,18 @@ static enum rc rc_of_errno(int err)
 	}
 }
 
+/* strerror_r has two shapes: glibc's returns the text, POSIX's a number. */
+static const char *errno_text(int err, char *room, size_t cap)
+{
+#ifdef __GLIBC__
+	return strerror_r(err, room, cap);
+#else
+	if (strerror_r(err, room, cap) != 0)
+		(void)snprintf(room, cap, "errno %d", err);
+	return room;
+#endif
+}
+
 enum rc errmsg_errno(struct errmsg *why, const char *fmt, ...)
 {
 	int err = errno;
@@ -69,10 +81,9 @@ enum rc errmsg_errno(struct errmsg *why, const char *fmt, ...)
 		set_va(why, fmt, ap);
 		va_end(ap);
 		size_t len = strlen(why->text);
-		char detail[96];
-		if (strerror_r(err, detail, sizeof(detail)) != 0)
-			(void)snprintf(detail, sizeof(detail), "errno %d", err);
-		(void)snprintf(why->text + len, sizeof(why->text) - len, ": %s", detail);
+		char room[96];
+		(void)snprintf(why->text + len, sizeof(why->text) - len, ": %s",
+		    errno_text(err, room, sizeof(room)));
 	}
 	return rc_of_errno(err);
 }

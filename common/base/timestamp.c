@@ -59,8 +59,10 @@ int civil_weekday(int64_t days)
 void civil_of_ns(int64_t utc_ns, struct civil *out)
 {
 	int64_t days = floor_div(utc_ns, NS_PER_DAY);
-	int64_t rest = utc_ns - days * NS_PER_DAY;
+	int64_t rest = utc_ns % NS_PER_DAY; /* days * NS_PER_DAY may not fit */
 
+	if (rest < 0)
+		rest += NS_PER_DAY;
 	civil_of_days(days, &out->year, &out->month, &out->day);
 	out->hour = (int)(rest / NS_PER_HOUR);
 	out->minute = (int)(rest / NS_PER_MIN % 60);
