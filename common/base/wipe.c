@@ -1,4 +1,4 @@
-/* Wipe secrets. */
+/* Wipe secrets: zeroes that the compiler may not leave out. */
 #include "base/wipe.h"
 
 #include <string.h>
