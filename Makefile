@@ -125,6 +125,9 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
 $(B)/gen/%.o: $(B)/gen/%.c | $(GEN_H)
 	$(Q)$(CC) $(filter-out $(WARN),$(CFLAGS_ALL)) -I$(B)/gen $(CFLAGS_PKG) -c -o $@ $<
 
+# The web page stands in the program (.incbin).
+$(call obj,data-node/gateway/handle_web.c): $(WEB_FILES)
+
 # ---- tests -------------------------------------------------------------------
 $(B)/obj/tests/unit/data-node/%.o $(B)/obj/tests/golden/data-node/%.o $(B)/obj/tests/tools/data_%.o $(B)/obj/tests/bench/data_%.o $(B)/obj/tests/fuzz/data_%.o: INC_NODE = -Idata-node
 $(B)/obj/tests/%.o: INC += -Itests/support

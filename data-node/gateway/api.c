@@ -61,6 +61,7 @@ void api_error(struct api_response *response, int status, const char *type, cons
 	buf_init(&response->body, max);
 	response->status = status;
 	response->content_type = "application/json";
+	response->headers_len = 0;
 	buf_puts(&response->body, "{\"error\":{\"message\":");
 	put_text_or_null(&response->body, message);
 	buf_puts(&response->body, ",\"type\":");
@@ -106,4 +107,11 @@ void api_error_rc(
 		return;
 	}
 	api_error(response, 500, "server_error", rc_word(rc), param, errmsg_text(why, rc));
+}
+
+void api_unauthorized(struct api_response *response)
+{
+	api_error(response, 401, "authentication_error", "invalid_token", NULL,
+	    "a valid bearer token is needed: Authorization: Bearer TOKEN");
+	api_header(response, "WWW-Authenticate", "Bearer realm=\"hearth\"");
 }

@@ -37,6 +37,7 @@ struct api_request {
 	size_t body_len;
 	enum api_peer peer;
 	int64_t device;      /* catalogue id of the token's device; 0 = owner */
+	unsigned layers;     /* LAYER_MASK bits the device is limited to; 0: no limit */
 	uint64_t request_id; /* for logs and x-request-id */
 	/* True once the client is gone: long work polls it. */
 	bool (*gone)(void *ctx);
@@ -68,7 +69,17 @@ struct api_response {
 
 const char *api_param(const struct api_request *request, const char *name); /* NULL */
 
-/* Route and run; always leaves a complete response.  `arena` outlives it. */
+/* The route's path, a constant, for logs; "-" if there is none. */
+const char *api_route(const struct api_request *request);
+
+/* True if the route needs no token. */
+bool api_open(const struct api_request *request);
+
+/* The 401 of the contract, with WWW-Authenticate. */
+void api_unauthorized(struct api_response *response);
+
+/* Route and run on an initialised response; always leaves a complete response.  `arena` outlives
+ * it. */
 void api_handle(struct station *station, const struct api_request *request, struct arena *arena,
     struct api_response *response);
 

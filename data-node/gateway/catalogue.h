@@ -33,6 +33,9 @@ enum rc catalogue_create(const char *dir, struct errmsg *why) RC_CHECK;
 enum rc catalogue_open(const char *dir, struct catalogue **out, struct errmsg *why) RC_CHECK;
 void catalogue_close(struct catalogue *catalogue);
 
+/* SQLite's own check of every page.  RC_CORRUPT. */
+enum rc catalogue_verify(struct catalogue *catalogue, struct errmsg *why) RC_CHECK;
+
 /* Names of devices and compute nodes: 1 to 64 of [A-Za-z0-9._-], not starting
  * with a dot or a dash. */
 bool catalogue_name_valid(const char *name);

@@ -1,0 +1,167 @@
+/*
+ * GET /api/v1/slices: a pull stream over sub-ranges, so that memory is bounded
+ * by one of them and not by the range; all see the log up to one cursor.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "align/slice.h"
+#include "base/clock.h"
+#include "gateway/handlers.h"
+#include "gateway/query.h"
+#include "gateway/station.h"
+
+#define SLICES_A_PULL 256
+#define PULL_BYTES_MAX ((size_t)256 << 20)
+#define STEP_DEFAULT_NS NS_PER_MIN
+
+struct slices {
+	struct station *station;
+	struct slice_query query; /* from_ns moves on */
+	int64_t end_ns;
+	struct buf buf; /* built and not yet pulled, from `sent` on */
+	size_t sent;
+	bool any, done;
+	enum rc rc;
+	struct errmsg why;
+};
+
+static bool visit(void *ctx, const struct slice *slice)
+{
+	struct slices *s = ctx;
+
+	if (s->any)
+		buf_putc(&s->buf, ',');
+	s->any = true;
+	s->rc = slice_json(slice, s->query.facets, &s->buf);
+	return s->rc == RC_OK;
+}
+
+/* Build the next sub-range behind what the buffer holds. */
+static enum rc build_more(struct slices *s)
+{
+	struct store *store = station_store(s->station);
+	int64_t span = s->query.step_ns * SLICES_A_PULL;
+
+	if (s->query.from_ns < s->end_ns) {
+		s->query.to_ns =
+		    s->end_ns - s->query.from_ns > span ? s->query.from_ns + span : s->end_ns;
+		enum rc rc = slice_build(store, &s->query, visit, s, &s->why);
+		if (rc == RC_OK)
+			rc = s->rc;
+		if (rc != RC_OK)
+			return rc;
+		s->query.from_ns = s->query.to_ns;
+	}
+	if (s->query.from_ns >= s->end_ns) {
+		buf_printf(&s->buf, "],\"clock_map\":%" PRIu64 ",\"policy\":%" PRIu64 "}\n",
+		    slice_clock_map_version(store), slice_policy_version());
+		s->done = true;
+	}
+	return buf_rc(&s->buf);
+}
+
+static long pull(void *ctx, char *out, size_t max)
+{
+	struct slices *s = ctx;
+
+	if (s->sent == s->buf.len) {
+		if (s->done)
+			return API_PULL_END;
+		buf_reset(&s->buf);
+		s->sent = 0;
+		if (build_more(s) != RC_OK)
+			return API_PULL_FAIL;
+	}
+	size_t n = s->buf.len - s->sent;
+	if (n > max)
+		n = max;
+	if (n > 0)
+		memcpy(out, s->buf.bytes + s->sent, n);
+	s->sent += n;
+	return (long)n;
+}
+
+static void pull_free(void *ctx)
+{
+	struct slices *s = ctx;
+
+	buf_fini(&s->buf);
+	free(s);
+}
+
+static int64_t floor_to(int64_t t, int64_t step)
+{
+	int64_t r = t % step;
+
+	return t - (r < 0 ? r + step : r);
+}
+
+/* Fill the range and check it against the grid. */
+static bool read_range(
+    const struct api_request *request, struct slice_query *q, struct api_response *response)
+{
+	bool has_from = false, has_to = false;
+
+	if (!query_time(request, "from", &q->from_ns, &has_from, response) ||
+	    !query_time(request, "to", &q->to_ns, &has_to, response) ||
+	    !query_duration(request, "step", NS_PER_S, NS_PER_DAY, &q->step_ns, response))
+		return false;
+	if (q->step_ns % NS_PER_S != 0 || NS_PER_DAY % q->step_ns != 0) {
+		query_error(response, "step", "whole seconds that divide a day");
+		return false;
+	}
+	if (!has_to)
+		q->to_ns = has_from ? q->from_ns + NS_PER_DAY : clock_utc_ns();
+	if (!has_from)
+		q->from_ns = q->to_ns - NS_PER_DAY;
+	if (q->from_ns > q->to_ns) {
+		query_error(response, "to", "must not lie before \"from\"");
+		return false;
+	}
+	q->from_ns = floor_to(q->from_ns, q->step_ns);
+	if ((uint64_t)(q->to_ns - q->from_ns) / (uint64_t)q->step_ns > SLICE_COUNT_MAX) {
+		api_error(response, 400, "invalid_request_error", "limit_exceeded", "step",
+		    "more than 100000 slices: ask for a shorter range or a longer step");
+		return false;
+	}
+	q->to_ns = floor_to(q->to_ns + q->step_ns - 1, q->step_ns);
+	return true;
+}
+
+void handle_slices_get(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	struct slice_query q = { .step_ns = STEP_DEFAULT_NS };
+	int64_t as_of = 0;
+
+	(void)arena;
+	if (!read_range(request, &q, response) ||
+	    !query_words(request, "facets", facet_parse, &q.facets, response) ||
+	    !query_int(request, "as_of", 0, INT64_MAX, &as_of, response))
+		return;
+	if (q.facets == 0)
+		q.facets = FACET_MASK_ALL;
+	q.as_of_seq = as_of > 0 ? (uint64_t)as_of : store_cursor(station_store(station));
+	struct slices *s = calloc(1, sizeof(*s));
+	if (s == NULL) {
+		api_error_rc(response, RC_NOMEM, NULL, NULL);
+		return;
+	}
+	s->station = station;
+	s->query = q;
+	s->end_ns = q.to_ns;
+	buf_init(&s->buf, PULL_BYTES_MAX);
+	buf_puts(&s->buf, "{\"slices\":[");
+	/* The first sub-range now: its errors can still have a status. */
+	enum rc rc = build_more(s);
+	if (rc != RC_OK) {
+		api_error_rc(response, rc, NULL, &s->why);
+		pull_free(s);
+		return;
+	}
+	response->pull = pull;
+	response->pull_ctx = s;
+	response->pull_free = pull_free;
+}

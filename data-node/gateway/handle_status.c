@@ -1,0 +1,208 @@
+/* GET /api/v1/status, /healthz and /metrics: numbers, never content. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "answer/pool.h"
+#include "base/clock.h"
+#include "base/hex.h"
+#include "base/timestamp.h"
+#include "gateway/catalogue.h"
+#include "gateway/handlers.h"
+#include "gateway/metric.h"
+#include "gateway/station.h"
+#include "recall/recall.h"
+#include "store/store.h"
+
+const char *handle_link_word(int state)
+{
+	switch (state) {
+	case WIRE_LINK_UP:
+		return "up";
+	case WIRE_LINK_CONNECTING:
+		return "connecting";
+	case WIRE_LINK_REFUSED:
+		return "refused";
+	default:
+		return "down";
+	}
+}
+
+static void put_time(struct buf *out, const char *name, int64_t ns)
+{
+	char text[TIMESTAMP_TEXT_BYTES];
+
+	timestamp_format(ns, text);
+	if (ns == 0)
+		buf_printf(out, ",\"%s\":null", name);
+	else
+		buf_printf(out, ",\"%s\":\"%s\"", name, text);
+}
+
+static void put_string(struct buf *out, const char *name, const char *text)
+{
+	buf_printf(out, "\"%s\":", name);
+	buf_json_string(out, text, strlen(text));
+}
+
+static enum rc put_store(struct station *station, struct buf *out, struct errmsg *why)
+{
+	struct store_stats st = { 0 };
+
+	enum rc rc = store_get_stats(station_store(station), &st, why);
+	if (rc != RC_OK)
+		return rc;
+	buf_printf(out,
+	    ",\"store\":{\"records\":%" PRIu64 ",\"cursor\":%" PRIu64 ",\"bytes\":%" PRIu64
+	    ",\"map_bytes\":%" PRIu64 ",\"commits\":%" PRIu64 ",\"duplicates\":%" PRIu64
+	    ",\"commit_ms_p50\":%.3f,\"commit_ms_p99\":%.3f",
+	    st.records, store_cursor(station_store(station)), st.bytes_used, st.map_bytes,
+	    st.commits, st.duplicates, (double)st.commit_ns_p50 / (double)NS_PER_MS,
+	    (double)st.commit_ns_p99 / (double)NS_PER_MS);
+	put_time(out, "first", st.first_ns);
+	put_time(out, "last", st.last_ns);
+	buf_putc(out, '}');
+	return RC_OK;
+}
+
+static void put_node(struct buf *out, const struct pool_node *n)
+{
+	buf_putc(out, '{');
+	put_string(out, "name", n->name);
+	buf_putc(out, ',');
+	put_string(out, "address", n->address);
+	buf_printf(out,
+	    ",\"state\":\"%s\",\"active\":%u,\"queued\":%u,\"slots\":%u,"
+	    "\"tokens_per_second\":%.2f,\"models\":[",
+	    handle_link_word((int)n->state), n->load.active, n->load.queued, n->load.slots,
+	    n->load.tokens_per_second);
+	for (size_t i = 0; i < n->models_len; i++) {
+		const struct pool_model *m = &n->models[i];
+		buf_puts(out, i > 0 ? ",{" : "{");
+		put_string(out, "name", m->name);
+		buf_putc(out, ',');
+		put_string(out, "architecture", m->architecture);
+		buf_printf(out,
+		    ",\"context\":%" PRIu64 ",\"parameters\":%" PRIu64 ",\"chat\":%s,\"embed\":%s}",
+		    m->context, m->parameters, m->chat ? "true" : "false",
+		    m->embed ? "true" : "false");
+	}
+	buf_puts(out, "]}");
+}
+
+/* Without a pool (a command run while nothing serves) the registered nodes are
+ * shown as "not-dialled". */
+static enum rc put_compute(
+    struct station *station, struct arena *arena, struct buf *out, struct errmsg *why)
+{
+	struct catalogue_compute *known = NULL;
+	struct pool_node *nodes = NULL;
+	size_t len = 0;
+
+	buf_puts(out, ",\"compute\":[");
+	enum rc rc = RC_OK;
+	if (station_pool(station) != NULL) {
+		rc = pool_list(station_pool(station), arena, &nodes, &len);
+		for (size_t i = 0; i < len && rc == RC_OK; i++) {
+			buf_puts(out, i > 0 ? "," : "");
+			put_node(out, &nodes[i]);
+		}
+	} else {
+		rc = catalogue_compute_list(station_catalogue(station), arena, &known, &len, why);
+		for (size_t i = 0; i < len && rc == RC_OK; i++) {
+			buf_puts(out, i > 0 ? ",{" : "{");
+			put_string(out, "name", known[i].name);
+			buf_putc(out, ',');
+			put_string(out, "address", known[i].address);
+			buf_puts(out, ",\"state\":\"not-dialled\",\"models\":[]}");
+		}
+	}
+	buf_putc(out, ']');
+	return rc;
+}
+
+enum rc handle_status_json(
+    struct station *station, struct arena *arena, struct buf *out, struct errmsg *why)
+{
+	struct catalogue_device *devices = NULL;
+	size_t len = 0, valid = 0;
+
+	enum rc rc = catalogue_device_list(station_catalogue(station), arena, &devices, &len, why);
+	if (rc != RC_OK)
+		return rc;
+	for (size_t i = 0; i < len; i++)
+		valid += devices[i].revoked_ns == 0 && devices[i].id != CATALOGUE_OWNER;
+	buf_printf(out,
+	    "{\"version\":\"%s\",\"uptime_s\":%.1f,\"zone\":\"%s\",\"public_key\":\"%s\","
+	    "\"devices\":%zu",
+	    HEARTH_VERSION, (double)station_uptime_ns(station) / (double)NS_PER_S,
+	    station_zone_name(station), station_public_key(station), valid);
+	put_time(out, "now", clock_utc_ns());
+	rc = put_store(station, out, why);
+	if (rc == RC_OK && station_recall(station) != NULL)
+		buf_printf(out, ",\"recall\":{\"cursor\":%" PRIu64 "}",
+		    recall_cursor(station_recall(station)));
+	if (rc == RC_OK)
+		rc = put_compute(station, arena, out, why);
+	buf_puts(out, "}\n");
+	return rc;
+}
+
+void handle_status_get(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	struct errmsg why = ERRMSG_INIT;
+
+	(void)request;
+	enum rc rc = handle_status_json(station, arena, &response->body, &why);
+	if (rc != RC_OK)
+		api_error_rc(response, rc, NULL, &why);
+}
+
+void handle_healthz_get(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	(void)request;
+	(void)arena;
+	if (station_stopping(station)) {
+		api_error(response, 503, "server_error", "stopping", NULL, "going down");
+		return;
+	}
+	buf_puts(&response->body, "{\"status\":\"ok\"}\n");
+}
+
+void handle_metrics_get(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	struct buf *out = &response->body;
+	struct pool_node *nodes = NULL;
+	struct store_stats st = { 0 };
+	size_t len = 0, up = 0;
+
+	(void)request;
+	response->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	metric_print(out);
+	metric_print_gauge(out, "hearth_uptime_seconds", "seconds since start",
+	    (double)station_uptime_ns(station) / (double)NS_PER_S);
+	if (store_get_stats(station_store(station), &st, NULL) == RC_OK) {
+		metric_print_gauge(
+		    out, "hearth_store_records", "records in the log", (double)st.records);
+		metric_print_gauge(
+		    out, "hearth_store_bytes", "bytes in use on disk", (double)st.bytes_used);
+		metric_print_gauge(out, "hearth_store_commit_seconds_p99", "time of a commit",
+		    (double)st.commit_ns_p99 / (double)NS_PER_S);
+	}
+	metric_print_gauge(out, "hearth_store_cursor", "newest sequence number",
+	    (double)store_cursor(station_store(station)));
+	if (station_recall(station) != NULL)
+		metric_print_gauge(out, "hearth_recall_cursor", "sequence number indexed",
+		    (double)recall_cursor(station_recall(station)));
+	if (station_pool(station) != NULL &&
+	    pool_list(station_pool(station), arena, &nodes, &len) == RC_OK) {
+		for (size_t i = 0; i < len; i++)
+			up += nodes[i].state == WIRE_LINK_UP;
+		metric_print_gauge(
+		    out, "hearth_compute_nodes", "compute nodes registered", (double)len);
+		metric_print_gauge(
+		    out, "hearth_compute_nodes_up", "compute nodes connected", (double)up);
+	}
+}

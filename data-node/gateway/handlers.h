@@ -1,0 +1,35 @@
+/*
+ * Handlers: one function a route, in handle_*.c; router.c lists them.
+ *
+ * All are called by api_handle() on the thread of the request, after the
+ * peer's rights were checked, with a response that api_response_init() made.
+ */
+#ifndef GATEWAY_HANDLERS_H
+#define GATEWAY_HANDLERS_H
+
+#include "gateway/api.h"
+
+#define HANDLE_EVENTS_LIMIT 100
+#define HANDLE_EVENTS_LIMIT_MAX 10000
+#define HANDLE_SEARCH_K 10
+#define HANDLE_SEARCH_K_MAX 1000
+
+api_handler_fn handle_events_post, handle_events_get;
+api_handler_fn handle_slices_get;
+api_handler_fn handle_search_get;
+api_handler_fn handle_status_get, handle_healthz_get, handle_metrics_get;
+api_handler_fn handle_web_get;
+api_handler_fn handle_control_compute_get, handle_control_compute_post,
+    handle_control_compute_delete;
+api_handler_fn handle_control_devices_get, handle_control_devices_post,
+    handle_control_devices_delete;
+api_handler_fn handle_control_verify_post, handle_control_audit_get;
+
+/* The word of an enum wire_link_state: "up", "connecting", "refused", "down". */
+const char *handle_link_word(int state);
+
+/* {"version", …} of GET /api/v1/status, appended to `out`. */
+enum rc handle_status_json(
+    struct station *station, struct arena *arena, struct buf *out, struct errmsg *why) RC_CHECK;
+
+#endif

@@ -1,0 +1,138 @@
+/* Router: the table of routes, who may call them, and api_handle(). */
+#include <string.h>
+
+#include "gateway/handlers.h"
+#include "gateway/metric.h"
+
+#define ALLOW_BYTES_MAX 64
+
+enum access {
+	ACCESS_OPEN,    /* no token: health and the page itself */
+	ACCESS_DEVICE,  /* any valid token */
+	ACCESS_PERSON,  /* a token that is not limited to layers */
+	ACCESS_CONTROL, /* the operator's socket or an in-process command */
+};
+
+struct route {
+	const char *method, *path;
+	enum access access;
+	api_handler_fn *handler;
+};
+
+static const struct route routes[] = {
+	{ "POST", "/api/v1/events", ACCESS_DEVICE, handle_events_post },
+	{ "GET", "/api/v1/events", ACCESS_PERSON, handle_events_get },
+	{ "GET", "/api/v1/slices", ACCESS_PERSON, handle_slices_get },
+	{ "GET", "/api/v1/search", ACCESS_PERSON, handle_search_get },
+	{ "GET", "/api/v1/status", ACCESS_DEVICE, handle_status_get },
+	{ "GET", "/metrics", ACCESS_DEVICE, handle_metrics_get },
+	{ "GET", "/healthz", ACCESS_OPEN, handle_healthz_get },
+	{ "GET", "/", ACCESS_OPEN, handle_web_get },
+	{ "GET", "/app.js", ACCESS_OPEN, handle_web_get },
+	{ "GET", "/style.css", ACCESS_OPEN, handle_web_get },
+	{ "GET", "/control/compute", ACCESS_CONTROL, handle_control_compute_get },
+	{ "POST", "/control/compute", ACCESS_CONTROL, handle_control_compute_post },
+	{ "DELETE", "/control/compute", ACCESS_CONTROL, handle_control_compute_delete },
+	{ "GET", "/control/devices", ACCESS_CONTROL, handle_control_devices_get },
+	{ "POST", "/control/devices", ACCESS_CONTROL, handle_control_devices_post },
+	{ "DELETE", "/control/devices", ACCESS_CONTROL, handle_control_devices_delete },
+	{ "POST", "/control/verify", ACCESS_CONTROL, handle_control_verify_post },
+	{ "GET", "/control/audit", ACCESS_CONTROL, handle_control_audit_get },
+};
+
+#define ROUTES_LEN (sizeof(routes) / sizeof(routes[0]))
+
+static bool visible(const struct route *route, const struct api_request *request)
+{
+	return route->access != ACCESS_CONTROL || request->peer == API_PEER_CONTROL;
+}
+
+/* HEAD is GET without its body; the listener leaves the body out. */
+static const struct route *find(const struct api_request *request, char allow[ALLOW_BYTES_MAX])
+{
+	const char *method = strcmp(request->method, "HEAD") == 0 ? "GET" : request->method;
+	size_t len = 0;
+
+	allow[0] = 0;
+	for (size_t i = 0; i < ROUTES_LEN; i++) {
+		const struct route *r = &routes[i];
+		if (strcmp(r->path, request->path) != 0 || !visible(r, request))
+			continue;
+		if (strcmp(r->method, method) == 0)
+			return r;
+		size_t room = ALLOW_BYTES_MAX - len;
+		size_t need = strlen(r->method) + 2;
+		if (need < room) {
+			memcpy(allow + len, len > 0 ? ", " : "", len > 0 ? 2 : 0);
+			len += len > 0 ? 2 : 0;
+			memcpy(allow + len, r->method, strlen(r->method) + 1);
+			len += strlen(r->method);
+		}
+	}
+	return NULL;
+}
+
+const char *api_route(const struct api_request *request)
+{
+	for (size_t i = 0; i < ROUTES_LEN; i++) {
+		if (strcmp(routes[i].path, request->path) == 0)
+			return routes[i].path;
+	}
+	return "-";
+}
+
+bool api_open(const struct api_request *request)
+{
+	char allow[ALLOW_BYTES_MAX];
+
+	const struct route *route = find(request, allow);
+	return route != NULL && route->access == ACCESS_OPEN;
+}
+
+static void answer_unknown(const struct api_request *request, const char *allow,
+    struct arena *arena, struct api_response *response)
+{
+	if (request->peer == API_PEER_NONE) {
+		api_unauthorized(response);
+	} else if (allow[0] != 0) {
+		api_error(response, 405, "invalid_request_error", "method_not_allowed", NULL,
+		    "this path does not take that method");
+		const char *copy = arena_strdup(arena, allow);
+		if (copy != NULL)
+			api_header(response, "Allow", copy);
+	} else {
+		api_error(response, 404, "invalid_request_error", "not_found", NULL,
+		    "there is nothing at this path");
+	}
+}
+
+static void count(const struct api_response *response)
+{
+	metric_add(METRIC_REQUESTS, 1);
+	if (response->status >= 500)
+		metric_add(METRIC_ERRORS_SERVER, 1);
+	else if (response->status >= 400)
+		metric_add(METRIC_ERRORS_CLIENT, 1);
+}
+
+void api_handle(struct station *station, const struct api_request *request, struct arena *arena,
+    struct api_response *response)
+{
+	char allow[ALLOW_BYTES_MAX];
+
+	const struct route *route = find(request, allow);
+	if (route == NULL) {
+		answer_unknown(request, allow, arena, response);
+	} else if (request->peer == API_PEER_NONE && route->access != ACCESS_OPEN) {
+		api_unauthorized(response);
+	} else if (request->layers != 0 && route->access > ACCESS_DEVICE) {
+		api_error(response, 403, "permission_error", "device_limited", NULL,
+		    "this device's token may only send events of its layers");
+	} else {
+		route->handler(station, request, arena, response);
+		if (response->pull == NULL && buf_rc(&response->body) != RC_OK)
+			api_error(response, 503, "server_error", "response_too_large", NULL,
+			    "the answer is too large: ask for less");
+	}
+	count(response);
+}

@@ -1,0 +1,242 @@
+/* Opening and closing one data node's directory, part by part. */
+#include "gateway/station.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "answer/pool.h"
+#include "base/clock.h"
+#include "gateway/auth.h"
+#include "gateway/catalogue.h"
+#include "os/file.h"
+#include "recall/recall.h"
+#include "store/keyring.h"
+#include "store/store.h"
+#include "wire/key.h"
+
+#define PATH_BYTES_MAX 4096
+#define LIST_ARENA_BYTES ((size_t)1 << 20)
+#define ZONE_BYTES_MAX 64
+
+struct station {
+	struct station_config config;
+	struct keyring *keyring;
+	struct store *store;
+	struct catalogue *catalogue;
+	struct auth *auth;
+	struct wire_keypair keys;
+	char public_key[WIRE_KEY_TEXT_BYTES];
+	struct recall *recall;
+	struct pool *pool;
+	int64_t opened_mono_ns;
+	atomic_bool stopping;
+};
+
+/* The zone becomes the process's: localtime_r() has no other input. */
+static enum rc set_zone(const char *zone, struct errmsg *why)
+{
+	char path[PATH_BYTES_MAX];
+
+	if (zone != NULL && strcmp(zone, "UTC") != 0) {
+		size_t len = strlen(zone);
+		if (len == 0 || len > ZONE_BYTES_MAX || zone[0] == '/' ||
+		    strstr(zone, "..") != NULL)
+			return errmsg_rc(why, RC_CONFIG, "zone: not an IANA name");
+		(void)snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", zone);
+		if (!file_exists(path))
+			return errmsg_rc(
+			    why, RC_CONFIG, "zone: %s is not in /usr/share/zoneinfo", zone);
+	}
+	if (zone != NULL && setenv("TZ", zone, 1) != 0)
+		return RC_NOMEM;
+	tzset();
+	return RC_OK;
+}
+
+static enum rc check_dir(const char *dir, struct errmsg *why)
+{
+	char path[PATH_BYTES_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/catalogue.sqlite", dir) >= sizeof(path))
+		return errmsg_rc(why, RC_CONFIG, "the directory's name is too long");
+	if (!file_exists(path))
+		return errmsg_rc(why, RC_CONFIG,
+		    "%s holds no data node: run `data-node init --dir %s` first", dir, dir);
+	return RC_OK;
+}
+
+static enum rc open_keys(struct station *s, struct errmsg *why)
+{
+	struct keyring_unlock unlock = { .key_file = s->config.key_file,
+		.passphrase_file = s->config.passphrase_file };
+	char path[PATH_BYTES_MAX];
+
+	enum rc rc = keyring_open(s->config.dir, &unlock, &s->keyring, why);
+	if (rc != RC_OK)
+		return rc;
+	(void)snprintf(path, sizeof(path), "%s/wire.key", s->config.dir);
+	rc = wire_keypair_load(path, &s->keys, why);
+	if (rc == RC_OK)
+		wire_key_format(s->keys.public_key, s->public_key);
+	return rc;
+}
+
+static enum rc open_pool(struct station *s, struct errmsg *why)
+{
+	struct catalogue_compute *nodes = NULL;
+	size_t len = 0;
+	struct arena arena;
+
+	enum rc rc = pool_open(&s->keys, &s->pool, why);
+	if (rc != RC_OK)
+		return rc;
+	arena_init(&arena, LIST_ARENA_BYTES);
+	rc = catalogue_compute_list(s->catalogue, &arena, &nodes, &len, why);
+	for (size_t i = 0; i < len && rc == RC_OK; i++)
+		rc = pool_add(s->pool, nodes[i].name, nodes[i].address, nodes[i].public_key, why);
+	arena_fini(&arena);
+	return rc;
+}
+
+static enum rc open_parts(struct station *s, struct errmsg *why)
+{
+	struct store_config store = { .dir = s->config.dir, .quota_bytes = s->config.quota_bytes };
+
+	enum rc rc = open_keys(s, why);
+	if (rc != RC_OK)
+		return rc;
+	store.keyring = s->keyring;
+	rc = store_open(&store, &s->store, why);
+	if (rc == RC_OK)
+		rc = catalogue_open(s->config.dir, &s->catalogue, why);
+	if (rc == RC_OK)
+		rc = auth_open(s->catalogue, s->keyring, &s->auth, why);
+	if (rc == RC_OK && (s->config.parts & STATION_RECALL) != 0)
+		rc = recall_open(s->store, &s->recall, why);
+	if (rc == RC_OK && (s->config.parts & STATION_POOL) != 0)
+		rc = open_pool(s, why);
+	return rc;
+}
+
+enum rc station_open(const struct station_config *config, struct station **out, struct errmsg *why)
+{
+	enum rc rc = check_dir(config->dir, why);
+	if (rc == RC_OK)
+		rc = set_zone(config->zone, why);
+	if (rc != RC_OK)
+		return rc;
+	struct station *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return RC_NOMEM;
+	s->config = *config;
+	if (s->config.context_tokens == 0)
+		s->config.context_tokens = 2000;
+	if (s->config.answer_tokens == 0)
+		s->config.answer_tokens = 1024;
+	s->opened_mono_ns = clock_mono_ns();
+	rc = open_parts(s, why);
+	if (rc != RC_OK) {
+		station_close(s);
+		return rc;
+	}
+	*out = s;
+	return RC_OK;
+}
+
+void station_close(struct station *s)
+{
+	if (s == NULL)
+		return;
+	if (s->pool != NULL)
+		pool_close(s->pool);
+	if (s->recall != NULL)
+		recall_close(s->recall);
+	auth_close(s->auth);
+	catalogue_close(s->catalogue);
+	if (s->store != NULL)
+		store_close(s->store);
+	if (s->keyring != NULL)
+		keyring_close(s->keyring);
+	wire_keypair_wipe(&s->keys);
+	free(s);
+}
+
+const struct station_config *station_config(const struct station *s)
+{
+	return &s->config;
+}
+
+struct store *station_store(struct station *s)
+{
+	return s->store;
+}
+
+struct recall *station_recall(struct station *s)
+{
+	return s->recall;
+}
+
+struct pool *station_pool(struct station *s)
+{
+	return s->pool;
+}
+
+struct catalogue *station_catalogue(struct station *s)
+{
+	return s->catalogue;
+}
+
+struct keyring *station_keyring(struct station *s)
+{
+	return s->keyring;
+}
+
+struct auth *station_auth(struct station *s)
+{
+	return s->auth;
+}
+
+const char *station_public_key(const struct station *s)
+{
+	return s->public_key;
+}
+
+int32_t station_time_offset(const struct station *s, int64_t utc_ns)
+{
+	struct tm tm = { 0 };
+	time_t t = (time_t)(utc_ns / NS_PER_S);
+
+	(void)s;
+	if (utc_ns % NS_PER_S < 0)
+		t--;
+	return localtime_r(&t, &tm) != NULL ? (int32_t)tm.tm_gmtoff : 0;
+}
+
+const char *station_zone_name(const struct station *s)
+{
+	struct tm tm = { 0 };
+	time_t t = (time_t)(clock_utc_ns() / NS_PER_S);
+
+	(void)s;
+	/* glibc keeps zone names for the life of the process. */
+	return localtime_r(&t, &tm) != NULL && tm.tm_zone != NULL ? tm.tm_zone : "UTC";
+}
+
+int64_t station_uptime_ns(const struct station *s)
+{
+	return clock_mono_ns() - s->opened_mono_ns;
+}
+
+bool station_stopping(const struct station *s)
+{
+	return atomic_load(&s->stopping);
+}
+
+void station_stop(struct station *s)
+{
+	atomic_store(&s->stopping, true);
+}
