@@ -4,6 +4,9 @@
  * reference: timeline §3.  A slice is a pure function of (observations up to a
  * cursor, clock map, policy).  The builder streams: memory is bounded by the
  * window, not by the range.
+ *
+ * An instant is in a slice if t ± ε touches it: certain if it lies inside,
+ * possible otherwise.  So one that stands within ε of a border is in both.
  */
 #ifndef ALIGN_SLICE_H
 #define ALIGN_SLICE_H
@@ -42,15 +45,28 @@ struct cell_value {
 	const char *text;                      /* "" = none */
 	const char *data_json;                 /* "" = none; interpolated values get their own */
 	int64_t t0_ns, t1_ns;                  /* on the hub's time */
+	enum cell_mode mode;                   /* how this value came here */
+	int64_t age_ns;                        /* distance to the slice, 0 inside it */
+	enum certainty certainty;
+	bool has_next; /* interpolated: the observation on the other side */
+	uint8_t next_obs_id[OBS_ID_BYTES];
 };
 
+/*
+ * `mode` is the strongest of the values' modes (observed, overlap,
+ * interpolated, carried); age is the oldest and certainty the best of the
+ * values of that mode.  Values stand in order of (t0, source, source_seq,
+ * obs_id); beyond SLICE_CELL_VALUES_MAX the later ones are left out.
+ */
 struct cell {
 	enum cell_mode mode;
-	const char *absent_reason;       /* "never", "gap", "stale", …; NULL unless absent */
+	const char *absent_reason;       /* "none", "stale", "gap", "suspend", "epoch",
+					    "unavailable"; NULL unless absent */
 	const struct cell_value *values; /* [values_len] */
 	size_t values_len;
-	int64_t age_ns;   /* from the value to the slice: 0 inside it */
-	int64_t error_ns; /* ε, the wider side */
+	size_t values_total; /* with those left out */
+	int64_t age_ns;      /* from the value to the slice: 0 inside it */
+	int64_t error_ns;    /* ε, the wider side */
 	enum certainty certainty;
 };
 
@@ -66,17 +82,28 @@ struct slice_query {
 	int64_t step_ns;        /* ≥ 1 s, divides a day */
 	unsigned facets;        /* FACET_MASK bits; 0: all */
 	uint64_t as_of_seq;     /* 0: newest */
-	bool keep_empty;        /* also slices in which every facet is absent */
+	bool keep_empty;        /* also slices in which every asked facet is absent */
 };
 
 /* `slice` lives until the visitor returns; false ends the walk. */
 typedef bool slice_visit_fn(void *ctx, const struct slice *slice);
 
-/* RC_INVALID (step, range), RC_LIMIT (SLICE_COUNT_MAX), the store's errors. */
+/*
+ * Slices in order of time.  RC_INVALID (step, range), RC_LIMIT
+ * (SLICE_COUNT_MAX, a window too dense), the store's errors.  Reads the range,
+ * an hour before and a quarter after it, and all of the home layer before it
+ * (a state holds until the next change).  Pinned to one cursor: any thread,
+ * also while others append.
+ */
 enum rc slice_build(struct store *store, const struct slice_query *query, slice_visit_fn *visit,
     void *ctx, struct errmsg *why) RC_CHECK;
 
-/* One slice as the contract shows it; appends a JSON object. */
+/*
+ * One slice as the contract shows it; appends a JSON object.  A value carries
+ * "mode", "age_s" and "certainty" of its own where they differ from its
+ * cell's, "next_obs_id" if interpolated; a cell that leaves values out says
+ * "values_total".
+ */
 enum rc slice_json(const struct slice *slice, unsigned facets, struct buf *out) RC_CHECK;
 
 /* Version numbers for {"clock_map", "policy"}. */

@@ -1,0 +1,236 @@
+/* Items: roles, tracks and evidence read from an observation's fields. */
+#include "align/item.h"
+
+#include <string.h>
+
+#include "align/peek.h"
+#include "base/clock.h"
+
+#define HASH_SEED UINT64_C(0x9E3779B97F4A7C15)
+#define HASH_FACTOR UINT64_C(0xFF51AFD7ED558CCD)
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+	hash = (hash ^ word) * HASH_FACTOR;
+	return hash ^ hash >> 32;
+}
+
+/* The length goes in as well, so that fields do not run into each other. */
+static uint64_t mix_bytes(uint64_t hash, const char *bytes, size_t len)
+{
+	uint64_t word = 0;
+
+	hash = mix(hash, len + 1);
+	for (; len >= sizeof word; bytes += sizeof word, len -= sizeof word) {
+		memcpy(&word, bytes, sizeof word);
+		hash = mix(hash, word);
+	}
+	word = 0;
+	memcpy(&word, bytes, len);
+	return mix(hash, word);
+}
+
+static bool in_list(const char *const *list, const struct peek *member)
+{
+	for (; *list != NULL; list++) {
+		if (peek_is(member, *list))
+			return true;
+	}
+	return false;
+}
+
+static bool word_is(const char *text, size_t len, const char *word)
+{
+	return strlen(word) == len && memcmp(text, word, len) == 0;
+}
+
+/* ---- what a track is about ---------------------------------------------------- */
+
+static const char *const home_names[] = { "entity_id", "entity", "device", "name", "room", NULL };
+static const char *const sensor_names[] = { "entity_id", "entity", "sensor", "room", NULL };
+
+/* An entity id names the thing alone; else all names together do. */
+static uint64_t entity_hash(const char *data_json, const char *const *names)
+{
+	struct peek member;
+	uint64_t hash = HASH_SEED;
+
+	peek_open(&member, data_json);
+	while (peek_next(&member)) {
+		if (!in_list(names, &member))
+			continue;
+		if (peek_is(&member, "entity_id"))
+			return mix_bytes(HASH_SEED, member.value, member.value_len);
+		hash = mix_bytes(hash, member.key, member.key_len);
+		hash = mix_bytes(hash, member.value, member.value_len);
+	}
+	return hash;
+}
+
+/* ---- evidence in the data ----------------------------------------------------- */
+
+static bool gone_word(const char *text, size_t len)
+{
+	return word_is(text, len, "unavailable") || word_is(text, len, "unknown");
+}
+
+static bool home_is_gone(const struct observation *obs)
+{
+	struct peek member;
+	const char *text;
+	size_t len;
+
+	if (gone_word(obs->text, strlen(obs->text)))
+		return true;
+	peek_open(&member, obs->data_json);
+	while (peek_next(&member)) {
+		if (peek_is(&member, "state") && peek_string(&member, &text, &len))
+			return gone_word(text, len);
+	}
+	return false;
+}
+
+static bool still_word(const struct peek *member)
+{
+	static const char *const stills[] = { "stationary", "still" };
+
+	for (size_t i = 0; i < sizeof stills / sizeof stills[0]; i++) {
+		if (memmem(member->value, member->value_len, stills[i], strlen(stills[i])) != NULL)
+			return true;
+	}
+	return false;
+}
+
+static bool says_stationary(const char *data_json)
+{
+	static const char *const speeds[] = { "vel", "speed", "velocity", NULL };
+	static const char *const regions[] = { "inregions", "inrids", "region", "place", NULL };
+	static const char *const activities[] = { "activity", "motionactivities", NULL };
+	struct peek member;
+	double number;
+
+	peek_open(&member, data_json);
+	while (peek_next(&member)) {
+		if (in_list(speeds, &member) && peek_number(&member, &number) && number == 0)
+			return true;
+		if (in_list(regions, &member) && !peek_empty(&member))
+			return true;
+		if (in_list(activities, &member) && still_word(&member))
+			return true;
+		if (peek_is(&member, "stationary") && peek_true(&member))
+			return true;
+		if (peek_is(&member, "moving") && peek_false(&member))
+			return true;
+	}
+	return false;
+}
+
+/* "unchanged":true; `alone` tells whether the data says nothing else. */
+static bool says_unchanged(const char *data_json, bool *alone)
+{
+	struct peek member;
+	bool unchanged = false;
+
+	*alone = true;
+	peek_open(&member, data_json);
+	while (peek_next(&member)) {
+		if (peek_is(&member, "unchanged") && peek_true(&member))
+			unchanged = true;
+		else
+			*alone = false;
+	}
+	return unchanged;
+}
+
+/* ---- the item ------------------------------------------------------------------ */
+
+static void set_times(const struct observation *obs, const struct policy *policy, struct item *out)
+{
+	out->t0_ns = obs->dev_t0_ns;
+	out->t1_ns = obs->has_end || obs->dev_t1_ns > obs->dev_t0_ns ? obs->dev_t1_ns : out->t0_ns;
+	out->error_ns = policy->error_ns;
+	if (obs->shape == SHAPE_BLOCK && obs->rate_hz > 0 && obs->values_len > 0) {
+		double span_s = (double)obs->values_len / obs->rate_hz;
+		double room_s = (double)(OBS_TIME_MAX_NS - out->t0_ns) / (double)NS_PER_S;
+		int64_t end_ns = span_s < room_s ? out->t0_ns + (int64_t)(span_s * (double)NS_PER_S)
+						 : OBS_TIME_MAX_NS;
+		if (end_ns > out->t1_ns)
+			out->t1_ns = end_ns;
+	}
+	if (obs->has_pulse && obs->pulse_s > 0) {
+		double max_s = (double)policy->pulse_max_ns / (double)NS_PER_S;
+		out->pulse_ns = obs->pulse_s < max_s ? (int64_t)(obs->pulse_s * (double)NS_PER_S)
+						     : policy->pulse_max_ns;
+	}
+}
+
+static void set_stop(struct item *out, const char *reason, bool lane)
+{
+	out->role = ITEM_STOP;
+	out->t1_ns = out->t0_ns; /* from here on; what comes later counts again */
+	out->stop_reason = reason;
+	out->stop_lane = lane;
+}
+
+static void set_role(const struct observation *obs, struct item *out)
+{
+	bool alone;
+
+	if (obs->gap) {
+		set_stop(out, "gap",
+		    obs->layer != LAYER_HOME ||
+			entity_hash(obs->data_json, home_names) == HASH_SEED);
+	} else if (strcmp(obs->kind, "suspend") == 0 || strcmp(obs->kind, "shutdown") == 0) {
+		set_stop(out, "suspend", true);
+	} else if (obs->layer == LAYER_HOME) {
+		if (home_is_gone(obs))
+			set_stop(out, "unavailable", false);
+	} else if (obs->layer == LAYER_ENVIRONMENT) {
+		out->stationary = says_stationary(obs->data_json);
+	} else if (obs->layer == LAYER_VISUAL && says_unchanged(obs->data_json, &alone)) {
+		out->unchanged = true;
+		if (alone && obs->text[0] == '\0')
+			out->role = ITEM_NOTE;
+	}
+}
+
+void item_of_observation(
+    const struct observation *obs, const struct policy *policy, struct item *out)
+{
+	*out = (struct item){
+		.role = ITEM_VALUE,
+		.source_seq = obs->has_source_seq ? obs->source_seq : 0,
+		.facets = facet_of_kind(obs->layer, obs->kind),
+		.client_id = obs->client_id,
+		.source = obs->source,
+		.kind = obs->kind,
+		.text = obs->text,
+		.data_json = obs->data_json,
+	};
+	memcpy(out->obs_id, obs->obs_id, OBS_ID_BYTES);
+	if (obs->layer == LAYER_AUDITORY && obs->text[0] == '\0')
+		out->facets &= ~FACET_MASK(FACET_LANGUAGE); /* sound without a transcript */
+	set_times(obs, policy, out);
+	set_role(obs, out);
+	out->lane =
+	    mix_bytes(mix(HASH_SEED, (uint64_t)obs->layer), obs->source, strlen(obs->source));
+	out->track = mix_bytes(out->lane, obs->kind, strlen(obs->kind));
+	if (obs->layer == LAYER_HOME)
+		out->track = mix(out->track, entity_hash(obs->data_json, home_names));
+	else if (out->facets & FACET_MASK(FACET_ENVIRONMENT))
+		out->track = mix(out->track, entity_hash(obs->data_json, sensor_names));
+	if (obs->boot_epoch[0] != '\0')
+		out->boot = mix_bytes(HASH_SEED, obs->boot_epoch, strlen(obs->boot_epoch));
+}
+
+int item_order(const struct item *a, const struct item *b)
+{
+	if (a->t0_ns != b->t0_ns)
+		return a->t0_ns < b->t0_ns ? -1 : 1;
+	int order = a->source == b->source ? 0 : strcmp(a->source, b->source);
+	if (order != 0)
+		return order;
+	if (a->source_seq != b->source_seq)
+		return a->source_seq < b->source_seq ? -1 : 1;
+	return memcmp(a->obs_id, b->obs_id, OBS_ID_BYTES);
+}

@@ -1,0 +1,47 @@
+/*
+ * Item: an observation as the aligner sees it, placed on the hub's time.
+ *
+ * Here the clock map is applied (device time is trusted UTC until a map says
+ * otherwise) and the sender's words become roles: a value, a stop ("gap",
+ * "unavailable": nothing may be carried over it) or a note ("unchanged").
+ * A track is what can hold one value at a time: (source, layer, kind) and, for
+ * the home and for measured values, the thing they are about.  A lane is
+ * (source, layer): gap markers and clock epochs act on all tracks of one.
+ */
+#ifndef ALIGN_ITEM_H
+#define ALIGN_ITEM_H
+
+#include "align/policy.h"
+
+enum item_role { ITEM_VALUE, ITEM_STOP, ITEM_NOTE };
+
+struct item {
+	int64_t t0_ns, t1_ns, error_ns; /* an instant has t1 = t0 */
+	int64_t pulse_ns;               /* 0 = none; ≤ pulse_max_ns */
+	int64_t period_ns;              /* of its track; set by the window */
+	uint64_t lane, track;           /* hashes */
+	uint64_t boot;                  /* hash of the boot epoch, 0 = none said */
+	uint64_t source_seq;            /* 0 = none */
+	unsigned facets;                /* FACET_MASK bits */
+	enum item_role role;
+	const char *stop_reason; /* ITEM_STOP: static */
+	bool stop_lane;          /* stops every track of the lane in `facets` */
+	bool stationary;         /* says that the person stays here */
+	bool unchanged;          /* a frame that says it will hold */
+	uint8_t obs_id[OBS_ID_BYTES];
+	const char *client_id, *source, *kind, *text, *data_json; /* borrowed */
+};
+
+/* Pure; `out` borrows the strings of `obs`. */
+void item_of_observation(
+    const struct observation *obs, const struct policy *policy, struct item *out);
+
+/* Order of ties: (t0, source, source_seq, obs_id); like strcmp. */
+int item_order(const struct item *a, const struct item *b);
+
+static inline bool item_is_instant(const struct item *item)
+{
+	return item->t0_ns == item->t1_ns;
+}
+
+#endif

@@ -1,0 +1,314 @@
+/* Picks: match, blend, nearest and carry of one track in one slice. */
+#include "align/pick.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "align/blend.h"
+
+#define PICKS_FIRST ((size_t)32)
+
+struct span {
+	int64_t start_ns, end_ns;
+};
+
+/* ---- reasons --------------------------------------------------------------------- */
+
+static int reason_weight(const char *reason)
+{
+	static const char *const by_weight[] = { "none", "stale", "epoch", "suspend", "unavailable",
+		"gap" };
+
+	for (int i = 0; reason != NULL && i < (int)(sizeof by_weight / sizeof by_weight[0]); i++) {
+		if (strcmp(reason, by_weight[i]) == 0)
+			return i + 1;
+	}
+	return 0;
+}
+
+const char *pick_reason_max(const char *a, const char *b)
+{
+	return reason_weight(b) > reason_weight(a) ? b : a;
+}
+
+/* ---- one item against one slice ----------------------------------------------------- */
+
+static bool touches(const struct item *item, const struct span *span)
+{
+	if (item->t0_ns - item->error_ns >= span->end_ns)
+		return false;
+	return item_is_instant(item) ? item->t0_ns + item->error_ns >= span->start_ns
+				     : item->t1_ns + item->error_ns > span->start_ns;
+}
+
+static enum certainty certainty_of(const struct item *item, const struct span *span)
+{
+	bool starts = item->t0_ns + item->error_ns < span->end_ns;
+	bool ends = item_is_instant(item) ? item->t0_ns - item->error_ns >= span->start_ns
+					  : item->t1_ns - item->error_ns > span->start_ns;
+
+	return starts && ends ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE;
+}
+
+static int64_t distance_ns(const struct item *item, const struct span *span)
+{
+	if (item->t1_ns < span->start_ns)
+		return span->start_ns - item->t1_ns;
+	return item->t0_ns > span->end_ns ? item->t0_ns - span->end_ns : 0;
+}
+
+static struct pick *add(struct pick_list *list)
+{
+	if (list->len == list->cap) {
+		size_t cap = list->cap == 0 ? PICKS_FIRST : list->cap * 2;
+		struct pick *picks = realloc(list->picks, cap * sizeof *picks);
+		if (picks == NULL)
+			return NULL;
+		list->picks = picks;
+		list->cap = cap;
+	}
+	return &list->picks[list->len++];
+}
+
+static enum rc add_inside(struct pick_list *list, const struct item *item, const struct span *span)
+{
+	struct pick *pick = add(list);
+
+	if (pick == NULL)
+		return RC_NOMEM;
+	*pick = (struct pick){
+		.item = item,
+		.rank = PICK_INSIDE,
+		.mode = item_is_instant(item) ? CELL_OBSERVED : CELL_OVERLAP,
+		.age_ns = distance_ns(item, span),
+		.error_ns = item->error_ns,
+		.certainty = certainty_of(item, span),
+	};
+	return RC_OK;
+}
+
+static enum rc add_outside(struct pick_list *list, const struct item *item, enum pick_rank rank,
+    int64_t age_ns, enum certainty certainty)
+{
+	struct pick *pick = add(list);
+
+	if (pick == NULL)
+		return RC_NOMEM;
+	*pick = (struct pick){
+		.item = item,
+		.rank = rank,
+		.mode = rank == PICK_NEAREST ? CELL_OBSERVED : CELL_CARRIED,
+		.age_ns = age_ns,
+		.error_ns = item->error_ns,
+		.certainty = certainty,
+	};
+	return RC_OK;
+}
+
+/* ---- inside ----------------------------------------------------------------------------- */
+
+/* Distance of an instant to the middle, doubled so that it stays whole. */
+static int64_t off_middle(const struct item *item, const struct span *span)
+{
+	int64_t twice = 2 * (item->t0_ns - span->start_ns) - (span->end_ns - span->start_ns);
+
+	return twice < 0 ? -twice : twice;
+}
+
+static enum rc pick_inside(
+    const struct track *track, const struct span *span, bool all, struct pick_list *list)
+{
+	const struct item *nearest = NULL;
+
+	for (size_t i = track->head; i < track->mid; i++) {
+		const struct item *item = &track->entries[i].item;
+		if (item->role != ITEM_VALUE || !touches(item, span))
+			continue;
+		if (all || !item_is_instant(item)) {
+			if (add_inside(list, item, span) != RC_OK)
+				return RC_NOMEM;
+		} else if (nearest == NULL || off_middle(item, span) < off_middle(nearest, span)) {
+			nearest = item;
+		}
+	}
+	return nearest == NULL ? RC_OK : add_inside(list, nearest, span);
+}
+
+/* ---- both sides --------------------------------------------------------------------------- */
+
+/* The last value before the slice, unless a stop came after it. */
+static const struct item *left_of(const struct track *track)
+{
+	return track->has_left && track->left.item.role == ITEM_VALUE ? &track->left.item : NULL;
+}
+
+/* The next value behind the slice, unless a stop comes before it. */
+static const struct item *right_of(const struct track *track, const struct span *span)
+{
+	for (size_t i = track->head; i < track->len; i++) {
+		const struct item *item = &track->entries[i].item;
+		if (item->role == ITEM_STOP)
+			return NULL;
+		if (item->role == ITEM_VALUE && !touches(item, span))
+			return item;
+	}
+	return NULL;
+}
+
+static enum rc pick_blend(const struct policy_rule *rule, const struct policy *policy,
+    const struct item *left, const struct item *right, const struct span *span, struct arena *arena,
+    struct pick_list *list)
+{
+	const char *data_json = NULL;
+	int64_t middle_ns = span->start_ns + (span->end_ns - span->start_ns) / 2;
+
+	if (rule->blend == POLICY_BLEND_NONE || left == NULL || right == NULL ||
+	    !item_is_instant(left) || !item_is_instant(right) ||
+	    right->t0_ns - left->t0_ns > rule->blend_ns)
+		return RC_OK;
+	enum rc rc =
+	    rule->blend == POLICY_BLEND_LOCATION
+		? blend_location(left, right, middle_ns, policy->accuracy_m, arena, &data_json)
+		: blend_numeric(left, right, middle_ns, arena, &data_json);
+	if (rc != RC_OK || data_json == NULL)
+		return rc;
+	struct pick *pick = add(list);
+	if (pick == NULL)
+		return RC_NOMEM;
+	int64_t before_ns = distance_ns(left, span), after_ns = distance_ns(right, span);
+	*pick = (struct pick){
+		.item = left,
+		.next = right,
+		.data_json = data_json,
+		.rank = PICK_BLENDED,
+		.mode = CELL_INTERPOLATED,
+		.age_ns = before_ns < after_ns ? before_ns : after_ns,
+		.error_ns = left->error_ns > right->error_ns ? left->error_ns : right->error_ns,
+		.certainty = CERTAINTY_POSSIBLE,
+	};
+	return RC_OK;
+}
+
+static bool near_enough(const struct policy_rule *rule, const struct item *item, int64_t off_ns)
+{
+	return off_ns <= rule->nearest_ns &&
+	       (rule->nearest_times == 0 || off_ns <= rule->nearest_times * item->period_ns);
+}
+
+static enum rc pick_nearest(const struct policy_rule *rule, const struct item *left,
+    const struct item *right, const struct span *span, struct pick_list *list)
+{
+	if (rule->nearest_ns == 0)
+		return RC_OK;
+	if (left != NULL && !near_enough(rule, left, distance_ns(left, span)))
+		left = NULL;
+	if (right != NULL && !near_enough(rule, right, distance_ns(right, span)))
+		right = NULL;
+	if (left != NULL && right != NULL && distance_ns(right, span) < distance_ns(left, span))
+		left = NULL;
+	const struct item *item = left != NULL ? left : right;
+	if (item == NULL)
+		return RC_OK;
+	return add_outside(list, item, PICK_NEAREST, distance_ns(item, span), CERTAINTY_POSSIBLE);
+}
+
+/* ---- carry ---------------------------------------------------------------------------------- */
+
+/* Until when the capturer vouches for its last frame. */
+static int64_t unchanged_until(const struct track *track, const struct policy_rule *rule,
+    const struct item *left, const struct span *span)
+{
+	const struct item *note = track->has_note ? &track->note.item : NULL;
+	int64_t until_ns = left->t1_ns + left->pulse_ns;
+
+	if (left->unchanged)
+		until_ns = left->t1_ns + rule->carry_ns;
+	for (size_t i = track->head; i < track->mid; i++) {
+		const struct item *item = &track->entries[i].item;
+		if (item->role == ITEM_NOTE && item->t0_ns < span->end_ns)
+			note = item;
+	}
+	if (note != NULL && note->t0_ns >= left->t0_ns) {
+		int64_t hold_ns =
+		    note->pulse_ns > rule->nearest_ns ? note->pulse_ns : rule->nearest_ns;
+		if (note->t1_ns + hold_ns > until_ns)
+			until_ns = note->t1_ns + hold_ns;
+	}
+	return until_ns;
+}
+
+static bool may_carry(const struct track *track, const struct policy_rule *rule,
+    const struct item *left, const struct span *span)
+{
+	int64_t age_ns = span->start_ns - left->t1_ns;
+
+	if (age_ns < 0 || age_ns > rule->carry_ns)
+		return false;
+	switch (rule->carry) {
+	case POLICY_CARRY_NEVER:
+		return false;
+	case POLICY_CARRY_STATIONARY:
+		return left->stationary;
+	case POLICY_CARRY_UNCHANGED:
+		return span->start_ns <= unchanged_until(track, rule, left, span);
+	case POLICY_CARRY_PULSE:
+		return age_ns <= left->pulse_ns;
+	case POLICY_CARRY_PERIODS:
+		return age_ns <= rule->carry_times * left->period_ns;
+	case POLICY_CARRY_STEP:
+		return item_is_instant(left);
+	}
+	return false;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------
+ */
+
+static const char *reason_of(
+    const struct track *track, const struct policy *policy, const struct span *span)
+{
+	const struct policy_rule *rule = &policy->rules[track->facet];
+
+	if (!track->has_left)
+		return "none";
+	if (rule->carry != POLICY_CARRY_STEP &&
+	    span->start_ns - track->left.item.t1_ns > policy->reach_ns)
+		return "none";
+	if (track->left.item.role == ITEM_STOP)
+		return track->left.item.stop_reason;
+	return rule->carry == POLICY_CARRY_NEVER ? "none" : "stale";
+}
+
+enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
+    const struct policy *policy, struct arena *arena, struct pick_list *list)
+{
+	const struct policy_rule *rule = &policy->rules[track->facet];
+	const struct span span = { start_ns, end_ns };
+	size_t before = list->len;
+
+	enum rc rc = pick_inside(track, &span, rule->all, list);
+	if (rc != RC_OK)
+		return rc;
+	bool inside = list->len > before;
+	if (inside && rule->carry != POLICY_CARRY_STEP)
+		return RC_OK;
+	const struct item *left = left_of(track);
+	if (!inside) {
+		const struct item *right = right_of(track, &span);
+		rc = pick_blend(rule, policy, left, right, &span, arena, list);
+		if (rc == RC_OK && list->len == before)
+			rc = pick_nearest(rule, left, right, &span, list);
+		if (rc != RC_OK || list->len > before)
+			return rc;
+	}
+	if (left != NULL && may_carry(track, rule, left, &span)) {
+		/* A state that holds until the next change is certain before it. */
+		bool certain = rule->carry == POLICY_CARRY_STEP && !inside;
+		return add_outside(list, left, PICK_CARRIED, start_ns - left->t1_ns,
+		    certain ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE);
+	}
+	if (!inside)
+		list->absent_reason =
+		    pick_reason_max(list->absent_reason, reason_of(track, policy, &span));
+	return RC_OK;
+}

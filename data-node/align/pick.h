@@ -1,0 +1,40 @@
+/*
+ * Pick: what one track has to say about one slice.
+ *
+ * In this order: what lies in the slice; a blend of the values on both sides;
+ * the nearest outside it; the last one, carried.  Nothing is blended or
+ * carried over a stop.  Pure but for the arena of blended values.
+ */
+#ifndef ALIGN_PICK_H
+#define ALIGN_PICK_H
+
+#include "align/track.h"
+
+/* How a value came in, strongest first. */
+enum pick_rank { PICK_INSIDE, PICK_BLENDED, PICK_NEAREST, PICK_CARRIED };
+
+struct pick {
+	const struct item *item;
+	const struct item *next; /* PICK_BLENDED: the other side */
+	const char *data_json;   /* PICK_BLENDED: in the arena; else NULL */
+	enum pick_rank rank;
+	enum cell_mode mode;
+	int64_t age_ns, error_ns;
+	enum certainty certainty;
+};
+
+/* Picks of one cell, grown as needed. */
+struct pick_list {
+	struct pick *picks;
+	size_t len, cap;
+	const char *absent_reason; /* the weightiest of the tracks without a pick */
+};
+
+/* Add the picks of `track` (advanced to [start, end)).  RC_NOMEM. */
+enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
+    const struct policy *policy, struct arena *arena, struct pick_list *list) RC_CHECK;
+
+/* Reasons by weight; NULL is the lightest. */
+const char *pick_reason_max(const char *a, const char *b);
+
+#endif

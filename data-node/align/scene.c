@@ -1,0 +1,150 @@
+/*
+ * Scene rules: a table, read from the top; the first evidence wins.
+ *
+ * Evidence is a kind, a whole word in the value's text or data, or a speed.
+ * What the body says goes before what places say, places before words.
+ */
+#include "align/scene.h"
+
+#include <string.h>
+
+#include "align/blend.h"
+#include "align/peek.h"
+
+#define SCENE_DATA "{\"rules\":1}"
+#define SCENE_TEXT_BYTES_MAX ((size_t)2048) /* looked at, of one value */
+#define COMMUTE_MPS 3.0                     /* faster than walking */
+#define WORD_BYTES_MAX ((size_t)32)
+
+struct rule {
+	const char *scene;
+	enum facet facet;
+	const char *kinds; /* " a b " or NULL: any */
+	const char *words; /* " a b " or NULL: the kind alone is enough */
+	bool speed;        /* instead of words: faster than COMMUTE_MPS */
+};
+
+static const struct rule rules[] = {
+	{ "sleep", FACET_BODY, " sleep ", NULL, false },
+	{ "exercise", FACET_BODY, " workout ", NULL, false },
+	{ "meeting", FACET_LANGUAGE, " meeting call calendar ", NULL, false },
+	{ "meeting", FACET_DEVICE, NULL, " zoom teams webex meet meeting ", false },
+	{ "commuting", FACET_LOCATION, NULL, NULL, true },
+	{ "commuting", FACET_LOCATION, NULL,
+	    " automotive driving cycling train tram bus metro subway ", false },
+	{ "meal", FACET_LOCATION, NULL,
+	    " restaurant cafe bistro canteen diner cafeteria trattoria pizzeria ", false },
+	{ "meal", FACET_VISUAL, NULL, " meal lunch dinner breakfast menu plate dish ", false },
+	{ "work", FACET_LOCATION, NULL, " work office ", false },
+	{ "home", FACET_LOCATION, NULL, " home ", false },
+	{ "home", FACET_HOME, " presence ", " home ", false },
+};
+
+/* ---- words --------------------------------------------------------------------------- */
+
+struct search {
+	const char *words;
+	bool found;
+};
+
+static bool is_word_byte(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c >= 0x80;
+}
+
+/* `word` [len] in any case within the list " a b ". */
+static bool listed(const char *list, const char *word, size_t len)
+{
+	char text[WORD_BYTES_MAX + 3];
+
+	if (len == 0 || len > WORD_BYTES_MAX)
+		return false;
+	text[0] = ' ';
+	for (size_t i = 0; i < len; i++)
+		text[i + 1] = (char)(word[i] >= 'A' && word[i] <= 'Z' ? word[i] + 32 : word[i]);
+	text[len + 1] = ' ';
+	text[len + 2] = '\0';
+	return strstr(list, text) != NULL;
+}
+
+static void find_words(void *ctx, const char *text, size_t len)
+{
+	struct search *search = ctx;
+
+	for (size_t i = 0; i < len && !search->found;) {
+		size_t begin = i;
+		while (i < len && is_word_byte((unsigned char)text[i]))
+			i++;
+		search->found = listed(search->words, text + begin, i - begin);
+		if (i == begin)
+			i++;
+	}
+}
+
+static bool says(const struct cell_value *value, const char *words)
+{
+	struct search search = { .words = words };
+
+	find_words(&search, value->text, strnlen(value->text, SCENE_TEXT_BYTES_MAX));
+	if (!search.found)
+		peek_strings(value->data_json, SCENE_TEXT_BYTES_MAX, find_words, &search);
+	return search.found;
+}
+
+/* ---- rules ---------------------------------------------------------------------------- */
+
+static bool is_fast(const struct cell_value *value)
+{
+	struct blend_fix fix;
+
+	(void)blend_fix_of(value->data_json, &fix);
+	return fix.speed_mps > COMMUTE_MPS;
+}
+
+static bool matches(const struct rule *rule, const struct cell_value *value)
+{
+	if (rule->kinds != NULL && !listed(rule->kinds, value->kind, strlen(value->kind)))
+		return false;
+	if (rule->speed)
+		return is_fast(value);
+	return rule->words == NULL || says(value, rule->words);
+}
+
+static enum rc fill(const struct rule *rule, const struct cell *from,
+    const struct cell_value *evidence, struct arena *arena, struct cell *out)
+{
+	struct cell_value *value = arena_alloc(arena, sizeof *value);
+
+	if (value == NULL)
+		return RC_NOMEM;
+	*value = *evidence;
+	value->kind = "scene";
+	value->text = rule->scene;
+	value->data_json = SCENE_DATA;
+	value->client_id = "";
+	*out = (struct cell){
+		.mode = evidence->mode,
+		.values = value,
+		.values_len = 1,
+		.values_total = 1,
+		.age_ns = evidence->age_ns,
+		.error_ns = from->error_ns,
+		.certainty = evidence->certainty,
+	};
+	return RC_OK;
+}
+
+enum rc scene_derive(const struct cell cells[FACET_COUNT], struct arena *arena, struct cell *out)
+{
+	for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+		const struct cell *cell = &cells[rules[i].facet];
+		/* The newest evidence of the cell speaks. */
+		for (size_t k = cell->values_len; k-- > 0;) {
+			if (matches(&rules[i], &cell->values[k]))
+				return fill(&rules[i], cell, &cell->values[k], arena, out);
+		}
+	}
+	*out = (struct cell){ .mode = CELL_ABSENT, .absent_reason = "none" };
+	return RC_OK;
+}

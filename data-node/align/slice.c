@@ -1,0 +1,156 @@
+/*
+ * Slices from the store: which ranges to read for a grid, and in what order.
+ *
+ * The home layer is read from its first record, because a state holds until
+ * the next change; what is behind the window folds into one entry per thing,
+ * so this costs time linear in the home's records but no memory.  The other
+ * layers are read from window_reach_of().  All reads are pinned to one cursor.
+ */
+#include "align/slice.h"
+
+#include "align/window.h"
+#include "base/clock.h"
+
+struct feed {
+	struct window *window;
+	const struct policy *policy;
+	struct errmsg *why;
+	enum rc rc;
+	bool skip_home;         /* home items that began before `skip_before_ns` */
+	int64_t skip_before_ns; /* were read by the first pass */
+};
+
+static int64_t floor_to(int64_t ns, int64_t step_ns)
+{
+	int64_t rest = ns % step_ns;
+
+	return ns - (rest < 0 ? rest + step_ns : rest);
+}
+
+static enum rc grid_of_query(
+    const struct slice_query *query, struct window_grid *grid, struct errmsg *why)
+{
+	int64_t step_ns = query->step_ns;
+
+	if (step_ns < NS_PER_S || step_ns > NS_PER_DAY || NS_PER_DAY % step_ns != 0)
+		return errmsg_rc(why, RC_INVALID,
+		    "step: at least one second, and a day must be a multiple of it");
+	if (query->from_ns < OBS_TIME_MIN_NS || query->to_ns > OBS_TIME_MAX_NS ||
+	    query->from_ns >= query->to_ns)
+		return errmsg_rc(
+		    why, RC_INVALID, "from, to: an empty range or outside 1900 to 2200");
+	grid->from_ns = floor_to(query->from_ns, step_ns);
+	grid->to_ns = floor_to(query->to_ns + step_ns - 1, step_ns);
+	if ((grid->to_ns - grid->from_ns) / step_ns > (int64_t)SLICE_COUNT_MAX)
+		return errmsg_rc(why, RC_LIMIT,
+		    "more than %zu slices: use a larger step or ask in parts", SLICE_COUNT_MAX);
+	grid->step_ns = step_ns;
+	grid->now_ns = clock_utc_ns();
+	grid->facets = query->facets == 0 ? FACET_MASK_ALL : query->facets & FACET_MASK_ALL;
+	grid->keep_empty = query->keep_empty;
+	grid->borrow = false;
+	return RC_OK;
+}
+
+static bool take(void *ctx, const struct observation *obs)
+{
+	struct feed *feed = ctx;
+	struct item item;
+
+	if (feed->skip_home && obs->layer == LAYER_HOME && obs->dev_t0_ns < feed->skip_before_ns)
+		return true;
+	item_of_observation(obs, feed->policy, &item);
+	feed->rc = window_push(feed->window, &item, feed->why);
+	return feed->rc == RC_OK && !window_done(feed->window);
+}
+
+static enum rc read_range(struct feed *feed, struct store *store, struct store_range range)
+{
+	struct store_position position = { .set = false };
+	enum rc rc = store_scan_time(store, &range, &position, 0, take, feed, feed->why);
+
+	return rc == RC_OK ? feed->rc : rc;
+}
+
+/* Layers that feed the facets of `grid`. */
+static unsigned layers_of(const struct window_grid *grid)
+{
+	unsigned layers = 0;
+
+	if ((grid->facets & FACET_MASK(FACET_SCENE)) != 0)
+		return LAYER_MASK_ALL;
+	if ((grid->facets & FACET_MASK(FACET_LANGUAGE)) != 0)
+		layers |= LAYER_MASK(LAYER_TEXT) | LAYER_MASK(LAYER_AUDITORY);
+	if ((grid->facets & FACET_MASK(FACET_VISUAL)) != 0)
+		layers |= LAYER_MASK(LAYER_VISUAL);
+	if ((grid->facets & FACET_MASK(FACET_AUDIO)) != 0)
+		layers |= LAYER_MASK(LAYER_AUDITORY);
+	if ((grid->facets & (FACET_MASK(FACET_DEVICE) | FACET_MASK(FACET_BODY))) != 0)
+		layers |= LAYER_MASK(LAYER_BEHAVIOUR);
+	if ((grid->facets & (FACET_MASK(FACET_LOCATION) | FACET_MASK(FACET_ENVIRONMENT))) != 0)
+		layers |= LAYER_MASK(LAYER_ENVIRONMENT);
+	if ((grid->facets & FACET_MASK(FACET_HOME)) != 0)
+		layers |= LAYER_MASK(LAYER_HOME);
+	return layers;
+}
+
+static enum rc read_all(
+    struct feed *feed, struct store *store, const struct window_grid *grid, uint64_t as_of_seq)
+{
+	struct window_reach reach = window_reach_of(feed->policy, grid);
+	unsigned layers = layers_of(grid);
+	enum rc rc = RC_OK;
+
+	if (reach.from_ns < OBS_TIME_MIN_NS)
+		reach.from_ns = OBS_TIME_MIN_NS;
+	if ((layers & LAYER_MASK(LAYER_HOME)) != 0 && reach.from_ns > OBS_TIME_MIN_NS) {
+		rc = read_range(feed, store,
+		    (struct store_range){ .from_ns = OBS_TIME_MIN_NS,
+			.to_ns = reach.from_ns,
+			.layers = LAYER_MASK(LAYER_HOME),
+			.as_of_seq = as_of_seq });
+		feed->skip_home = true;
+		feed->skip_before_ns = reach.from_ns;
+	}
+	if (rc != RC_OK)
+		return rc;
+	return read_range(feed, store,
+	    (struct store_range){ .from_ns = reach.from_ns,
+		.to_ns = reach.to_ns,
+		.layers = layers,
+		.as_of_seq = as_of_seq });
+}
+
+enum rc slice_build(struct store *store, const struct slice_query *query, slice_visit_fn *visit,
+    void *ctx, struct errmsg *why)
+{
+	struct feed feed = { .policy = policy_default(), .why = why };
+	struct window_grid grid;
+	uint64_t cursor = store_cursor(store);
+
+	enum rc rc = grid_of_query(query, &grid, why);
+	if (rc != RC_OK)
+		return rc;
+	if (query->as_of_seq != 0 && query->as_of_seq < cursor)
+		cursor = query->as_of_seq;
+	rc = window_open(feed.policy, &grid, visit, ctx, &feed.window);
+	if (rc != RC_OK)
+		return rc;
+	if (cursor > 0) /* 0 would read "the newest": an empty store has nothing */
+		rc = read_all(&feed, store, &grid, cursor);
+	if (rc == RC_OK)
+		rc = window_finish(feed.window, why);
+	window_close(feed.window);
+	return rc;
+}
+
+uint64_t slice_clock_map_version(struct store *store)
+{
+	(void)store; /* without a clock map every device time is trusted UTC */
+	return 0;
+}
+
+uint64_t slice_policy_version(void)
+{
+	return policy_default()->version;
+}

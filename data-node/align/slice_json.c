@@ -1,0 +1,142 @@
+/* Slices as the contract shows them: JSON objects. */
+#include <stdio.h>
+#include <string.h>
+
+#include "align/slice.h"
+#include "base/clock.h"
+#include "base/hex.h"
+#include "base/timestamp.h"
+
+static const char *mode_word(enum cell_mode mode)
+{
+	switch (mode) {
+	case CELL_ABSENT:
+		break;
+	case CELL_OBSERVED:
+		return "observed";
+	case CELL_OVERLAP:
+		return "overlap";
+	case CELL_CARRIED:
+		return "carried";
+	case CELL_INTERPOLATED:
+		return "interpolated";
+	}
+	return "absent";
+}
+
+static const char *certainty_word(enum certainty certainty)
+{
+	return certainty == CERTAINTY_CERTAIN ? "certain" : "possible";
+}
+
+/* `"name":seconds`, exact, without needless zeros. */
+static void put_seconds(struct buf *out, const char *name, int64_t ns)
+{
+	char fraction[16];
+	int width = 9;
+
+	(void)snprintf(fraction, sizeof fraction, "%09d", (int)(ns % NS_PER_S));
+	while (width > 0 && fraction[width - 1] == '0')
+		width--;
+	buf_printf(out, ",\"%s\":%lld%s%.*s", name, (long long)(ns / NS_PER_S),
+	    width > 0 ? "." : "", width, fraction);
+}
+
+static void put_time(struct buf *out, const char *name, int64_t ns)
+{
+	char text[TIMESTAMP_TEXT_BYTES];
+
+	timestamp_format(ns, text);
+	buf_printf(out, "\"%s\":\"%s\"", name, text);
+}
+
+static void put_string(struct buf *out, const char *name, const char *text)
+{
+	buf_printf(out, ",\"%s\":", name);
+	buf_json_string(out, text, strlen(text));
+}
+
+static void put_id(struct buf *out, const char *name, const uint8_t id[OBS_ID_BYTES])
+{
+	char text[2 * OBS_ID_BYTES + 1];
+
+	hex_encode(id, OBS_ID_BYTES, text);
+	buf_printf(out, "\"%s\":\"%s\"", name, text);
+}
+
+static void put_value(struct buf *out, const struct cell *cell, const struct cell_value *value)
+{
+	buf_putc(out, '{');
+	put_id(out, "obs_id", value->obs_id);
+	if (value->has_next) {
+		buf_putc(out, ',');
+		put_id(out, "next_obs_id", value->next_obs_id);
+	}
+	if (value->client_id[0] != '\0')
+		put_string(out, "id", value->client_id);
+	put_string(out, "source", value->source);
+	put_string(out, "kind", value->kind);
+	buf_putc(out, ',');
+	put_time(out, "start", value->t0_ns);
+	if (value->t1_ns > value->t0_ns) {
+		buf_putc(out, ',');
+		put_time(out, "end", value->t1_ns);
+	}
+	if (value->text[0] != '\0')
+		put_string(out, "text", value->text);
+	if (value->data_json[0] != '\0') {
+		buf_puts(out, ",\"data\":");
+		buf_puts(out, value->data_json);
+	}
+	if (value->mode != cell->mode)
+		buf_printf(out, ",\"mode\":\"%s\"", mode_word(value->mode));
+	if (value->age_ns != cell->age_ns)
+		put_seconds(out, "age_s", value->age_ns);
+	if (value->certainty != cell->certainty)
+		buf_printf(out, ",\"certainty\":\"%s\"", certainty_word(value->certainty));
+	buf_putc(out, '}');
+}
+
+static void put_cell(struct buf *out, const struct cell *cell)
+{
+	if (cell->mode == CELL_ABSENT) {
+		buf_printf(out, "{\"mode\":\"absent\",\"reason\":\"%s\",\"values\":[]}",
+		    cell->absent_reason);
+		return;
+	}
+	buf_printf(out, "{\"mode\":\"%s\",\"values\":[", mode_word(cell->mode));
+	for (size_t i = 0; i < cell->values_len; i++) {
+		if (i > 0)
+			buf_putc(out, ',');
+		put_value(out, cell, &cell->values[i]);
+	}
+	buf_putc(out, ']');
+	if (cell->values_total > cell->values_len)
+		buf_printf(out, ",\"values_total\":%zu", cell->values_total);
+	put_seconds(out, "age_s", cell->age_ns);
+	put_seconds(out, "error_s", cell->error_ns);
+	buf_printf(out, ",\"certainty\":\"%s\"}", certainty_word(cell->certainty));
+}
+
+enum rc slice_json(const struct slice *slice, unsigned facets, struct buf *out)
+{
+	bool first = true;
+
+	if (facets == 0)
+		facets = FACET_MASK_ALL;
+	buf_putc(out, '{');
+	put_time(out, "start", slice->start_ns);
+	buf_putc(out, ',');
+	put_time(out, "end", slice->end_ns);
+	buf_printf(out, ",\"version\":%llu,\"state\":\"%s\",\"cells\":{",
+	    (unsigned long long)slice->version, slice->state);
+	for (int facet = 0; facet < FACET_COUNT; facet++) {
+		if ((facets & FACET_MASK(facet)) == 0)
+			continue;
+		buf_printf(out, "%s\"%s\":", first ? "" : ",", facet_word((enum facet)facet));
+		put_cell(out, &slice->cells[facet]);
+		first = false;
+	}
+	buf_puts(out, "}}");
+	return buf_rc(out);
+}

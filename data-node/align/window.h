@@ -1,0 +1,54 @@
+/*
+ * Window: the streaming core of the aligner.
+ *
+ * Items go in, in order of time; slices come out as soon as nothing that can
+ * still arrive may change them.  Memory is bounded by what lies between
+ * policy->reach_ns before and policy->ahead_ns behind the current slice, plus
+ * one state per thing of the home.  One thread.  O(N + slices · tracks).
+ */
+#ifndef ALIGN_WINDOW_H
+#define ALIGN_WINDOW_H
+
+#include "align/track.h"
+
+#define WINDOW_ENTRIES_MAX ((size_t)4 << 20) /* observations at once */
+#define WINDOW_BYTES_MAX ((size_t)512 << 20) /* of their strings */
+#define WINDOW_TRACKS_MAX ((size_t)1 << 18)  /* sources × kinds × things */
+#define WINDOW_SLICE_BYTES_MAX ((size_t)64 << 20)
+
+struct window;
+
+struct window_grid {
+	int64_t from_ns, to_ns; /* on the grid */
+	int64_t step_ns;
+	int64_t now_ns;  /* slices that end later are "open" */
+	unsigned facets; /* FACET_MASK bits that are asked for */
+	bool keep_empty;
+	bool borrow; /* strings of pushed items outlive the window: not copied */
+};
+
+/* How far the items of a grid reach: [from, to) must be pushed for its slices
+ * to be what they would be with everything; the home layer from the start. */
+struct window_reach {
+	int64_t from_ns, to_ns;
+};
+struct window_reach window_reach_of(const struct policy *policy, const struct window_grid *grid);
+
+/* `policy` is borrowed until window_close; `visit` gets each slice. */
+enum rc window_open(const struct policy *policy, const struct window_grid *grid,
+    slice_visit_fn *visit, void *ctx, struct window **out) RC_CHECK;
+void window_close(struct window *window);
+
+/*
+ * The next item: t0 never falls within a lane.  Items of one t0 are put into
+ * order here, repeated obs_ids are dropped.  RC_LIMIT, RC_NOMEM.
+ */
+enum rc window_push(struct window *window, const struct item *item, struct errmsg *why) RC_CHECK;
+
+/* No more items: the rest of the slices. */
+enum rc window_finish(struct window *window, struct errmsg *why) RC_CHECK;
+
+/* True once the last slice is out or the visitor said stop. */
+bool window_done(const struct window *window);
+
+#endif
