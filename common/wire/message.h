@@ -29,6 +29,8 @@
 #define WIRE_MODELS_MAX ((size_t)64)
 #define WIRE_STOPS_MAX ((size_t)16)
 #define WIRE_STOP_BYTES_MAX ((size_t)256)
+#define WIRE_NAME_BYTES_MAX ((size_t)1024) /* names, roles, ids in text */
+#define WIRE_ERROR_TEXT_BYTES_MAX ((size_t)4096)
 
 enum message_kind {
 	MESSAGE_UNKNOWN, /* a body this version does not know: answer UNSUPPORTED */
@@ -321,7 +323,9 @@ struct message {
 
 /*
  * Append the encoded message to `out`.  RC_LIMIT if it exceeds
- * WIRE_MESSAGE_BYTES_MAX.  Pure, any thread.
+ * WIRE_MESSAGE_BYTES_MAX or any limit above, RC_INVALID for what the peer
+ * would not decode (`why` names the field), RC_NOMEM; `out` is then as it was.
+ * Pure, any thread.
  */
 enum rc message_encode(const struct message *message, struct buf *out, struct errmsg *why) RC_CHECK;
 
@@ -329,7 +333,9 @@ enum rc message_encode(const struct message *message, struct buf *out, struct er
  * Decode `len` bytes of a peer.  Checks every limit above, enum ranges, hash
  * and lease lengths, UTF-8 of strings, finite floats; `why` names the field.
  * RC_INVALID, RC_LIMIT, RC_NOMEM (the arena's cap).  A body that is not known
- * gives RC_OK and MESSAGE_UNKNOWN.  Pure, any thread.
+ * gives RC_OK and MESSAGE_UNKNOWN; a code of Error or Done that is not known
+ * reads as its UNKNOWN.  On an error `out` is empty but for the request id, if
+ * that could be read, so that the sender can be told.  Pure, any thread.
  */
 enum rc message_decode(const uint8_t *bytes, size_t len, struct arena *arena, struct message *out,
     struct errmsg *why) RC_CHECK;

@@ -8,8 +8,13 @@
  * that authenticated it; a reconnected client is a new peer.
  *
  * Sending is bounded per peer: wire_server_send() gives RC_AGAIN when
- * `peer_queue_max` messages or `peer_queue_bytes_max` bytes wait, and
- * RC_CLOSED once the peer is gone.  Nothing is ever dropped in silence.
+ * `peer_queue_max` messages or `peer_queue_bytes_max` bytes wait (besides at most
+ * 32 messages that libzmq holds), and RC_CLOSED once the peer is gone.  Nothing
+ * is ever dropped in silence, and a peer that does not read delays no other.
+ *
+ * The allow-list is looked at on each handshake and each second; a peer whose
+ * key was taken out is dropped.  While the file cannot be read, nobody new gets
+ * in.  A ZeroMQ context does not survive fork(): open after it.
  */
 #ifndef WIRE_SERVER_H
 #define WIRE_SERVER_H
@@ -37,6 +42,7 @@ struct wire_server_config {
 	 */
 	void (*on_peer)(void *ctx, wire_peer peer, const uint8_t key[WIRE_KEY_BYTES]);
 	void (*on_message)(void *ctx, wire_peer peer, const struct message *message);
+	/* Once for each on_peer, at the latest by wire_server_close(). */
 	void (*on_gone)(void *ctx, wire_peer peer);
 	/* Fill a capabilities body; its pointers must live as long as the server. */
 	void (*capabilities)(void *ctx, struct wire_capabilities *out);
@@ -45,20 +51,26 @@ struct wire_server_config {
 
 /* Counters for Stats and tests; monotone. */
 struct wire_server_counts {
-	uint64_t accepted, refused_key, refused_handshake, bad_messages, dropped_peers;
+	uint64_t accepted;          /* peers greeted */
+	uint64_t refused_key;       /* handshakes with a key that is not allowed */
+	uint64_t refused_handshake; /* no CURVE, wrong server key, cut off */
+	uint64_t bad_messages;      /* answered with an Error, or not at all */
+	uint64_t dropped_peers;     /* silent, revoked, unroutable */
 };
 
 /* RC_CONFIG for a bad address or a wire without CURVE, RC_BUSY if it is taken. */
 enum rc wire_server_open(
     const struct wire_server_config *config, struct wire_server **out, struct errmsg *why) RC_CHECK;
 
-/* Stops the thread; pending messages are dropped; callbacks end before it returns. */
+/* Stops the thread; pending messages are dropped; callbacks end before it
+ * returns.  Not from a callback. */
 void wire_server_close(struct wire_server *server);
 
 /* The address bound, with the real port. */
 const char *wire_server_address(const struct wire_server *server);
 
-/* Encode and queue; any thread.  RC_AGAIN, RC_CLOSED, RC_LIMIT, RC_NOMEM. */
+/* Encode and queue; any thread, callbacks too.  RC_AGAIN, RC_CLOSED, RC_LIMIT,
+ * RC_INVALID, RC_NOMEM. */
 enum rc wire_server_send(
     struct wire_server *server, wire_peer peer, const struct message *message) RC_CHECK;
 
