@@ -83,6 +83,9 @@ struct observation {
 	double pulse_s;
 	bool gap;
 	bool tombstone; /* forgotten: only obs_id and times stand */
+	/* Canonical JSON object, "" or NULL = none: members of the sent event that
+	 * the fields above do not give back (unknown ones, an explicit "shape"). */
+	const char *extra_json;
 };
 
 /* Words of the contract: "text", …; 0 / NULL if unknown. */
@@ -91,6 +94,18 @@ enum layer layer_parse(const char *word);
 const char *shape_word(enum shape shape);
 enum shape shape_parse(const char *word);
 const char *origin_word(enum origin origin);
+
+/* The shape of an event that names none: values make a block, an end an
+ * interval, a home kind (light, door, climate, appliance, presence) a state,
+ * all else an instant. */
+enum shape shape_default(enum layer layer, const char *kind, bool has_end, bool has_values);
+
+/*
+ * The range and consistency checks that every stored record meets: what the
+ * store asserts before it writes and the decoder after it reads.  NULL strings
+ * count as "".  RC_INVALID names the field.
+ */
+enum rc observation_check(const struct observation *obs, struct errmsg *why) RC_CHECK;
 
 /* Stored bytes of one record.  RC_LIMIT. */
 enum rc observation_encode(

@@ -1,0 +1,46 @@
+/* Store index: keeping the derived databases in step with the log. */
+#include "store/store_internal.h"
+
+static int put_key(struct store *store, MDB_txn *txn, enum store_db db, void *bytes, size_t len)
+{
+	MDB_val key = { len, bytes }, value = { 0, NULL };
+
+	return mdb_put(txn, store->dbi[db], &key, &value, 0);
+}
+
+static int del_key(struct store *store, MDB_txn *txn, enum store_db db, void *bytes, size_t len)
+{
+	MDB_val key = { len, bytes };
+
+	return mdb_del(txn, store->dbi[db], &key, NULL);
+}
+
+int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry *entry)
+{
+	uint8_t time[STORE_TIME_KEY_BYTES], span[STORE_SPAN_KEY_BYTES];
+
+	store_time_key(entry, time);
+	int err = put_key(store, txn, DB_TIME, time, sizeof(time));
+	if (err != 0 || entry->t1_ns == entry->t0_ns)
+		return err;
+	store_span_key(entry, span);
+	return put_key(store, txn, DB_SPAN, span, sizeof(span));
+}
+
+int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_entry *old)
+{
+	uint8_t time[STORE_TIME_KEY_BYTES], span[STORE_SPAN_KEY_BYTES], past[STORE_PAST_KEY_BYTES];
+
+	store_time_key(old, time);
+	int err = del_key(store, txn, DB_TIME, time, sizeof(time));
+	if (err == 0 && old->t1_ns != old->t0_ns) {
+		store_span_key(old, span);
+		err = del_key(store, txn, DB_SPAN, span, sizeof(span));
+	}
+	if (err == MDB_NOTFOUND)
+		return MDB_CORRUPTED; /* the index lags behind the log: verify names it */
+	if (err != 0)
+		return err;
+	store_past_key(old, past);
+	return put_key(store, txn, DB_PAST, past, sizeof(past));
+}

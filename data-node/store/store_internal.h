@@ -1,0 +1,195 @@
+/*
+ * Store internals: the databases, their keys, and who owns what.
+ *
+ * Databases of DIR/timeline/data.mdb (keys are big-endian, so that they sort):
+ *   meta   "format", "store_id", "check"       plain, plain, sealed
+ *   log    seq(8)                              sealed record: the truth
+ *   time   layer(1) t0(8) seq(8)               empty; current versions
+ *   span   layer(1) class(1) t0(8) seq(8) t1(8) empty; current versions, t1 > t0
+ *   past   layer(1) class(1) t0(8) seq(8) t1(8) by(8) empty; superseded versions
+ *   dedup  obs_id(16)                          seq(8) of the current version
+ *   seen   hash(obs_id, content hash)(16)      seq(8) of a superseded version
+ *
+ * A time is stored with its sign bit flipped.  `class` is the number of bits of
+ * the duration t1 - t0 (0 for an instant): whatever of class c reaches over a
+ * moment began within the 2^c ns before it, so an interval lookback reads one
+ * bounded stretch of each class in use and never more than about twice what it
+ * returns when durations spread evenly.  All but `log` and `meta` are derived.
+ *
+ * A sealed value is version(1) layer(1) day(4) nonce(24) ciphertext tag(16);
+ * associated data: database name, 0, key, and the first six bytes.
+ *
+ * Threads: the writer thread (store_append.c) owns every write transaction and
+ * the map's size.  `map_lock` is held for reading by every read transaction,
+ * for writing while the map grows.  `lock` guards the queue and the figures.
+ */
+#ifndef STORE_STORE_INTERNAL_H
+#define STORE_STORE_INTERNAL_H
+
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "store/keyring.h"
+#include "store/store.h"
+
+#define STORE_FORMAT 1u
+#define STORE_VALUE_VERSION 1u
+#define STORE_ID_BYTES 16
+#define STORE_READERS_MAX 1024
+#define STORE_MAP_FIRST_BYTES ((uint64_t)1 << 30)
+#define STORE_MAP_STEP_BYTES ((uint64_t)1 << 30) /* grows by at least this */
+#define STORE_DISK_RESERVE_BYTES ((uint64_t)16 << 20)
+#define STORE_PAGE_RECORDS_MAX ((size_t)512)
+#define STORE_PAGE_BYTES_MAX ((size_t)1 << 20) /* a page of a scan ends past it */
+#define STORE_PAGE_ARENA_BYTES ((size_t)48 << 20)
+#define STORE_READ_NS_MAX (NS_PER_S / 4) /* life of a read transaction */
+#define STORE_BATCH_MAX ((size_t)1 << 20)
+#define STORE_BATCH_BYTES_MAX ((size_t)128 << 20) /* encoded */
+#define STORE_COMMIT_TIMES 1024
+
+#define STORE_HEAD_BYTES 6
+#define STORE_NONCE_BYTES 24
+#define STORE_TAG_BYTES 16
+#define STORE_SEAL_BYTES (STORE_HEAD_BYTES + STORE_NONCE_BYTES + STORE_TAG_BYTES)
+
+#define STORE_TIME_KEY_BYTES 17
+#define STORE_SPAN_KEY_BYTES 26
+#define STORE_PAST_KEY_BYTES 34
+#define STORE_CLASS_COUNT 64
+
+enum store_db { DB_META, DB_LOG, DB_TIME, DB_SPAN, DB_PAST, DB_DEDUP, DB_SEEN, DB_COUNT };
+
+/* What the derived databases know of one record. */
+struct store_entry {
+	uint8_t layer;
+	int64_t t0_ns, t1_ns;
+	uint64_t seq;
+	uint64_t by_seq; /* PAST: the seq that superseded it */
+};
+
+/* One append waiting for its commit; lives on its caller's stack. */
+struct store_job {
+	struct store_job *next;
+	const struct observation *obs;   /* [n] */
+	const struct store_plain *plain; /* [n] */
+	const struct buf *records;       /* the encoded records of `plain` */
+	size_t n;
+	struct store_result *results; /* [n], may be NULL */
+	enum rc rc;
+	struct errmsg why;
+	uint64_t cursor;
+	uint64_t duplicates;
+	bool done;
+};
+
+/* What the caller's thread prepares: ids, hashes, encoded records. */
+struct store_plain {
+	uint8_t obs_id[OBS_ID_BYTES];
+	uint8_t content_hash[OBS_ID_BYTES];
+	size_t begin, len; /* of its bytes in store_job.records */
+};
+
+struct store {
+	char dir[4096]; /* DIR/timeline */
+	struct keyring *keyring;
+	int64_t commit_interval_ns;
+	size_t commit_records_max, queue_records_max;
+	uint64_t quota_bytes;
+	bool read_only;
+	int lock_fd;
+	uint8_t id[STORE_ID_BYTES];
+
+	MDB_env *env;
+	MDB_dbi dbi[DB_COUNT];
+	pthread_rwlock_t map_lock;
+	uint64_t map_bytes; /* writer; read under map_lock */
+	size_t page_bytes;
+
+	pthread_mutex_t lock;
+	pthread_cond_t work;      /* the queue has something, or stopping */
+	pthread_cond_t finished;  /* a group is done */
+	pthread_cond_t committed; /* the cursor moved */
+	struct store_job *queue, **queue_tail;
+	size_t queue_records, queue_jobs;
+	bool stopping, writer_started;
+	pthread_t writer;
+	atomic_bool failed; /* S4 */
+	_Atomic uint64_t cursor;
+	uint64_t commits, duplicates;
+	int64_t commit_ns[STORE_COMMIT_TIMES]; /* ring of the last ones */
+	size_t commit_ns_len, commit_ns_next;
+
+	/* Writer thread only. */
+	uint64_t next_seq, group_duplicates; /* of the transaction in progress */
+	size_t jobs_expected;                /* how much company the next group may wait for */
+	int64_t commit_ns_mean;              /* moving average */
+	struct buf scratch, sealed;
+	struct arena old; /* the version that is superseded */
+};
+
+/* ---- store_key.c: pure ------------------------------------------------- */
+void store_put_be64(uint8_t out[8], uint64_t value);
+uint64_t store_get_be64(const uint8_t in[8]);
+unsigned store_class(int64_t t0_ns, int64_t t1_ns);
+/* The earliest t0 of a thing of class `cls` that reaches beyond at_ns; the last
+ * class (durations of 2^62 ns and more) has no bound. */
+int64_t store_class_first_ns(unsigned cls, int64_t at_ns);
+void store_time_key(const struct store_entry *entry, uint8_t out[STORE_TIME_KEY_BYTES]);
+void store_span_key(const struct store_entry *entry, uint8_t out[STORE_SPAN_KEY_BYTES]);
+void store_past_key(const struct store_entry *entry, uint8_t out[STORE_PAST_KEY_BYTES]);
+/* RC_CORRUPT if the size or a field cannot be. */
+enum rc store_entry_parse(enum store_db db, const MDB_val *key, struct store_entry *out) RC_CHECK;
+int32_t store_day(int64_t utc_ns);
+const char *store_db_name(enum store_db db);
+
+/* ---- store_seal.c ------------------------------------------------------- */
+/* Append the sealed value of `plain` to `out` (reset by the caller). */
+enum rc store_seal(struct store *store, enum store_db db, const MDB_val *key, int32_t day,
+    unsigned layer, const void *plain, size_t len, struct buf *out, struct errmsg *why) RC_CHECK;
+/* Open a value into `out` (reset by the caller).  RC_CORRUPT, RC_NOTFOUND (its
+ * key is gone), RC_UNSUPPORTED (newer version). */
+enum rc store_unseal(struct store *store, enum store_db db, const MDB_val *key,
+    const MDB_val *value, struct buf *out, struct errmsg *why) RC_CHECK;
+
+/* ---- store_hash.c: keyed hashes ------------------------------------------ */
+void store_hash(const struct store *store, const struct observation *obs,
+    uint8_t obs_id[OBS_ID_BYTES], uint8_t content[OBS_ID_BYTES]);
+/* The key of `seen`. */
+void store_hash_version(const struct store *store, const uint8_t obs_id[OBS_ID_BYTES],
+    const uint8_t content[OBS_ID_BYTES], uint8_t out[OBS_ID_BYTES]);
+
+/* ---- store_txn.c ---------------------------------------------------------- */
+enum rc store_mdb_rc(int err);
+enum rc store_mdb_error(struct errmsg *why, int err, const char *doing);
+enum rc store_read_begin(struct store *store, MDB_txn **out, struct errmsg *why) RC_CHECK;
+void store_read_end(struct store *store, MDB_txn *txn);
+/* Writer thread, no transaction open.  RC_FULL at the quota. */
+enum rc store_map_grow(struct store *store, struct errmsg *why) RC_CHECK;
+/* RC_FULL if the disk would have less than its reserve left after `bytes`. */
+enum rc store_room_check(struct store *store, size_t bytes, struct errmsg *why) RC_CHECK;
+/* Decrypt and decode the record `seq` from its value. */
+enum rc store_record_open(struct store *store, uint64_t seq, const MDB_val *value,
+    struct buf *scratch, struct arena *arena, struct observation *out, struct errmsg *why) RC_CHECK;
+enum rc store_record_get(struct store *store, MDB_txn *txn, uint64_t seq, struct buf *scratch,
+    struct arena *arena, struct observation *out, struct errmsg *why) RC_CHECK;
+enum rc store_cursor_read(
+    struct store *store, MDB_txn *txn, uint64_t *seq, struct errmsg *why) RC_CHECK;
+
+/* ---- store_index.c: the derived databases, writer thread ------------------- */
+int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry *entry);
+int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_entry *old);
+
+/* ---- store_lock.c ---------------------------------------------------------- */
+/* Lock of the directory (not of one database); fd into *out.  RC_BUSY. */
+enum rc store_lock(const char *dir, bool shared, int *out, struct errmsg *why) RC_CHECK;
+/* RC_UNSUPPORTED on a network file system. */
+enum rc store_filesystem_check(const char *dir, struct errmsg *why) RC_CHECK;
+
+/* ---- store_append.c --------------------------------------------------------- */
+enum rc store_writer_start(struct store *store, struct errmsg *why) RC_CHECK;
+/* Drains the queue, then joins. */
+void store_writer_stop(struct store *store);
+
+#endif
