@@ -15,11 +15,15 @@
 struct generation;
 
 #define GENERATION_RESUME_TIMEOUT_NS (INT64_C(120) * 1000000000)
+#define GENERATION_TTL_NS (INT64_C(3600) * 1000000000)
+#define GENERATION_WINDOW ((uint32_t)64) /* tokens a node may be ahead of the puller */
 
 struct generation_request {
-	struct wire_generate generate; /* copied, with everything it points to */
+	struct wire_generate generate; /* copied, with everything it points to;
+					  credit and ids are the generation's own */
 	int64_t resume_timeout_ns;     /* 0: the default */
 	int64_t start_timeout_ns;      /* wait for a first node so long; 0: do not */
+	int64_t ttl_ns;                /* of the whole answer; 0: the default */
 };
 
 enum generation_event_kind {
@@ -43,14 +47,23 @@ struct generation_event {
 	enum rc rc; /* FAILED: UNAVAILABLE, TIMEOUT, CONTEXT, INVALID, … */
 	char error[256];
 	uint64_t context, needed; /* rc CONTEXT */
-	const char *model;        /* name of the model that answers */
+	/* Of the node that answers; live until the next call; "" before STARTED. */
+	const char *model, *numerics_id;
 };
 
-/* RC_UNAVAILABLE if no node serves the model now (and start_timeout is 0). */
+/*
+ * Asks a node at once.  A busy node is asked again, or another one, for some
+ * seconds.  RC_UNAVAILABLE if no node serves the model now (and start_timeout
+ * is 0), RC_LIMIT for a request larger than the wire carries.
+ */
 enum rc generation_start(struct pool *pool, const struct generation_request *request,
     struct generation **out, struct errmsg *why) RC_CHECK;
 
-/* Next event, at most `timeout_ns` later (then IDLE). */
+/*
+ * Next event, at most `timeout_ns` later (then IDLE).  Not pulling holds the
+ * compute node back: it gets no more than GENERATION_WINDOW tokens ahead.
+ * DONE and FAILED repeat themselves.
+ */
 void generation_next(
     struct generation *generation, int64_t timeout_ns, struct generation_event *event);
 

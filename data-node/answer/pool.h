@@ -2,7 +2,8 @@
  * Pool: the compute nodes this data node knows, one link each.
  *
  * Picks by capability and load; keeps links dialled; tells waiters when any
- * comes up or goes down.  Any thread.
+ * comes up or goes down.  Any thread.  What a node could do is remembered
+ * while it is away, so that "away" and "unknown" can be told apart.
  */
 #ifndef ANSWER_POOL_H
 #define ANSWER_POOL_H
@@ -14,9 +15,12 @@ struct pool;
 
 #define POOL_NODES_MAX ((size_t)32)
 #define POOL_NAME_BYTES_MAX ((size_t)64)
+#define POOL_MODEL_NAME_BYTES_MAX ((size_t)256)
 
 /* Borrows `keys` until pool_close. */
 enum rc pool_open(const struct wire_keypair *keys, struct pool **out, struct errmsg *why) RC_CHECK;
+
+/* Every generation and call must have ended. */
 void pool_close(struct pool *pool);
 
 /* RC_EXISTS, RC_INVALID (name, address, key), RC_LIMIT / RC_NOTFOUND. */
@@ -25,7 +29,8 @@ enum rc pool_add(struct pool *pool, const char *name, const char *address,
 enum rc pool_remove(struct pool *pool, const char *name) RC_CHECK;
 
 struct pool_model {
-	const char *name, *architecture, *chat_template, *numerics_id;
+	const char *name, *architecture, *chat_template, *numerics_id, *cache_type;
+	const uint8_t *content_hash; /* [WIRE_HASH_BYTES] */
 	uint64_t context, parameters;
 	bool chat, embed;
 };
@@ -34,12 +39,12 @@ struct pool_node {
 	const char *name, *address;
 	enum wire_link_state state;
 	struct wire_load load;
-	const struct pool_model *models; /* [models_len] */
+	const struct pool_model *models; /* [models_len]: now, or when last seen */
 	size_t models_len;
 	uint64_t session;
 };
 
-/* A copy of what is known now, in `arena`: [*len]. */
+/* A copy of what is known now, in `arena`: [*len], in the order of pool_add. */
 enum rc pool_list(
     struct pool *pool, struct arena *arena, struct pool_node **out, size_t *len) RC_CHECK;
 

@@ -1,0 +1,359 @@
+/* Answer API: the handlers, streamed and whole. */
+#include "answer/answer_api.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer/reply.h"
+#include "base/clock.h"
+
+#define REQUEST_ARENA_BYTES_MAX ((size_t)64 << 20)
+#define CHUNK_BYTES_MAX ((size_t)32 << 20)
+#define MODELS_CREATED_S INT64_C(1763683200) /* of every entry: clients want a number */
+
+/* One request on its way; lives in the heap, as a stream outlives its handler. */
+struct run {
+	struct host host;
+	struct arena arena; /* of `request` */
+	struct chat_request request;
+	struct reply *reply;
+
+	/* streams */
+	struct buf out;
+	size_t sent; /* bytes of `out` */
+	bool opened; /* the role chunk is written */
+	bool ended;
+	int64_t wrote_ns; /* when something was last written */
+	bool has_first;
+	struct generation_event first; /* seen before the headers went out */
+};
+
+static void run_free(void *ctx)
+{
+	struct run *run = ctx;
+
+	if (run == NULL)
+		return;
+	reply_free(run->reply);
+	buf_fini(&run->out);
+	arena_fini(&run->arena);
+	free(run);
+}
+
+static void respond_fault(const struct reply_fault *fault, struct api_response *response)
+{
+	api_error(response, fault->status, fault->type, fault->code, fault->param, fault->message);
+	if (fault->retry_after != NULL)
+		api_header(response, "Retry-After", fault->retry_after);
+}
+
+static bool gone(const struct run *run, const struct api_request *request)
+{
+	return api_gone(request) ||
+	       (run->host.stopping != NULL && run->host.stopping(run->host.ctx));
+}
+
+/* ---- whole answers ---- */
+
+static void respond_whole(
+    struct run *run, const struct api_request *request, struct api_response *response)
+{
+	struct generation_event event = { .kind = GENERATION_IDLE };
+	struct reply_fault fault = { 0 };
+
+	while (event.kind != GENERATION_DONE) {
+		if (gone(run, request)) {
+			api_error(
+			    response, 499, "server_error", "cancelled", NULL, "the client is gone");
+			return;
+		}
+		reply_next(run->reply, ANSWER_PULL_NS, &event, &fault);
+		if (event.kind == GENERATION_FAILED) {
+			respond_fault(&fault, response);
+			return;
+		}
+	}
+	const struct buf *text = reply_text(run->reply);
+	if (buf_rc(text) != RC_OK) {
+		api_error(response, 500, "server_error", "limit_exceeded", NULL,
+		    "the answer is too long to be sent in one piece");
+		return;
+	}
+	response->status = 200;
+	response->content_type = "application/json";
+	chunk_body(&response->body, reply_head(run->reply), reply_end(run->reply), buf_text(text),
+	    text->len);
+}
+
+/* ---- streams ---- */
+
+static void end_stream(struct run *run, const struct reply_fault *fault)
+{
+	const struct chunk_head *head = reply_head(run->reply);
+
+	run->ended = true;
+	if (fault != NULL) {
+		chunk_error(&run->out, fault->type, fault->code, fault->message);
+		return;
+	}
+	chunk_finish(&run->out, head, reply_end(run->reply));
+	chunk_usage(&run->out, head, reply_end(run->reply));
+	chunk_done(&run->out);
+}
+
+static void write_event(
+    struct run *run, const struct generation_event *event, const struct reply_fault *fault)
+{
+	const struct chunk_head *head = reply_head(run->reply);
+
+	switch (event->kind) {
+	case GENERATION_STARTED:
+		if (!run->opened)
+			chunk_role(&run->out, head);
+		run->opened = true;
+		break;
+	case GENERATION_TEXT:
+		chunk_text(&run->out, head, event->text, event->text_len);
+		break;
+	case GENERATION_WAITING:
+		chunk_comment(&run->out, "waiting for a compute node");
+		break;
+	case GENERATION_RESUMED:
+		chunk_comment(
+		    &run->out, event->numerics_changed ? "resumed with other numerics" : "resumed");
+		break;
+	case GENERATION_DONE:
+		end_stream(run, NULL);
+		break;
+	case GENERATION_FAILED:
+		end_stream(run, fault);
+		break;
+	case GENERATION_IDLE:
+		if (clock_mono_ns() - run->wrote_ns >= ANSWER_COMMENT_NS)
+			chunk_comment(&run->out, "waiting");
+		break;
+	}
+}
+
+static void refill(struct run *run)
+{
+	struct generation_event event;
+	struct reply_fault fault = { 0 };
+
+	buf_reset(&run->out);
+	run->sent = 0;
+	if (run->has_first) {
+		run->has_first = false;
+		write_event(run, &run->first, NULL);
+		return;
+	}
+	if (run->host.stopping != NULL && run->host.stopping(run->host.ctx)) {
+		chunk_error(&run->out, "server_error", "stopping", "the data node is going down");
+		run->ended = true;
+		return;
+	}
+	reply_next(run->reply, ANSWER_PULL_NS, &event, &fault);
+	write_event(run, &event, &fault);
+}
+
+static long pull(void *ctx, char *out, size_t max)
+{
+	struct run *run = ctx;
+
+	if (run->sent == run->out.len) {
+		if (run->ended)
+			return API_PULL_END;
+		refill(run);
+		if (buf_rc(&run->out) != RC_OK)
+			return API_PULL_FAIL;
+		if (run->out.len > 0)
+			run->wrote_ns = clock_mono_ns();
+	}
+	size_t len = run->out.len - run->sent;
+	if (len > max)
+		len = max;
+	if (len > 0)
+		memcpy(out, run->out.bytes + run->sent, len);
+	run->sent += len;
+	return (long)len;
+}
+
+/* Wait until the prompt is accepted or refused; false: `response` is an error. */
+static bool await_start(
+    struct run *run, const struct api_request *request, struct api_response *response)
+{
+	int64_t deadline = clock_mono_ns() + ANSWER_HEADERS_WAIT_NS;
+	struct reply_fault fault = { 0 };
+
+	while (clock_mono_ns() < deadline) {
+		if (gone(run, request)) {
+			api_error(
+			    response, 499, "server_error", "cancelled", NULL, "the client is gone");
+			return false;
+		}
+		reply_next(run->reply, ANSWER_PULL_NS, &run->first, &fault);
+		if (run->first.kind == GENERATION_FAILED) {
+			respond_fault(&fault, response);
+			return false;
+		}
+		if (run->first.kind == GENERATION_STARTED)
+			break;
+	}
+	/* Late: the role chunk goes out all the same, what follows may be comments. */
+	run->first.kind = GENERATION_STARTED;
+	run->has_first = true;
+	return true;
+}
+
+static void respond_stream(struct run *run, struct api_response *response)
+{
+	run->wrote_ns = clock_mono_ns();
+	response->status = 200;
+	response->content_type = "text/event-stream";
+	api_header(response, "Cache-Control", "no-store");
+	response->pull = pull;
+	response->pull_ctx = run;
+	response->pull_free = run_free;
+}
+
+/* ---- handlers ---- */
+
+static struct run *run_new(const struct host *host)
+{
+	struct run *run = calloc(1, sizeof(*run));
+
+	if (run == NULL)
+		return NULL;
+	run->host = *host;
+	arena_init(&run->arena, REQUEST_ARENA_BYTES_MAX);
+	buf_init(&run->out, CHUNK_BYTES_MAX);
+	return run;
+}
+
+static void respond_parse(enum rc rc, const struct chat_fault *fault, struct api_response *response)
+{
+	if (rc != RC_INVALID) {
+		api_error_rc(response, rc, NULL, NULL);
+		return;
+	}
+	api_error(response, fault->status, "invalid_request_error", fault->code,
+	    fault->param[0] == '\0' ? NULL : fault->param, fault->message);
+}
+
+void answer_run(const struct host *host, bool completion, const struct api_request *request,
+    struct api_response *response)
+{
+	struct chat_fault unread = { 0 };
+	struct reply_fault fault = { 0 };
+	struct run *run = run_new(host);
+
+	if (run == NULL) {
+		api_error_rc(response, RC_NOMEM, NULL, NULL);
+		return;
+	}
+	enum rc rc = chat_request_parse(completion ? CHAT_KIND_COMPLETION : CHAT_KIND_CHAT,
+	    request->body, request->body_len, &run->arena, &run->request, &unread);
+	if (rc != RC_OK) {
+		respond_parse(rc, &unread, response);
+		goto out;
+	}
+	if (host->pool == NULL) {
+		api_error_rc(response, RC_UNAVAILABLE, NULL, NULL);
+		goto out;
+	}
+	if (reply_open(host, &run->request, &run->reply, &fault) != RC_OK) {
+		respond_fault(&fault, response);
+		goto out;
+	}
+	if (!run->request.stream) {
+		respond_whole(run, request, response);
+	} else if (await_start(run, request, response)) {
+		respond_stream(run, response);
+		run = NULL; /* the stream's now */
+	}
+out:
+	run_free(run);
+}
+
+static void put_model(struct buf *out, const char *id, const char *owner, bool first)
+{
+	buf_puts(out, first ? "{\"id\":" : ",{\"id\":");
+	buf_json_string(out, id, strlen(id));
+	buf_printf(out, ",\"object\":\"model\",\"created\":%" PRId64 ",\"owned_by\":\"%s\"}",
+	    MODELS_CREATED_S, owner);
+}
+
+static bool listed(const struct pool_node *nodes, size_t node, size_t model)
+{
+	const char *name = nodes[node].models[model].name;
+
+	for (size_t i = 0; i <= node; i++) {
+		if (nodes[i].state != WIRE_LINK_UP)
+			continue;
+		size_t end = i == node ? model : nodes[i].models_len;
+		for (size_t j = 0; j < end; j++) {
+			if (strcmp(nodes[i].models[j].name, name) == 0)
+				return true;
+		}
+	}
+	return strcmp(name, CHAT_MODEL_HEARTH) == 0;
+}
+
+void answer_models(const struct host *host, struct arena *arena, struct api_response *response)
+{
+	struct pool_node *nodes = NULL;
+	size_t len = 0;
+
+	if (host->pool != NULL) {
+		enum rc rc = pool_list(host->pool, arena, &nodes, &len);
+		if (rc != RC_OK) {
+			api_error_rc(response, rc, NULL, NULL);
+			return;
+		}
+	}
+	response->status = 200;
+	response->content_type = "application/json";
+	buf_puts(&response->body, "{\"object\":\"list\",\"data\":[");
+	put_model(&response->body, CHAT_MODEL_HEARTH, "hearth", true);
+	for (size_t i = 0; i < len; i++) {
+		if (nodes[i].state != WIRE_LINK_UP)
+			continue;
+		for (size_t j = 0; j < nodes[i].models_len; j++) {
+			if (!listed(nodes, i, j))
+				put_model(&response->body, nodes[i].models[j].name, "compute-node",
+				    false);
+		}
+	}
+	buf_puts(&response->body, "]}\n");
+}
+
+void answer_api_chat(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	struct host host;
+
+	(void)arena;
+	host_of(station, &host);
+	answer_run(&host, false, request, response);
+}
+
+void answer_api_completions(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	struct host host;
+
+	(void)arena;
+	host_of(station, &host);
+	answer_run(&host, true, request, response);
+}
+
+void answer_api_models(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	struct host host;
+
+	(void)request;
+	host_of(station, &host);
+	answer_models(&host, arena, response);
+}

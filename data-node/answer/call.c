@@ -1,0 +1,214 @@
+/*
+ * Call: pick a node, put a request on it, hand its answers to who asked.
+ */
+#include "answer/call.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer/pool_state.h"
+
+static bool avoided(const struct call_want *want, uint64_t node_id)
+{
+	for (size_t i = 0; i < want->avoid_len; i++) {
+		if (want->avoid[i] == node_id)
+			return true;
+	}
+	return false;
+}
+
+/* How well `node` suits, ranked: 2 same bits, 1 same numerics, 0 it serves. */
+static int suits(
+    const struct node *node, const struct wire_model *model, const struct call_want *want)
+{
+	if (want->numerics_id != NULL && strcmp(node->can.numerics_id, want->numerics_id) != 0)
+		return 0;
+	if (want->cache_type != NULL && strcmp(model->cache_type, want->cache_type) != 0)
+		return 1;
+	return 2;
+}
+
+/* Requests per slot; our own calls count at once, the node's figure lags. */
+static double load_of(const struct node *node)
+{
+	uint32_t theirs = node->load.active + node->load.queued;
+	uint32_t n = theirs > node->calls_len ? theirs : node->calls_len;
+
+	return (double)n / (double)(node->load.slots == 0 ? 1 : node->load.slots);
+}
+
+static struct node *pick(
+    struct pool *pool, const struct call_want *want, const struct wire_model **model)
+{
+	struct node *best = NULL;
+	int best_suits = -1;
+
+	for (size_t i = 0; i < pool->nodes_len; i++) {
+		struct node *node = pool->nodes[i];
+		if (!node->up || node->client == NULL || avoided(want, node->id))
+			continue;
+		const struct wire_model *found = node_find(node, want);
+		if (found == NULL)
+			continue;
+		int rank = suits(node, found, want);
+		if (rank < best_suits || (rank == best_suits && load_of(node) >= load_of(best)))
+			continue;
+		best = node;
+		best_suits = rank;
+		*model = found;
+	}
+	return best;
+}
+
+enum rc call_open(struct pool *pool, const struct call_want *want,
+    const struct call_handler *handler, struct call **out)
+{
+	const struct wire_model *model = NULL;
+	struct call *call = calloc(1, sizeof(*call));
+
+	if (call == NULL)
+		return RC_NOMEM;
+	call->request_id = wire_client_next_id();
+	(void)pthread_mutex_lock(&pool->lock);
+	struct node *node = pick(pool, want, &model);
+	if (node == NULL || strlen(model->name) >= sizeof(call->model)) {
+		(void)pthread_mutex_unlock(&pool->lock);
+		free(call);
+		return RC_UNAVAILABLE;
+	}
+	memcpy(call->model, model->name, strlen(model->name) + 1);
+	call->pool = pool;
+	call->node = node;
+	call->node_id = node->id;
+	call->handler = *handler;
+	call->next = node->calls;
+	if (call->next != NULL)
+		call->next->prev = call;
+	node->calls = call;
+	node->calls_len++;
+	(void)pthread_mutex_unlock(&pool->lock);
+	*out = call;
+	return RC_OK;
+}
+
+static void let_go(struct pool *pool, struct node *node)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	node_release(node);
+	(void)pthread_mutex_unlock(&pool->lock);
+}
+
+enum rc call_send(struct call *call, struct message *message)
+{
+	(void)pthread_mutex_lock(&call->pool->lock);
+	struct node *node = call->told_down ? NULL : call->node;
+	struct wire_client *client = NULL;
+	if (node != NULL && node->up && node->client != NULL) {
+		client = node->client;
+		node_hold(node);
+	}
+	(void)pthread_mutex_unlock(&call->pool->lock);
+	if (client == NULL)
+		return RC_CLOSED;
+	message->request_id = call->request_id;
+	enum rc rc = wire_client_send(client, message);
+	let_go(call->pool, node);
+	return rc;
+}
+
+void call_close(struct call *call)
+{
+	if (call == NULL)
+		return;
+	(void)pthread_mutex_lock(&call->pool->lock);
+	if (call->node != NULL) {
+		if (call->prev != NULL)
+			call->prev->next = call->next;
+		else
+			call->node->calls = call->next;
+		if (call->next != NULL)
+			call->next->prev = call->prev;
+		call->node->calls_len--;
+	}
+	(void)pthread_mutex_unlock(&call->pool->lock);
+	free(call);
+}
+
+uint64_t call_node(const struct call *call)
+{
+	return call->node_id;
+}
+
+uint64_t call_request(const struct call *call)
+{
+	return call->request_id;
+}
+
+const char *call_model(const struct call *call)
+{
+	return call->model;
+}
+
+void call_cancel(struct pool *pool, uint64_t node_id, uint64_t request_id)
+{
+	const struct message message = { .kind = MESSAGE_CANCEL, .request_id = request_id };
+	struct node *node = NULL;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	for (size_t i = 0; i < pool->nodes_len && node == NULL; i++) {
+		if (pool->nodes[i]->id == node_id)
+			node = pool->nodes[i];
+	}
+	struct wire_client *client = node != NULL && node->up ? node->client : NULL;
+	if (client != NULL)
+		node_hold(node);
+	(void)pthread_mutex_unlock(&pool->lock);
+	if (client == NULL)
+		return;
+	/* A full queue or a lost link: the node stops for want of credit. */
+	(void)!wire_client_send(client, &message);
+	let_go(pool, node);
+}
+
+void call_deliver(struct node *node, const struct message *message)
+{
+	for (struct call *call = node->calls; call != NULL; call = call->next) {
+		if (call->request_id == message->request_id && !call->told_down) {
+			call->handler.message(call->handler.ctx, message);
+			return;
+		}
+	}
+}
+
+void call_tell_down(struct node *node, enum rc reason)
+{
+	for (struct call *call = node->calls; call != NULL; call = call->next) {
+		if (call->told_down)
+			continue;
+		call->told_down = true;
+		call->handler.down(call->handler.ctx, reason);
+	}
+}
+
+void pool_watch_add(struct pool *pool, struct pool_watch *watch)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	watch->prev = NULL;
+	watch->next = pool->watches;
+	if (watch->next != NULL)
+		watch->next->prev = watch;
+	pool->watches = watch;
+	(void)pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_watch_remove(struct pool *pool, struct pool_watch *watch)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	if (watch->prev != NULL)
+		watch->prev->next = watch->next;
+	else
+		pool->watches = watch->next;
+	if (watch->next != NULL)
+		watch->next->prev = watch->prev;
+	(void)pthread_mutex_unlock(&pool->lock);
+}

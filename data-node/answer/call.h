@@ -1,0 +1,65 @@
+/*
+ * Call: one request in flight on one compute node of the pool.
+ *
+ * The pool's second face, for code that talks to nodes (generation.c,
+ * count.c).  Lock order: the pool's lock is outside the handlers' own; a
+ * handler runs with the pool's lock held, so it copies, signals and returns,
+ * and never calls the pool.  Any thread.
+ */
+#ifndef ANSWER_CALL_H
+#define ANSWER_CALL_H
+
+#include "answer/pool.h"
+
+struct call;
+
+#define CALL_AVOID_MAX POOL_NODES_MAX
+
+struct call_want {
+	const char *model;           /* NULL: any model that chats */
+	const uint8_t *content_hash; /* this very model, by any name; NULL: any */
+	const char *numerics_id;     /* preferred; NULL: no matter */
+	const char *cache_type;      /* preferred; NULL: no matter */
+	uint64_t context_min;        /* tokens one sequence must hold; 0: no matter */
+	const uint64_t *avoid;       /* [avoid_len] node ids that will not do now */
+	size_t avoid_len;
+};
+
+struct call_handler {
+	void *ctx;
+	void (*message)(void *ctx, const struct message *message);
+	void (*down)(void *ctx, enum rc reason); /* at most once; no message follows */
+};
+
+/*
+ * Pick a node that is up: the preferred ones first, then the least loaded,
+ * then the one added first.  Nothing is sent yet.  RC_UNAVAILABLE.
+ */
+enum rc call_open(struct pool *pool, const struct call_want *want,
+    const struct call_handler *handler, struct call **out) RC_CHECK;
+
+/* Fills in the request id and queues it.  RC_CLOSED (the node is gone),
+ * RC_AGAIN (its queue is full). */
+enum rc call_send(struct call *call, struct message *message) RC_CHECK;
+
+/* After it returns no handler runs any more.  NULL is fine. */
+void call_close(struct call *call);
+
+uint64_t call_node(const struct call *call);     /* its id, never reused */
+uint64_t call_request(const struct call *call);  /* the request id */
+const char *call_model(const struct call *call); /* the name on that node */
+
+/* Tell the node to stop; needs no call, so any thread may.  A node that is
+ * gone has stopped already. */
+void call_cancel(struct pool *pool, uint64_t node, uint64_t request_id);
+
+/* `changed` runs (as a handler does) whenever a node comes, goes or is removed. */
+struct pool_watch {
+	void *ctx;
+	void (*changed)(void *ctx);
+	struct pool_watch *prev, *next;
+};
+void pool_watch_add(struct pool *pool, struct pool_watch *watch);
+void pool_watch_remove(struct pool *pool, struct pool_watch *watch);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * Chat request: the JSON body of /v1/chat/completions and /v1/completions,
+ * checked field by field.  Interfaces §4.
+ *
+ * Unknown fields are ignored.  What we know but cannot do (n > 1, images,
+ * response_format, a forced tool) is refused by name rather than ignored,
+ * where ignoring it would hand the client something else than it asked for.
+ * `tools` alone is ignored: the model may always answer in words.
+ *
+ * Defaults: temperature 0.7 for "hearth", the API's 1 for a model's own id;
+ * a random seed; 16 completion tokens for /v1/completions, as in OpenAI's API.
+ */
+#ifndef ANSWER_CHAT_REQUEST_H
+#define ANSWER_CHAT_REQUEST_H
+
+#include "base/arena.h"
+#include "wire/message.h"
+
+#define CHAT_BODY_BYTES_MAX ((size_t)8 << 20)
+#define CHAT_TEXT_BYTES_MAX ((size_t)6 << 20) /* of all messages: above, no context holds it */
+#define CHAT_MESSAGES_MAX ((size_t)4096)
+#define CHAT_PARTS_MAX ((size_t)4096) /* content parts of one message */
+#define CHAT_NAME_BYTES_MAX ((size_t)64)
+#define CHAT_USER_BYTES_MAX ((size_t)256)
+#define CHAT_MODEL_HEARTH "hearth"
+#define COMPLETION_TOKENS_DEFAULT 16u
+
+enum chat_kind { CHAT_KIND_CHAT, CHAT_KIND_COMPLETION };
+
+struct chat_request {
+	enum chat_kind kind;
+	const char *model;
+	bool hearth;                        /* model is "hearth" */
+	bool background;                    /* a title, tag or follow-up call of a client program */
+	struct wire_chat_message *messages; /* [messages_len], one untrusted part each */
+	size_t messages_len;
+	const char *prompt; /* COMPLETION */
+	size_t prompt_len;
+	const char *question; /* the last user text, or the prompt; "" = none */
+	size_t question_len;
+	struct wire_sampling sampling;
+	uint32_t max_tokens; /* 0: the client set none */
+	const char **stop;   /* [stop_len] */
+	size_t stop_len;
+	bool stream, include_usage;
+	const char *user; /* "" = none */
+};
+
+struct chat_fault {
+	int status; /* 400, or 413 */
+	const char *code;
+	char param[96]; /* "messages[2].content"; "" = the body as a whole */
+	char message[200];
+};
+
+/* RC_OK, RC_NOMEM, or RC_INVALID with `fault` filled.  Strings of `out` live
+ * in `arena`.  Pure but for the random seed; any thread. */
+enum rc chat_request_parse(enum chat_kind kind, const char *body, size_t len, struct arena *arena,
+    struct chat_request *out, struct chat_fault *fault) RC_CHECK;
+
+#endif

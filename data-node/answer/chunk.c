@@ -1,0 +1,167 @@
+/* Chunk: the bytes clients read, in OpenAI's shapes. */
+#include "answer/chunk.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/timestamp.h"
+
+static void put_text(struct buf *out, const char *text)
+{
+	buf_json_string(out, text, strlen(text));
+}
+
+static const char *object_word(const struct chunk_head *head, bool whole)
+{
+	if (head->kind == CHAT_KIND_COMPLETION)
+		return "text_completion";
+	return whole ? "chat.completion" : "chat.completion.chunk";
+}
+
+static void put_head(struct buf *out, const struct chunk_head *head, bool whole)
+{
+	buf_puts(out, "{\"id\":");
+	put_text(out, head->id);
+	buf_printf(out,
+	    ",\"object\":\"%s\",\"created\":%" PRId64 ",\"model\":", object_word(head, whole),
+	    head->created_s);
+	put_text(out, head->model);
+	buf_puts(out, ",\"system_fingerprint\":");
+	if (head->fingerprint[0] == '\0')
+		buf_puts(out, "null");
+	else
+		put_text(out, head->fingerprint);
+	buf_puts(out, ",\"choices\":[");
+}
+
+static const char *finish_word(enum wire_finish finish)
+{
+	return finish == WIRE_FINISH_LENGTH ? "length" : "stop";
+}
+
+static void begin(struct buf *out, const struct chunk_head *head)
+{
+	buf_puts(out, "data: ");
+	put_head(out, head, false);
+}
+
+/* Close choices and the chunk; the usage of all but the last is null. */
+static void end_choices(struct buf *out, const struct chunk_head *head)
+{
+	buf_puts(out, head->include_usage ? "],\"usage\":null" : "]");
+}
+
+static void put_source(struct buf *out, const struct pack_item *item)
+{
+	char start[TIMESTAMP_TEXT_BYTES];
+
+	timestamp_format(item->obs->dev_t0_ns, start);
+	buf_puts(out, "{\"id\":");
+	put_text(out, item->id);
+	buf_printf(out, ",\"start\":\"%s\",\"layer\":\"%s\",\"quote\":", start,
+	    layer_word(item->obs->layer));
+	put_text(out, item->quote);
+	buf_putc(out, '}');
+}
+
+static void put_hearth(struct buf *out, const struct chunk_end *end)
+{
+	if (end->mode == NULL)
+		return;
+	buf_printf(out, ",\"hearth\":{\"mode\":\"%s\",\"sources\":[", end->mode);
+	for (size_t i = 0; end->pack != NULL && i < end->pack->len; i++) {
+		if (i > 0)
+			buf_putc(out, ',');
+		put_source(out, &end->pack->items[i]);
+	}
+	buf_puts(out, "]}");
+}
+
+static void put_usage(struct buf *out, const struct chunk_end *end)
+{
+	buf_printf(out,
+	    ",\"usage\":{\"prompt_tokens\":%" PRIu32 ",\"completion_tokens\":%" PRIu32
+	    ",\"total_tokens\":%" PRIu64 "}",
+	    end->prompt_tokens, end->completion_tokens,
+	    (uint64_t)end->prompt_tokens + end->completion_tokens);
+}
+
+void chunk_role(struct buf *out, const struct chunk_head *head)
+{
+	if (head->kind == CHAT_KIND_COMPLETION)
+		return;
+	begin(out, head);
+	buf_puts(out, "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
+		      "\"logprobs\":null,\"finish_reason\":null}");
+	end_choices(out, head);
+	buf_puts(out, "}\n\n");
+}
+
+void chunk_text(struct buf *out, const struct chunk_head *head, const char *text, size_t len)
+{
+	begin(out, head);
+	buf_puts(out, head->kind == CHAT_KIND_CHAT ? "{\"index\":0,\"delta\":{\"content\":"
+						   : "{\"index\":0,\"text\":");
+	buf_json_string(out, text, len);
+	buf_puts(out, head->kind == CHAT_KIND_CHAT ? "},\"logprobs\":null,\"finish_reason\":null}"
+						   : ",\"logprobs\":null,\"finish_reason\":null}");
+	end_choices(out, head);
+	buf_puts(out, "}\n\n");
+}
+
+void chunk_finish(struct buf *out, const struct chunk_head *head, const struct chunk_end *end)
+{
+	begin(out, head);
+	buf_printf(out, "{\"index\":0,%s,\"logprobs\":null,\"finish_reason\":\"%s\"}",
+	    head->kind == CHAT_KIND_CHAT ? "\"delta\":{}" : "\"text\":\"\"",
+	    finish_word(end->finish));
+	end_choices(out, head);
+	put_hearth(out, end);
+	buf_puts(out, "}\n\n");
+}
+
+void chunk_usage(struct buf *out, const struct chunk_head *head, const struct chunk_end *end)
+{
+	if (!head->include_usage)
+		return;
+	begin(out, head);
+	buf_putc(out, ']');
+	put_usage(out, end);
+	put_hearth(out, end);
+	buf_puts(out, "}\n\n");
+}
+
+void chunk_done(struct buf *out)
+{
+	buf_puts(out, "data: [DONE]\n\n");
+}
+
+void chunk_comment(struct buf *out, const char *words)
+{
+	buf_printf(out, ": %s\n\n", words);
+}
+
+void chunk_error(struct buf *out, const char *type, const char *code, const char *message)
+{
+	buf_puts(out, "data: {\"error\":{\"message\":");
+	put_text(out, message);
+	buf_printf(out, ",\"type\":\"%s\",\"param\":null,\"code\":\"%s\"}}\n\n", type, code);
+}
+
+void chunk_body(struct buf *out, const struct chunk_head *head, const struct chunk_end *end,
+    const char *text, size_t len)
+{
+	put_head(out, head, true);
+	if (head->kind == CHAT_KIND_CHAT) {
+		buf_puts(out, "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
+		buf_json_string(out, text, len);
+		buf_puts(out, ",\"refusal\":null}");
+	} else {
+		buf_puts(out, "{\"index\":0,\"text\":");
+		buf_json_string(out, text, len);
+	}
+	buf_printf(out, ",\"logprobs\":null,\"finish_reason\":\"%s\"}]", finish_word(end->finish));
+	put_usage(out, end);
+	put_hearth(out, end);
+	buf_puts(out, "}\n");
+}

@@ -1,0 +1,44 @@
+/*
+ * Chunk: the bytes clients read, in OpenAI's shapes.  Interfaces §4.
+ *
+ * One function per piece of a stream, in the order they are sent: role, text,
+ * finish, usage, done; and the whole body for an answer that is not streamed.
+ * Pure; errors stick in the buffer.
+ */
+#ifndef ANSWER_CHUNK_H
+#define ANSWER_CHUNK_H
+
+#include "answer/chat_request.h"
+#include "answer/pack.h"
+#include "base/buf.h"
+
+struct chunk_head {
+	enum chat_kind kind;
+	const char *id; /* "chatcmpl-…" */
+	int64_t created_s;
+	const char *model;       /* as the client named it */
+	const char *fingerprint; /* numerics of the node that answers; "" = none */
+	bool include_usage;      /* the client asked: every chunk has a usage field */
+};
+
+struct chunk_end {
+	enum wire_finish finish;
+	uint32_t prompt_tokens, completion_tokens;
+	const char *mode;        /* "full", "recall-only"; NULL: no hearth object */
+	const struct pack *pack; /* its sources; may be NULL */
+};
+
+void chunk_role(struct buf *out, const struct chunk_head *head); /* nothing for completions */
+void chunk_text(struct buf *out, const struct chunk_head *head, const char *text, size_t len);
+void chunk_finish(struct buf *out, const struct chunk_head *head, const struct chunk_end *end);
+/* The usage chunk, if the client asked for it; it carries the hearth object
+ * again, as it is then the last one. */
+void chunk_usage(struct buf *out, const struct chunk_head *head, const struct chunk_end *end);
+void chunk_done(struct buf *out);
+void chunk_comment(struct buf *out, const char *words);
+void chunk_error(struct buf *out, const char *type, const char *code, const char *message);
+
+void chunk_body(struct buf *out, const struct chunk_head *head, const struct chunk_end *end,
+    const char *text, size_t len);
+
+#endif

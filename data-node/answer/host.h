@@ -1,0 +1,37 @@
+/*
+ * Host: what an answer needs of the station around it, as a table, so that
+ * the answer's code runs without one in tests.
+ *
+ * host_of() fills it from a station; everything is borrowed and lives as long
+ * as the station does.
+ */
+#ifndef ANSWER_HOST_H
+#define ANSWER_HOST_H
+
+#include "answer/pool.h"
+#include "recall/recall.h"
+
+struct station;
+
+struct host {
+	void *ctx;
+	/* recall_search() and store_append(); NULL: none, as on a node without. */
+	enum rc (*search)(void *ctx, const struct recall_query *query, struct arena *arena,
+	    struct recall_result *out, struct errmsg *why);
+	enum rc (*append)(void *ctx, const struct observation *obs, size_t n, struct errmsg *why);
+	uint64_t (*cursor)(void *ctx);
+	int32_t (*offset_s)(void *ctx, int64_t utc_ns); /* of the owner's zone */
+	bool (*stopping)(void *ctx);
+	const char *zone; /* its short name, "CET" */
+
+	struct pool *pool;
+	const char *model;         /* behind "hearth"; NULL: any chat model */
+	int64_t resume_timeout_ns; /* 0: the generation's default */
+	int64_t start_timeout_ns;
+	uint32_t context_tokens; /* budget of the moments; 0: 2000 */
+	uint32_t answer_tokens;  /* where the client sets no limit; 0: 1024 */
+};
+
+void host_of(struct station *station, struct host *out);
+
+#endif
