@@ -6,7 +6,11 @@
 #define CLI_COMMANDS_H
 
 /* X("name", function, "one line for the list") */
-#define COMPUTE_COMMANDS(X) X("version", cli_version, "print the version")
+#define COMPUTE_COMMANDS(X)                                                                        \
+	X("run", cli_run, "complete a prompt with a model file")                                   \
+	X("logits", cli_logits, "write a model's logits for given tokens")                         \
+	X("tokenize", cli_tokenize, "turn text on standard input into token ids")                  \
+	X("version", cli_version, "print the version")
 
 #define X(name, fn, summary) int fn(int argc, char **argv);
 COMPUTE_COMMANDS(X)

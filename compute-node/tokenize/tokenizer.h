@@ -19,6 +19,8 @@ struct gguf; /* model/gguf.h */
 struct tokenizer;
 
 #define TOKEN_NONE (-1)
+/* No token has a longer text: vocabularies that do are refused. */
+#define TOKEN_BYTES_MAX 4096u
 
 /* A growing list of ids; zero it before use, tokens_free() after. */
 struct tokens {
@@ -26,6 +28,7 @@ struct tokens {
 	size_t len, cap;
 };
 void tokens_free(struct tokens *tokens); /* wipes */
+enum rc tokens_push(struct tokens *tokens, int32_t id) RC_CHECK;
 
 /* RC_NOTFOUND: the file has no vocabulary ("no_vocab").  RC_UNSUPPORTED names
  * the unknown model or pre-tokenizer.  The strings stay in the mapped file. */

@@ -1,0 +1,32 @@
+/* Arguments and errors of the commands. */
+#include "cli/cli_args.h"
+
+int cli_args(const struct conf_command *cmd, int argc, char **argv, void *values,
+    struct conf_argv *args, struct arena *arena)
+{
+	struct errmsg why = ERRMSG_INIT;
+	enum rc rc = conf_defaults(cmd, values, arena, &why);
+
+	if (rc == RC_OK)
+		rc = conf_parse_argv(cmd, argc, argv, values, args, arena, &why);
+	if (rc != RC_OK) {
+		(void)fprintf(stderr, "compute-node %s: %s\n`compute-node %s --help` tells more.\n",
+		    cmd->name, errmsg_text(&why, rc), cmd->name);
+		return EXIT_USAGE;
+	}
+	if (args->help) {
+		conf_print_help(cmd, "compute-node", stdout);
+		return EXIT_DONE;
+	}
+	return CLI_GO_ON;
+}
+
+int cli_fail(
+    const struct conf_command *cmd, const char *subject, enum rc rc, const struct errmsg *why)
+{
+	(void)fprintf(stderr, "compute-node %s: %s%s%s\n", cmd->name,
+	    subject != NULL ? subject : "", subject != NULL ? ": " : "", errmsg_text(why, rc));
+	if (rc == RC_UNSUPPORTED)
+		(void)fprintf(stderr, "`compute-node inspect MODEL` shows what the file holds.\n");
+	return rc_exit_code(rc);
+}

@@ -1,0 +1,217 @@
+/* `compute-node run`: a prompt in, its completion on stdout, nothing else. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "cli/cli_args.h"
+#include "cli/commands.h"
+#include "infer/engine.h"
+#include "infer/sample.h"
+#include "infer/textstream.h"
+#include "model/model.h"
+#include "tokenize/tokenizer.h"
+
+#define TOKENS_MAX 1000000
+#define OUT_BYTES_MAX (1u << 20)
+
+struct run_options {
+	const char *prompt;
+	int64_t n, threads, top_k, seed, context, ubatch;
+	double temperature, top_p, min_p, repeat_penalty;
+};
+
+#define AT(field) offsetof(struct run_options, field)
+
+static const struct conf_option options[] = {
+	{ "prompt", 'p', CONF_STRING, AT(prompt), "TEXT", "", 0, 0, true,
+	    "text to complete; special tokens in it count" },
+	{ "tokens", 'n', CONF_INT, AT(n), "N", "128", 0, TOKENS_MAX, true,
+	    "tokens to generate at most" },
+	{ "temp", 0, CONF_REAL, AT(temperature), "T", "0.8", 0, 100, true,
+	    "temperature; 0 takes the likeliest token" },
+	{ "seed", 0, CONF_INT, AT(seed), "S", "0", 0, 0, true,
+	    "number of the random stream; the same seed gives the same text" },
+	{ "top-k", 0, CONF_INT, AT(top_k), "K", "40", 0, TOKENS_MAX, true,
+	    "keep the K likeliest tokens; 0: all" },
+	{ "top-p", 0, CONF_REAL, AT(top_p), "P", "0.95", 0, 1, true,
+	    "keep the likeliest tokens up to this probability; 1: all" },
+	{ "min-p", 0, CONF_REAL, AT(min_p), "P", "0.05", 0, 1, true,
+	    "keep tokens at least P times as likely as the likeliest; 0: all" },
+	{ "repeat-penalty", 0, CONF_REAL, AT(repeat_penalty), "F", "1", 0, 100, true,
+	    "make tokens that stand already less likely; 1: no change" },
+	{ "context", 'c', CONF_INT, AT(context), "N", "0", 0, 1 << 22, true,
+	    "tokens that prompt and answer may take; 0: what the model was made for" },
+	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
+	    "prompt tokens computed at once; 0: 256" },
+	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
+	{ 0 },
+};
+
+static const struct conf_command command = { "run", "MODEL", 1, 1,
+	"complete a prompt with a model file",
+	"Prints the completion of -p TEXT on standard output and nothing else.", options };
+
+struct session {
+	const struct run_options *options;
+	struct model *model;
+	struct engine *engine;
+	struct textstream *stream;
+	struct tokens history;
+	size_t prompt_len;
+	float *logits;                       /* [n_vocab] */
+	struct sample_candidate *candidates; /* [n_vocab] */
+};
+
+static enum rc tokenize_prompt(struct session *s, struct errmsg *why)
+{
+	const struct tokenizer *t = model_tokenizer(s->model);
+	enum rc rc = RC_OK;
+
+	if (t == NULL)
+		return errmsg_rc(why, RC_UNSUPPORTED, "the file has no vocabulary");
+	if (tokenizer_add_bos(t))
+		rc = tokens_push(&s->history, tokenizer_bos(t));
+	if (rc == RC_OK)
+		rc = tokenizer_encode(t, s->options->prompt, strlen(s->options->prompt),
+		    TOKENIZE_SPECIAL | TOKENIZE_FIRST, &s->history, why);
+	if (rc != RC_OK)
+		return rc;
+	s->prompt_len = s->history.len;
+	if (s->prompt_len == 0)
+		return errmsg_rc(why, RC_INVALID,
+		    "an empty prompt, and the model has no start token: give text with -p");
+	return textstream_new(t, NULL, 0,
+	    s->options->prompt[0] == '\0' && tokenizer_space_prefix(t), &s->stream, why);
+}
+
+static enum rc start(struct session *s, struct errmsg *why)
+{
+	const struct run_options *o = s->options;
+	const struct model_info *info = model_info(s->model);
+	uint64_t wanted = s->prompt_len + (uint64_t)o->n;
+	struct engine_config config = {
+		.n_ctx = o->context != 0 ? (uint32_t)o->context : info->n_ctx_train,
+		.n_ubatch = (uint32_t)o->ubatch,
+		.n_threads = (uint32_t)o->threads,
+	};
+
+	if (s->prompt_len > config.n_ctx)
+		return errmsg_rc(why, RC_CONTEXT,
+		    "the prompt has %zu tokens, the context holds %u: shorten it or raise "
+		    "--context",
+		    s->prompt_len, config.n_ctx);
+	if (wanted < config.n_ctx)
+		config.n_ctx = (uint32_t)wanted;
+	s->logits = malloc(info->n_vocab * sizeof(*s->logits));
+	s->candidates = malloc(info->n_vocab * sizeof(*s->candidates));
+	if (s->logits == NULL || s->candidates == NULL)
+		return RC_NOMEM;
+	return engine_new(s->model, &config, &s->engine, why);
+}
+
+/* Compute the tokens of the history that the engine does not hold yet. */
+static enum rc catch_up(struct session *s, struct errmsg *why)
+{
+	uint32_t done = engine_seq_len(s->engine, 0);
+	size_t n = s->history.len - done;
+	struct engine_row *rows = calloc(n, sizeof(*rows)), one;
+	enum rc rc;
+
+	if (rows == NULL)
+		return RC_NOMEM;
+	for (size_t i = 0; i < n; i++) {
+		one = (struct engine_row){ .token = s->history.ids[done + i],
+			.pos = done + (uint32_t)i,
+			.want_logits = i + 1 == n };
+		rows[i] = one;
+	}
+	rc = engine_forward(s->engine, rows, n, s->logits, NULL, NULL, why);
+	free(rows);
+	return rc;
+}
+
+static bool print(struct buf *out)
+{
+	bool ok = fwrite(out->bytes, 1, out->len, stdout) == out->len && fflush(stdout) == 0;
+
+	buf_reset(out);
+	return ok;
+}
+
+static enum rc generate(struct session *s, struct errmsg *why)
+{
+	const struct run_options *o = s->options;
+	const struct sample_params params = { .temperature = (float)o->temperature,
+		.top_k = (uint32_t)o->top_k,
+		.top_p = (float)o->top_p,
+		.min_p = (float)o->min_p,
+		.repeat_penalty = (float)o->repeat_penalty,
+		.repeat_last_n = 64,
+		.seed = (uint64_t)o->seed };
+	const struct tokenizer *t = model_tokenizer(s->model);
+	uint32_t n_ctx = engine_config(s->engine)->n_ctx;
+	struct buf out;
+	enum rc rc = RC_OK;
+
+	buf_init(&out, OUT_BYTES_MAX);
+	for (int64_t i = 0; rc == RC_OK && i < o->n && s->history.len <= n_ctx; i++) {
+		int32_t id;
+
+		rc = catch_up(s, why);
+		if (rc != RC_OK)
+			break;
+		id = sample_token(&params, s->logits, model_info(s->model)->n_vocab, s->history.ids,
+		    s->history.len, NULL, 0, (uint64_t)i, s->candidates);
+		if (tokenizer_is_end(t, id))
+			break;
+		(void)textstream_push(s->stream, id, &out);
+		if (!print(&out))
+			rc = errmsg_errno(why, "standard output");
+		if (rc == RC_OK)
+			rc = tokens_push(&s->history, id);
+	}
+	textstream_flush(s->stream, &out);
+	if (rc == RC_OK && !print(&out))
+		rc = errmsg_errno(why, "standard output");
+	buf_fini(&out);
+	return rc;
+}
+
+static void end(struct session *s)
+{
+	textstream_free(s->stream);
+	engine_free(s->engine);
+	model_close(s->model);
+	tokens_free(&s->history);
+	free(s->logits);
+	free(s->candidates);
+}
+
+int cli_run(int argc, char **argv)
+{
+	struct run_options values = { 0 };
+	struct conf_argv args = { 0 };
+	struct arena arena;
+	struct session s = { .options = &values };
+	struct errmsg why = ERRMSG_INIT;
+	enum rc rc;
+	int code;
+
+	arena_init(&arena, CLI_ARENA_BYTES);
+	code = cli_args(&command, argc, argv, &values, &args, &arena);
+	if (code != CLI_GO_ON)
+		goto out;
+	rc = model_open(args.args[0], &s.model, &why);
+	if (rc == RC_OK)
+		rc = tokenize_prompt(&s, &why);
+	if (rc == RC_OK)
+		rc = start(&s, &why);
+	if (rc == RC_OK)
+		rc = generate(&s, &why);
+	code = rc == RC_OK ? EXIT_DONE : cli_fail(&command, args.args[0], rc, &why);
+	end(&s);
+out:
+	arena_fini(&arena);
+	return code;
+}

@@ -1,0 +1,177 @@
+/* Norms, matrices and gates of a pass, shared out to the crew. */
+#include "infer/block.h"
+
+#include <string.h>
+
+#include "model/model_impl.h"
+
+/* Units of a stage for each thread: enough to even out, few enough to stream. */
+#define UNITS_A_THREAD 8u
+#define UNIT_STRIPS_MAX 16u
+
+const struct model *block_model(const struct worker *w)
+{
+	return w->pass->model;
+}
+
+void block_quantize_row(const struct worker *w, struct acts *acts, size_t row, size_t n)
+{
+	const struct q8_rows *q8 = &acts->q8;
+	size_t n_blocks = n / KERNEL_BLOCK;
+
+	if (q8->quants == NULL || n % KERNEL_BLOCK != 0)
+		return;
+	w->pass->kernels->quantize(acts->f32 + row * n, n, q8->quants + row * n,
+	    q8->scales + row * n_blocks, q8->bias + row * n_blocks);
+}
+
+void block_embed(struct worker *w)
+{
+	struct pass *p = w->pass;
+	const struct gguf_tensor *embd = p->model->token_embd;
+	size_t n = p->model->n_embd, row_bytes = type_row_bytes(embd->type, n);
+
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
+		kernels_widen(
+		    embd->type, embd->data + (size_t)p->rows[t].token * row_bytes, n, p->x + t * n);
+		rope_table(&p->model->rope, p->rows[t].pos, p->rope + t * p->model->rope.n_rot);
+	}
+	crew_barrier(p->crew);
+}
+
+void block_norm(struct worker *w, const float *weight, struct acts *out)
+{
+	struct pass *p = w->pass;
+	size_t n = p->model->n_embd;
+
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
+		p->kernels->rms_norm(p->x + t * n, weight, n, p->model->norm_eps, out->f32 + t * n);
+		block_quantize_row(w, out, t, n);
+	}
+	if (w->thread == 0)
+		out->n_rows = p->n_rows;
+	crew_barrier(p->crew);
+}
+
+/* Rows first … first + n_rows - 1 of a weight matrix times all rows of `in`. */
+static void multiply(struct worker *w, const struct product *product, const struct acts *in,
+    size_t first, size_t n_rows, float *out, size_t out_stride)
+{
+	const struct kernels *kernels = w->pass->kernels;
+	const struct gguf_tensor *weight = product->weight;
+	size_t k = (size_t)weight->dims[0], row_bytes = type_row_bytes(weight->type, k);
+	const uint8_t *rows = weight->data + first * row_bytes;
+	struct q8_rows q8 = in->q8;
+
+	if (kernels->rows[weight->type] != NULL) {
+		kernels->rows[weight->type](
+		    rows, row_bytes, n_rows, in->f32, k, in->n_rows, k, out, out_stride);
+		return;
+	}
+	kernels->strip[weight->type](rows, row_bytes, n_rows, k, w->quants, w->scales);
+	q8.k = k;
+	kernels->tile(w->quants, w->scales, &q8, 0, in->n_rows, n_rows, out, out_stride);
+}
+
+static void multiply_strip(
+    struct worker *w, const struct product *product, const struct acts *in, size_t strip)
+{
+	size_t height = (size_t)product->weight->dims[1], first = strip * KERNEL_STRIP;
+	size_t n_rows = height - first < KERNEL_STRIP ? height - first : KERNEL_STRIP;
+
+	if (!product->add && product->bias == NULL) {
+		multiply(w, product, in, first, n_rows, product->out + first, height);
+		return;
+	}
+	multiply(w, product, in, first, n_rows, w->tile, KERNEL_STRIP);
+	for (size_t t = 0; t < in->n_rows; t++) {
+		const float *from = w->tile + t * KERNEL_STRIP;
+		float *to = product->out + t * height + first;
+
+		for (size_t r = 0; r < n_rows; r++) {
+			float sum = from[r];
+
+			if (product->bias != NULL)
+				sum += product->bias[first + r];
+			to[r] = product->add ? to[r] + sum : sum;
+		}
+	}
+}
+
+static size_t strips_of(const struct product *product)
+{
+	return ((size_t)product->weight->dims[1] + KERNEL_STRIP - 1) / KERNEL_STRIP;
+}
+
+void block_matmul(struct worker *w, const struct product *products, size_t n, const struct acts *in)
+{
+	struct crew *crew = w->pass->crew;
+	size_t total = 0, unit;
+
+	for (size_t i = 0; i < n; i++)
+		total += strips_of(&products[i]);
+	unit = total / (crew_size(crew) * UNITS_A_THREAD);
+	unit = unit < 1 ? 1 : unit > UNIT_STRIPS_MAX ? UNIT_STRIPS_MAX : unit;
+	for (size_t at; (at = crew_take(crew) * unit) < total;) {
+		for (size_t s = at; s < at + unit && s < total; s++) {
+			const struct product *product = products;
+			size_t strip = s;
+
+			while (strip >= strips_of(product))
+				strip -= strips_of(product++);
+			multiply_strip(w, product, in, strip);
+		}
+	}
+	crew_barrier(crew);
+}
+
+void block_swiglu(struct worker *w, size_t n)
+{
+	struct pass *p = w->pass;
+
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
+		p->kernels->swiglu(p->gate + t * n, p->up + t * n, n, p->hidden.f32 + t * n);
+		block_quantize_row(w, &p->hidden, t, n);
+	}
+	if (w->thread == 0)
+		p->hidden.n_rows = p->n_rows;
+	crew_barrier(p->crew);
+}
+
+/* The row that is the `i`-th to want logits, or n_rows. */
+static size_t wanted_row(const struct pass *p, size_t i)
+{
+	size_t t = 0;
+
+	for (; t < p->n_rows; t++) {
+		if (p->rows[t].want_logits && i-- == 0)
+			break;
+	}
+	return t;
+}
+
+void block_logits(struct worker *w)
+{
+	struct pass *p = w->pass;
+	const struct model *m = p->model;
+	size_t n = m->n_embd, n_wanted = 0;
+	const struct product output = { .weight = m->output, .out = p->logits };
+
+	for (size_t t = 0; t < p->n_rows; t++)
+		n_wanted += p->rows[t].want_logits;
+	for (size_t i; p->embeddings != NULL && (i = crew_take(p->crew)) < p->n_rows;)
+		p->kernels->rms_norm(
+		    p->x + i * n, m->output_norm, n, m->norm_eps, p->embeddings + i * n);
+	crew_barrier(p->crew);
+	if (n_wanted == 0)
+		return;
+	for (size_t i; (i = crew_take(p->crew)) < n_wanted;) {
+		p->kernels->rms_norm(p->x + wanted_row(p, i) * n, m->output_norm, n, m->norm_eps,
+		    p->normed.f32 + i * n);
+		block_quantize_row(w, &p->normed, i, n);
+	}
+	if (w->thread == 0)
+		p->normed.n_rows = n_wanted;
+	crew_barrier(p->crew);
+	block_matmul(w, &output, 1, &p->normed);
+}

@@ -1,0 +1,43 @@
+/*
+ * Blocks: the parts that architectures are written with.
+ *
+ * Every thread of the crew calls the same blocks in the same order; each block
+ * shares its work out and ends with a barrier, so the next one sees its result.
+ */
+#ifndef INFER_BLOCK_H
+#define INFER_BLOCK_H
+
+#include "infer/pass.h"
+
+struct gguf_tensor;
+
+/* out (+)= weight · in + bias, for every row of `in`. */
+struct product {
+	const struct gguf_tensor *weight;
+	const float *bias; /* may be NULL */
+	float *out;        /* [rows][rows of weight] */
+	bool add;          /* add to what is there */
+};
+
+const struct model *block_model(const struct worker *worker);
+
+/* x = rows of token_embd; also the rotation tables of the ubatch. */
+void block_embed(struct worker *worker);
+
+/* out = RMS norm of x. */
+void block_norm(struct worker *worker, const float *weight, struct acts *out);
+
+/* Several matrices that multiply the same rows, as one stage. */
+void block_matmul(
+    struct worker *worker, const struct product *products, size_t n, const struct acts *in);
+
+/* hidden = silu(gate) * up, `n` wide. */
+void block_swiglu(struct worker *worker, size_t n);
+
+/* Fill in the 8-bit form of one finished row of `n`, if the model needs it. */
+void block_quantize_row(const struct worker *worker, struct acts *acts, size_t row, size_t n);
+
+/* Final norm and output matrix for the rows that want logits. */
+void block_logits(struct worker *worker);
+
+#endif

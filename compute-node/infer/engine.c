@@ -1,0 +1,345 @@
+/*
+ * Engine: memory of passes and caches, and the walk over ubatches.
+ */
+#include "infer/engine.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/wipe.h"
+#include "infer/pass.h"
+#include "model/model_impl.h"
+
+#define CTX_DEFAULT 8192u
+#define CTX_MAX (1u << 22)
+#define SEQ_MAX 1024u
+#define UBATCH_DEFAULT 256u
+#define UBATCH_MAX 4096u
+#define ALIGN 64u
+/* What a thread costs besides its scratch: the touched part of its stack. */
+#define THREAD_BYTES (64u << 10)
+/* The kernels give the same bits on every instruction set, so this says which
+ * specification they follow, not which set runs. */
+#define NUMERICS_F16 "cpu/k1/f16"
+#define NUMERICS_F32 "cpu/k1/f32"
+
+struct sequence {
+	uint32_t n_past;
+	uint32_t n_touched; /* positions ever written since the last wipe */
+};
+
+struct engine {
+	const struct model *model;
+	struct engine_config config;
+	struct cache cache;
+	struct pass pass;
+	struct crew *crew;
+	struct worker *workers; /* [n_threads] */
+	struct sequence *seqs;  /* [n_seq] */
+	uint32_t *tails;        /* [n_seq] scratch of row checks */
+	uint8_t *scratch;
+	size_t scratch_bytes;
+};
+
+/* Scratch is laid out twice: to measure (base NULL), then to hand out. */
+struct layout {
+	uint8_t *base;
+	size_t used;
+	bool overflow;
+};
+
+static void *lay(struct layout *at, size_t n, size_t size)
+{
+	size_t len, first = at->used;
+
+	if (__builtin_mul_overflow(n, size, &len) || len > SIZE_MAX - ALIGN ||
+	    __builtin_add_overflow(at->used, (len + ALIGN - 1) / ALIGN * ALIGN, &at->used))
+		at->overflow = true;
+	return at->base != NULL ? at->base + first : NULL;
+}
+
+static void lay_acts(
+    struct layout *at, const struct model *m, struct acts *acts, size_t rows, size_t width)
+{
+	acts->f32 = lay(at, rows * width, sizeof(float));
+	if ((m->forms & 1u << FORM_Q8) == 0)
+		return;
+	acts->q8.quants = lay(at, rows * width, 1);
+	acts->q8.scales = lay(at, rows * (width / KERNEL_BLOCK + 1), sizeof(float));
+	acts->q8.bias = lay(at, rows * (width / KERNEL_BLOCK + 1), sizeof(int32_t));
+}
+
+static size_t largest(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+static void lay_worker(
+    struct layout *at, const struct model *m, const struct engine_config *config, struct worker *w)
+{
+	size_t k = largest(largest(m->n_embd, m->n_ff), (size_t)m->n_head * m->head_dim_v);
+	size_t dk = m->head_dim_k, dv = m->head_dim_v;
+
+	if ((m->forms & 1u << FORM_Q8) != 0) {
+		w->quants = lay(at, k * KERNEL_STRIP, 1);
+		w->scales = lay(at, (k / KERNEL_BLOCK + 1) * KERNEL_STRIP, sizeof(float));
+	}
+	w->tile = lay(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
+	w->queries = lay(at, KERNEL_QUERIES_MAX * dk, sizeof(float));
+	w->scores = lay(at, KERNEL_QUERIES_MAX * PASS_STEP, sizeof(float));
+	w->step_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
+	w->sum_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
+}
+
+static void lay_pass(
+    struct layout *at, const struct model *m, const struct engine_config *config, struct pass *p)
+{
+	size_t rows = config->n_ubatch, dk = m->head_dim_k, dv = m->head_dim_v;
+	size_t parts;
+
+	p->x = lay(at, rows * m->n_embd, sizeof(float));
+	lay_acts(at, m, &p->normed, rows, m->n_embd);
+	p->q = lay(at, rows * m->n_head * dk, sizeof(float));
+	p->k = lay(at, rows * m->n_head_kv * dk, sizeof(float));
+	p->v = lay(at, rows * m->n_head_kv * dv, sizeof(float));
+	lay_acts(at, m, &p->mixed, rows, m->n_head * dv);
+	p->gate = lay(at, rows * m->n_ff, sizeof(float));
+	p->up = lay(at, rows * m->n_ff, sizeof(float));
+	lay_acts(at, m, &p->hidden, rows, m->n_ff);
+	p->rope = lay(at, rows * m->rope.n_rot, sizeof(float));
+	p->n_steps_max = (config->n_ctx + PASS_STEP - 1) / PASS_STEP;
+	parts = config->n_threads > 1 ? (PASS_SPLIT_ROWS - 1) * m->n_head * p->n_steps_max : 0;
+	p->partials = lay(at, parts, sizeof(struct partial));
+	p->partial_values = lay(at, parts * dv, sizeof(float));
+}
+
+static enum rc resolve(const struct model *m, const struct engine_config *in,
+    struct engine_config *out, struct errmsg *why)
+{
+	*out = *in;
+	if (out->n_ctx == 0)
+		out->n_ctx = m->n_ctx_train < CTX_DEFAULT ? m->n_ctx_train : CTX_DEFAULT;
+	if (out->n_seq == 0)
+		out->n_seq = 1;
+	if (out->n_ubatch == 0)
+		out->n_ubatch = UBATCH_DEFAULT;
+	if (out->n_threads == 0)
+		out->n_threads = crew_cores();
+	if (out->n_ctx > CTX_MAX || out->n_seq > SEQ_MAX || out->n_ubatch > UBATCH_MAX ||
+	    out->n_threads > CREW_THREADS_MAX)
+		return errmsg_rc(why, RC_LIMIT,
+		    "engine: context %u (limit %u), sequences %u (%u), ubatch %u (%u), "
+		    "threads %u (%u)",
+		    out->n_ctx, CTX_MAX, out->n_seq, SEQ_MAX, out->n_ubatch, UBATCH_MAX,
+		    out->n_threads, CREW_THREADS_MAX);
+	return RC_OK;
+}
+
+static enum rc lay_all(struct engine *e, uint8_t *base, struct errmsg *why)
+{
+	struct layout at = { .base = base };
+
+	lay_pass(&at, e->model, &e->config, &e->pass);
+	for (uint32_t i = 0; i < e->config.n_threads; i++) {
+		struct worker unused = { 0 };
+
+		lay_worker(&at, e->model, &e->config, base != NULL ? &e->workers[i] : &unused);
+	}
+	if (at.overflow)
+		return errmsg_rc(why, RC_LIMIT, "engine: scratch is larger than any memory");
+	e->scratch_bytes = at.used;
+	return RC_OK;
+}
+
+enum rc engine_plan(const struct model *m, const struct engine_config *config,
+    struct engine_plan *out, struct errmsg *why)
+{
+	struct engine e = { .model = m };
+	enum rc rc = resolve(m, config, &e.config, why);
+
+	if (rc == RC_OK)
+		rc = cache_measure(m, &e.config, &e.cache, why);
+	if (rc == RC_OK)
+		rc = lay_all(&e, NULL, why);
+	if (rc != RC_OK)
+		return rc;
+	out->weights_bytes = m->info.weights_bytes;
+	out->cache_bytes = e.cache.keys_bytes + e.cache.values_bytes;
+	out->scratch_bytes = e.scratch_bytes + (uint64_t)e.config.n_threads * THREAD_BYTES +
+			     (uint64_t)e.config.n_seq * (sizeof(*e.seqs) + sizeof(*e.tails));
+	return RC_OK;
+}
+
+static enum rc take_all(struct engine *e, struct errmsg *why)
+{
+	const struct engine_config *config = &e->config;
+	enum rc rc = cache_measure(e->model, config, &e->cache, why);
+
+	if (rc == RC_OK)
+		rc = lay_all(e, NULL, why);
+	if (rc == RC_OK)
+		rc = cache_take(&e->cache, why);
+	if (rc != RC_OK)
+		return rc;
+	e->scratch = aligned_alloc(ALIGN, e->scratch_bytes);
+	e->workers = calloc(config->n_threads, sizeof(*e->workers));
+	e->seqs = calloc(config->n_seq, sizeof(*e->seqs));
+	e->tails = calloc(config->n_seq, sizeof(*e->tails));
+	if (e->scratch == NULL || e->workers == NULL || e->seqs == NULL || e->tails == NULL)
+		return errmsg_rc(
+		    why, RC_NOMEM, "no memory for %zu bytes of scratch", e->scratch_bytes);
+	memset(e->scratch, 0, e->scratch_bytes);
+	rc = lay_all(e, e->scratch, why);
+	if (rc != RC_OK)
+		return rc;
+	e->pass.model = e->model;
+	e->pass.kernels = kernels_get();
+	e->pass.cache = &e->cache;
+	for (uint32_t i = 0; i < config->n_threads; i++) {
+		e->workers[i].pass = &e->pass;
+		e->workers[i].thread = i;
+	}
+	rc = crew_new(config->n_threads, &e->crew, why);
+	e->pass.crew = e->crew;
+	return rc;
+}
+
+enum rc engine_new(const struct model *model, const struct engine_config *config,
+    struct engine **out, struct errmsg *why)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+	enum rc rc;
+
+	if (e == NULL)
+		return RC_NOMEM;
+	e->model = model;
+	rc = resolve(model, config, &e->config, why);
+	if (rc == RC_OK)
+		rc = take_all(e, why);
+	if (rc != RC_OK) {
+		engine_free(e);
+		return rc;
+	}
+	*out = e;
+	return RC_OK;
+}
+
+void engine_free(struct engine *e)
+{
+	if (e == NULL)
+		return;
+	crew_free(e->crew);
+	for (uint32_t i = 0; e->seqs != NULL && e->cache.values != NULL && i < e->config.n_seq; i++)
+		engine_seq_wipe(e, i);
+	cache_fini(&e->cache);
+	if (e->scratch != NULL)
+		wipe(e->scratch, e->scratch_bytes);
+	free(e->scratch);
+	free(e->workers);
+	free(e->seqs);
+	free(e->tails);
+	free(e);
+}
+
+const struct engine_config *engine_config(const struct engine *e)
+{
+	return &e->config;
+}
+
+/* Before anything is written: token ids, sequences, positions. */
+static enum rc check_rows(
+    struct engine *e, const struct engine_row *rows, size_t n, struct errmsg *why)
+{
+	for (uint32_t s = 0; s < e->config.n_seq; s++)
+		e->tails[s] = e->seqs[s].n_past;
+	for (size_t i = 0; i < n; i++) {
+		const struct engine_row *row = &rows[i];
+
+		if (row->token < 0 || (uint32_t)row->token >= e->model->n_vocab)
+			return errmsg_rc(why, RC_INVALID,
+			    "token id %" PRId32 " is outside the vocabulary of %" PRIu32,
+			    row->token, e->model->n_vocab);
+		if (row->seq >= e->config.n_seq)
+			return errmsg_rc(why, RC_INVALID, "sequence %" PRIu32 " of %" PRIu32,
+			    row->seq, e->config.n_seq);
+		if (row->pos != e->tails[row->seq])
+			return errmsg_rc(why, RC_INVALID,
+			    "position %" PRIu32 " in a sequence of %" PRIu32 " tokens", row->pos,
+			    e->tails[row->seq]);
+		if (row->pos >= e->config.n_ctx)
+			return errmsg_rc(why, RC_CONTEXT,
+			    "the sequence needs more than the context of %" PRIu32 " tokens",
+			    e->config.n_ctx);
+		e->tails[row->seq]++;
+	}
+	return RC_OK;
+}
+
+static void run_thread(void *arg, unsigned thread)
+{
+	struct engine *e = arg;
+
+	e->model->arch->forward(&e->workers[thread]);
+}
+
+static size_t count_wanted(const struct engine_row *rows, size_t n)
+{
+	size_t wanted = 0;
+
+	for (size_t i = 0; i < n; i++)
+		wanted += rows[i].want_logits;
+	return wanted;
+}
+
+enum rc engine_forward(struct engine *e, const struct engine_row *rows, size_t rows_len,
+    float *logits, float *embeddings, const volatile bool *cancel, struct errmsg *why)
+{
+	struct pass *p = &e->pass;
+	enum rc rc = check_rows(e, rows, rows_len, why);
+
+	for (size_t at = 0; rc == RC_OK && at < rows_len; at += p->n_rows) {
+		if (cancel != NULL && *cancel)
+			return RC_CANCELLED;
+		p->rows = rows + at;
+		p->n_rows = rows_len - at < e->config.n_ubatch ? rows_len - at : e->config.n_ubatch;
+		p->logits = logits;
+		p->embeddings = embeddings;
+		crew_run(e->crew, run_thread, e);
+		for (size_t i = 0; i < p->n_rows; i++) {
+			struct sequence *seq = &e->seqs[p->rows[i].seq];
+
+			seq->n_past++;
+			if (seq->n_touched < seq->n_past)
+				seq->n_touched = seq->n_past;
+		}
+		if (logits != NULL)
+			logits += count_wanted(p->rows, p->n_rows) * e->model->n_vocab;
+		if (embeddings != NULL)
+			embeddings += p->n_rows * e->model->n_embd;
+	}
+	return rc;
+}
+
+uint32_t engine_seq_len(const struct engine *e, uint32_t seq)
+{
+	return e->seqs[seq].n_past;
+}
+
+enum rc engine_seq_truncate(struct engine *e, uint32_t seq, uint32_t n_keep)
+{
+	if (n_keep < e->seqs[seq].n_past)
+		e->seqs[seq].n_past = n_keep;
+	return RC_OK;
+}
+
+void engine_seq_wipe(struct engine *e, uint32_t seq)
+{
+	cache_wipe(&e->cache, seq, 0, e->seqs[seq].n_touched);
+	e->seqs[seq] = (struct sequence){ 0 };
+}
+
+const char *engine_numerics_id(const struct engine *e)
+{
+	return e->config.cache == CACHE_F16 ? NUMERICS_F16 : NUMERICS_F32;
+}

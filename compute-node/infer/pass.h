@@ -1,0 +1,72 @@
+/*
+ * Pass: one ubatch on its way through the layers, and the memory it uses.
+ *
+ * All threads of the crew run the architecture's forward() together; each has
+ * a worker with scratch of its own, all share one pass.  Everything is taken
+ * at engine_new().
+ */
+#ifndef INFER_PASS_H
+#define INFER_PASS_H
+
+#include "infer/cache.h"
+#include "infer/crew.h"
+#include "infer/engine.h"
+#include "kernels/kernels.h"
+
+struct model;
+
+/* Positions that one step of attention takes together; partial results of
+ * steps are merged in order, so this number is part of the numerics. */
+#define PASS_STEP 256u
+/* With fewer rows than this the steps of a row are shared out to threads. */
+#define PASS_SPLIT_ROWS 4u
+
+/* Rows that a matrix will be multiplied with, in the forms its weights want. */
+struct acts {
+	float *f32;        /* [n_rows][width of the matrix] */
+	struct q8_rows q8; /* the same; NULL if the model has no such weights */
+	size_t n_rows;     /* in this stage */
+};
+
+struct pass {
+	const struct model *model;
+	const struct kernels *kernels;
+	struct crew *crew;
+	struct cache *cache;
+
+	const struct engine_row *rows;
+	size_t n_rows;     /* ≤ n_ubatch */
+	float *logits;     /* [wanted rows][n_vocab] */
+	float *embeddings; /* [n_rows][n_embd] or NULL */
+
+	float *x;                 /* [n_ubatch][n_embd] the residual stream */
+	struct acts normed;       /* [n_ubatch][n_embd] */
+	float *q;                 /* [n_ubatch][n_head * head_dim_k] */
+	float *k, *v;             /* [n_ubatch][n_head_kv * head_dim] */
+	struct acts mixed;        /* [n_ubatch][n_head * head_dim_v] what attention gives */
+	float *gate, *up;         /* [n_ubatch][n_ff] */
+	struct acts hidden;       /* [n_ubatch][n_ff] */
+	float *rope;              /* [n_ubatch][n_rot / 2][2] cos, sin */
+	struct partial *partials; /* [PASS_SPLIT_ROWS][n_head][steps] */
+	float *partial_values;    /* the same, [head_dim_v] each */
+	size_t n_steps_max;
+};
+
+/* A softmax over some positions: max of scores, sum of weights. */
+struct partial {
+	float max, sum;
+};
+
+struct worker {
+	struct pass *pass;
+	unsigned thread;
+	uint8_t *quants;    /* unpacked strip */
+	float *scales;      /* of the strip */
+	float *tile;        /* [n_ubatch][KERNEL_STRIP] */
+	float *queries;     /* [KERNEL_QUERIES_MAX][head_dim_k] */
+	float *scores;      /* [KERNEL_QUERIES_MAX][PASS_STEP] */
+	float *step_values; /* [KERNEL_QUERIES_MAX][head_dim_v] of one step */
+	float *sum_values;  /* [KERNEL_QUERIES_MAX][head_dim_v] merged */
+};
+
+#endif

@@ -1,0 +1,119 @@
+/*
+ * Kernels: the inner loops, one set of functions for each instruction set.
+ *
+ * The scalar set (kernels_scalar.c and its siblings) is the specification:
+ * every other set must give the same bits, and kernels_get() takes a function
+ * of a faster set only if the CPU has it and its results equal scalar's on
+ * random input at start.  So the bits of an answer do not depend on the CPU.
+ * What makes that possible:
+ *  K1  a dot product of floats keeps 16 partial sums, the element k going to
+ *      sum k mod 16 by fma; they are added as a tree (8, 4, 2, 1 apart).
+ *  K2  a dot product with 8-bit activations adds the exact integer sum of each
+ *      block of 32, scaled, to one float, block after block, by fma.
+ *  K3  attention scores add head dimensions in order, weighted values add
+ *      positions in order, both by fma.
+ * Pure, any thread; nothing is allocated.
+ */
+#ifndef KERNELS_KERNELS_H
+#define KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/type.h"
+
+#define KERNEL_LANES 16
+#define KERNEL_BLOCK 32      /* activations that share a scale */
+#define KERNEL_STRIP 32      /* weight rows unpacked together */
+#define KERNEL_CELLS 16      /* cache positions in one tile of keys */
+#define KERNEL_BIAS 128      /* added to unpacked weights to make them unsigned */
+#define KERNEL_QUERIES_MAX 8 /* query rows of one attention call */
+
+/* What a weight type wants its activations as. */
+enum kernel_form { FORM_NONE, FORM_F32, FORM_Q8 };
+
+/* Rows of activations as 8-bit integers; k is a multiple of KERNEL_BLOCK. */
+struct q8_rows {
+	int8_t *quants; /* [rows][k] */
+	float *scales;  /* [rows][k / 32] */
+	int32_t *bias;  /* [rows][k / 32]: -KERNEL_BIAS * sum of the block */
+	size_t k;
+};
+
+/* Weights of a floating type times F32 rows:
+ * out[t * out_stride + r] = dot(weight row r, x + t * x_stride). */
+typedef void kernel_rows_fn(const uint8_t *weights, size_t row_bytes, size_t n_rows, const float *x,
+    size_t x_stride, size_t n_x, size_t k, float *out, size_t out_stride);
+
+/* Unpack up to KERNEL_STRIP rows of a quantised type.
+ * quants: [k / 4][KERNEL_STRIP][4] weight + KERNEL_BIAS; scales: [k / 32][KERNEL_STRIP].
+ * Missing rows repeat the last one. */
+typedef void kernel_strip_fn(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
+    uint8_t *quants, float *scales);
+
+/* A strip times rows x_first … x_first + n_x - 1: as kernel_rows_fn. */
+typedef void kernel_tile_fn(const uint8_t *quants, const float *scales, const struct q8_rows *x,
+    size_t x_first, size_t n_x, size_t n_rows, float *out, size_t out_stride);
+
+/* One row to 8 bits: scale = max |x| / 127 for each block of 32, ties to even. */
+typedef void kernel_quantize_fn(
+    const float *x, size_t k, int8_t *quants, float *scales, int32_t *bias);
+
+/* y = x / sqrt(mean(x²) + eps) * weight (weight may be NULL). */
+typedef void kernel_norm_fn(const float *x, const float *weight, size_t n, float eps, float *y);
+
+/* y = act(gate) * up. */
+typedef void kernel_gate_fn(const float *gate, const float *up, size_t n, float *y);
+
+/* In place: x = e^(x * scale - max); returns the sum (16 lanes as K1), and the
+ * maximum of x * scale through `max`. */
+typedef float kernel_softmax_fn(float *x, size_t n, float scale, float *max);
+
+/* out[q * out_stride + p] = dot(query q, key p) for whole tiles of keys:
+ * keys: [n_tiles][head_dim][KERNEL_CELLS]; queries: [n_q][head_dim]. */
+typedef void kernel_scores_fn(const void *keys, size_t n_tiles, size_t head_dim,
+    const float *queries, size_t q_stride, size_t n_q, float *out, size_t out_stride);
+
+/* acc[q] += Σ_p weights[q * w_stride + p] * values[p]; values: [n][head_dim]. */
+typedef void kernel_mix_fn(const void *values, size_t n, size_t head_dim, const float *weights,
+    size_t w_stride, size_t n_q, float *acc, size_t acc_stride);
+
+struct kernels {
+	const char *name; /* "avx512vnni": the best set that is used */
+	kernel_rows_fn *rows[TYPE_NUMBER_MAX + 1];
+	kernel_strip_fn *strip[TYPE_NUMBER_MAX + 1];
+	kernel_tile_fn *tile;
+	kernel_quantize_fn *quantize;
+	kernel_norm_fn *rms_norm;
+	kernel_gate_fn *swiglu;
+	kernel_softmax_fn *softmax;
+	kernel_scores_fn *scores_f16, *scores_f32;
+	kernel_mix_fn *mix_f16, *mix_f32;
+};
+
+/* Chosen and checked once; lives as long as the process. */
+const struct kernels *kernels_get(void);
+
+/* The specification. */
+const struct kernels *kernels_scalar(void);
+
+/* Every set this CPU can run, best first, whole (holes filled from the next);
+ * for tests and benches.  Returns how many. */
+#define KERNEL_SETS_MAX 8
+size_t kernels_sets(const struct kernels *out[KERNEL_SETS_MAX]);
+
+/* What a type's matrix wants; FORM_NONE if it cannot be computed here. */
+enum kernel_form kernels_form(enum tensor_type type);
+
+/* Bytes of scratch that unpacking a strip of rows of `k` weights takes. */
+size_t kernels_strip_bytes(size_t k);
+
+/* One row of any computable type as F32. */
+void kernels_widen(enum tensor_type type, const uint8_t *row, size_t n, float *out);
+
+/* Rotate pairs of `x` [n_rot] by the table [n_rot / 2][cos, sin]:
+ * (2i, 2i+1), or with `halves` (i, i + n_rot / 2). */
+void kernels_rope(float *x, size_t n_rot, const float *table, bool halves);
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * The check at start: each function of a set against scalar, bit for bit, on
+ * seeded random input with odd sizes and edge values.  Takes about 1 ms.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "kernels/half.h"
+#include "kernels/kernels_sets.h"
+
+#define K_FLOAT 83 /* not a multiple of any vector */
+#define K_BLOCKS 96
+#define N_ROWS 35
+#define N_X 13 /* more than any tile is wide */
+#define HEAD 40
+#define CELLS 48
+#define QUERIES 7
+#define SEED 20261121u
+
+struct bench {
+	uint64_t state;
+	uint8_t weights[KERNEL_STRIP * K_BLOCKS * 4 + N_ROWS * K_FLOAT * 4];
+	float x[N_X * K_BLOCKS], y[N_X * K_BLOCKS];
+	uint8_t quants[2][KERNEL_STRIP * K_BLOCKS];
+	float scales[2][KERNEL_STRIP * K_BLOCKS / KERNEL_BLOCK];
+	int8_t a_quants[2][N_X * K_BLOCKS];
+	float a_scales[2][N_X * K_BLOCKS / KERNEL_BLOCK];
+	int32_t a_bias[2][N_X * K_BLOCKS / KERNEL_BLOCK];
+	uint16_t cache[CELLS * HEAD * 2];
+	float out[2][N_X * (N_ROWS + CELLS + K_BLOCKS)];
+};
+
+static float random_float(struct bench *b)
+{
+	int64_t bits = (int64_t)(random_next(&b->state) >> 40) - (1 << 23);
+
+	return (float)bits * 0x1p-21f; /* -4 … 4 */
+}
+
+static void fill_floats(struct bench *b, float *out, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = random_float(b);
+}
+
+static void fill_f16(struct bench *b, uint16_t *out, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = half_to_f16(random_float(b));
+}
+
+/* Any bytes are a valid block but for its F16 scale, which stands first. */
+static void fill_blocks(struct bench *b, enum tensor_type type)
+{
+	size_t row = type_row_bytes(type, K_BLOCKS), step = type_info(type)->block_bytes;
+
+	for (size_t i = 0; i < row * KERNEL_STRIP; i++)
+		b->weights[i] = (uint8_t)random_next(&b->state);
+	for (size_t i = 0; i < row * KERNEL_STRIP; i += step)
+		fill_f16(b, (uint16_t *)(void *)(b->weights + i), 1);
+}
+
+static bool same_out(const struct bench *b)
+{
+	return memcmp(b->out[0], b->out[1], sizeof(b->out[0])) == 0;
+}
+
+static void clear_out(struct bench *b)
+{
+	memset(b->out, 0, sizeof(b->out));
+}
+
+static bool rows_agree(
+    struct bench *b, enum tensor_type type, kernel_rows_fn *spec, kernel_rows_fn *fast)
+{
+	size_t row_bytes = type_row_bytes(type, K_FLOAT);
+
+	for (size_t i = 0; i < N_ROWS * K_FLOAT; i++) {
+		float value = random_float(b);
+		uint16_t half = type == TYPE_F16 ? half_to_f16(value)
+						 : (uint16_t)(half_f32_to_bits(value) >> 16);
+
+		if (type == TYPE_F32)
+			memcpy(b->weights + i * 4, &value, 4);
+		else
+			memcpy(b->weights + i * 2, &half, 2);
+	}
+	for (size_t n = 1; n <= N_X; n += 3) {
+		clear_out(b);
+		spec(b->weights, row_bytes, N_ROWS, b->x, K_FLOAT, n, K_FLOAT, b->out[0], N_ROWS);
+		fast(b->weights, row_bytes, N_ROWS, b->x, K_FLOAT, n, K_FLOAT, b->out[1], N_ROWS);
+		if (!same_out(b))
+			return false;
+	}
+	return true;
+}
+
+static bool strip_agrees(
+    struct bench *b, enum tensor_type type, kernel_strip_fn *spec, kernel_strip_fn *fast)
+{
+	size_t row_bytes = type_row_bytes(type, K_BLOCKS);
+
+	fill_blocks(b, type);
+	for (size_t n = 1; n <= KERNEL_STRIP; n += 31) {
+		spec(b->weights, row_bytes, n, K_BLOCKS, b->quants[0], b->scales[0]);
+		fast(b->weights, row_bytes, n, K_BLOCKS, b->quants[1], b->scales[1]);
+		if (memcmp(b->quants[0], b->quants[1], sizeof(b->quants[0])) != 0 ||
+		    memcmp(b->scales[0], b->scales[1], sizeof(b->scales[0])) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool quantize_agrees(struct bench *b, kernel_quantize_fn *spec, kernel_quantize_fn *fast)
+{
+	memset(b->x, 0, KERNEL_BLOCK * sizeof(float)); /* a block of zeros */
+	spec(b->x, K_BLOCKS * N_X, b->a_quants[0], b->a_scales[0], b->a_bias[0]);
+	fast(b->x, K_BLOCKS * N_X, b->a_quants[1], b->a_scales[1], b->a_bias[1]);
+	fill_floats(b, b->x, KERNEL_BLOCK);
+	return memcmp(b->a_quants[0], b->a_quants[1], sizeof(b->a_quants[0])) == 0 &&
+	       memcmp(b->a_scales[0], b->a_scales[1], sizeof(b->a_scales[0])) == 0 &&
+	       memcmp(b->a_bias[0], b->a_bias[1], sizeof(b->a_bias[0])) == 0;
+}
+
+static bool tile_agrees(struct bench *b, const struct kernels *scalar, kernel_tile_fn *fast)
+{
+	struct q8_rows rows = { b->a_quants[0], b->a_scales[0], b->a_bias[0], K_BLOCKS };
+
+	fill_blocks(b, TYPE_Q8_0);
+	scalar->strip[TYPE_Q8_0](b->weights, type_row_bytes(TYPE_Q8_0, K_BLOCKS), KERNEL_STRIP,
+	    K_BLOCKS, b->quants[0], b->scales[0]);
+	for (size_t i = 0; i < N_X; i++)
+		scalar->quantize(b->x + i * K_BLOCKS, K_BLOCKS, b->a_quants[0] + i * K_BLOCKS,
+		    b->a_scales[0] + i * K_BLOCKS / KERNEL_BLOCK,
+		    b->a_bias[0] + i * K_BLOCKS / KERNEL_BLOCK);
+	for (size_t n = 1; n <= N_X; n++) {
+		size_t n_rows = n % 2 == 0 ? KERNEL_STRIP : 19;
+
+		clear_out(b);
+		scalar->tile(
+		    b->quants[0], b->scales[0], &rows, N_X - n, n, n_rows, b->out[0], N_ROWS);
+		fast(b->quants[0], b->scales[0], &rows, N_X - n, n, n_rows, b->out[1], N_ROWS);
+		if (!same_out(b))
+			return false;
+	}
+	return true;
+}
+
+static bool norm_agrees(struct bench *b, kernel_norm_fn *spec, kernel_norm_fn *fast)
+{
+	clear_out(b);
+	spec(b->x, b->y, K_FLOAT, 1e-5f, b->out[0]);
+	fast(b->x, b->y, K_FLOAT, 1e-5f, b->out[1]);
+	spec(b->x, NULL, K_BLOCKS, 1e-5f, b->out[0] + K_FLOAT);
+	fast(b->x, NULL, K_BLOCKS, 1e-5f, b->out[1] + K_FLOAT);
+	return same_out(b);
+}
+
+static bool gate_agrees(struct bench *b, kernel_gate_fn *spec, kernel_gate_fn *fast)
+{
+	float kept = b->x[0];
+
+	clear_out(b);
+	b->x[0] = 1000.0f;
+	b->x[1] = -1000.0f;
+	spec(b->x, b->y, K_FLOAT, b->out[0]);
+	fast(b->x, b->y, K_FLOAT, b->out[1]);
+	b->x[0] = b->x[1] = kept;
+	return same_out(b);
+}
+
+static bool softmax_agrees(struct bench *b, kernel_softmax_fn *spec, kernel_softmax_fn *fast)
+{
+	float max[2] = { 0 }, sum[2];
+
+	for (size_t n = 1; n <= K_BLOCKS; n += 19) {
+		clear_out(b);
+		memcpy(b->out[0], b->x, n * sizeof(float));
+		memcpy(b->out[1], b->x, n * sizeof(float));
+		sum[0] = spec(b->out[0], n, 11.25f, &max[0]);
+		sum[1] = fast(b->out[1], n, 11.25f, &max[1]);
+		if (!same_out(b) || memcmp(&sum[0], &sum[1], sizeof(float)) != 0 ||
+		    memcmp(&max[0], &max[1], sizeof(float)) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void fill_cache(struct bench *b, bool f16)
+{
+	if (f16)
+		fill_f16(b, b->cache, CELLS * HEAD);
+	else
+		fill_floats(b, (float *)(void *)b->cache, CELLS * HEAD);
+}
+
+static bool scores_agree(struct bench *b, bool f16, kernel_scores_fn *spec, kernel_scores_fn *fast)
+{
+	fill_cache(b, f16);
+	for (size_t n = 1; n <= QUERIES; n += 2) {
+		clear_out(b);
+		spec(b->cache, CELLS / KERNEL_CELLS, HEAD, b->x, HEAD, n, b->out[0], CELLS);
+		fast(b->cache, CELLS / KERNEL_CELLS, HEAD, b->x, HEAD, n, b->out[1], CELLS);
+		if (!same_out(b))
+			return false;
+	}
+	return true;
+}
+
+static bool mix_agrees(struct bench *b, bool f16, kernel_mix_fn *spec, kernel_mix_fn *fast)
+{
+	fill_cache(b, f16);
+	for (size_t n = 1; n <= QUERIES; n += 2) {
+		clear_out(b);
+		memcpy(b->out[0], b->y, n * HEAD * sizeof(float));
+		memcpy(b->out[1], b->y, n * HEAD * sizeof(float));
+		spec(b->cache, CELLS - 5, HEAD, b->x, CELLS, n, b->out[0], HEAD);
+		fast(b->cache, CELLS - 5, HEAD, b->x, CELLS, n, b->out[1], HEAD);
+		if (!same_out(b))
+			return false;
+	}
+	return true;
+}
+
+/* set->slot = candidate->slot, if there is one and `agrees`. */
+#define ADOPT(slot, agrees)                                                                        \
+	do {                                                                                       \
+		if (candidate->slot != NULL && (agrees)) {                                         \
+			set->slot = candidate->slot;                                               \
+			any = true;                                                                \
+		}                                                                                  \
+	} while (0)
+
+bool kernels_adopt(
+    struct kernels *set, const struct kernels *candidate, const struct kernels *scalar)
+{
+	static struct bench bench; /* once, at start, under kernels_get()'s lock */
+	struct bench *b = &bench;
+	bool any = false;
+
+	b->state = SEED;
+	fill_floats(b, b->x, N_X * K_BLOCKS);
+	fill_floats(b, b->y, N_X * K_BLOCKS);
+	for (size_t t = 0; t <= TYPE_NUMBER_MAX; t++) {
+		enum tensor_type type = (enum tensor_type)t;
+
+		ADOPT(rows[t], rows_agree(b, type, scalar->rows[t], candidate->rows[t]));
+		ADOPT(strip[t], strip_agrees(b, type, scalar->strip[t], candidate->strip[t]));
+	}
+	ADOPT(quantize, quantize_agrees(b, scalar->quantize, candidate->quantize));
+	ADOPT(tile, tile_agrees(b, scalar, candidate->tile));
+	ADOPT(rms_norm, norm_agrees(b, scalar->rms_norm, candidate->rms_norm));
+	ADOPT(swiglu, gate_agrees(b, scalar->swiglu, candidate->swiglu));
+	ADOPT(softmax, softmax_agrees(b, scalar->softmax, candidate->softmax));
+	ADOPT(scores_f16, scores_agree(b, true, scalar->scores_f16, candidate->scores_f16));
+	ADOPT(scores_f32, scores_agree(b, false, scalar->scores_f32, candidate->scores_f32));
+	ADOPT(mix_f16, mix_agrees(b, true, scalar->mix_f16, candidate->mix_f16));
+	ADOPT(mix_f32, mix_agrees(b, false, scalar->mix_f32, candidate->mix_f32));
+	if (any)
+		set->name = candidate->name;
+	return any;
+}

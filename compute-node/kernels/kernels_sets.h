@@ -1,0 +1,27 @@
+/*
+ * The sets of instruction sets, and the check that lets a function in.
+ * One group of files each: *_avx2.c, *_avx512.c, *_avx512vnni.c.
+ */
+#ifndef KERNELS_KERNELS_SETS_H
+#define KERNELS_KERNELS_SETS_H
+
+#include "kernels/kernels.h"
+
+#if defined(__x86_64__)
+bool kernels_has_avx2(void);
+bool kernels_has_avx512(void);
+bool kernels_has_avx512vnni(void);
+extern const struct kernels kernels_avx2;
+extern const struct kernels kernels_avx512;
+extern const struct kernels kernels_avx512vnni;
+#endif
+
+/*
+ * Take every function of `candidate` (NULL where it has none) that gives the
+ * bits of `scalar` on random input into `set`; true if there was one, and the
+ * set then has the candidate's name.
+ */
+bool kernels_adopt(
+    struct kernels *set, const struct kernels *candidate, const struct kernels *scalar);
+
+#endif

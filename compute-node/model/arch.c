@@ -1,0 +1,15 @@
+/* The table of architectures: one row each. */
+#include "model/arch.h"
+
+static const struct arch *const archs[] = {
+	&arch_llama,
+};
+
+const struct arch *arch_find(struct gguf_string_view name)
+{
+	for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
+		if (gguf_view_is(name, archs[i]->name))
+			return archs[i];
+	}
+	return NULL;
+}

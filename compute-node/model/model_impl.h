@@ -1,0 +1,71 @@
+/*
+ * The inside of a model: hyperparameters, bound tensors, and the row of the
+ * architecture table that knows how to run them.  For model/ and infer/ only.
+ *
+ * Shapes are written [rows][row length]: GGUF's dims are { row length, rows }.
+ */
+#ifndef MODEL_MODEL_IMPL_H
+#define MODEL_MODEL_IMPL_H
+
+#include "base/arena.h"
+#include "model/gguf.h"
+#include "model/model.h"
+#include "model/rope.h"
+
+#define MODEL_LAYERS_MAX 1024u
+#define MODEL_HEADS_MAX 1024u
+#define MODEL_HEAD_DIM_MAX 1024u
+#define MODEL_EMBD_MAX (1u << 17)
+#define MODEL_FF_MAX (1u << 20)
+#define MODEL_VOCAB_MAX (1u << 22)
+#define MODEL_CTX_MAX (1u << 26)
+
+struct worker; /* infer/pass.h */
+
+struct arch {
+	const char *name; /* general.architecture */
+	/* Read keys, check and bind tensors; allocates in model->arena only. */
+	enum rc (*bind)(struct model *model, struct errmsg *why);
+	/* One ubatch, run by every thread of the crew together. */
+	void (*forward)(struct worker *worker);
+};
+
+/* NULL if there is no such architecture. */
+const struct arch *arch_find(struct gguf_string_view name);
+
+/* Tensors of one layer; what a family lacks is NULL. */
+struct layer {
+	uint32_t n_head, n_head_kv, n_ff;
+	const float *attn_norm;      /* [n_embd] */
+	const struct gguf_tensor *q; /* [n_head * head_dim_k][n_embd] */
+	const struct gguf_tensor *k; /* [n_head_kv * head_dim_k][n_embd] */
+	const struct gguf_tensor *v; /* [n_head_kv * head_dim_v][n_embd] */
+	const struct gguf_tensor *o; /* [n_embd][n_head * head_dim_v] */
+	const float *q_bias, *k_bias, *v_bias, *o_bias;
+	const float *ffn_norm;               /* [n_embd] */
+	const struct gguf_tensor *gate, *up; /* [n_ff][n_embd] */
+	const struct gguf_tensor *down;      /* [n_embd][n_ff] */
+};
+
+struct model {
+	struct gguf *gguf;
+	struct tokenizer *tokenizer;
+	struct arena arena;
+	const struct arch *arch;
+	struct model_info info;
+
+	uint32_t n_vocab, n_embd, n_layer, n_ctx_train;
+	uint32_t n_head, n_head_kv, n_ff; /* the largest of any layer */
+	uint32_t head_dim_k, head_dim_v;
+	float norm_eps;
+	float attn_scale; /* of q·k */
+	struct rope rope;
+	unsigned forms; /* bit 1 << enum kernel_form: what activations are needed as */
+
+	const struct gguf_tensor *token_embd; /* [n_vocab][n_embd] */
+	const struct gguf_tensor *output;     /* [n_vocab][n_embd]; tied: token_embd */
+	const float *output_norm;             /* [n_embd] */
+	struct layer *layers;                 /* [n_layer] */
+};
+
+#endif
