@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A restart of the data node while the compute node is up: it reconnects, what
 # ran for the old connection is over, and its lease does not stay.
+# shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
 slow_model "$T/slow.gguf"

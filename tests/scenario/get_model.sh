@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # deploy/get-model against a local server: a broken download goes on, wrong
 # content never gets a model's name, the published hash is believed.
+# shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
 # A hub: the file under resolve/, its git-lfs pointer under raw/.

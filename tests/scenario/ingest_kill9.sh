@@ -2,6 +2,7 @@
 # kill -9 of the data node during ingest, 100 times: what was acknowledged is
 # stored, nothing is stored that was not sent, and no event is there twice.
 # limit_s: 400
+# shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
 cycles=${CYCLES:-100}

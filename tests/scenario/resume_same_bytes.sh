@@ -2,6 +2,7 @@
 # kill -9 of the compute node in mid-answer, then a restart: the client's stream
 # stays open and the whole text has the same bytes as without the crash.
 # limit_s: 240
+# shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
 slow_model "$T/slow.gguf"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # kill -9 of the compute node that does not come back: an error chunk after the
 # resume time-out, then recall-only answers, 503 for the model's own id.
+# shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
 slow_model "$T/slow.gguf"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A second `serve` on one store is refused and does not disturb the first.
+# shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
 data_init

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The nodes may start in either order; the link comes up by itself.
+# shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
 tiny_model "$T/tiny.gguf" --seed 3

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Two compute nodes, the one that answers is killed: the other finishes the
 # answer with the same bytes.
+# shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
 slow_model "$T/slow.gguf"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Wrong key on either side, an unknown client, a plaintext client, noise on the
 # port: all refused, logged by id, and nobody falls over.
+# shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
 tiny_model "$T/tiny.gguf" --seed 3

@@ -24,8 +24,8 @@ static const struct conf_option options[] = {
 	NUMBER(ff, "width of the feed-forward part"),
 	{ .name = NULL },
 };
-static const struct conf_command command = { "", "FILE", 1, 1, "Writes a tiny random model.",
-	NULL, options };
+static const struct conf_command command = { "", "FILE", 1, 1, "Writes a tiny random model.", NULL,
+	options };
 
 int main(int argc, char **argv)
 {
