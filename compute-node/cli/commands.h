@@ -7,6 +7,9 @@
 
 /* X("name", function, "one line for the list") */
 #define COMPUTE_COMMANDS(X)                                                                        \
+	X("init", cli_init, "make this node's key and directory")                                  \
+	X("allow", cli_allow, "let a data node in")                                                \
+	X("serve", cli_serve, "serve models to data nodes")                                        \
 	X("run", cli_run, "complete a prompt with a model file")                                   \
 	X("logits", cli_logits, "write a model's logits for given tokens")                         \
 	X("tokenize", cli_tokenize, "turn text on standard input into token ids")                  \

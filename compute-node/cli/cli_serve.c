@@ -1,0 +1,136 @@
+/* `compute-node serve`: from options to a running service, until SIGTERM. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "cli/cli_args.h"
+#include "cli/commands.h"
+#include "os/process.h"
+#include "serve/home.h"
+#include "serve/options.h"
+#include "serve/service.h"
+#include "serve/wiping_free.h"
+
+#define MODELS_TEXT_BYTES_MAX ((size_t)512)
+
+static enum rc check_words(const struct serve_options *options, struct errmsg *why)
+{
+	if (log_level_parse(options->log_level) < 0)
+		return errmsg_rc(why, RC_CONFIG, "log-level: error, warn, info or debug");
+	if (fleet_cache_parse(options->cache_type) < 0)
+		return errmsg_rc(why, RC_CONFIG, "cache-type: f16, f32 or q8_0");
+	log_set_level((enum log_level)log_level_parse(options->log_level));
+	return RC_OK;
+}
+
+static enum rc load_keys(const struct home *home, struct wire_keypair *keys, struct errmsg *why)
+{
+	struct errmsg cause = ERRMSG_INIT;
+	enum rc rc = wire_keypair_load(home->key, keys, &cause);
+
+	if (rc == RC_NOTFOUND)
+		return errmsg_rc(why, RC_CONFIG, "no key in %s: run compute-node init", home->dir);
+	if (rc != RC_OK)
+		return errmsg_rc(why, RC_CONFIG, "%s", errmsg_text(&cause, rc));
+	return RC_OK;
+}
+
+/* One line that scripts wait for. */
+static void log_ready(const struct service *service)
+{
+	const struct fleet *fleet = service_fleet(service);
+	struct buf models;
+
+	buf_init(&models, MODELS_TEXT_BYTES_MAX);
+	for (size_t i = 0; i < fleet->n; i++)
+		buf_printf(&models, "%s%s", i == 0 ? "" : ",", fleet->models[i].info->name);
+	if (!wiping_free_active())
+		log_warn("SERVE-NOWIPE", "freed memory is not wiped in this build");
+	if (fleet->n == 0)
+		log_warn("SERVE-NOMODEL", "no model is served: say --model FILE");
+	log_info("SERVE-READY", "address=%s models=%s planned_bytes=%llu budget_bytes=%llu",
+	    service_address(service), buf_text(&models), (unsigned long long)fleet->planned_bytes,
+	    (unsigned long long)fleet->budget_bytes);
+	buf_fini(&models);
+}
+
+static void wait_for_signal(void)
+{
+	struct pollfd fd = { .fd = process_stop_fd(), .events = POLLIN };
+
+	while (!process_stopping() && (poll(&fd, 1, -1) >= 0 || errno == EINTR))
+		;
+}
+
+static enum rc serve(const struct serve_options *options, struct arena *arena, struct errmsg *why)
+{
+	struct wire_keypair keys;
+	struct home home;
+	struct service *service = NULL;
+
+	enum rc rc = check_words(options, why);
+	if (rc == RC_OK)
+		rc = home_paths(options->dir, arena, &home, why);
+	if (rc == RC_OK)
+		rc = load_keys(&home, &keys, why);
+	if (rc != RC_OK)
+		return rc;
+	const struct service_config config = { .listen = options->listen,
+		.keys = &keys,
+		.allow_path = home.allow,
+		.fleet = { .paths = options->models.items,
+		    .paths_len = options->models.n,
+		    .engine = { .n_ctx = (uint32_t)options->context,
+			.n_seq = (uint32_t)options->parallel,
+			.n_ubatch = (uint32_t)options->ubatch,
+			.n_threads = (uint32_t)options->threads,
+			.cache = (enum cache_type)fleet_cache_parse(options->cache_type) },
+		    .budget_bytes = options->budget_bytes },
+		.queue_max = (size_t)options->queue,
+		.stall_ns = options->stall_ns,
+		.lease_idle_ns = options->lease_idle_ns };
+	rc = service_open(&config, &service, why);
+	wire_keypair_wipe(&keys); /* the socket has its own */
+	if (rc != RC_OK)
+		return rc;
+	log_ready(service);
+	wait_for_signal();
+	log_info("SERVE-STOP", "address=%s", service_address(service));
+	service_close(service);
+	return RC_OK;
+}
+
+int cli_serve(int argc, char **argv)
+{
+	struct serve_options options;
+	struct errmsg why = ERRMSG_INIT;
+	struct arena arena;
+	bool help = false;
+	int code = EXIT_DONE;
+
+	arena_init(&arena, CLI_ARENA_BYTES);
+	enum rc rc = options_read(argc, argv, &options, &help, &arena, &why);
+	if (rc == RC_INVALID) {
+		(void)cli_fail(&options_serve, NULL, rc, &why);
+		(void)fprintf(stderr, "`compute-node serve --help` tells more.\n");
+		code = EXIT_USAGE;
+	} else if (rc == RC_OK && help) {
+		conf_print_help(&options_serve, "compute-node", stdout);
+	} else if (rc == RC_OK && options.version) {
+		(void)printf("compute-node %s\n", HEARTH_VERSION);
+	} else {
+		if (rc == RC_OK)
+			rc = process_forbid_dumps(&why);
+		if (rc == RC_OK)
+			rc = process_catch_signals(&why);
+		if (rc == RC_OK)
+			rc = serve(&options, &arena, &why);
+		if (rc != RC_OK)
+			code = cli_fail(&options_serve, NULL, rc, &why);
+	}
+	arena_fini(&arena);
+	return code;
+}

@@ -1,0 +1,224 @@
+/* Opening models, the sum of their plans, and what would fit. */
+#include "serve/fleet.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "serve/prompt.h"
+
+#define CONTEXT_STEP 64
+#define CONTEXT_MAX ((uint64_t)1 << 24)
+#define SEQUENCES_MAX 256
+
+static const char *const cache_words[] = {
+	[CACHE_F16] = "f16",
+	[CACHE_F32] = "f32",
+	[CACHE_Q8_0] = "q8_0",
+};
+
+const char *fleet_cache_word(enum cache_type cache)
+{
+	return cache_words[cache];
+}
+
+int fleet_cache_parse(const char *word)
+{
+	for (int i = 0; i < (int)(sizeof(cache_words) / sizeof(cache_words[0])); i++) {
+		if (strcmp(word, cache_words[i]) == 0)
+			return i;
+	}
+	return -1;
+}
+
+uint64_t fleet_plan_bytes(const struct engine_plan *plan)
+{
+	return plan->weights_bytes + plan->cache_bytes + plan->scratch_bytes;
+}
+
+uint64_t fleet_host_available_bytes(void)
+{
+	FILE *file = fopen("/proc/meminfo", "re");
+	char line[128];
+	uint64_t kib = 0;
+
+	if (file == NULL)
+		return 0;
+	while (kib == 0 && fgets(line, sizeof(line), file) != NULL)
+		(void)sscanf(line, "MemAvailable: %" SCNu64, &kib);
+	(void)fclose(file);
+	return kib * 1024;
+}
+
+const struct served_model *fleet_find(const struct fleet *fleet, const char *name)
+{
+	for (size_t i = 0; i < fleet->n; i++) {
+		if (strcmp(fleet->models[i].info->name, name) == 0)
+			return &fleet->models[i];
+	}
+	return NULL;
+}
+
+uint32_t fleet_largest_context(const struct model *model, const struct engine_config *config,
+    uint32_t n_ctx_max, uint64_t room_bytes)
+{
+	uint32_t low = 0, high = n_ctx_max / CONTEXT_STEP; /* in steps; low fits */
+
+	while (low < high) {
+		uint32_t middle = low + (high - low + 1) / 2;
+		struct engine_config tried = *config;
+		struct engine_plan plan;
+
+		tried.n_ctx = middle * CONTEXT_STEP;
+		if (engine_plan(model, &tried, &plan, NULL) == RC_OK &&
+		    fleet_plan_bytes(&plan) <= room_bytes)
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return low * CONTEXT_STEP;
+}
+
+static uint64_t budget_of(uint64_t asked)
+{
+	uint64_t available = fleet_host_available_bytes();
+	uint64_t spare = available > FLEET_RESERVE_BYTES ? available - FLEET_RESERVE_BYTES : 0;
+
+	if (available == 0) /* no figure to be had: the operator's word alone */
+		return asked == 0 ? UINT64_MAX : asked;
+	return asked != 0 && asked < spare ? asked : spare;
+}
+
+static enum rc open_model(
+    struct fleet *fleet, const char *path, const struct engine_config *engine, struct errmsg *why)
+{
+	struct served_model *served = &fleet->models[fleet->n];
+	struct errmsg cause = ERRMSG_INIT;
+	enum rc rc = model_open(path, &served->model, &cause);
+
+	if (rc != RC_OK)
+		return errmsg_rc(why, rc == RC_NOTFOUND ? RC_CONFIG : rc, "model %.120s: %s", path,
+		    errmsg_text(&cause, rc));
+	fleet->n++; /* from here on fleet_close() sees it */
+	served->info = model_info(served->model);
+	served->tokenizer = model_tokenizer(served->model);
+	served->cache_type = fleet_cache_word(engine->cache);
+	if (fleet_find(fleet, served->info->name) != served)
+		return errmsg_rc(why, RC_CONFIG, "two models are called %s", served->info->name);
+	rc = engine_plan(served->model, engine, &served->plan, why);
+	if (rc == RC_OK)
+		fleet->planned_bytes += fleet_plan_bytes(&served->plan);
+	return rc;
+}
+
+static enum rc check_budget(
+    const struct fleet *fleet, const struct engine_config *engine, struct errmsg *why)
+{
+	const struct served_model *last = &fleet->models[fleet->n - 1];
+	uint64_t own = fleet_plan_bytes(&last->plan);
+	uint64_t others = fleet->planned_bytes - own;
+	uint64_t room = fleet->budget_bytes > others ? fleet->budget_bytes - others : 0;
+
+	if (own <= room)
+		return RC_OK;
+	uint32_t fits = fleet_largest_context(last->model, engine,
+	    engine->n_ctx == 0 ? last->info->n_ctx_train : engine->n_ctx, room);
+	if (fits == 0)
+		return errmsg_rc(why, RC_BUDGET,
+		    "%s needs %" PRIu64 " bytes (weights %" PRIu64 "), %" PRIu64
+		    " are left of the budget: no context fits",
+		    last->info->name, own, last->plan.weights_bytes, room);
+	return errmsg_rc(why, RC_BUDGET,
+	    "%s needs %" PRIu64 " bytes, %" PRIu64 " are left of the budget: --context %" PRIu32
+	    " would fit",
+	    last->info->name, own, room, fits);
+}
+
+enum rc fleet_open(const struct fleet_config *config, struct fleet *out, struct errmsg *why)
+{
+	enum rc rc = RC_OK;
+
+	*out = (struct fleet){ .budget_bytes = budget_of(config->budget_bytes) };
+	if (config->paths_len > FLEET_MODELS_MAX)
+		return errmsg_rc(why, RC_CONFIG, "more than %zu models", FLEET_MODELS_MAX);
+	for (size_t i = 0; i < config->paths_len && rc == RC_OK; i++) {
+		rc = open_model(out, config->paths[i], &config->engine, why);
+		if (rc == RC_OK)
+			rc = check_budget(out, &config->engine, why);
+	}
+	for (size_t i = 0; i < out->n && rc == RC_OK; i++) {
+		struct served_model *served = &out->models[i];
+
+		rc = engine_new(served->model, &config->engine, &served->engine, why);
+		if (rc != RC_OK)
+			break;
+		served->config = *engine_config(served->engine);
+		served->numerics_id = engine_numerics_id(served->engine);
+	}
+	if (rc != RC_OK)
+		fleet_close(out);
+	return rc;
+}
+
+void fleet_close(struct fleet *fleet)
+{
+	for (size_t i = 0; i < fleet->n; i++) {
+		if (fleet->models[i].engine != NULL)
+			engine_free(fleet->models[i].engine);
+		model_close(fleet->models[i].model);
+	}
+	*fleet = (struct fleet){ .n = 0 };
+}
+
+enum rc fleet_answer_plan(const struct fleet *fleet, const struct wire_plan_request *request,
+    struct wire_plan *out, struct errmsg *why)
+{
+	const struct served_model *served = fleet_find(fleet, request->model);
+	struct engine_plan plan;
+
+	if (served == NULL)
+		return errmsg_rc(why, RC_NOTFOUND, "no such model here");
+	if (request->context > CONTEXT_MAX)
+		return errmsg_rc(why, RC_LIMIT, "context: over %" PRIu64, CONTEXT_MAX);
+	if (request->parallel > SEQUENCES_MAX)
+		return errmsg_rc(why, RC_LIMIT, "parallel: over %d", SEQUENCES_MAX);
+	struct engine_config config = served->config;
+	if (request->context != 0)
+		config.n_ctx = (uint32_t)request->context;
+	if (request->parallel != 0)
+		config.n_seq = request->parallel;
+	enum rc rc = engine_plan(served->model, &config, &plan, why);
+	if (rc != RC_OK)
+		return rc;
+	uint64_t others = fleet->planned_bytes - fleet_plan_bytes(&served->plan);
+	uint64_t room = fleet->budget_bytes > others ? fleet->budget_bytes - others : 0;
+
+	*out = (struct wire_plan){ .weights_bytes = plan.weights_bytes,
+		.cache_bytes = plan.cache_bytes,
+		.scratch_bytes = plan.scratch_bytes,
+		.total_bytes = fleet_plan_bytes(&plan),
+		.budget_bytes = fleet->budget_bytes };
+	out->fits = out->total_bytes <= room;
+	out->largest_context =
+	    fleet_largest_context(served->model, &config, served->info->n_ctx_train, room);
+	return RC_OK;
+}
+
+void fleet_describe(const struct fleet *fleet, struct wire_model out[FLEET_MODELS_MAX])
+{
+	for (size_t i = 0; i < fleet->n; i++) {
+		const struct served_model *served = &fleet->models[i];
+
+		out[i] = (struct wire_model){ .name = served->info->name,
+			.architecture = served->info->architecture,
+			.context = served->config.n_ctx,
+			.parameters = served->info->parameters,
+			.weights_bytes = served->info->weights_bytes,
+			.chat = served->info->causal,
+			.embed = false, /* no pooling is served yet */
+			.chat_template = PROMPT_PLAIN,
+			.cache_type = served->cache_type,
+			.embedding_length = served->info->n_embd };
+		memcpy(out[i].content_hash, served->info->content_hash, WIRE_HASH_BYTES);
+	}
+}

@@ -1,0 +1,82 @@
+/*
+ * Fleet: the models this node serves, each with its engine, and the memory
+ * plan they fit into.
+ *
+ * Everything is planned before anything is allocated: the sum of all plans
+ * must stay within the budget, which is the smaller of the operator's and
+ * what the host has to spare.  Immutable after fleet_open(), any thread; the
+ * engines themselves belong to the scheduler's thread.
+ */
+#ifndef SERVE_FLEET_H
+#define SERVE_FLEET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "infer/engine.h"
+#include "model/model.h"
+#include "wire/message.h"
+
+#define FLEET_MODELS_MAX ((size_t)16)
+#define FLEET_RESERVE_BYTES ((uint64_t)1536 << 20) /* left to the host */
+
+struct served_model {
+	struct model *model;
+	struct engine *engine;
+	const struct model_info *info;
+	const struct tokenizer *tokenizer; /* NULL: no vocabulary */
+	const char *numerics_id;
+	const char *cache_type;      /* "f16" */
+	struct engine_config config; /* effective */
+	struct engine_plan plan;
+};
+
+struct fleet {
+	struct served_model models[FLEET_MODELS_MAX];
+	size_t n;
+	uint64_t budget_bytes;
+	uint64_t planned_bytes;
+};
+
+struct fleet_config {
+	const char *const *paths; /* [paths_len] */
+	size_t paths_len;
+	struct engine_config engine; /* zeros: the engine's defaults */
+	uint64_t budget_bytes;       /* 0: only what the host has to spare */
+};
+
+/*
+ * Open, plan, allocate.  RC_CONFIG: a path that is not there, two models of one
+ * name; RC_BUDGET: `why` says what was needed and which context would fit;
+ * whatever model_open() and engine_new() return.
+ */
+enum rc fleet_open(
+    const struct fleet_config *config, struct fleet *out, struct errmsg *why) RC_CHECK;
+void fleet_close(struct fleet *fleet);
+
+/* NULL: no such model. */
+const struct served_model *fleet_find(const struct fleet *fleet, const char *name);
+
+/* "f16", "f32", "q8_0" and back; -1 if it is none. */
+const char *fleet_cache_word(enum cache_type cache);
+int fleet_cache_parse(const char *word);
+
+uint64_t fleet_plan_bytes(const struct engine_plan *plan);
+
+/* The largest n_ctx (a multiple of 64, at most `n_ctx_max`) with which the plan
+ * stays within `room_bytes`; 0: none. */
+uint32_t fleet_largest_context(const struct model *model, const struct engine_config *config,
+    uint32_t n_ctx_max, uint64_t room_bytes);
+
+/* Answer a PlanRequest: what the model would take with that context and so
+ * many sequences, beside the other models.  RC_NOTFOUND: no such model. */
+enum rc fleet_answer_plan(const struct fleet *fleet, const struct wire_plan_request *request,
+    struct wire_plan *out, struct errmsg *why) RC_CHECK;
+
+/* The Model entries of Capabilities; strings live as long as the fleet. */
+void fleet_describe(const struct fleet *fleet, struct wire_model out[FLEET_MODELS_MAX]);
+
+/* MemAvailable in bytes; 0 if the kernel does not say. */
+uint64_t fleet_host_available_bytes(void);
+
+#endif

@@ -1,0 +1,323 @@
+/* One answer: checks, replay, sampling, text, what waits to be sent. */
+#include "serve/generation.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/wipe.h"
+#include "serve/prompt.h"
+
+/* Of the pending token: itself first, then the best ones. */
+struct generation_logprobs {
+	uint32_t n; /* asked for, ≤ GENERATION_LOGPROBS_MAX */
+	uint32_t top_len;
+	struct wire_token_logprobs body;
+	uint32_t top_ids[GENERATION_LOGPROBS_MAX];
+	float top_logprobs[GENERATION_LOGPROBS_MAX];
+	const uint8_t *top_texts[GENERATION_LOGPROBS_MAX];
+	size_t top_text_lens[GENERATION_LOGPROBS_MAX];
+	char pieces[GENERATION_LOGPROBS_MAX + 1][GENERATION_PIECE_BYTES_MAX];
+};
+
+static void free_wiped(void *bytes, size_t len)
+{
+	if (bytes != NULL)
+		wipe(bytes, len);
+	free(bytes);
+}
+
+void generation_fini(struct generation *gen)
+{
+	free_wiped(gen->ids, gen->ids_cap * sizeof(gen->ids[0]));
+	if (gen->stream != NULL)
+		textstream_free(gen->stream);
+	free_wiped(gen->logprobs, sizeof(*gen->logprobs));
+	buf_fini(&gen->text);
+	wipe(gen, sizeof(*gen));
+}
+
+/* How many tokens the answer may have; the first check of all. */
+static enum rc check_context(const struct wire_generate *request, size_t prompt_len, uint32_t n_ctx,
+    uint32_t *answer_max, struct fault *fault)
+{
+	uint64_t wanted = request->max_tokens == 0 ? 1 : request->max_tokens;
+	uint64_t needed = prompt_len + wanted;
+
+	if (request->max_tokens == 0 && prompt_len + request->generated_ids_len > needed)
+		needed = prompt_len + request->generated_ids_len;
+	if (needed > n_ctx) {
+		fault_set(fault, WIRE_ERROR_CONTEXT,
+		    "prompt and answer need %llu tokens, the context has %lu",
+		    (unsigned long long)needed, (unsigned long)n_ctx);
+		fault->context = n_ctx;
+		fault->needed = needed;
+		return RC_CONTEXT;
+	}
+	*answer_max = request->max_tokens == 0 ? n_ctx - (uint32_t)prompt_len : request->max_tokens;
+	return RC_OK;
+}
+
+static enum rc check_request(const struct wire_generate *request, const struct served_model *model,
+    uint32_t answer_max, struct errmsg *why)
+{
+	if (!model->info->causal)
+		return errmsg_rc(why, RC_UNSUPPORTED, "this model does not generate");
+	if (request->generated_ids_len > answer_max)
+		return errmsg_rc(why, RC_INVALID, "generated_ids: more than max_tokens");
+	if (request->logprobs > GENERATION_LOGPROBS_MAX)
+		return errmsg_rc(why, RC_LIMIT, "logprobs: over %d", GENERATION_LOGPROBS_MAX);
+	if (request->stop_len != 0 && model->tokenizer == NULL)
+		return errmsg_rc(why, RC_UNSUPPORTED, "stop: this model has no vocabulary");
+	return prompt_check_ids("generated_ids", request->generated_ids, request->generated_ids_len,
+	    model->info->n_vocab, why);
+}
+
+static void set_params(struct generation *gen, const struct wire_sampling *sampling)
+{
+	gen->params = (struct sample_params){ .temperature = sampling->temperature,
+		.top_k = sampling->top_k,
+		.top_p = sampling->top_p,
+		.min_p = sampling->min_p,
+		.repeat_penalty = sampling->repeat_penalty,
+		.repeat_last_n = sampling->repeat_last_n,
+		.presence_penalty = sampling->presence_penalty,
+		.frequency_penalty = sampling->frequency_penalty,
+		.seed = sampling->seed };
+	gen->ignore_eos = sampling->ignore_eos;
+}
+
+static enum rc take_memory(struct generation *gen, const struct wire_generate *request,
+    const struct tokens *prompt, uint32_t answer_max, struct errmsg *why)
+{
+	const struct tokenizer *tokenizer = gen->model->tokenizer;
+
+	gen->prompt_len = (uint32_t)prompt->len;
+	gen->ids_cap = gen->prompt_len + answer_max;
+	gen->ids = calloc(gen->ids_cap, sizeof(gen->ids[0]));
+	if (gen->ids == NULL)
+		return errmsg_rc(why, RC_NOMEM, "no memory for the answer's ids");
+	memcpy(gen->ids, prompt->ids, prompt->len * sizeof(gen->ids[0]));
+	gen->len = gen->prompt_len;
+	if (request->logprobs != 0) {
+		gen->logprobs = calloc(1, sizeof(*gen->logprobs));
+		if (gen->logprobs == NULL)
+			return errmsg_rc(why, RC_NOMEM, "no memory for logprobs");
+		gen->logprobs->n = request->logprobs;
+	}
+	if (tokenizer == NULL)
+		return RC_OK;
+	/* A text that stands alone loses the blank before its first word.  It
+	 * must follow from the ids alone, or a resumed answer would differ. */
+	bool alone = prompt->len == 1 && prompt->ids[0] == tokenizer_bos(tokenizer) &&
+		     tokenizer_space_prefix(tokenizer);
+
+	return textstream_new(
+	    tokenizer, request->stop, request->stop_len, alone, &gen->stream, why);
+}
+
+/* The ids of an earlier run: what they gave was sent by it. */
+static void replay(struct generation *gen, const struct wire_generate *request)
+{
+	bool stopped = false;
+
+	for (size_t i = 0; i < request->generated_ids_len && !stopped; i++) {
+		int32_t id = (int32_t)request->generated_ids[i];
+
+		gen->ids[gen->len++] = id;
+		if (gen->stream != NULL)
+			stopped = textstream_push(gen->stream, id, &gen->text);
+	}
+	gen->resumed = gen->len - gen->prompt_len;
+	buf_reset(&gen->text);
+	if (gen->stream != NULL)
+		gen->text_offset = textstream_offset(gen->stream);
+	if (stopped)
+		gen->finish = WIRE_FINISH_STOP;
+	else if (gen->len == gen->ids_cap)
+		gen->finish = WIRE_FINISH_LENGTH;
+}
+
+enum rc generation_init(struct generation *gen, const struct served_model *model,
+    const struct wire_generate *request, const struct tokens *prompt, const char *template_name,
+    struct fault *fault)
+{
+	struct errmsg why = ERRMSG_INIT;
+	uint32_t answer_max = 0;
+
+	*gen = (struct generation){ .model = model, .template_name = template_name };
+	buf_init(&gen->text, GENERATION_TEXT_BYTES_MAX);
+	enum rc rc = check_context(request, prompt->len, model->config.n_ctx, &answer_max, fault);
+	if (rc != RC_OK)
+		return rc;
+	rc = check_request(request, model, answer_max, &why);
+	if (rc == RC_OK)
+		rc = take_memory(gen, request, prompt, answer_max, &why);
+	if (rc != RC_OK) {
+		fault_from_rc(fault, rc, &why);
+		generation_fini(gen);
+		return rc;
+	}
+	set_params(gen, &request->sampling);
+	replay(gen, request);
+	return RC_OK;
+}
+
+uint32_t generation_answer_len(const struct generation *gen)
+{
+	return gen->len - gen->prompt_len;
+}
+
+const char *generation_stop_string(const struct generation *gen)
+{
+	const char *stop = gen->stream == NULL ? NULL : textstream_stop(gen->stream);
+
+	return stop == NULL ? "" : stop;
+}
+
+static size_t piece(const struct generation *gen, int32_t id, char out[GENERATION_PIECE_BYTES_MAX])
+{
+	if (gen->model->tokenizer == NULL)
+		return 0;
+	size_t len =
+	    tokenizer_piece(gen->model->tokenizer, id, true, out, GENERATION_PIECE_BYTES_MAX);
+	return len < GENERATION_PIECE_BYTES_MAX ? len : GENERATION_PIECE_BYTES_MAX;
+}
+
+/* ln Σ exp, largest first pulled out; NaN counts as -inf. */
+static double log_sum_exp(const float *logits, uint32_t n)
+{
+	double most = -INFINITY, sum = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if ((double)logits[i] > most)
+			most = (double)logits[i];
+	}
+	if (isinf(most))
+		return 0;
+	for (uint32_t i = 0; i < n; i++) {
+		if (!isnan(logits[i]))
+			sum += exp((double)logits[i] - most);
+	}
+	return most + log(sum);
+}
+
+/* Insert into the best so far, best first; ties keep the smaller id in front. */
+static void rank(struct generation_logprobs *lp, uint32_t id, float logit)
+{
+	uint32_t at = lp->top_len;
+
+	while (at > 0 && lp->top_logprobs[at - 1] < logit)
+		at--;
+	if (at == lp->n)
+		return;
+	if (lp->top_len < lp->n)
+		lp->top_len++;
+	for (uint32_t i = lp->top_len - 1; i > at; i--) {
+		lp->top_ids[i] = lp->top_ids[i - 1];
+		lp->top_logprobs[i] = lp->top_logprobs[i - 1];
+	}
+	lp->top_ids[at] = id;
+	lp->top_logprobs[at] = logit;
+}
+
+/* Of the model's own distribution: before penalties and temperature. */
+static void take_logprobs(struct generation *gen, int32_t chosen, const float *logits)
+{
+	struct generation_logprobs *lp = gen->logprobs;
+	uint32_t n_vocab = gen->model->info->n_vocab;
+	double all = log_sum_exp(logits, n_vocab);
+
+	lp->top_len = 0;
+	for (uint32_t i = 0; i < n_vocab; i++) {
+		if (isfinite(logits[i]))
+			rank(lp, i, logits[i]);
+	}
+	for (uint32_t i = 0; i < lp->top_len; i++) {
+		lp->top_logprobs[i] = (float)((double)lp->top_logprobs[i] - all);
+		lp->top_text_lens[i] = piece(gen, (int32_t)lp->top_ids[i], lp->pieces[i + 1]);
+		lp->top_texts[i] = (const uint8_t *)lp->pieces[i + 1];
+	}
+	double own = (double)logits[chosen] - all;
+	lp->body = (struct wire_token_logprobs){ .logprob = isfinite(own) ? (float)own : -1e30F,
+		.text = (const uint8_t *)lp->pieces[0],
+		.text_len = piece(gen, chosen, lp->pieces[0]),
+		.top_ids = lp->top_ids,
+		.top_logprobs = lp->top_logprobs,
+		.top_texts = lp->top_texts,
+		.top_text_lens = lp->top_text_lens,
+		.top_len = lp->top_len };
+}
+
+void generation_accept(
+    struct generation *gen, float *logits, const struct generation_scratch *scratch)
+{
+	const struct tokenizer *tokenizer = gen->model->tokenizer;
+	const uint32_t n_vocab = gen->model->info->n_vocab;
+	const int32_t *banned = NULL;
+	size_t banned_len = 0;
+
+	assert(!gen->has_token && gen->finish == WIRE_FINISH_UNKNOWN);
+	if (gen->ignore_eos && tokenizer != NULL)
+		banned = tokenizer_ends(tokenizer, &banned_len);
+	if (gen->logprobs != NULL)
+		memcpy(scratch->logits, logits, n_vocab * sizeof(logits[0]));
+	int32_t id = sample_token(&gen->params, logits, n_vocab, gen->ids, gen->len, banned,
+	    banned_len, generation_answer_len(gen), scratch->candidates);
+	/* The token that ends an answer is not part of it. */
+	if (!gen->ignore_eos && tokenizer != NULL && tokenizer_is_end(tokenizer, id)) {
+		textstream_flush(gen->stream, &gen->text);
+		gen->finish = WIRE_FINISH_STOP;
+		return;
+	}
+	if (gen->logprobs != NULL) {
+		take_logprobs(gen, id, scratch->logits);
+		wipe(scratch->logits, n_vocab * sizeof(logits[0]));
+	}
+	gen->has_token = true;
+	gen->token = id;
+	gen->ids[gen->len++] = id;
+	if (gen->stream != NULL && textstream_push(gen->stream, id, &gen->text)) {
+		gen->finish = WIRE_FINISH_STOP;
+	} else if (gen->len == gen->ids_cap) {
+		if (gen->stream != NULL)
+			textstream_flush(gen->stream, &gen->text);
+		gen->finish = WIRE_FINISH_LENGTH;
+	}
+}
+
+void generation_stop(struct generation *gen, enum wire_finish finish)
+{
+	gen->has_token = false;
+	buf_reset(&gen->text);
+	gen->finish = finish;
+}
+
+bool generation_pending(const struct generation *gen)
+{
+	return gen->has_token || gen->text.len != 0;
+}
+
+void generation_message(struct generation *gen, struct wire_tokens *out)
+{
+	uint32_t held = gen->has_token ? 1 : 0;
+
+	*out = (struct wire_tokens){ .first_index = generation_answer_len(gen) - held,
+		.ids = (const uint32_t *)&gen->token, /* never negative */
+		.ids_len = held,
+		.text = gen->text.bytes,
+		.text_len = gen->text.len,
+		.text_offset = gen->text_offset };
+	if (gen->logprobs != NULL && held != 0) {
+		out->logprobs = &gen->logprobs->body;
+		out->logprobs_len = 1;
+	}
+}
+
+void generation_sent(struct generation *gen)
+{
+	gen->text_offset += gen->text.len;
+	gen->has_token = false;
+	buf_reset(&gen->text);
+}

@@ -1,0 +1,263 @@
+/* The scheduler's memory, its round, its figures. */
+#include "serve/scheduler_impl.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/wipe.h"
+
+#define QUEUE_DEFAULT 32
+#define STALL_DEFAULT (120 * NS_PER_S)
+#define LEASE_IDLE_DEFAULT (10 * NS_PER_MIN)
+#define LEASE_IDLE_MAX_DEFAULT NS_PER_HOUR
+#define RATE_WINDOW_NS (2 * NS_PER_S)
+#define WAIT_BLOCKED_NS (2 * NS_PER_MS) /* the wire does not say when it has room */
+#define WAIT_NS (100 * NS_PER_MS)       /* deadlines and idle leases */
+#define WAIT_EMPTY_NS NS_PER_S
+
+static void fill_defaults(struct scheduler_config *config)
+{
+	if (config->queue_max == 0)
+		config->queue_max = QUEUE_DEFAULT;
+	if (config->queue_max > SCHEDULER_JOBS_MAX / 2)
+		config->queue_max = SCHEDULER_JOBS_MAX / 2;
+	if (config->stall_ns == 0)
+		config->stall_ns = STALL_DEFAULT;
+	if (config->lease_idle_ns == 0)
+		config->lease_idle_ns = LEASE_IDLE_DEFAULT;
+	if (config->lease_idle_max_ns == 0)
+		config->lease_idle_max_ns = LEASE_IDLE_MAX_DEFAULT;
+}
+
+static enum rc lane_init(struct lane *lane, const struct served_model *model)
+{
+	const struct engine_config *config = &model->config;
+	const size_t n_vocab = model->info->n_vocab;
+
+	lane->model = model;
+	lane->seqs = calloc(config->n_seq, sizeof(lane->seqs[0]));
+	lane->rows = calloc(config->n_ubatch, sizeof(lane->rows[0]));
+	lane->logits = calloc(config->n_seq * n_vocab, sizeof(float));
+	lane->scratch.candidates = calloc(n_vocab, sizeof(struct sample_candidate));
+	lane->scratch.logits = calloc(n_vocab, sizeof(float));
+	if (lane->seqs == NULL || lane->rows == NULL || lane->logits == NULL ||
+	    lane->scratch.candidates == NULL || lane->scratch.logits == NULL)
+		return RC_NOMEM;
+	for (uint32_t i = 0; i < config->n_seq; i++) {
+		lane->seqs[i].ids = calloc(config->n_ctx, sizeof(int32_t));
+		if (lane->seqs[i].ids == NULL)
+			return RC_NOMEM;
+	}
+	return RC_OK;
+}
+
+static void lane_fini(struct lane *lane)
+{
+	for (uint32_t i = 0; lane->seqs != NULL && i < lane->model->config.n_seq; i++) {
+		if (lane->seqs[i].ids != NULL)
+			sequence_wipe(lane, &lane->seqs[i]);
+		free(lane->seqs[i].ids);
+	}
+	free(lane->seqs);
+	free(lane->rows);
+	free(lane->logits);
+	free(lane->scratch.candidates);
+	free(lane->scratch.logits);
+}
+
+static enum rc init_lock(struct scheduler *sched)
+{
+	pthread_condattr_t attr;
+
+	if (pthread_condattr_init(&attr) != 0)
+		return RC_NOMEM;
+	int failed = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 ||
+		     pthread_cond_init(&sched->cond, &attr) != 0;
+	(void)pthread_condattr_destroy(&attr);
+	return failed || pthread_mutex_init(&sched->lock, NULL) != 0 ? RC_NOMEM : RC_OK;
+}
+
+enum rc scheduler_new(
+    const struct scheduler_config *config, struct scheduler **out, struct errmsg *why)
+{
+	struct scheduler *sched = calloc(1, sizeof(*sched));
+
+	if (sched == NULL || init_lock(sched) != RC_OK) {
+		free(sched);
+		return errmsg_rc(why, RC_NOMEM, "no memory for the scheduler");
+	}
+	sched->config = *config;
+	fill_defaults(&sched->config);
+	lease_table_init(
+	    &sched->leases, sched->config.lease_idle_ns, sched->config.lease_idle_max_ns);
+	sched->rate_from_ns = clock_mono_ns();
+	size_t n = config->fleet->n;
+	enum rc rc = RC_OK;
+	sched->lanes = calloc(n == 0 ? 1 : n, sizeof(sched->lanes[0]));
+	if (sched->lanes == NULL)
+		rc = RC_NOMEM;
+	for (size_t i = 0; i < n && rc == RC_OK; i++)
+		rc = lane_init(&sched->lanes[i], &config->fleet->models[i]);
+	if (rc != RC_OK) {
+		scheduler_free(sched);
+		return errmsg_rc(why, rc, "no memory for the sequences' rows and logits");
+	}
+	*out = sched;
+	return RC_OK;
+}
+
+void scheduler_free(struct scheduler *sched)
+{
+	if (sched == NULL)
+		return;
+	for (size_t i = 0; i < SCHEDULER_JOBS_MAX; i++) {
+		if (sched->jobs[i] != NULL)
+			job_free(sched->jobs[i]);
+	}
+	for (size_t i = 0; sched->lanes != NULL && i < sched->config.fleet->n; i++) {
+		if (sched->lanes[i].model != NULL)
+			lane_fini(&sched->lanes[i]);
+	}
+	free(sched->lanes);
+	(void)pthread_cond_destroy(&sched->cond);
+	(void)pthread_mutex_destroy(&sched->lock);
+	wipe(sched, sizeof(*sched));
+	free(sched);
+}
+
+/* Give waiting jobs a sequence each, as long as there are any. */
+static bool admit(struct scheduler *sched, struct lane *lane, int64_t now_ns)
+{
+	(void)pthread_mutex_lock(&sched->lock);
+	struct job *job = scheduler_next(sched, lane);
+	struct sequence *seq = job == NULL ? NULL : scheduler_seat(sched, lane, job);
+	struct lease *lease = NULL;
+	if (seq != NULL) {
+		lease = job->has_lease ? lease_find(&sched->leases, job->lease_id, job->key) : NULL;
+		if (lease != NULL && lease->busy)
+			lease = NULL; /* another job has it: run beside it */
+		if (lease != NULL)
+			lease->busy = true;
+		job->state = JOB_RUNNING;
+		sched->queued--;
+		sched->live[sched->live_len++] = job;
+	}
+	(void)pthread_mutex_unlock(&sched->lock);
+	if (seq == NULL)
+		return false;
+	if (seq->lease != lease && seq->len != 0)
+		sequence_wipe(lane, seq);
+	seq->lease = lease;
+	seq->job = job;
+	job->seq = seq;
+	sequence_begin(lane, seq, job);
+	job->started = true;
+	job->started_ns = job->progress_ns = now_ns;
+	atomic_fetch_add(&sched->active, 1);
+	atomic_fetch_add(&sched->tokens_reused, job->cached_tokens);
+	return true;
+}
+
+bool scheduler_step(struct scheduler *sched)
+{
+	int64_t now_ns = clock_mono_ns();
+	bool worked = false;
+
+	(void)pthread_mutex_lock(&sched->lock);
+	sched->signalled = false;
+	lease_close_idle(&sched->leases, now_ns);
+	scheduler_sort_out(sched, now_ns);
+	(void)pthread_mutex_unlock(&sched->lock);
+
+	worked |= scheduler_release_leases(sched);
+	for (size_t i = 0; i < sched->config.fleet->n; i++) {
+		while (admit(sched, &sched->lanes[i], now_ns))
+			worked = true;
+	}
+	/* Once before the arithmetic: Started and what was held up need not wait. */
+	worked |= scheduler_deliver(sched, now_ns);
+	for (size_t i = 0; i < sched->config.fleet->n; i++)
+		worked |= lane_run(sched, &sched->lanes[i]);
+	worked |= scheduler_deliver(sched, clock_mono_ns());
+	return worked;
+}
+
+void scheduler_wait(struct scheduler *sched)
+{
+	struct timespec until;
+
+	(void)pthread_mutex_lock(&sched->lock);
+	int64_t wait_ns =
+	    sched->any_blocked ? WAIT_BLOCKED_NS
+	    : sched->live_len != 0 || sched->queued != 0 || lease_count(&sched->leases) != 0
+		? WAIT_NS
+		: WAIT_EMPTY_NS;
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	wait_ns += until.tv_nsec;
+	until.tv_sec += (time_t)(wait_ns / NS_PER_S);
+	until.tv_nsec = (long)(wait_ns % NS_PER_S);
+	while (!sched->signalled &&
+	       pthread_cond_timedwait(&sched->cond, &sched->lock, &until) != ETIMEDOUT)
+		;
+	(void)pthread_mutex_unlock(&sched->lock);
+}
+
+void scheduler_wake(struct scheduler *sched)
+{
+	(void)pthread_mutex_lock(&sched->lock);
+	sched->signalled = true;
+	(void)pthread_cond_signal(&sched->cond);
+	(void)pthread_mutex_unlock(&sched->lock);
+}
+
+void scheduler_count_refused(struct scheduler *sched)
+{
+	atomic_fetch_add(&sched->refused, 1);
+}
+
+/* Under the lock: close the window if it is full. */
+static void roll_rate(struct scheduler *sched, int64_t now_ns)
+{
+	int64_t took_ns = now_ns - sched->rate_from_ns;
+
+	if (took_ns < RATE_WINDOW_NS)
+		return;
+	sched->rate = (double)sched->rate_tokens * (double)NS_PER_S / (double)took_ns;
+	sched->rate_tokens = 0;
+	sched->rate_from_ns = now_ns;
+}
+
+void scheduler_rate_add(struct scheduler *sched, uint64_t tokens)
+{
+	(void)pthread_mutex_lock(&sched->lock);
+	roll_rate(sched, clock_mono_ns());
+	sched->rate_tokens += tokens;
+	(void)pthread_mutex_unlock(&sched->lock);
+}
+
+void scheduler_get_load(struct scheduler *sched, struct wire_load *out)
+{
+	*out = (struct wire_load){ .active = atomic_load(&sched->active) };
+	for (size_t i = 0; i < sched->config.fleet->n; i++)
+		out->slots += sched->config.fleet->models[i].config.n_seq;
+	(void)pthread_mutex_lock(&sched->lock);
+	roll_rate(sched, clock_mono_ns());
+	out->queued = (uint32_t)sched->queued;
+	out->tokens_per_second = sched->rate;
+	(void)pthread_mutex_unlock(&sched->lock);
+}
+
+void scheduler_get_counts(struct scheduler *sched, struct scheduler_counts *out)
+{
+	*out = (struct scheduler_counts){ .requests = atomic_load(&sched->requests),
+		.refused = atomic_load(&sched->refused),
+		.tokens_generated = atomic_load(&sched->tokens_generated),
+		.tokens_prompt = atomic_load(&sched->tokens_prompt),
+		.tokens_reused = atomic_load(&sched->tokens_reused) };
+	(void)pthread_mutex_lock(&sched->lock);
+	out->leases = (uint32_t)lease_count(&sched->leases);
+	(void)pthread_mutex_unlock(&sched->lock);
+}

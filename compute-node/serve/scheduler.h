@@ -1,0 +1,117 @@
+/*
+ * Scheduler: many generations, few sequences, one thread that computes.
+ *
+ * Life of a job:  PREPARING (at the desk) → WAITING (for a sequence) → RUNNING
+ * (holds one) → CLOSING (result on its way) → gone.  In each round every
+ * running job that may go on gets one row, prompts share the rows that are left
+ * of one ubatch, and one engine_forward() computes them all: a long prompt
+ * holds a running answer up for no more than one ubatch, and for less where
+ * the round's target time says so.
+ *
+ * A job stops for a moment, and holds nobody up, when its credit is used up or
+ * its peer's queue is full: its one unsent token stays with it.  A job that
+ * cannot deliver for `stall_ns` is ended.
+ *
+ * Leases keep their sequence's KV between jobs.  When a job finds no free
+ * sequence, the idle lease used longest ago loses its KV (it stays open).  A
+ * job under a lease whose sequence is busy runs beside it on a sequence of its
+ * own, which is wiped at the end, as is every sequence without a lease.
+ *
+ * Invariants:
+ *  S1  queue, jobs and leases are bounded; the queue answers BUSY, never grows.
+ *  S2  one key never takes the last quarter of the queue: others find room.
+ *  S3  a sequence that belongs to no open lease and no running job is zero.
+ *  S4  no callback of ours is made while the lock is held.
+ *
+ * Threads: scheduler_step() and scheduler_wait() belong to one thread; all
+ * else may be called from any.
+ */
+#ifndef SERVE_SCHEDULER_H
+#define SERVE_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "serve/fault.h"
+#include "serve/fleet.h"
+#include "serve/generation.h"
+#include "wire/message.h"
+#include "wire/server.h"
+
+#define SCHEDULER_JOBS_MAX ((size_t)256)
+
+struct scheduler;
+struct job;
+
+struct scheduler_config {
+	const struct fleet *fleet;
+	size_t queue_max;          /* jobs not yet running; 0: 32, at most SCHEDULER_JOBS_MAX / 2 */
+	int64_t stall_ns;          /* 0: 120 s */
+	int64_t lease_idle_ns;     /* default; 0: 10 min */
+	int64_t lease_idle_max_ns; /* 0: 60 min */
+	void *ctx;
+	/* RC_AGAIN: try later; RC_CLOSED: the peer is gone. */
+	enum rc (*send)(void *ctx, wire_peer peer, const struct message *message);
+	/* A single answer; whoever is behind keeps what cannot be sent now. */
+	void (*reply)(void *ctx, wire_peer peer, const struct message *message);
+};
+
+/* Takes all its memory here; borrows `config->fleet` until scheduler_free(). */
+enum rc scheduler_new(
+    const struct scheduler_config *config, struct scheduler **out, struct errmsg *why) RC_CHECK;
+
+/* Ends all jobs without a word, wipes all sequences. */
+void scheduler_free(struct scheduler *sched);
+
+/*
+ * A place in the queue for the Generate `message` of `peer`.  Fails with a
+ * filled `fault`: BUSY, NO_MODEL, NO_LEASE, INVALID (request id in use).
+ * The job is the caller's until scheduler_ready() or scheduler_abandon().
+ */
+enum rc scheduler_register(struct scheduler *sched, wire_peer peer,
+    const uint8_t key[WIRE_KEY_BYTES], const struct message *message, struct job **out,
+    struct fault *fault) RC_CHECK;
+
+/* Where the desk puts the answer together (job PREPARING only). */
+struct generation *scheduler_generation(struct job *job);
+const struct served_model *scheduler_model(const struct job *job);
+/* Cancelled or gone: preparing it is a waste. */
+bool scheduler_unwanted(const struct job *job);
+
+void scheduler_ready(struct scheduler *sched, struct job *job);
+/* Drop a job that could not be prepared; the caller has told the peer why. */
+void scheduler_abandon(struct scheduler *sched, struct job *job);
+
+/* Unknown ids are ignored: the job may have ended meanwhile. */
+void scheduler_cancel(struct scheduler *sched, wire_peer peer, uint64_t request_id);
+void scheduler_credit(
+    struct scheduler *sched, wire_peer peer, uint64_t request_id, uint32_t tokens);
+/* Its jobs end, its leases close. */
+void scheduler_peer_gone(struct scheduler *sched, wire_peer peer);
+
+/*
+ * LeaseOpen, LeaseRenew, LeaseClose.  RC_OK: `answer` is filled, or (close)
+ * has_answer is false: the answer follows through `reply` after the wipe.
+ */
+enum rc scheduler_lease(struct scheduler *sched, wire_peer peer, const uint8_t key[WIRE_KEY_BYTES],
+    const struct message *message, struct wire_lease_state *answer, bool *has_answer,
+    struct fault *fault) RC_CHECK;
+
+/* One round; false if there was nothing to do. */
+bool scheduler_step(struct scheduler *sched);
+
+/* Sleep until something comes, or a deadline, or a blocked peer is worth
+ * another try. */
+void scheduler_wait(struct scheduler *sched);
+void scheduler_wake(struct scheduler *sched);
+
+struct scheduler_counts {
+	uint64_t requests, refused, tokens_generated, tokens_prompt, tokens_reused;
+	uint32_t leases;
+};
+void scheduler_get_counts(struct scheduler *sched, struct scheduler_counts *out);
+void scheduler_get_load(struct scheduler *sched, struct wire_load *out);
+void scheduler_count_refused(struct scheduler *sched);
+
+#endif

@@ -1,0 +1,129 @@
+/*
+ * Inside the scheduler: its structs, shared by the scheduler_*.c files only.
+ *   scheduler.c          new/free, counts, the round, waiting
+ *   scheduler_job.c      registering, cancelling, ending and freeing jobs
+ *   scheduler_lease.c    lease messages; sequences changing hands
+ *   scheduler_run.c      rows, engine_forward, pacing
+ *   scheduler_deliver.c  Started, Tokens, Done, Error on their way out
+ */
+#ifndef SERVE_SCHEDULER_IMPL_H
+#define SERVE_SCHEDULER_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "serve/lease.h"
+#include "serve/scheduler.h"
+
+enum job_state { JOB_PREPARING, JOB_WAITING, JOB_RUNNING, JOB_CLOSING };
+
+struct job {
+	/* Fixed at registration. */
+	wire_peer peer;
+	uint64_t request_id;
+	uint8_t key[WIRE_KEY_BYTES];
+	bool has_lease;
+	uint8_t lease_id[WIRE_LEASE_BYTES];
+	const struct served_model *model;
+	int64_t arrival_ns;
+	int64_t deadline_ns; /* until Started; 0: none */
+	uint64_t number;     /* order of arrival */
+
+	/* Set by any thread. */
+	atomic_bool cancelled, gone;
+	atomic_uint_fast64_t credit;
+
+	enum job_state state; /* under the lock */
+
+	/* The desk's, then the scheduler thread's. */
+	struct generation gen;
+	struct sequence *seq; /* while RUNNING */
+	uint32_t fed;         /* tokens of gen.ids in the sequence */
+	uint32_t cached_tokens;
+	bool started, started_sent;
+	bool blocked; /* the peer's queue was full */
+	bool failed;
+	struct fault fault; /* if failed */
+	int64_t started_ns, prompt_done_ns, finished_ns, progress_ns;
+};
+
+/* Invariant S3; all fields belong to the scheduler's thread. */
+struct sequence {
+	struct job *job;
+	struct lease *lease; /* whose KV it holds, or NULL */
+	int32_t *ids;        /* [n_ctx]: what it holds */
+	uint32_t len;
+};
+
+/* One engine and its sequences. */
+struct lane {
+	const struct served_model *model;
+	struct sequence *seqs;   /* [n_seq] */
+	struct engine_row *rows; /* [n_ubatch] */
+	float *logits;           /* [n_seq][n_vocab] */
+	struct generation_scratch scratch;
+	uint32_t turn;    /* who comes first, for fairness */
+	double decode_ns; /* smoothed: a round of decoding alone */
+	double prompt_ns; /* smoothed: one row of a prompt */
+};
+
+struct scheduler {
+	struct scheduler_config config;
+	struct lane *lanes; /* [fleet->n] */
+
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool signalled;
+	struct job *jobs[SCHEDULER_JOBS_MAX]; /* all there are; NULL: free place */
+	size_t queued;                        /* PREPARING and WAITING */
+	uint64_t next_number;
+	struct lease_table leases;
+
+	/* The scheduler's thread only. */
+	struct job *live[SCHEDULER_JOBS_MAX]; /* RUNNING and CLOSING */
+	size_t live_len;
+	bool any_blocked;
+
+	atomic_uint_fast64_t requests, refused, tokens_generated, tokens_prompt, tokens_reused;
+	atomic_uint active;
+	/* Tokens a second, over windows of RATE_WINDOW_NS; under the lock. */
+	int64_t rate_from_ns;
+	uint64_t rate_tokens;
+	double rate;
+};
+
+/* scheduler_job.c */
+void job_free(struct job *job);
+/* Under the lock: out of the list of all jobs. */
+void scheduler_forget(struct scheduler *sched, struct job *job);
+/* Under the lock: from waiting to closing with a fault, or just gone. */
+void scheduler_sort_out(struct scheduler *sched, int64_t now_ns);
+/* Under the lock: who is next for `lane`; NULL: nobody. */
+struct job *scheduler_next(struct scheduler *sched, const struct lane *lane);
+void job_fail(struct job *job, enum wire_error code, const char *text);
+
+/* scheduler_lease.c */
+/* A sequence for a job: its lease's, a free one, or the idle one used longest
+ * ago; NULL: all are running.  Under the lock. */
+struct sequence *scheduler_seat(struct scheduler *sched, struct lane *lane, struct job *job);
+/* Make the sequence hold the common prefix and nothing else. */
+void sequence_begin(struct lane *lane, struct sequence *seq, struct job *job);
+/* The job leaves it: kept for the lease, or wiped. */
+void sequence_end(struct scheduler *sched, struct lane *lane, struct sequence *seq, bool keep);
+void sequence_wipe(struct lane *lane, struct sequence *seq);
+/* Wipe what closing leases held, answer, release.  True if there was one. */
+bool scheduler_release_leases(struct scheduler *sched);
+
+/* scheduler_run.c */
+bool lane_run(struct scheduler *sched, struct lane *lane);
+struct lane *scheduler_lane(struct scheduler *sched, const struct served_model *model);
+
+/* scheduler_deliver.c */
+/* Send what can be sent; true if anything was.  Ended jobs leave `live`. */
+bool scheduler_deliver(struct scheduler *sched, int64_t now_ns);
+
+/* scheduler.c */
+void scheduler_rate_add(struct scheduler *sched, uint64_t tokens);
+
+#endif

@@ -1,0 +1,194 @@
+/* A round of one engine: who gets which rows, and what comes of them. */
+#include "serve/scheduler_impl.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/wipe.h"
+
+/* While answers run, prompts may make a round this many times as long as
+ * decoding alone, but always get some rows. */
+#define ROUND_STRETCH 3.0
+#define PROMPT_ROWS_MIN 16U
+#define SMOOTHING 0.2
+
+struct lane *scheduler_lane(struct scheduler *sched, const struct served_model *model)
+{
+	return &sched->lanes[model - sched->config.fleet->models];
+}
+
+static bool may_run(const struct sequence *seq)
+{
+	const struct job *job = seq->job;
+
+	return job != NULL && job->gen.finish == WIRE_FINISH_UNKNOWN &&
+	       !generation_pending(&job->gen) && !scheduler_unwanted(job);
+}
+
+static uint32_t rows_left(const struct job *job)
+{
+	return job->gen.len - job->fed;
+}
+
+/* Rows of one job, the last of them wanting logits if it is the job's last. */
+static size_t put_rows(struct lane *lane, struct sequence *seq, uint32_t n, size_t at)
+{
+	struct job *job = seq->job;
+	uint32_t index = (uint32_t)(seq - lane->seqs);
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t pos = job->fed + i;
+
+		lane->rows[at + i] = (struct engine_row){ .token = job->gen.ids[pos],
+			.seq = index,
+			.pos = pos,
+			.want_logits = pos + 1 == job->gen.len };
+	}
+	return at + n;
+}
+
+/* How many rows prompts may have beside `decoding` rows. */
+static uint32_t prompt_room(const struct lane *lane, uint32_t decoding)
+{
+	uint32_t room = lane->model->config.n_ubatch - decoding;
+
+	if (decoding == 0 || lane->decode_ns <= 0 || lane->prompt_ns <= 0)
+		return room;
+	double rows = (ROUND_STRETCH - 1) * lane->decode_ns / lane->prompt_ns;
+	uint32_t paced = rows > (double)room ? room : (uint32_t)rows;
+
+	if (paced < PROMPT_ROWS_MIN)
+		paced = PROMPT_ROWS_MIN;
+	return paced < room ? paced : room;
+}
+
+/* Share `room` rows among the prompts, from `turn` on. */
+static size_t put_prompts(struct lane *lane, uint32_t room, size_t at)
+{
+	const uint32_t n_seq = lane->model->config.n_seq;
+	uint32_t waiting = 0;
+
+	for (uint32_t i = 0; i < n_seq; i++)
+		waiting += may_run(&lane->seqs[i]) && rows_left(lane->seqs[i].job) > 1;
+	for (uint32_t i = 0; i < n_seq && room > 0 && waiting > 0; i++) {
+		struct sequence *seq = &lane->seqs[(lane->turn + i) % n_seq];
+
+		if (!may_run(seq) || rows_left(seq->job) <= 1)
+			continue;
+		uint32_t share = (room + waiting - 1) / waiting;
+		uint32_t n = rows_left(seq->job) < share ? rows_left(seq->job) : share;
+
+		at = put_rows(lane, seq, n, at);
+		room -= n;
+		waiting--;
+	}
+	return at;
+}
+
+static size_t plan_rows(struct lane *lane, uint32_t *decoding)
+{
+	const uint32_t n_seq = lane->model->config.n_seq;
+	const uint32_t n_ubatch = lane->model->config.n_ubatch;
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < n_seq && at < n_ubatch; i++) {
+		struct sequence *seq = &lane->seqs[(lane->turn + i) % n_seq];
+
+		if (may_run(seq) && rows_left(seq->job) == 1)
+			at = put_rows(lane, seq, 1, at);
+	}
+	*decoding = (uint32_t)at;
+	lane->turn = (lane->turn + 1) % n_seq;
+	return put_prompts(lane, prompt_room(lane, *decoding), at);
+}
+
+static void smooth(double *value, double measured)
+{
+	*value = *value <= 0 ? measured : *value + SMOOTHING * (measured - *value);
+}
+
+static void measure(struct lane *lane, size_t rows, uint32_t decoding, int64_t took_ns)
+{
+	double ns = (double)(took_ns > 0 ? took_ns : 1);
+
+	if (rows == decoding) {
+		smooth(&lane->decode_ns, ns);
+		return;
+	}
+	double beside = decoding == 0 ? 0 : lane->decode_ns;
+	if (ns > beside)
+		smooth(&lane->prompt_ns, (ns - beside) / (double)(rows - decoding));
+}
+
+static void note_rows(struct lane *lane, size_t rows)
+{
+	for (size_t i = 0; i < rows; i++) {
+		struct sequence *seq = &lane->seqs[lane->rows[i].seq];
+
+		seq->ids[seq->len++] = lane->rows[i].token;
+		seq->job->fed++;
+	}
+}
+
+/* Returns how many tokens were sampled. */
+static uint64_t take_logits(struct lane *lane, size_t rows, int64_t now_ns)
+{
+	const uint32_t n_vocab = lane->model->info->n_vocab;
+	float *logits = lane->logits;
+	uint64_t sampled = 0;
+
+	for (size_t i = 0; i < rows; i++) {
+		if (!lane->rows[i].want_logits)
+			continue;
+		struct job *job = lane->seqs[lane->rows[i].seq].job;
+
+		if (job->prompt_done_ns == 0)
+			job->prompt_done_ns = now_ns;
+		generation_accept(&job->gen, logits, &lane->scratch);
+		sampled += job->gen.has_token;
+		job->finished_ns = now_ns;
+		job->progress_ns = now_ns;
+		wipe(logits, n_vocab * sizeof(logits[0]));
+		logits += n_vocab;
+	}
+	return sampled;
+}
+
+static void fail_rows(struct lane *lane, size_t rows, enum rc rc)
+{
+	log_error(
+	    "SERVE-ENGINE", "model=%s rc=%s rows=%zu", lane->model->info->name, rc_word(rc), rows);
+	for (size_t i = 0; i < rows; i++)
+		job_fail(
+		    lane->seqs[lane->rows[i].seq].job, WIRE_ERROR_INTERNAL, "the engine failed");
+}
+
+bool lane_run(struct scheduler *sched, struct lane *lane)
+{
+	uint32_t decoding = 0;
+	struct errmsg why = ERRMSG_INIT;
+	size_t rows = plan_rows(lane, &decoding);
+
+	if (rows == 0)
+		return false;
+	int64_t from_ns = clock_mono_ns();
+	enum rc rc =
+	    engine_forward(lane->model->engine, lane->rows, rows, lane->logits, NULL, NULL, &why);
+	int64_t now_ns = clock_mono_ns();
+	if (rc != RC_OK) {
+		fail_rows(lane, rows, rc);
+	} else {
+		measure(lane, rows, decoding, now_ns - from_ns);
+		note_rows(lane, rows);
+		for (size_t i = 0; i < rows; i++)
+			lane->seqs[lane->rows[i].seq].job->progress_ns = now_ns;
+		uint64_t sampled = take_logits(lane, rows, now_ns);
+
+		atomic_fetch_add(&sched->tokens_generated, sampled);
+		atomic_fetch_add(&sched->tokens_prompt, rows - decoding);
+		scheduler_rate_add(sched, sampled);
+	}
+	wipe(lane->rows, rows * sizeof(lane->rows[0]));
+	return true;
+}

@@ -1,0 +1,146 @@
+/*
+ * An engine without arithmetic, for the scheduler's tests: the logits of a row
+ * are a hash of all tokens of its sequence up to it, so any token that is
+ * wrong, missing or left over changes every later one.  Include it in one test
+ * file: its functions stand in for infer/engine.c.
+ */
+#ifndef FAKE_ENGINE_H
+#define FAKE_ENGINE_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "infer/engine.h"
+
+#define FAKE_VOCAB 64U
+#define FAKE_SEQS 4U
+#define FAKE_CTX 128U
+#define FAKE_UBATCH 8U
+
+static struct fake_engine {
+	struct engine_config config;
+	int32_t ids[FAKE_SEQS][FAKE_CTX];
+	uint32_t len[FAKE_SEQS];
+	enum rc fail;       /* the next forward says this */
+	bool recurrent;     /* cannot go back */
+	uint32_t forwards;  /* calls so far */
+	uint32_t rows_most; /* in one call */
+	uint32_t rows_all;
+	uint32_t last_rows[FAKE_SEQS]; /* of the last call, by sequence */
+	uint32_t wipes;
+} fake;
+
+struct engine {
+	int unused;
+};
+
+static void fake_reset(void)
+{
+	memset(&fake, 0, sizeof(fake));
+	fake.config = (struct engine_config){
+		.n_ctx = FAKE_CTX, .n_seq = FAKE_SEQS, .n_ubatch = FAKE_UBATCH
+	};
+}
+
+static void fake_logits(uint32_t seq, uint32_t len, float *out)
+{
+	uint64_t state = 17;
+
+	for (uint32_t i = 0; i < len; i++)
+		state = state * 31 + (uint64_t)fake.ids[seq][i] + 1;
+	for (uint32_t i = 0; i < FAKE_VOCAB; i++)
+		out[i] = (float)(random_next(&state) >> 40) / 4194304.0F;
+}
+
+enum rc engine_forward(struct engine *engine, const struct engine_row *rows, size_t rows_len,
+    float *logits, float *embeddings, const volatile bool *cancel, struct errmsg *why)
+{
+	(void)engine;
+	(void)embeddings;
+	(void)cancel;
+	(void)why;
+	enum rc rc = fake.fail;
+	fake.fail = RC_OK;
+	if (rc != RC_OK)
+		return rc;
+	fake.forwards++;
+	fake.rows_most = rows_len > fake.rows_most ? (uint32_t)rows_len : fake.rows_most;
+	fake.rows_all += (uint32_t)rows_len;
+	memset(fake.last_rows, 0, sizeof(fake.last_rows));
+	for (size_t i = 0; i < rows_len; i++) {
+		uint32_t seq = rows[i].seq;
+
+		if (seq >= FAKE_SEQS || rows[i].pos != fake.len[seq] || fake.len[seq] == FAKE_CTX)
+			abort();
+		fake.ids[seq][fake.len[seq]++] = rows[i].token;
+		fake.last_rows[seq]++;
+		if (rows[i].want_logits) {
+			fake_logits(seq, fake.len[seq], logits);
+			logits += FAKE_VOCAB;
+		}
+	}
+	return RC_OK;
+}
+
+uint32_t engine_seq_len(const struct engine *engine, uint32_t seq)
+{
+	(void)engine;
+	return fake.len[seq];
+}
+
+enum rc engine_seq_truncate(struct engine *engine, uint32_t seq, uint32_t n_keep)
+{
+	(void)engine;
+	if (fake.recurrent && n_keep != 0)
+		return RC_UNSUPPORTED;
+	fake.len[seq] = n_keep;
+	return RC_OK;
+}
+
+void engine_seq_wipe(struct engine *engine, uint32_t seq)
+{
+	(void)engine;
+	memset(fake.ids[seq], 0, sizeof(fake.ids[seq]));
+	fake.len[seq] = 0;
+	fake.wipes++;
+}
+
+enum rc engine_plan(const struct model *model, const struct engine_config *config,
+    struct engine_plan *out, struct errmsg *why)
+{
+	(void)model;
+	(void)config;
+	(void)why;
+	*out = (struct engine_plan){ .weights_bytes = 1 };
+	return RC_OK;
+}
+
+enum rc engine_new(const struct model *model, const struct engine_config *config,
+    struct engine **out, struct errmsg *why)
+{
+	(void)model;
+	(void)config;
+	(void)out;
+	(void)why;
+	return RC_UNSUPPORTED;
+}
+
+void engine_free(struct engine *engine)
+{
+	(void)engine;
+}
+
+const struct engine_config *engine_config(const struct engine *engine)
+{
+	(void)engine;
+	return &fake.config;
+}
+
+const char *engine_numerics_id(const struct engine *engine)
+{
+	(void)engine;
+	return "fake";
+}
+
+#endif
