@@ -25,6 +25,7 @@
 
 struct store;
 struct keyring; /* store/keyring.h */
+struct keyring_unlock;
 
 struct store_config {
 	const char *dir;            /* the data node's directory */
@@ -48,6 +49,14 @@ void store_close(struct store *store);
 
 /* Make an empty store; RC_EXISTS. */
 enum rc store_create(const char *dir, struct keyring *keyring, struct errmsg *why) RC_CHECK;
+
+/*
+ * What `init` does: the directory (mode 0700, on a local disk), its keyring and
+ * key file, an empty store.  An init that was cut off half-way is finished.
+ * RC_EXISTS if there is a store already.
+ */
+enum rc store_init(
+    const char *dir, const struct keyring_unlock *unlock, struct errmsg *why) RC_CHECK;
 
 enum store_outcome { STORE_ACCEPTED, STORE_DUPLICATE, STORE_REJECTED };
 
@@ -83,7 +92,9 @@ const uint8_t *store_id(const struct store *store);
 typedef bool store_visit_fn(void *ctx, const struct observation *obs);
 
 /* Records with seq > after_seq in order of seq, at most `limit` (0: all).
- * Superseded ones are included (log order is history). */
+ * Superseded ones are included (log order is history).  In every scan a record
+ * that cannot be read is passed over; the rest is visited, then the result is
+ * RC_CORRUPT and `why` names the first of them. */
 enum rc store_scan_log(struct store *store, uint64_t after_seq, size_t limit, store_visit_fn *visit,
     void *ctx, struct errmsg *why) RC_CHECK;
 
@@ -104,8 +115,8 @@ struct store_range {
 
 /*
  * Current versions (not superseded, no tombstones) in order of (t0, seq),
- * merged over layers, at most `limit` (0: all) from `pos` on; `pos` is moved
- * behind the last one visited.
+ * merged over layers, at most `limit` (0: all) from `pos` on; `pos` (may be NULL)
+ * is moved behind the last one visited.
  */
 enum rc store_scan_time(struct store *store, const struct store_range *range,
     struct store_position *pos, size_t limit, store_visit_fn *visit, void *ctx,
@@ -128,11 +139,20 @@ struct store_stats {
 };
 enum rc store_get_stats(struct store *store, struct store_stats *out, struct errmsg *why) RC_CHECK;
 
-/* Reads everything and reports each fault ("log seq 17: does not decrypt");
- * RC_CORRUPT if there was any.  Works on a store that is being served. */
+/*
+ * Reads everything and reports each fault ("log seq 17: does not decrypt");
+ * RC_CORRUPT if there was any.  Works on a store that is being served, up to
+ * the cursor at its start.  First the pages of the file (structure, so that the
+ * rest may trust them; in one transaction, so pages freed meanwhile are kept
+ * for that long), then log, time, span, past, dedup and seen against each other
+ * in short transactions.  At most STORE_FAULTS_MAX faults are reported one by
+ * one; all are counted.
+ */
+#define STORE_FAULTS_MAX ((uint64_t)1000)
 typedef void store_fault_fn(void *ctx, const char *fault);
 struct store_verified {
 	uint64_t records, time_entries, dedup_entries, faults;
+	uint64_t pages;
 };
 enum rc store_verify(struct store *store, store_fault_fn *report, void *ctx,
     struct store_verified *out, struct errmsg *why) RC_CHECK;

@@ -45,6 +45,8 @@
 #define STORE_PAGE_BYTES_MAX ((size_t)1 << 20) /* a page of a scan ends past it */
 #define STORE_PAGE_ARENA_BYTES ((size_t)48 << 20)
 #define STORE_READ_NS_MAX (NS_PER_S / 4) /* life of a read transaction */
+/* A store up to this size has all its pages checked when it is opened. */
+#define STORE_OPEN_CHECK_BYTES ((uint64_t)64 << 20)
 #define STORE_BATCH_MAX ((size_t)1 << 20)
 #define STORE_BATCH_BYTES_MAX ((size_t)128 << 20) /* encoded */
 #define STORE_COMMIT_TIMES 1024

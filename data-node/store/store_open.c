@@ -11,6 +11,7 @@
 #include "base/wipe.h"
 #include "os/file.h"
 #include "store/store_internal.h"
+#include "store/store_pages.h"
 
 #define CHECK_TEXT "the keyring of this store"
 #define OLD_ARENA_BYTES ((size_t)24 << 20)
@@ -143,6 +144,29 @@ static enum rc env_open(struct store *store, struct errmsg *why)
 	return file_extend(store, why);
 }
 
+static void first_fault(void *ctx, const char *fault)
+{
+	errmsg_set(ctx, "data.mdb is damaged: %s", fault);
+}
+
+/* The database library follows whatever a page says, so a store of a size that
+ * can be read in a moment is checked before it may; `verify` checks any size. */
+static enum rc pages_check(struct store *store, struct errmsg *why)
+{
+	struct errmsg fault = ERRMSG_INIT;
+	MDB_envinfo info;
+	uint64_t pages;
+
+	if (mdb_env_info(store->env, &info) != 0)
+		return RC_BUG;
+	if (((uint64_t)info.me_last_pgno + 1) * store->page_bytes > STORE_OPEN_CHECK_BYTES)
+		return RC_OK;
+	enum rc rc = store_pages_check(store, first_fault, &fault, &pages, why);
+	if (rc == RC_OK && fault.text[0] != '\0')
+		rc = errmsg_rc(why, RC_CORRUPT, "%s", fault.text);
+	return rc;
+}
+
 static enum rc databases_open(struct store *store, bool create, struct errmsg *why)
 {
 	MDB_txn *txn = NULL;
@@ -272,7 +296,7 @@ static void config_apply(struct store *store, const struct store_config *config)
 	store->read_only = config->read_only;
 }
 
-static enum rc data_file_exists(const struct store *store, struct errmsg *why)
+static enum rc data_file_check(const struct store *store, struct errmsg *why)
 {
 	char path[4200];
 
@@ -280,7 +304,7 @@ static enum rc data_file_exists(const struct store *store, struct errmsg *why)
 	if (!file_exists(path))
 		return errmsg_rc(
 		    why, RC_NOTFOUND, "no timeline at %s: run `data-node init` first", store->dir);
-	return RC_OK;
+	return store_pages_check_head(path, why);
 }
 
 enum rc store_open(const struct store_config *config, struct store **out, struct errmsg *why)
@@ -291,13 +315,15 @@ enum rc store_open(const struct store_config *config, struct store **out, struct
 	if (rc != RC_OK)
 		return rc;
 	config_apply(store, config);
-	rc = data_file_exists(store, why);
+	rc = store_lock(config->dir, config->read_only, &store->lock_fd, why);
+	if (rc == RC_OK)
+		rc = data_file_check(store, why);
 	if (rc == RC_OK)
 		rc = store_filesystem_check(store->dir, why);
 	if (rc == RC_OK)
-		rc = store_lock(config->dir, config->read_only, &store->lock_fd, why);
-	if (rc == RC_OK)
 		rc = env_open(store, why);
+	if (rc == RC_OK)
+		rc = pages_check(store, why);
 	if (rc == RC_OK)
 		rc = databases_open(store, false, why);
 	if (rc == RC_OK)
@@ -347,7 +373,7 @@ enum rc store_create(const char *dir, struct keyring *keyring, struct errmsg *wh
 		rc = store_filesystem_check(dir, why);
 	if (rc == RC_OK)
 		rc = store_lock(dir, false, &store->lock_fd, why);
-	if (rc == RC_OK && data_file_exists(store, NULL) == RC_OK)
+	if (rc == RC_OK && data_file_check(store, NULL) != RC_NOTFOUND)
 		rc = errmsg_rc(why, RC_EXISTS, "%s holds a timeline already", dir);
 	if (rc == RC_OK)
 		rc = file_mkdir(store->dir, 0700, why);

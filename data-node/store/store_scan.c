@@ -14,8 +14,10 @@ struct page {
 	struct arena arena;
 	struct buf scratch;
 	struct observation *items; /* [STORE_PAGE_RECORDS_MAX] */
-	size_t len;
+	size_t len, looked;
 	int64_t begin_ns;
+	uint64_t last_seq;   /* log: the last one looked at */
+	struct errmsg fault; /* the first record of the scan that cannot be read */
 };
 
 static enum rc page_init(struct page *page)
@@ -23,6 +25,8 @@ static enum rc page_init(struct page *page)
 	arena_init(&page->arena, STORE_PAGE_ARENA_BYTES);
 	buf_init(&page->scratch, OBS_RECORD_BYTES_MAX);
 	page->len = 0;
+	page->last_seq = 0;
+	errmsg_reset(&page->fault);
 	page->items = calloc(STORE_PAGE_RECORDS_MAX, sizeof(*page->items));
 	return page->items == NULL ? RC_NOMEM : RC_OK;
 }
@@ -37,7 +41,7 @@ static void page_fini(struct page *page)
 static void page_begin(struct page *page)
 {
 	arena_reset(&page->arena);
-	page->len = 0;
+	page->len = page->looked = 0;
 	page->begin_ns = clock_mono_ns();
 }
 
@@ -45,13 +49,33 @@ static bool page_full(const struct page *page, size_t want)
 {
 	return page->len >= want || page->len >= STORE_PAGE_RECORDS_MAX ||
 	       page->arena.used_bytes >= STORE_PAGE_BYTES_MAX ||
-	       (page->len > 0 && clock_mono_ns() - page->begin_ns > STORE_READ_NS_MAX);
+	       (page->looked > 0 && clock_mono_ns() - page->begin_ns > STORE_READ_NS_MAX);
+}
+
+/* One damaged record must not hide the rest: note it and go on. */
+static enum rc page_add(struct page *page, enum rc rc, const struct errmsg *detail)
+{
+	page->looked++;
+	if (rc == RC_OK) {
+		page->len++;
+	} else if (rc == RC_CORRUPT) {
+		errmsg_set(&page->fault, "%s", errmsg_text(detail, rc));
+		rc = RC_OK;
+	}
+	return rc;
+}
+
+static enum rc page_verdict(const struct page *page, enum rc rc, struct errmsg *why)
+{
+	if (rc == RC_OK && page->fault.text[0] != '\0')
+		return errmsg_rc(why, RC_CORRUPT, "%s", page->fault.text);
+	return rc;
 }
 
 /* ---- the log in order of seq ------------------------------------------- */
 
-static enum rc log_page(
-    struct store *store, uint64_t after_seq, size_t want, struct page *page, struct errmsg *why)
+static enum rc log_page(struct store *store, uint64_t after_seq, size_t want, struct page *page,
+    bool *more, struct errmsg *why)
 {
 	uint8_t bytes[8];
 	MDB_val key = { sizeof(bytes), bytes }, value;
@@ -67,17 +91,21 @@ static enum rc log_page(
 	if (err == 0)
 		err = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
 	while (err == 0 && rc == RC_OK && !page_full(page, want)) {
+		struct errmsg detail = ERRMSG_INIT;
 		if (key.mv_size != 8) {
 			err = MDB_CORRUPTED;
 			break;
 		}
-		rc = store_record_open(store, store_get_be64(key.mv_data), &value, &page->scratch,
-		    &page->arena, &page->items[page->len], why);
-		if (rc == RC_OK) {
-			page->len++;
+		page->last_seq = store_get_be64(key.mv_data);
+		rc = store_record_open(store, page->last_seq, &value, &page->scratch, &page->arena,
+		    &page->items[page->len], &detail);
+		rc = page_add(page, rc, &detail);
+		if (rc == RC_OK)
 			err = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-		}
+		else
+			errmsg_set(why, "%s", detail.text);
 	}
+	*more = err == 0;
 	if (rc == RC_OK && err != 0 && err != MDB_NOTFOUND)
 		rc = store_mdb_error(why, err, "the log cannot be read");
 	if (cursor != NULL)
@@ -93,16 +121,17 @@ enum rc store_scan_log(struct store *store, uint64_t after_seq, size_t limit, st
 	struct page page;
 
 	enum rc rc = page_init(&page);
-	while (rc == RC_OK && left > 0 && after_seq < UINT64_MAX) {
-		rc = log_page(store, after_seq, left, &page, why);
+	for (bool more = true; rc == RC_OK && more && left > 0 && after_seq < UINT64_MAX;) {
+		rc = log_page(store, after_seq, left, &page, &more, why);
 		size_t i = 0;
 		while (i < page.len && visit(ctx, &page.items[i]))
 			i++;
-		if (page.len == 0 || i < page.len)
+		if (i < page.len)
 			break;
 		left -= page.len;
-		after_seq = page.items[page.len - 1].seq;
+		after_seq = page.last_seq;
 	}
+	rc = page_verdict(&page, rc, why);
 	page_fini(&page);
 	return rc;
 }
@@ -309,6 +338,13 @@ static void stream_drop(struct time_scan *scan, struct stream *s)
 	*s = scan->streams[--scan->streams_len];
 }
 
+static bool wanted(const struct time_scan *scan, const struct observation *obs)
+{
+	const char *source = scan->range->source;
+
+	return !obs->tombstone && (source == NULL || strcmp(obs->source, source) == 0);
+}
+
 /* Fill the page; `pos` moves behind the last entry looked at. */
 static enum rc merge_page(struct time_scan *scan, struct store_position *pos, size_t want,
     struct page *page, bool *more, struct errmsg *why)
@@ -319,24 +355,24 @@ static enum rc merge_page(struct time_scan *scan, struct store_position *pos, si
 	while (rc == RC_OK && !page_full(page, want) && (s = stream_first(scan)) != NULL) {
 		struct observation *obs = &page->items[page->len];
 		uint64_t seq = s->head.seq;
+		struct errmsg detail = ERRMSG_INIT;
 		rc = store_record_get(
-		    scan->store, scan->txn, seq, &page->scratch, &page->arena, obs, why);
+		    scan->store, scan->txn, seq, &page->scratch, &page->arena, obs, &detail);
 		if (rc == RC_NOTFOUND)
-			return errmsg_rc(why, RC_CORRUPT, "%s: seq %llu is not in the log",
+			rc = errmsg_rc(&detail, RC_CORRUPT, "%s: seq %llu is not in the log",
 			    store_db_name(s->db), (unsigned long long)seq);
+		size_t before = page->len;
+		rc = page_add(page, rc, &detail);
 		if (rc != RC_OK)
-			return rc;
+			return errmsg_rc(why, rc, "%s", errmsg_text(&detail, rc));
 		*pos = (struct store_position){ s->head.t0_ns, seq, true };
-		if (!obs->tombstone &&
-		    (scan->range->source == NULL || strcmp(obs->source, scan->range->source) == 0))
-			page->len++;
+		if (page->len > before && !wanted(scan, obs))
+			page->len--;
 		rc = stream_next(scan, s, why);
 		if (rc == RC_NOTFOUND) {
 			stream_drop(scan, s);
 			rc = RC_OK;
 		}
-		if (page->len == 0 && clock_mono_ns() - page->begin_ns > STORE_READ_NS_MAX)
-			break; /* nothing of this source yet: end the transaction, go on */
 	}
 	*more = scan->streams_len > 0;
 	return rc;
@@ -396,6 +432,7 @@ enum rc store_scan_time(struct store *store, const struct store_range *range,
 			*pos = next;
 	}
 	free(scan.streams);
+	rc = page_verdict(&page, rc, why);
 	page_fini(&page);
 	return rc;
 }

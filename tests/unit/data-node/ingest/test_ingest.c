@@ -194,7 +194,7 @@ static void test_an_event_is_given_back_as_it_was_sent(void **state)
 		struct arena arena;
 		arena_init(&arena, 1 << 20);
 		assert_int_equal(ingest(&f, &arena, cases[i].sent, RC_OK).accepted, 1);
-		PASS(store_scan_log(f.store, i, 1, export_visit, &out, &why));
+		PASS(store_scan_log(f.store, i, 1, export_visit, &out, &pass_why));
 		assert_non_null(strstr(buf_text(&out), ",\"obs_id\":\""));
 		size_t n = strlen(cases[i].back);
 		if (strncmp(buf_text(&out), cases[i].back, n) != 0)

@@ -25,12 +25,14 @@
 
 #define UNUSED __attribute__((unused))
 #define T0_NS (INT64_C(1763577000) * NS_PER_S)
+/* Calls under PASS give their error text to `pass_why`. */
+UNUSED static struct errmsg pass_why;
 #define PASS(call)                                                                                 \
 	do {                                                                                       \
-		struct errmsg why = ERRMSG_INIT;                                                   \
-		enum rc rc_ = (call);                                                              \
-		if (rc_ != RC_OK)                                                                  \
-			fail_msg("%s: %s (%s)", #call, rc_word(rc_), why.text);                    \
+		errmsg_reset(&pass_why);                                                           \
+		enum rc pass_rc = (call);                                                          \
+		if (pass_rc != RC_OK)                                                              \
+			fail_msg("%s: %s (%s)", #call, rc_word(pass_rc), pass_why.text);           \
 	} while (0)
 
 struct fixture {
@@ -65,10 +67,10 @@ UNUSED static void fixture_open(struct fixture *f)
 {
 	struct keyring_unlock unlock = { 0 };
 
-	PASS(keyring_open(f->dir, &unlock, &f->keyring, &why));
+	PASS(keyring_open(f->dir, &unlock, &f->keyring, &pass_why));
 	f->config.dir = f->dir;
 	f->config.keyring = f->keyring;
-	PASS(store_open(&f->config, &f->store, &why));
+	PASS(store_open(&f->config, &f->store, &pass_why));
 }
 
 UNUSED static void fixture_close(struct fixture *f)
@@ -85,9 +87,9 @@ UNUSED static void fixture_init(struct fixture *f)
 	struct keyring_unlock unlock = { 0 };
 
 	fixture_dir(f->dir);
-	PASS(keyring_create(f->dir, &unlock, &why));
-	PASS(keyring_open(f->dir, &unlock, &f->keyring, &why));
-	PASS(store_create(f->dir, f->keyring, &why));
+	PASS(keyring_create(f->dir, &unlock, &pass_why));
+	PASS(keyring_open(f->dir, &unlock, &f->keyring, &pass_why));
+	PASS(store_create(f->dir, f->keyring, &pass_why));
 	keyring_close(f->keyring);
 	fixture_open(f);
 }
@@ -121,7 +123,7 @@ UNUSED static struct store_result append_one(struct store *store, const struct o
 {
 	struct store_result result = { .outcome = STORE_REJECTED };
 
-	PASS(store_append(store, obs, 1, &result, NULL, &why));
+	PASS(store_append(store, obs, 1, &result, NULL, &pass_why));
 	return result;
 }
 

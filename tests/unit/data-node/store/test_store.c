@@ -39,7 +39,7 @@ static void test_what_is_appended_is_read_back_equal_after_reopening(void **stat
 	fixture_open(&f);
 	assert_int_equal(store_cursor(f.store), 1);
 	arena_init(&arena, 1 << 20);
-	PASS(store_get_id(f.store, r.obs_id, &arena, &got, &why));
+	PASS(store_get_id(f.store, r.obs_id, &arena, &got, &pass_why));
 	assert_int_equal(got.seq, 1);
 	assert_memory_equal(got.obs_id, r.obs_id, OBS_ID_BYTES);
 	assert_string_equal(got.source, obs.source);
@@ -90,21 +90,21 @@ static void test_sending_again_is_a_duplicate_and_other_content_supersedes(void 
 	assert_int_equal(append_one(f.store, &anonymous).outcome, STORE_DUPLICATE);
 	assert_int_equal(store_cursor(f.store), 3);
 	arena_init(&arena, 1 << 20);
-	PASS(store_get_id(f.store, r1.obs_id, &arena, &got, &why));
+	PASS(store_get_id(f.store, r1.obs_id, &arena, &got, &pass_why));
 	assert_int_equal(got.seq, 2);
 	assert_int_equal(got.supersedes_seq, 1);
-	PASS(store_scan_time(f.store, &range, NULL, 0, seen_visit, seen, &why));
+	PASS(store_scan_time(f.store, &range, NULL, 0, seen_visit, seen, &pass_why));
 	assert_int_equal(seen->len, 2);
 	assert_int_equal(seen->seqs[0], 2);
 	assert_int_equal(seen->seqs[1], 3);
 	/* The past as it was known. */
 	seen->len = 0;
 	range.as_of_seq = 1;
-	PASS(store_scan_time(f.store, &range, NULL, 0, seen_visit, seen, &why));
+	PASS(store_scan_time(f.store, &range, NULL, 0, seen_visit, seen, &pass_why));
 	assert_int_equal(seen->len, 1);
 	assert_int_equal(seen->seqs[0], 1);
 	seen->len = 0;
-	PASS(store_scan_log(f.store, 0, 0, seen_visit, seen, &why));
+	PASS(store_scan_log(f.store, 0, 0, seen_visit, seen, &pass_why));
 	assert_int_equal(seen->len, 3);
 	arena_fini(&arena);
 	free(seen);
@@ -142,11 +142,11 @@ static void test_scans_resume_where_they_stopped(void **state)
 		obs[i] = make_obs(ids[i], T0_NS + (int64_t)(i / 3), "t");
 		obs[i].layer = (enum layer)(1 + i % 6);
 	}
-	PASS(store_append(f.store, obs, 1500, NULL, NULL, &why));
+	PASS(store_append(f.store, obs, 1500, NULL, NULL, &pass_why));
 	size_t before = SIZE_MAX;
 	while (seen->len != before) {
 		before = seen->len;
-		PASS(store_scan_time(f.store, &range, &pos, 7, seen_visit, seen, &why));
+		PASS(store_scan_time(f.store, &range, &pos, 7, seen_visit, seen, &pass_why));
 		assert_true(seen->len - before <= 7);
 	}
 	assert_int_equal(seen->len, 1500);
@@ -156,10 +156,10 @@ static void test_scans_resume_where_they_stopped(void **state)
 	pos = (struct store_position){ 0 };
 	seen->len = 0;
 	seen->stop_at = 10;
-	PASS(store_scan_time(f.store, &range, &pos, 0, seen_visit, seen, &why));
+	PASS(store_scan_time(f.store, &range, &pos, 0, seen_visit, seen, &pass_why));
 	assert_int_equal(seen->len, 10);
 	seen->stop_at = 0;
-	PASS(store_scan_time(f.store, &range, &pos, 0, seen_visit, seen, &why));
+	PASS(store_scan_time(f.store, &range, &pos, 0, seen_visit, seen, &pass_why));
 	assert_int_equal(seen->len, 1500);
 	assert_int_equal(seen->seqs[10], 11);
 	free(seen);
@@ -190,12 +190,12 @@ static void test_stats_tell_the_span_of_time(void **state)
 	struct observation a = make_obs("a", T0_NS + 7, "x"), b = make_obs("b", T0_NS - 7, "y");
 
 	fixture_init(&f);
-	PASS(store_get_stats(f.store, &stats, &why));
+	PASS(store_get_stats(f.store, &stats, &pass_why));
 	assert_true(stats.records == 0 && stats.first_ns == 0 && stats.last_ns == 0);
 	b.layer = LAYER_HOME;
 	(void)append_one(f.store, &a);
 	(void)append_one(f.store, &b);
-	PASS(store_get_stats(f.store, &stats, &why));
+	PASS(store_get_stats(f.store, &stats, &pass_why));
 	assert_true(stats.records == 2 && stats.commits == 2);
 	assert_true(stats.first_ns == T0_NS - 7 && stats.last_ns == T0_NS + 7);
 	fixture_fini(&f);

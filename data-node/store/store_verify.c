@@ -1,0 +1,336 @@
+/*
+ * Store verify: read everything, name each fault.
+ *
+ * The log pass opens every record and looks for what must stand about it in
+ * the derived databases; the count pass walks those and finds what should not
+ * be there.  Each step is a short transaction, so a serving store goes on; what
+ * came after the start is left to the next run.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/store_internal.h"
+#include "store/store_pages.h"
+
+#define STEP_RECORDS 2000
+#define FAULT_BYTES 320
+
+struct verify {
+	struct store *store;
+	store_fault_fn *report;
+	void *ctx;
+	struct store_verified out;
+	uint64_t last_seq; /* the cursor at the start */
+	uint64_t next_seq; /* of the log pass */
+	uint64_t current, superseded, spans;
+	struct buf scratch;
+	struct arena arena;
+};
+
+static void fault(struct verify *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void fault(struct verify *v, const char *fmt, ...)
+{
+	char text[FAULT_BYTES];
+	va_list ap;
+
+	if (++v->out.faults > STORE_FAULTS_MAX || v->report == NULL)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	v->report(v->ctx, text);
+}
+
+static void page_fault(void *ctx, const char *text)
+{
+	fault(ctx, "%s", text);
+}
+
+/* ---- the log and what belongs to each record ------------------------------ */
+
+static bool seq_is(struct verify *v, MDB_txn *txn, enum store_db db, const void *id, uint64_t *seq)
+{
+	uint8_t bytes[OBS_ID_BYTES];
+	MDB_val key = { sizeof(bytes), bytes }, value;
+
+	memcpy(bytes, id, sizeof(bytes));
+	if (mdb_get(txn, v->store->dbi[db], &key, &value) != 0 || value.mv_size != 8)
+		return false;
+	*seq = store_get_be64(value.mv_data);
+	return true;
+}
+
+static bool key_there(struct verify *v, MDB_txn *txn, enum store_db db, void *bytes, size_t len)
+{
+	MDB_val key = { len, bytes }, value;
+
+	return mdb_get(txn, v->store->dbi[db], &key, &value) == 0;
+}
+
+static void check_current(
+    struct verify *v, MDB_txn *txn, const struct observation *obs, const struct store_entry *entry)
+{
+	uint8_t time[STORE_TIME_KEY_BYTES], span[STORE_SPAN_KEY_BYTES];
+
+	v->current++;
+	if (obs->tombstone)
+		return;
+	store_time_key(entry, time);
+	if (!key_there(v, txn, DB_TIME, time, sizeof(time)))
+		fault(v, "time: no entry for seq %" PRIu64, obs->seq);
+	if (entry->t1_ns == entry->t0_ns)
+		return;
+	v->spans++;
+	store_span_key(entry, span);
+	if (!key_there(v, txn, DB_SPAN, span, sizeof(span)))
+		fault(v, "span: no entry for seq %" PRIu64, obs->seq);
+}
+
+/* The entry in `past` says by whom; its key starts like the span key. */
+static void check_superseded(
+    struct verify *v, MDB_txn *txn, const struct observation *obs, const struct store_entry *entry)
+{
+	uint8_t bytes[STORE_PAST_KEY_BYTES], version[OBS_ID_BYTES];
+	MDB_val key = { sizeof(bytes), bytes }, value;
+	MDB_cursor *cursor = NULL;
+	struct store_entry found = { 0 };
+	uint64_t seq = 0;
+
+	v->superseded++;
+	store_past_key(entry, bytes);
+	int err = mdb_cursor_open(txn, v->store->dbi[DB_PAST], &cursor);
+	if (err == 0)
+		err = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	if (err != 0 || store_entry_parse(DB_PAST, &key, &found) != RC_OK ||
+	    memcmp(key.mv_data, bytes, STORE_SPAN_KEY_BYTES) != 0 || found.by_seq <= obs->seq)
+		fault(v, "past: no entry for seq %" PRIu64, obs->seq);
+	if (cursor != NULL)
+		mdb_cursor_close(cursor);
+	store_hash_version(v->store, obs->obs_id, obs->content_hash, version);
+	if (!seq_is(v, txn, DB_SEEN, version, &seq) || seq != obs->seq)
+		fault(v, "seen: no entry for seq %" PRIu64, obs->seq);
+}
+
+static void check_record(struct verify *v, MDB_txn *txn, uint64_t seq, const MDB_val *value)
+{
+	struct errmsg why = ERRMSG_INIT;
+	uint8_t obs_id[OBS_ID_BYTES], content[OBS_ID_BYTES];
+	struct observation obs;
+	uint64_t newest = 0;
+
+	arena_reset(&v->arena);
+	enum rc rc = store_record_open(v->store, seq, value, &v->scratch, &v->arena, &obs, &why);
+	if (rc != RC_OK) {
+		fault(v, "%s", errmsg_text(&why, rc));
+		return;
+	}
+	store_hash(v->store, &obs, obs_id, content);
+	if (!obs.tombstone && (memcmp(obs_id, obs.obs_id, OBS_ID_BYTES) != 0 ||
+				  memcmp(content, obs.content_hash, OBS_ID_BYTES) != 0))
+		fault(v, "log seq %" PRIu64 ": its content and its id disagree", seq);
+	if (obs.supersedes_seq >= seq)
+		fault(v, "log seq %" PRIu64 ": supersedes a later record", seq);
+	struct store_entry entry = { .layer = (uint8_t)obs.layer,
+		.t0_ns = obs.dev_t0_ns,
+		.t1_ns = obs.dev_t1_ns,
+		.seq = seq };
+	if (!seq_is(v, txn, DB_DEDUP, obs.obs_id, &newest))
+		fault(v, "dedup: no entry for seq %" PRIu64, seq);
+	else if (newest == seq)
+		check_current(v, txn, &obs, &entry);
+	else if (newest > seq)
+		check_superseded(v, txn, &obs, &entry);
+	else
+		fault(v, "dedup: seq %" PRIu64 " is newer than the entry of its id", seq);
+}
+
+static void check_log_step(struct verify *v, MDB_txn *txn, MDB_cursor *cursor, bool *done)
+{
+	int64_t begin_ns = clock_mono_ns();
+	uint8_t bytes[8];
+	MDB_val key = { sizeof(bytes), bytes }, value;
+
+	store_put_be64(bytes, v->next_seq);
+	int err = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	for (unsigned n = 0; n < STEP_RECORDS && err == 0; n++) {
+		if (key.mv_size != 8) {
+			fault(v, "log: a key has a wrong size");
+			break;
+		}
+		uint64_t seq = store_get_be64(key.mv_data);
+		if (seq > v->last_seq)
+			break;
+		if (seq != v->next_seq)
+			fault(v, "log: seq %" PRIu64 " to %" PRIu64 " are missing", v->next_seq,
+			    seq - 1);
+		v->out.records++;
+		check_record(v, txn, seq, &value);
+		v->next_seq = seq + 1;
+		if (clock_mono_ns() - begin_ns > STORE_READ_NS_MAX)
+			return;
+		err = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+		if (err == 0 && n + 1 == STEP_RECORDS)
+			return;
+	}
+	if (err != 0 && err != MDB_NOTFOUND)
+		fault(v, "log: cannot be read at seq %" PRIu64 ": %s", v->next_seq,
+		    mdb_strerror(err));
+	if (v->next_seq <= v->last_seq)
+		fault(
+		    v, "log: seq %" PRIu64 " to %" PRIu64 " are missing", v->next_seq, v->last_seq);
+	*done = true;
+}
+
+static enum rc check_log(struct verify *v, struct errmsg *why)
+{
+	bool done = v->last_seq == 0;
+
+	v->next_seq = 1;
+	while (!done) {
+		MDB_cursor *cursor = NULL;
+		MDB_txn *txn = NULL;
+		enum rc rc = store_read_begin(v->store, &txn, why);
+		if (rc != RC_OK)
+			return rc;
+		int err = mdb_cursor_open(txn, v->store->dbi[DB_LOG], &cursor);
+		if (err == 0) {
+			check_log_step(v, txn, cursor, &done);
+			mdb_cursor_close(cursor);
+		}
+		store_read_end(v->store, txn);
+		if (err != 0)
+			return store_mdb_error(why, err, "the log cannot be read");
+	}
+	return RC_OK;
+}
+
+/* ---- the derived databases by themselves ----------------------------------- */
+
+struct walk {
+	enum store_db db;
+	uint8_t last[64];
+	size_t last_len;
+	uint64_t entries;
+	bool done;
+};
+
+static void check_entry(struct verify *v, struct walk *w, const MDB_val *key, const MDB_val *value)
+{
+	struct store_entry entry = { 0 };
+	bool hash = w->db == DB_DEDUP || w->db == DB_SEEN;
+
+	w->entries++;
+	if (hash ? key->mv_size != OBS_ID_BYTES || value->mv_size != 8
+		 : store_entry_parse(w->db, key, &entry) != RC_OK || value->mv_size != 0) {
+		fault(v, "%s: entry %" PRIu64 " is malformed", store_db_name(w->db), w->entries);
+		return;
+	}
+	uint64_t seq = hash ? store_get_be64(value->mv_data) : entry.seq;
+	uint64_t newest = store_cursor(v->store);
+	if (seq == 0 || seq > newest || entry.by_seq > newest)
+		fault(v, "%s: entry %" PRIu64 " refers to seq %" PRIu64 ", which is not in the log",
+		    store_db_name(w->db), w->entries, seq);
+}
+
+static int walk_step(struct verify *v, struct walk *w, MDB_cursor *cursor)
+{
+	MDB_val key = { w->last_len, w->last }, value;
+	int err =
+	    mdb_cursor_get(cursor, &key, &value, w->last_len == 0 ? MDB_FIRST : MDB_SET_RANGE);
+
+	if (err == 0 && w->last_len == key.mv_size &&
+	    memcmp(key.mv_data, w->last, w->last_len) == 0 && w->last_len != 0)
+		err = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	for (unsigned n = 0; n < STEP_RECORDS && err == 0; n++) {
+		check_entry(v, w, &key, &value);
+		if (key.mv_size > sizeof(w->last))
+			return MDB_CORRUPTED;
+		memcpy(w->last, key.mv_data, key.mv_size);
+		w->last_len = key.mv_size;
+		if (n + 1 < STEP_RECORDS)
+			err = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	}
+	if (err == MDB_NOTFOUND) {
+		w->done = true;
+		return 0;
+	}
+	return err;
+}
+
+static enum rc check_walk(struct verify *v, struct walk *w, struct errmsg *why)
+{
+	while (!w->done) {
+		MDB_cursor *cursor = NULL;
+		MDB_txn *txn = NULL;
+		enum rc rc = store_read_begin(v->store, &txn, why);
+		if (rc != RC_OK)
+			return rc;
+		int err = mdb_cursor_open(txn, v->store->dbi[w->db], &cursor);
+		if (err == 0) {
+			err = walk_step(v, w, cursor);
+			mdb_cursor_close(cursor);
+		}
+		store_read_end(v->store, txn);
+		if (err != 0) {
+			fault(v, "%s: cannot be read behind entry %" PRIu64 ": %s",
+			    store_db_name(w->db), w->entries, mdb_strerror(err));
+			return RC_OK;
+		}
+	}
+	return RC_OK;
+}
+
+static enum rc check_indexes(struct verify *v, struct errmsg *why)
+{
+	static const enum store_db dbs[] = { DB_TIME, DB_SPAN, DB_PAST, DB_DEDUP, DB_SEEN };
+	uint64_t entries[DB_COUNT] = { 0 };
+
+	for (size_t i = 0; i < sizeof(dbs) / sizeof(dbs[0]); i++) {
+		struct walk w = { .db = dbs[i] };
+		enum rc rc = check_walk(v, &w, why);
+		if (rc != RC_OK)
+			return rc;
+		entries[dbs[i]] = w.entries;
+	}
+	v->out.time_entries = entries[DB_TIME];
+	v->out.dedup_entries = entries[DB_DEDUP];
+	if (v->out.faults != 0 || store_cursor(v->store) != v->last_seq)
+		return RC_OK; /* counts only compare in a store at rest */
+	const struct {
+		enum store_db db;
+		uint64_t want;
+	} counts[] = { { DB_TIME, v->current }, { DB_DEDUP, v->current }, { DB_SPAN, v->spans },
+		{ DB_PAST, v->superseded }, { DB_SEEN, v->superseded } };
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		if (entries[counts[i].db] != counts[i].want)
+			fault(v, "%s: %" PRIu64 " entries where the log asks for %" PRIu64,
+			    store_db_name(counts[i].db), entries[counts[i].db], counts[i].want);
+	}
+	return RC_OK;
+}
+
+enum rc store_verify(struct store *store, store_fault_fn *report, void *ctx,
+    struct store_verified *out, struct errmsg *why)
+{
+	struct verify v = { .store = store, .report = report, .ctx = ctx };
+
+	v.last_seq = store_cursor(store);
+	buf_init(&v.scratch, OBS_RECORD_BYTES_MAX);
+	arena_init(&v.arena, STORE_PAGE_ARENA_BYTES);
+	enum rc rc = store_pages_check(store, page_fault, &v, &v.out.pages, why);
+	/* Broken pages would lead the database library astray: stop there. */
+	if (rc == RC_OK && v.out.faults == 0)
+		rc = check_log(&v, why);
+	if (rc == RC_OK && v.out.faults == 0)
+		rc = check_indexes(&v, why);
+	buf_fini(&v.scratch);
+	arena_fini(&v.arena);
+	if (out != NULL)
+		*out = v.out;
+	if (rc == RC_OK && v.out.faults > 0)
+		rc = errmsg_rc(why, RC_CORRUPT, "%" PRIu64 " faults in the timeline", v.out.faults);
+	return rc;
+}
