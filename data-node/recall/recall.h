@@ -15,6 +15,7 @@ struct recall;
 
 #define RECALL_QUERY_BYTES_MAX ((size_t)64 << 10)
 #define RECALL_K_MAX ((size_t)1000)
+#define RECALL_WAIT_NS INT64_C(2000000000) /* for the cursor a reader needs */
 
 enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why) RC_CHECK;
 void recall_close(struct recall *recall);
@@ -22,9 +23,16 @@ void recall_close(struct recall *recall);
 /* The store's cursor up to which the index knows everything. */
 uint64_t recall_cursor(const struct recall *recall);
 
+struct recall_stats {
+	size_t items, terms, bytes; /* bytes: memory of the index */
+	uint64_t checksum;          /* equal for equal logs, also after a rebuild */
+};
+/* O(size of the index). */
+void recall_get_stats(struct recall *recall, struct recall_stats *out);
+
 /* A time range read from the words of a question; reference §1 and issue text:
  * today, yesterday, weekdays, dates, months, …  in a zone `offset_s` east of
- * UTC (the person's). */
+ * UTC (the person's); timewords.c lists them. */
 struct timewords {
 	bool found;
 	int64_t from_ns, to_ns;
@@ -58,7 +66,13 @@ struct recall_result {
 	bool behind; /* need_cursor was not reached in time */
 };
 
-/* An empty text with a range gives what happened in it, by time. */
+/*
+ * Best first.  A text of nothing but time words and words that say little,
+ * with a range, gives what happened in it, spread over it and by time.  A range
+ * from the caller is strict; one from time words gives way if nothing inside
+ * it matches the other words.  RC_INVALID (k), RC_LIMIT (text), RC_NOMEM, the
+ * store's errors.  Waits for `need_cursor`, at most `wait_ns`.
+ */
 enum rc recall_search(struct recall *recall, const struct recall_query *query, struct arena *arena,
     struct recall_result *out, struct errmsg *why) RC_CHECK;
 

@@ -1,0 +1,223 @@
+/* Documents: fields of an observation to weighted terms. */
+#include "recall/document.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "align/lookup.h"
+#include "align/peek.h"
+#include "base/clock.h"
+#include "base/timestamp.h"
+#include "recall/token.h"
+
+#define UNITS_OWN INDEX_UNITS
+#define UNITS_EXACT 1
+#define UNITS_KEY 2
+#define UNITS_NEIGHBOUR 1
+#define EXACT_MARK '='
+
+/* Terms of one text that went by. */
+struct text_terms {
+	int64_t t0_ns;
+	uint32_t terms[DOCUMENT_NEIGHBOUR_TERMS_MAX];
+	size_t len;
+};
+
+struct talk {
+	struct text_terms last[DOCUMENT_NEIGHBOURS]; /* newest first */
+	size_t len;
+};
+
+struct document_talks {
+	struct lookup lookup;
+};
+
+/* ---- conversations ---------------------------------------------------------------------- */
+
+enum rc document_talks_new(struct document_talks **out)
+{
+	struct document_talks *talks = calloc(1, sizeof *talks);
+
+	if (talks == NULL)
+		return RC_NOMEM;
+	*out = talks;
+	return RC_OK;
+}
+
+static void forget_talks(struct document_talks *talks)
+{
+	for (size_t i = 0; i < talks->lookup.cap; i++)
+		free(talks->lookup.slots[i].value);
+	lookup_fini(&talks->lookup);
+}
+
+void document_talks_free(struct document_talks *talks)
+{
+	if (talks == NULL)
+		return;
+	forget_talks(talks);
+	free(talks);
+}
+
+static uint64_t mix(uint64_t hash, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001B3);
+	return (hash ^ hash >> 31) * UINT64_C(0xBF58476D1CE4E5B9);
+}
+
+static uint64_t talk_key(const struct observation *obs)
+{
+	static const char *const names[] = { "conversation", "conversation_id", "session", "thread",
+		"chat", "channel" };
+	uint64_t key = mix((uint64_t)obs->layer, obs->source, strlen(obs->source));
+	struct peek member;
+
+	peek_open(&member, obs->data_json);
+	while (peek_next(&member)) {
+		for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+			if (peek_is(&member, names[i]))
+				key = mix(key, member.value, member.value_len);
+		}
+	}
+	return key;
+}
+
+/* Old conversations go all at once when there are too many: same on rebuild. */
+static enum rc talk_of(
+    struct document_talks *talks, const struct observation *obs, struct talk **out)
+{
+	uint64_t key = talk_key(obs);
+	struct talk *talk = lookup_find(&talks->lookup, key);
+
+	if (talk == NULL) {
+		if (talks->lookup.len >= DOCUMENT_TALKS_MAX)
+			forget_talks(talks);
+		talk = calloc(1, sizeof *talk);
+		if (talk == NULL || lookup_put(&talks->lookup, key, talk) != RC_OK) {
+			free(talk);
+			return RC_NOMEM;
+		}
+	}
+	*out = talk;
+	return RC_OK;
+}
+
+static bool is_near(int64_t a_ns, int64_t b_ns)
+{
+	int64_t gap_ns = a_ns > b_ns ? a_ns - b_ns : b_ns - a_ns;
+
+	return gap_ns <= DOCUMENT_NEIGHBOUR_GAP_NS;
+}
+
+/* ---- fields ---------------------------------------------------------------------------------- */
+
+struct field {
+	struct index *index;
+	uint32_t units;
+	struct text_terms *remember; /* NULL: not */
+};
+
+static bool add_token(void *ctx, const struct token *token)
+{
+	const struct field *field = ctx;
+	char text[TOKEN_BYTES_MAX + 8];
+
+	if (token->exact) {
+		text[0] = EXACT_MARK;
+		memcpy(text + 1, token->text, token->len);
+		index_add(field->index, text, token->len + 1, UNITS_EXACT);
+		return true;
+	}
+	index_add(field->index, token->text, token->len, field->units);
+	struct text_terms *remember = field->remember;
+	if (remember != NULL && !token->stop && remember->len < DOCUMENT_NEIGHBOUR_TERMS_MAX) {
+		uint32_t term = index_find(field->index, token->text, token->len);
+		if (term != UINT32_MAX)
+			remember->terms[remember->len++] = term;
+	}
+	return true;
+}
+
+static void add_string(void *ctx, const char *text, size_t len)
+{
+	token_scan(text, len, add_token, ctx);
+}
+
+static void add_key(struct index *index, const char *text)
+{
+	struct field field = { .index = index, .units = UNITS_KEY };
+
+	token_scan(text, strlen(text), add_token, &field);
+}
+
+static void add_date(struct index *index, const struct observation *obs)
+{
+	static const char *const weekdays[] = { "monday", "tuesday", "wednesday", "thursday",
+		"friday", "saturday", "sunday" };
+	static const char *const months[] = { "january", "february", "march", "april", "may",
+		"june", "july", "august", "september", "october", "november", "december" };
+	int64_t local_ns = obs->dev_t0_ns + (obs->has_offset ? obs->offset_s * NS_PER_S : 0);
+	struct civil civil;
+	char text[80];
+
+	civil_of_ns(local_ns, &civil);
+	int weekday = civil_weekday(civil_days(civil.year, civil.month, civil.day));
+	(void)snprintf(text, sizeof text, "%s %d %s %d", weekdays[weekday], civil.day,
+	    months[civil.month - 1], civil.year);
+	add_key(index, text);
+}
+
+/* ---- a record ----------------------------------------------------------------------------------
+ */
+
+static enum rc add_neighbours(struct index *index, struct document_talks *talks,
+    const struct observation *obs, const struct text_terms *own)
+{
+	struct talk *talk;
+
+	enum rc rc = talk_of(talks, obs, &talk);
+	if (rc != RC_OK)
+		return rc;
+	for (size_t i = 0; i < talk->len; i++) {
+		const struct text_terms *last = &talk->last[i];
+		for (size_t k = 0; is_near(last->t0_ns, obs->dev_t0_ns) && k < last->len; k++)
+			index_add_number(index, last->terms[k], UNITS_NEIGHBOUR);
+	}
+	memmove(&talk->last[1], &talk->last[0], (DOCUMENT_NEIGHBOURS - 1) * sizeof talk->last[0]);
+	talk->last[0] = *own;
+	if (talk->len < DOCUMENT_NEIGHBOURS)
+		talk->len++;
+	return RC_OK;
+}
+
+enum rc document_take(
+    struct index *index, struct document_talks *talks, const struct observation *obs, bool *added)
+{
+	struct text_terms own = { .t0_ns = obs->dev_t0_ns };
+	struct field field = { .index = index, .units = UNITS_OWN };
+
+	*added = false;
+	if (obs->supersedes_seq != 0)
+		index_kill(index, obs->supersedes_seq);
+	if (obs->tombstone || obs->origin == ORIGIN_SYSTEM || (obs->gap && obs->text[0] == '\0'))
+		return RC_OK;
+	index_begin(index, obs->seq, obs->dev_t0_ns, obs->dev_t1_ns);
+	field.remember = &own;
+	token_scan(obs->text, strlen(obs->text), add_token, &field);
+	field.remember = NULL;
+	peek_strings(obs->data_json, DOCUMENT_DATA_BYTES_MAX, add_string, &field);
+	add_key(index, layer_word(obs->layer));
+	add_key(index, obs->kind);
+	add_key(index, obs->source);
+	add_date(index, obs);
+	if (own.len > 0) {
+		enum rc rc = add_neighbours(index, talks, obs, &own);
+		if (rc != RC_OK)
+			return rc;
+	}
+	enum rc rc = index_end(index);
+	*added = rc == RC_OK;
+	return rc;
+}

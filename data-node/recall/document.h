@@ -1,0 +1,34 @@
+/*
+ * Document: what of an observation is searchable, and how much it weighs.
+ *
+ * Text and the strings of `data` count whole; kind, layer, source and the
+ * words of the local date half; the text of the two observations before it in
+ * the same conversation (source and layer, and what `data` names as such) a
+ * quarter.  A pure function of the log's order: a rebuild gives the same index.
+ */
+#ifndef RECALL_DOCUMENT_H
+#define RECALL_DOCUMENT_H
+
+#include "recall/index.h"
+#include "store/observation.h"
+
+#define DOCUMENT_DATA_BYTES_MAX ((size_t)8 << 10) /* of strings in data */
+#define DOCUMENT_NEIGHBOURS 2                     /* observations before it */
+#define DOCUMENT_NEIGHBOUR_TERMS_MAX ((size_t)64) /* of each */
+#define DOCUMENT_NEIGHBOUR_GAP_NS INT64_C(3600000000000)
+#define DOCUMENT_TALKS_MAX ((size_t)4096) /* conversations remembered */
+
+struct document_talks; /* the newest texts of each conversation */
+
+enum rc document_talks_new(struct document_talks **out) RC_CHECK;
+void document_talks_free(struct document_talks *talks);
+
+/*
+ * Take in the next record of the log: index it, or take out what it replaces
+ * or forgets.  Machine chatter (ORIGIN_SYSTEM), tombstones and gap markers are
+ * not indexed.  `*added` tells whether it was.  RC_NOMEM, RC_LIMIT.
+ */
+enum rc document_take(struct index *index, struct document_talks *talks,
+    const struct observation *obs, bool *added) RC_CHECK;
+
+#endif

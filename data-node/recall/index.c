@@ -1,0 +1,317 @@
+/* Index: term table, postings and documents; see index_query.c for scores. */
+#include "recall/index_inner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/wipe.h"
+
+#define TABLE_CAP_FIRST ((size_t)1024)
+#define POSTING_BYTES_MAX 10 /* two varints of 32 bits */
+
+enum rc index_new(struct index **out)
+{
+	struct index *index = calloc(1, sizeof *index);
+
+	if (index == NULL)
+		return RC_NOMEM;
+	index->table = calloc(TABLE_CAP_FIRST, sizeof *index->table);
+	if (index->table == NULL) {
+		free(index);
+		return RC_NOMEM;
+	}
+	index->table_cap = TABLE_CAP_FIRST;
+	*out = index;
+	return RC_OK;
+}
+
+void index_free(struct index *index)
+{
+	if (index == NULL)
+		return;
+	for (size_t i = 0; i < index->terms_len; i++)
+		free(index->terms[i].bytes);
+	if (index->texts != NULL)
+		wipe(index->texts, index->texts_len);
+	free(index->texts);
+	free(index->terms);
+	free(index->table);
+	free(index->docs);
+	free(index->parts);
+	free(index);
+}
+
+/* ---- terms --------------------------------------------------------------------------------- */
+
+static uint32_t hash_of(const char *text, size_t len)
+{
+	uint64_t hash = UINT64_C(0xCBF29CE484222325);
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001B3);
+	hash ^= hash >> 29;
+	hash *= UINT64_C(0xBF58476D1CE4E5B9);
+	return (uint32_t)(hash >> 32);
+}
+
+/* Place of the term in the table, or the free place where it would go. */
+static size_t probe(const struct index *index, const char *text, size_t len, uint32_t hash)
+{
+	size_t mask = index->table_cap - 1;
+
+	for (size_t i = hash & mask;; i = (i + 1) & mask) {
+		if (index->table[i] == 0)
+			return i;
+		const struct index_term *term = &index->terms[index->table[i] - 1];
+		if (term->hash == hash && term->text_len == len &&
+		    memcmp(index->texts + term->text_at, text, len) == 0)
+			return i;
+	}
+}
+
+uint32_t index_find(const struct index *index, const char *term, size_t len)
+{
+	size_t slot = probe(index, term, len, hash_of(term, len));
+
+	return index->table[slot] == 0 ? UINT32_MAX : index->table[slot] - 1;
+}
+
+static enum rc grow_table(struct index *index)
+{
+	size_t cap = index->table_cap * 2, mask = cap - 1;
+	uint32_t *table = calloc(cap, sizeof *table);
+
+	if (table == NULL)
+		return RC_NOMEM;
+	for (size_t i = 0; i < index->terms_len; i++) {
+		size_t slot = index->terms[i].hash & mask;
+		while (table[slot] != 0)
+			slot = (slot + 1) & mask;
+		table[slot] = (uint32_t)i + 1;
+	}
+	free(index->table);
+	index->table = table;
+	index->table_cap = cap;
+	return RC_OK;
+}
+
+/* Room for `more` elements of `size` behind `len`; grows by half. */
+static enum rc reserve(void **array, size_t len, size_t *cap, size_t more, size_t size)
+{
+	if (*cap - len >= more)
+		return RC_OK;
+	size_t want = *cap + *cap / 2;
+	if (want < len + more)
+		want = len + more + 16;
+	void *bigger = realloc(*array, want * size);
+	if (bigger == NULL)
+		return RC_NOMEM;
+	*array = bigger;
+	*cap = want;
+	return RC_OK;
+}
+
+static enum rc new_term(
+    struct index *index, const char *text, size_t len, uint32_t hash, uint32_t *out)
+{
+	if (index->terms_len == UINT32_MAX - 1 || index->texts_len > UINT32_MAX - len)
+		return RC_LIMIT;
+	if ((index->terms_len + 1) * 4 > index->table_cap * 3 && grow_table(index) != RC_OK)
+		return RC_NOMEM;
+	if (reserve((void **)&index->terms, index->terms_len, &index->terms_cap, 1,
+		sizeof *index->terms) != RC_OK ||
+	    reserve((void **)&index->texts, index->texts_len, &index->texts_cap, len, 1) != RC_OK)
+		return RC_NOMEM;
+	memcpy(index->texts + index->texts_len, text, len);
+	index->terms[index->terms_len] = (struct index_term){
+		.hash = hash, .text_at = (uint32_t)index->texts_len, .text_len = (uint32_t)len
+	};
+	index->texts_len += len;
+	index->table[probe(index, text, len, hash)] = (uint32_t)index->terms_len + 1;
+	*out = (uint32_t)index->terms_len++;
+	return RC_OK;
+}
+
+/* ---- documents --------------------------------------------------------------------------------
+ */
+
+void index_begin(struct index *index, uint64_t seq, int64_t t0_ns, int64_t t1_ns)
+{
+	int64_t span_s = (t1_ns - t0_ns + INT64_C(999999999)) / INT64_C(1000000000);
+
+	index->rc = RC_OK;
+	index->parts_len = 0;
+	index->next = (struct index_doc){ .seq = seq, .t0_ns = t0_ns };
+	if (span_s > 0)
+		index->next.span_s = span_s > UINT32_MAX ? UINT32_MAX : (uint32_t)span_s;
+}
+
+void index_add_number(struct index *index, uint32_t term, uint32_t units)
+{
+	if (index->rc != RC_OK)
+		return;
+	index->rc = reserve(
+	    (void **)&index->parts, index->parts_len, &index->parts_cap, 1, sizeof *index->parts);
+	if (index->rc == RC_OK)
+		index->parts[index->parts_len++] = (struct index_part){ term, units };
+}
+
+void index_add(struct index *index, const char *term, size_t len, uint32_t units)
+{
+	uint32_t hash = hash_of(term, len), number;
+
+	if (index->rc != RC_OK)
+		return;
+	size_t slot = probe(index, term, len, hash);
+	if (index->table[slot] != 0)
+		number = index->table[slot] - 1;
+	else
+		index->rc = new_term(index, term, len, hash, &number);
+	if (index->rc == RC_OK)
+		index_add_number(index, number, units);
+}
+
+static int by_term(const void *a, const void *b)
+{
+	const struct index_part *x = a, *y = b;
+
+	return x->term < y->term ? -1 : x->term > y->term;
+}
+
+static void merge_parts(struct index *index)
+{
+	size_t kept = 0;
+
+	qsort(index->parts, index->parts_len, sizeof *index->parts, by_term);
+	for (size_t i = 0; i < index->parts_len; i++) {
+		if (kept > 0 && index->parts[kept - 1].term == index->parts[i].term)
+			index->parts[kept - 1].units += index->parts[i].units;
+		else
+			index->parts[kept++] = index->parts[i];
+	}
+	index->parts_len = kept;
+}
+
+static size_t put_varint(uint8_t *out, uint32_t value)
+{
+	size_t n = 0;
+
+	for (; value >= 0x80; value >>= 7)
+		out[n++] = (uint8_t)(value | 0x80);
+	out[n++] = (uint8_t)value;
+	return n;
+}
+
+static enum rc reserve_posting(struct index *index, struct index_term *term)
+{
+	if (term->cap - term->len >= POSTING_BYTES_MAX)
+		return RC_OK;
+	uint32_t cap = term->cap == 0 ? 16 : term->cap + term->cap / 2;
+	uint8_t *bytes = realloc(term->bytes, cap);
+	if (bytes == NULL)
+		return RC_NOMEM;
+	index->postings_cap += cap - term->cap;
+	term->bytes = bytes;
+	term->cap = cap;
+	return RC_OK;
+}
+
+enum rc index_end(struct index *index)
+{
+	if (index->rc == RC_OK && index->docs_len >= INDEX_DOCS_MAX)
+		index->rc = RC_LIMIT;
+	if (index->rc == RC_OK)
+		index->rc = reserve((void **)&index->docs, index->docs_len, &index->docs_cap, 1,
+		    sizeof *index->docs);
+	if (index->rc != RC_OK)
+		return index->rc;
+	if (index->parts_len > 0)
+		merge_parts(index);
+	/* All memory first, so that a document is in whole or not at all. */
+	for (size_t i = 0; i < index->parts_len; i++) {
+		if (reserve_posting(index, &index->terms[index->parts[i].term]) != RC_OK)
+			return index->rc = RC_NOMEM;
+	}
+	uint32_t number = (uint32_t)index->docs_len;
+	for (size_t i = 0; i < index->parts_len; i++) {
+		const struct index_part *part = &index->parts[i];
+		struct index_term *term = &index->terms[part->term];
+		size_t n = put_varint(term->bytes + term->len, number - term->last_doc);
+		n += put_varint(term->bytes + term->len + n, part->units);
+		term->len += (uint32_t)n;
+		term->last_doc = number;
+		term->docs++;
+		index->next.units += part->units;
+	}
+	if (index->next.units == 0)
+		index->next.units = 1;
+	index->docs[index->docs_len++] = index->next;
+	index->units_total += index->next.units;
+	return RC_OK;
+}
+
+void index_kill(struct index *index, uint64_t seq)
+{
+	size_t low = 0, high = index->docs_len;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		if (index->docs[mid].seq < seq)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low < index->docs_len && index->docs[low].seq == seq && index->docs[low].units != 0) {
+		index->docs[low].units = 0;
+		index->dead++;
+	}
+}
+
+size_t index_docs_len(const struct index *index)
+{
+	return index->docs_len;
+}
+
+const struct index_doc *index_docs(const struct index *index)
+{
+	return index->docs;
+}
+
+void index_get_stats(const struct index *index, struct index_stats *out)
+{
+	*out = (struct index_stats){
+		.docs = index->docs_len, .dead = index->dead, .terms = index->terms_len
+	};
+	for (size_t i = 0; i < index->terms_len; i++)
+		out->postings_bytes += index->terms[i].len;
+	out->bytes = sizeof *index + index->docs_cap * sizeof *index->docs +
+		     index->terms_cap * sizeof *index->terms + index->texts_cap +
+		     index->table_cap * sizeof *index->table + index->postings_cap +
+		     index->parts_cap * sizeof *index->parts;
+}
+
+static uint64_t sum_bytes(uint64_t sum, const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		sum = (sum ^ p[i]) * UINT64_C(0x100000001B3);
+	return sum;
+}
+
+uint64_t index_checksum(const struct index *index)
+{
+	uint64_t sum = UINT64_C(0xCBF29CE484222325);
+
+	for (size_t i = 0; i < index->docs_len; i++) {
+		const struct index_doc *doc = &index->docs[i];
+		sum = sum_bytes(sum, &doc->seq, sizeof doc->seq);
+		sum = sum_bytes(sum, &doc->t0_ns, sizeof doc->t0_ns);
+		sum = sum_bytes(sum, &doc->span_s, sizeof doc->span_s);
+		sum = sum_bytes(sum, &doc->units, sizeof doc->units);
+	}
+	sum = sum_bytes(sum, index->texts, index->texts_len);
+	for (size_t i = 0; i < index->terms_len; i++)
+		sum = sum_bytes(sum, index->terms[i].bytes, index->terms[i].len);
+	return sum;
+}

@@ -1,0 +1,38 @@
+/*
+ * Inside of the index: what index.c and index_query.c share, nobody else.
+ */
+#ifndef RECALL_INDEX_INNER_H
+#define RECALL_INDEX_INNER_H
+
+#include "recall/index.h"
+
+struct index_term {
+	uint32_t hash, text_at, text_len; /* in index->texts */
+	uint32_t docs;                    /* that have it, dead ones too */
+	uint32_t last_doc;
+	uint32_t len, cap;
+	uint8_t *bytes; /* varint(document - previous), varint(units); … */
+};
+
+struct index_part {
+	uint32_t term, units;
+};
+
+struct index {
+	struct index_term *terms;
+	size_t terms_len, terms_cap;
+	char *texts;
+	size_t texts_len, texts_cap;
+	uint32_t *table; /* [table_cap], a power of two: term number + 1, 0 = free */
+	size_t table_cap;
+	struct index_doc *docs;
+	size_t docs_len, docs_cap, dead;
+	uint64_t units_total;
+	size_t postings_cap;
+	struct index_doc next; /* being added, with its parts */
+	struct index_part *parts;
+	size_t parts_len, parts_cap;
+	enum rc rc;
+};
+
+#endif

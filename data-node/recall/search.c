@@ -1,0 +1,237 @@
+/* Search: query terms, ranking inside a range, and what happened in one. */
+#include "recall/search.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "recall/token.h"
+
+struct gather {
+	struct search *search;
+	struct arena *arena;
+	size_t skip_begin, skip_end;
+	bool no_memory;
+};
+
+/* ---- the question ---------------------------------------------------------------------------- */
+
+static bool is_known(const struct search *search, const char *text, size_t len)
+{
+	for (size_t i = 0; i < search->terms_len; i++) {
+		if (search->terms[i].len == len && memcmp(search->terms[i].text, text, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool add_term(void *ctx, const struct token *token)
+{
+	struct gather *gather = ctx;
+	struct search *search = gather->search;
+	char text[TOKEN_BYTES_MAX + 8];
+	size_t len = 0;
+
+	if (token->begin < gather->skip_end && token->end > gather->skip_begin)
+		return true;
+	if (token->exact)
+		text[len++] = '=';
+	memcpy(text + len, token->text, token->len);
+	len += token->len;
+	if (is_known(search, text, len))
+		return true;
+	char *copy = arena_copy(gather->arena, text, len);
+	if (copy == NULL) {
+		gather->no_memory = true;
+		return false;
+	}
+	double weight = token->stop ? SEARCH_STOP_WEIGHT : 1;
+	search->terms[search->terms_len++] = (struct index_query_term){ .text = copy,
+		.len = len,
+		.weight = token->exact ? weight * SEARCH_EXACT_WEIGHT : weight };
+	return search->terms_len < SEARCH_TERMS_MAX;
+}
+
+static void put_telling_first(struct search *search)
+{
+	size_t telling = 0;
+
+	for (size_t i = 0; i < search->terms_len; i++) {
+		struct index_query_term term = search->terms[i];
+		if (term.weight < SEARCH_EXACT_WEIGHT)
+			continue;
+		memmove(&search->terms[telling + 1], &search->terms[telling],
+		    (i - telling) * sizeof term);
+		search->terms[telling++] = term;
+	}
+	search->telling_len = telling;
+}
+
+enum rc search_prepare(struct search *search, const char *text, size_t len, size_t skip_begin,
+    size_t skip_end, struct arena *arena)
+{
+	struct gather gather = {
+		.search = search, .arena = arena, .skip_begin = skip_begin, .skip_end = skip_end
+	};
+
+	search->terms = arena_array(arena, SEARCH_TERMS_MAX, sizeof *search->terms);
+	search->room = arena_array(arena, search->k, sizeof *search->room);
+	search->hits = arena_array(arena, search->k, sizeof *search->hits);
+	if (search->terms == NULL || search->room == NULL || search->hits == NULL)
+		return RC_NOMEM;
+	token_scan(text, len, add_term, &gather);
+	put_telling_first(search);
+	return gather.no_memory ? RC_NOMEM : RC_OK;
+}
+
+/* ---- what happened ------------------------------------------------------------------------------
+ */
+
+struct moment {
+	const struct index_doc *doc;
+	size_t part; /* of the range, 0 to wanted - 1 */
+	bool chosen;
+};
+
+/* More words first; ties by time. */
+static int by_words(const void *a, const void *b)
+{
+	const struct moment *x = a, *y = b;
+
+	if (x->doc->units != y->doc->units)
+		return x->doc->units > y->doc->units ? -1 : 1;
+	if (x->doc->t0_ns != y->doc->t0_ns)
+		return x->doc->t0_ns < y->doc->t0_ns ? -1 : 1;
+	return x->doc->seq < y->doc->seq ? -1 : 1;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct moment *x = a, *y = b;
+
+	if (x->chosen != y->chosen)
+		return x->chosen ? -1 : 1;
+	if (x->doc->t0_ns != y->doc->t0_ns)
+		return x->doc->t0_ns < y->doc->t0_ns ? -1 : 1;
+	return x->doc->seq < y->doc->seq ? -1 : 1;
+}
+
+/* Part of the range in which the moment begins; before it counts as the first. */
+static size_t part_of(const struct search *search, size_t wanted, int64_t t0_ns)
+{
+	int64_t from_ns = search->range.from_ns;
+	double span = (double)search->range.to_ns - (double)from_ns;
+	double share = t0_ns <= from_ns ? 0 : ((double)t0_ns - (double)from_ns) / span;
+	size_t part = (size_t)(share * (double)wanted);
+
+	return part < wanted ? part : wanted - 1;
+}
+
+static size_t gather_moments(
+    const struct index *index, const struct search *search, size_t wanted, struct moment *moments)
+{
+	const struct index_doc *docs = index_docs(index);
+	size_t len = 0;
+
+	for (size_t i = 0; i < index_docs_len(index); i++) {
+		if (docs[i].units == 0 || !index_in_range(&docs[i], &search->range))
+			continue;
+		if (moments != NULL)
+			moments[len] = (struct moment){ .doc = &docs[i],
+				.part = part_of(search, wanted, docs[i].t0_ns) };
+		len++;
+	}
+	return len;
+}
+
+/* The wordiest of each part, then the wordiest of the rest, until enough. */
+static void choose(struct moment *moments, size_t len, size_t wanted, bool *taken)
+{
+	size_t chosen = 0;
+
+	qsort(moments, len, sizeof *moments, by_words);
+	for (size_t i = 0; i < len && chosen < wanted; i++) {
+		if (!taken[moments[i].part]) {
+			taken[moments[i].part] = moments[i].chosen = true;
+			chosen++;
+		}
+	}
+	for (size_t i = 0; i < len && chosen < wanted; i++) {
+		if (!moments[i].chosen) {
+			moments[i].chosen = true;
+			chosen++;
+		}
+	}
+}
+
+static bool is_hit(const struct search *search, size_t len, uint64_t seq)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (search->hits[i].seq == seq)
+			return true;
+	}
+	return false;
+}
+
+/* What happened in the range, behind the hits so far. */
+static enum rc add_moments(const struct index *index, struct search *search, double score)
+{
+	size_t before = search->hits_len, wanted = search->k - before;
+	size_t len = wanted == 0 ? 0 : gather_moments(index, search, wanted, NULL);
+
+	if (len == 0)
+		return RC_OK;
+	struct moment *moments = calloc(len, sizeof *moments);
+	bool *taken = calloc(wanted, sizeof *taken);
+	if (moments == NULL || taken == NULL) {
+		free(moments);
+		free(taken);
+		return RC_NOMEM;
+	}
+	(void)gather_moments(index, search, wanted, moments);
+	choose(moments, len, wanted, taken);
+	qsort(moments, len, sizeof *moments, by_time);
+	for (size_t i = 0; i < len && moments[i].chosen; i++) {
+		if (!is_hit(search, before, moments[i].doc->seq))
+			search->hits[search->hits_len++] =
+			    (struct search_hit){ .seq = moments[i].doc->seq, .score = score };
+	}
+	free(moments);
+	free(taken);
+	return RC_OK;
+}
+
+/* ---- ranking
+ * -------------------------------------------------------------------------------------- */
+
+static enum rc rank(const struct index *index, struct search *search, size_t terms_len,
+    const struct index_range *range, size_t k)
+{
+	long found = index_query(index, search->terms, terms_len, range, search->room, k);
+
+	if (found < 0)
+		return RC_NOMEM;
+	for (long i = 0; i < found; i++)
+		search->hits[i] =
+		    (struct search_hit){ .seq = index_docs(index)[search->room[i].doc].seq,
+			    .score = search->room[i].score };
+	search->hits_len = (size_t)found;
+	return RC_OK;
+}
+
+enum rc search_run(const struct index *index, struct search *search)
+{
+	const struct index_range any = { .set = false };
+
+	search->hits_len = 0;
+	if (search->telling_len == 0 && search->range.set)
+		return add_moments(index, search, 1);
+	if (!search->range_is_hint)
+		return rank(index, search, search->terms_len, &search->range, search->k);
+	enum rc rc = rank(index, search, search->telling_len, &search->range, 1);
+	if (rc != RC_OK)
+		return rc;
+	if (search->hits_len > 0)
+		return rank(index, search, search->terms_len, &search->range, search->k);
+	rc = rank(index, search, search->telling_len, &any, (search->k + 1) / 2);
+	return rc == RC_OK ? add_moments(index, search, 0) : rc;
+}

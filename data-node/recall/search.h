@@ -1,0 +1,46 @@
+/*
+ * Search: a question's words against the index, without threads or store.
+ *
+ * Relevance first inside the range.  A range that the caller gave is strict; a
+ * range read from the question's words is a hint: if nothing inside matches a
+ * telling word, hits from any time stand (at most half of k), and behind them
+ * what happened in the range (score 0).  A question of nothing but time words
+ * and words that say little gives what happened in the range alone: the
+ * wordiest moment of each of its equal parts, by time.
+ */
+#ifndef RECALL_SEARCH_H
+#define RECALL_SEARCH_H
+
+#include "base/arena.h"
+#include "recall/index.h"
+
+#define SEARCH_TERMS_MAX ((size_t)1024) /* of one question; later ones are ignored */
+#define SEARCH_STOP_WEIGHT 0.1
+#define SEARCH_EXACT_WEIGHT 0.3
+
+struct search_hit {
+	uint64_t seq;
+	double score;
+};
+
+struct search {
+	size_t k;
+	struct index_range range;
+	bool range_is_hint;
+	struct index_query_term *terms; /* [terms_len], from search_prepare */
+	size_t terms_len;
+	size_t telling_len;      /* terms that are no stop words */
+	struct search_hit *hits; /* [hits_len], best first */
+	size_t hits_len;
+	struct index_hit *room; /* [k] */
+};
+
+/* Read `text` without the bytes [skip_begin, skip_end); all of it lives in
+ * `arena`.  RC_NOMEM. */
+enum rc search_prepare(struct search *search, const char *text, size_t len, size_t skip_begin,
+    size_t skip_end, struct arena *arena) RC_CHECK;
+
+/* Fill hits.  RC_NOMEM. */
+enum rc search_run(const struct index *index, struct search *search) RC_CHECK;
+
+#endif
