@@ -6,7 +6,19 @@
 #define CLI_COMMANDS_H
 
 /* X("name", function, "one line for the list") */
-#define DATA_COMMANDS(X) X("version", cli_version, "print the version")
+#define DATA_COMMANDS(X)                                                                           \
+	X("init", cli_init, "make a data node's directory")                                        \
+	X("serve", cli_serve, "run the data node")                                                 \
+	X("compute", cli_compute, "register the compute nodes it may ask")                         \
+	X("device", cli_device, "give devices their tokens")                                       \
+	X("import", cli_import, "read events from files")                                          \
+	X("events", cli_events, "list events of a time range")                                     \
+	X("slices", cli_slices, "show what was true in each step of a time range")                 \
+	X("search", cli_search, "find moments")                                                    \
+	X("ask", cli_ask, "ask a question")                                                        \
+	X("status", cli_status, "show how the node is doing")                                      \
+	X("verify", cli_verify, "check everything stored")                                         \
+	X("version", cli_version, "print the version")
 
 #define X(name, fn, summary) int fn(int argc, char **argv);
 DATA_COMMANDS(X)

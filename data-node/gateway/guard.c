@@ -23,7 +23,8 @@ static size_t name_part(const char *host)
 	if (colon == NULL)
 		return len;
 	size_t digits = strspn(colon + 1, "0123456789");
-	if (digits == 0 || digits > 5 || colon[1 + digits] != 0 || atoi(colon + 1) > 65535)
+	if (digits == 0 || digits > 5 || colon[1 + digits] != 0 ||
+	    strtoul(colon + 1, NULL, 10) > 65535)
 		return 0;
 	return (size_t)(colon - host);
 }

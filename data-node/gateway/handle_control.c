@@ -92,7 +92,8 @@ static bool address_valid(const char *address)
 	if (colon == NULL || colon == host)
 		return false;
 	size_t digits = strspn(colon + 1, "0123456789");
-	int port = digits > 0 && digits < 6 && colon[1 + digits] == 0 ? atoi(colon + 1) : 0;
+	unsigned long port =
+	    digits > 0 && digits < 6 && colon[1 + digits] == 0 ? strtoul(colon + 1, NULL, 10) : 0;
 	for (const char *p = host; p < colon; p++) {
 		if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7F || *p == '/')
 			return false;

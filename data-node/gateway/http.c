@@ -26,6 +26,16 @@
 #define CLOSE_LOOK_NS (5 * NS_PER_MS)
 #define PATH_BYTES_MAX 4096
 
+enum rc http_check_host(const char *host, struct errmsg *why)
+{
+	if (guard_loopback(host))
+		return RC_OK;
+	return errmsg_rc(why, RC_CONFIG,
+	    "listen: %s is not a loopback address; beyond loopback TLS is needed, which this "
+	    "version does not have: listen on 127.0.0.1 and reach it by an SSH or VPN tunnel",
+	    host);
+}
+
 static enum rc listen_tcp(struct http *http, struct errmsg *why)
 {
 	const char *host = http->config.host;
@@ -35,13 +45,11 @@ static enum rc listen_tcp(struct http *http, struct errmsg *why)
 	socklen_t len = sizeof(four);
 	int yes = 1;
 
+	enum rc rc = http_check_host(host, why);
+	if (rc != RC_OK)
+		return rc;
 	if (strcmp(host, "localhost") == 0)
 		host = "127.0.0.1";
-	if (!guard_loopback(host))
-		return errmsg_rc(why, RC_CONFIG,
-		    "listen: %s is not a loopback address; beyond loopback TLS is needed, which "
-		    "this version does not have: use 127.0.0.1 and an SSH or VPN tunnel",
-		    http->config.host);
 	four.sin_port = htons(http->config.port);
 	six.sin6_port = htons(http->config.port);
 	if (inet_pton(AF_INET, host, &four.sin_addr) != 1) {

@@ -41,6 +41,9 @@ struct http_config {
 	int body_s;               /* for its body; 0: 300 */
 };
 
+/* RC_CONFIG, and what to do, unless `host` is a loopback address. */
+enum rc http_check_host(const char *host, struct errmsg *why) RC_CHECK;
+
 /*
  * Start listening.  RC_CONFIG: not loopback, or a host that is no address;
  * RC_BUSY: the port is taken.  A control socket is made with mode 0600; one

@@ -69,13 +69,33 @@ static enum rc check_dir(const char *dir, struct errmsg *why)
 	return RC_OK;
 }
 
+/* What unlocks the keyring: as configured, else as `init` wrote it down. */
+static enum rc find_unlock(
+    struct station *s, struct arena *arena, struct keyring_unlock *out, struct errmsg *why)
+{
+	out->key_file = s->config.key_file;
+	out->passphrase_file = s->config.passphrase_file;
+	if (out->key_file != NULL || out->passphrase_file != NULL)
+		return RC_OK;
+	enum rc rc = catalogue_setting_get(
+	    s->catalogue, STATION_SETTING_KEY_FILE, arena, &out->key_file, why);
+	if (rc == RC_OK || rc == RC_NOTFOUND)
+		rc = catalogue_setting_get(s->catalogue, STATION_SETTING_PASSPHRASE_FILE, arena,
+		    &out->passphrase_file, why);
+	return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
 static enum rc open_keys(struct station *s, struct errmsg *why)
 {
-	struct keyring_unlock unlock = { .key_file = s->config.key_file,
-		.passphrase_file = s->config.passphrase_file };
+	struct keyring_unlock unlock = { 0 };
 	char path[PATH_BYTES_MAX];
+	struct arena arena;
 
-	enum rc rc = keyring_open(s->config.dir, &unlock, &s->keyring, why);
+	arena_init(&arena, LIST_ARENA_BYTES);
+	enum rc rc = find_unlock(s, &arena, &unlock, why);
+	if (rc == RC_OK)
+		rc = keyring_open(s->config.dir, &unlock, &s->keyring, why);
+	arena_fini(&arena);
 	if (rc != RC_OK)
 		return rc;
 	(void)snprintf(path, sizeof(path), "%s/wire.key", s->config.dir);
@@ -106,13 +126,13 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 {
 	struct store_config store = { .dir = s->config.dir, .quota_bytes = s->config.quota_bytes };
 
-	enum rc rc = open_keys(s, why);
+	enum rc rc = catalogue_open(s->config.dir, &s->catalogue, why);
+	if (rc == RC_OK)
+		rc = open_keys(s, why);
 	if (rc != RC_OK)
 		return rc;
 	store.keyring = s->keyring;
 	rc = store_open(&store, &s->store, why);
-	if (rc == RC_OK)
-		rc = catalogue_open(s->config.dir, &s->catalogue, why);
 	if (rc == RC_OK)
 		rc = auth_open(s->catalogue, s->keyring, &s->auth, why);
 	if (rc == RC_OK && (s->config.parts & STATION_RECALL) != 0)

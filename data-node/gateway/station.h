@@ -29,7 +29,7 @@ struct auth;
 
 struct station_config {
 	const char *dir;
-	const char *key_file, *passphrase_file; /* NULL: DIR/key */
+	const char *key_file, *passphrase_file; /* NULL: as at init, DIR/key by default */
 	unsigned parts;                         /* STATION_… bits */
 	const char *zone;                       /* the owner's, IANA name; NULL: the system's */
 	const char *model;         /* behind "hearth"; NULL: any chat model that is up */
@@ -39,6 +39,24 @@ struct station_config {
 	uint32_t answer_tokens;    /* where the client sets no max_tokens; 0: 1024 */
 	uint64_t quota_bytes;      /* of the store; 0: none */
 };
+
+/* Names of catalogue settings that station_create() writes. */
+#define STATION_SETTING_KEY_FILE "key-file"
+#define STATION_SETTING_PASSPHRASE_FILE "passphrase-file"
+
+struct station_created {
+	char owner_token[64];
+	char public_key[65]; /* of the wire, 64 hex digits */
+};
+
+/*
+ * Make a data node in an empty or missing directory (mode 0700): keyring,
+ * store, wire keys, catalogue with the owner's token.  Uses dir, key_file and
+ * passphrase_file of `config`.  RC_EXISTS: there is something in it; then
+ * nothing was changed.  `out` holds a secret: wipe it.
+ */
+enum rc station_create(
+    const struct station_config *config, struct station_created *out, struct errmsg *why) RC_CHECK;
 
 /*
  * Strings of `config` are borrowed until station_close().  RC_CONFIG for a

@@ -1,0 +1,47 @@
+/*
+ * What the commands share: parsing, the directory, text for a terminal.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "conf/conf.h"
+
+#define CLI_ARENA_BYTES ((size_t)64 << 20)
+#define CLI_GO_ON (-1)
+
+/* The --dir row of every command's table. */
+#define CLI_OPTION_DIR(values_type)                                                                \
+	{                                                                                          \
+		.name = "dir", .type = CONF_STRING, .offset = offsetof(values_type, dir),          \
+		.value = "DIR", .flag_only = true,                                                 \
+		.help = "the data node's directory (else $HEARTH_DIR, else "                       \
+			"~/.local/share/hearth)"                                                   \
+	}
+
+/*
+ * Defaults and flags into `values`.  CLI_GO_ON, or the exit code: usage errors
+ * were printed to stderr (2), help to stdout (0).
+ */
+int cli_parse(const struct conf_command *cmd, int argc, char **argv, void *values,
+    struct conf_argv *args, struct arena *arena);
+
+/* --dir, $HEARTH_DIR or the default, in `arena`; NULL on no memory. */
+const char *cli_dir(const char *flag, struct arena *arena);
+
+/* "data-node COMMAND: text" to stderr; the exit code of `rc`. */
+int cli_fail(const char *command, enum rc rc, const struct errmsg *why);
+
+/*
+ * Write text of the timeline to a terminal: control characters become blanks,
+ * so that nothing stored can drive the terminal; at most `columns` code
+ * points, then "…".
+ */
+void cli_put_text(FILE *out, const char *text, size_t columns);
+
+/* "2026-11-19 18:30:00" of an RFC 3339 text, in local time. */
+void cli_put_time(FILE *out, const char *rfc3339);
+
+#endif

@@ -1,0 +1,156 @@
+/* `data-node compute`: which compute nodes this node may ask. */
+#include <jansson.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rc.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/control_client.h"
+#include "gateway/target.h"
+
+struct compute_options {
+	const char *dir;
+	bool json;
+};
+
+static const struct conf_option options[] = {
+	CLI_OPTION_DIR(struct compute_options),
+	{ .name = "json",
+	    .type = CONF_BOOL,
+	    .offset = offsetof(struct compute_options, json),
+	    .help = "list as JSON" },
+	{ .name = NULL },
+};
+
+static const struct conf_command command = {
+	.name = "compute",
+	.args = "add NAME tcp://HOST:PORT PUBKEY | list | remove NAME",
+	.args_min = 1,
+	.args_max = 4,
+	.summary = "register the compute nodes it may ask",
+	.detail = "PUBKEY is what `compute-node init` printed. The compute node must know\n"
+		  "this node's key too: `compute-node allow`.",
+	.options = options,
+};
+
+static enum rc add(struct control_client *client, const struct conf_argv *args, struct errmsg *why)
+{
+	struct control_client_call call = { .method = "POST", .target = "/control/compute" };
+
+	json_t *body = json_pack("{s:s, s:s, s:s}", "name", args->args[1], "address", args->args[2],
+	    "public_key", args->args[3]);
+	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	json_decref(body);
+	if (text == NULL)
+		return errmsg_rc(why, RC_INVALID, "an argument is not UTF-8");
+	call.body = text;
+	call.body_len = strlen(text);
+	enum rc rc = control_client_send(client, &call, why);
+	if (rc == RC_OK)
+		rc = control_client_check(&call, why);
+	control_client_done(&call);
+	free(text);
+	return rc;
+}
+
+static enum rc remove_node(struct control_client *client, const char *name, struct errmsg *why)
+{
+	struct control_client_call call = { .method = "DELETE" };
+	struct buf target;
+
+	buf_init(&target, TARGET_BYTES_MAX);
+	buf_puts(&target, "/control/compute?name=");
+	target_escape(&target, name);
+	call.target = buf_text(&target);
+	enum rc rc = control_client_send(client, &call, why);
+	if (rc == RC_OK)
+		rc = control_client_check(&call, why);
+	control_client_done(&call);
+	buf_fini(&target);
+	return rc;
+}
+
+static void print_node(const json_t *node)
+{
+	const char *name = json_string_value(json_object_get(node, "name"));
+	const char *address = json_string_value(json_object_get(node, "address"));
+	const char *state = json_string_value(json_object_get(node, "state"));
+	const char *key = json_string_value(json_object_get(node, "public_key"));
+
+	(void)printf("%-16s %-28s %-12s %s\n", name != NULL ? name : "",
+	    address != NULL ? address : "", state != NULL ? state : "", key != NULL ? key : "");
+}
+
+static enum rc list(struct control_client *client, bool as_json, struct errmsg *why)
+{
+	struct control_client_call call = { .method = "GET", .target = "/control/compute" };
+	const json_t *node = NULL;
+	size_t i = 0;
+
+	enum rc rc = control_client_send(client, &call, why);
+	if (rc == RC_OK)
+		rc = control_client_check(&call, why);
+	if (rc == RC_OK && as_json) {
+		(void)fputs(buf_text(&call.answer), stdout);
+	} else if (rc == RC_OK) {
+		json_t *root = json_loadb(buf_text(&call.answer), call.answer.len, 0, NULL);
+		(void)printf("%-16s %-28s %-12s %s\n", "NAME", "ADDRESS", "STATE", "PUBLIC KEY");
+		json_array_foreach(json_object_get(root, "compute"), i, node)
+		{
+			print_node(node);
+		}
+		json_decref(root);
+	}
+	control_client_done(&call);
+	return rc;
+}
+
+/* 0 add, 1 list, 2 remove, -1 none of them. */
+static int action_of(const struct conf_argv *args)
+{
+	static const struct {
+		const char *word;
+		size_t args_len;
+	} actions[] = { { "add", 4 }, { "list", 1 }, { "remove", 2 } };
+
+	for (int i = 0; i < 3; i++) {
+		if (strcmp(args->args[0], actions[i].word) == 0 &&
+		    args->args_len == actions[i].args_len)
+			return i;
+	}
+	return -1;
+}
+
+int cli_compute(int argc, char **argv)
+{
+	struct compute_options values = { 0 };
+	struct control_client *client = NULL;
+	struct conf_argv args = { 0 };
+	struct errmsg why = ERRMSG_INIT;
+	struct arena arena;
+
+	arena_init(&arena, CLI_ARENA_BYTES);
+	int code = cli_parse(&command, argc, argv, &values, &args, &arena);
+	if (code != CLI_GO_ON)
+		goto out;
+	int action = action_of(&args);
+	if (action < 0) {
+		(void)fprintf(stderr, "usage: data-node compute %s\n", command.args);
+		code = EXIT_USAGE;
+		goto out;
+	}
+	enum rc rc = control_client_open(cli_dir(values.dir, &arena), 0, &client, &why);
+	if (rc == RC_OK && action == 0)
+		rc = add(client, &args, &why);
+	else if (rc == RC_OK && action == 1)
+		rc = list(client, values.json, &why);
+	else if (rc == RC_OK)
+		rc = remove_node(client, args.args[1], &why);
+	code = rc == RC_OK ? EXIT_DONE : cli_fail(command.name, rc, &why);
+out:
+	control_client_close(client);
+	arena_fini(&arena);
+	return code;
+}

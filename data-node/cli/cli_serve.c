@@ -1,0 +1,209 @@
+/* `data-node serve`: the node itself, until SIGTERM. */
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rc.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "gateway/http.h"
+#include "gateway/station.h"
+#include "os/process.h"
+#include "store/store.h"
+
+#define CLOSE_GRACE_NS (5 * NS_PER_S)
+#define HOST_BYTES_MAX 64
+
+struct serve_options {
+	const char *dir, *config, *listen, *host_name, *key_file, *passphrase_file;
+	const char *zone, *model, *log_level;
+	int64_t resume_timeout_ns, start_timeout_ns;
+	int64_t context_tokens, answer_tokens, connections;
+	uint64_t quota_bytes;
+};
+
+#define ROW(row_name, row_type, field)                                                             \
+	.name = row_name, .type = row_type, .offset = offsetof(struct serve_options, field)
+
+static const struct conf_option options[] = {
+	CLI_OPTION_DIR(struct serve_options),
+	{ ROW("config", CONF_STRING, config), .value = "FILE", .flag_only = true,
+	    .help = "read options from this file; flags win" },
+	{ ROW("listen", CONF_STRING, listen), .value = "HOST:PORT", .fallback = "127.0.0.1:8420",
+	    .help = "where HTTP is served; loopback only" },
+	{ ROW("host-name", CONF_STRING, host_name), .value = "NAME",
+	    .help = "another name that requests may use in their Host header" },
+	{ ROW("key-file", CONF_STRING, key_file), .value = "FILE",
+	    .help = "the key that unlocks the timeline (else the one of init)" },
+	{ ROW("passphrase-file", CONF_STRING, passphrase_file), .value = "FILE",
+	    .help = "unlock with the passphrase in this file's first line" },
+	{ ROW("zone", CONF_STRING, zone), .value = "ZONE",
+	    .help = "the owner's time zone, as in Europe/Berlin (else the system's)" },
+	{ ROW("model", CONF_STRING, model), .value = "NAME",
+	    .help = "the model that answers as \"hearth\" (else any chat model that is up)" },
+	{ ROW("resume-timeout", CONF_DURATION, resume_timeout_ns), .value = "TIME",
+	    .fallback = "120s",
+	    .help = "how long an answer waits for a compute node that was lost" },
+	{ ROW("start-timeout", CONF_DURATION, start_timeout_ns), .value = "TIME", .fallback = "0s",
+	    .help = "how long a question waits for a first compute node" },
+	{ ROW("context-tokens", CONF_INT, context_tokens), .value = "N", .fallback = "2000",
+	    .min = 100, .max = 1000000, .help = "budget of the moments given to the model" },
+	{ ROW("answer-tokens", CONF_INT, answer_tokens), .value = "N", .fallback = "1024", .min = 1,
+	    .max = 1000000, .help = "longest answer where the client sets no limit" },
+	{ ROW("connections", CONF_INT, connections), .value = "N", .fallback = "128", .min = 1,
+	    .max = 4096, .help = "connections served at one time" },
+	{ ROW("quota", CONF_BYTES, quota_bytes), .value = "BYTES", .fallback = "0",
+	    .help = "largest size of the timeline on disk; 0: none" },
+	{ ROW("log-level", CONF_STRING, log_level), .value = "LEVEL", .fallback = "info",
+	    .help = "error, warn, info or debug" },
+	{ .name = NULL },
+};
+
+static const struct conf_command command = {
+	.name = "serve",
+	.summary = "run the data node",
+	.detail = "Serves HTTP on a loopback address and DIR/control.sock for the other\n"
+		  "commands, dials the registered compute nodes, and ends on SIGTERM.",
+	.options = options,
+};
+
+/* "127.0.0.1:8420", "localhost:8420", "[::1]:8420" */
+static enum rc split_listen(
+    const char *text, char host[HOST_BYTES_MAX], uint16_t *port, struct errmsg *why)
+{
+	const char *colon = strrchr(text, ':');
+	const char *begin = text;
+	char *end = NULL;
+
+	if (colon == NULL || colon == text || colon[1] < '0' || colon[1] > '9')
+		return errmsg_rc(why, RC_CONFIG, "listen: must read HOST:PORT");
+	errno = 0;
+	unsigned long n = strtoul(colon + 1, &end, 10);
+	if (errno != 0 || *end != 0 || n > 65535)
+		return errmsg_rc(why, RC_CONFIG, "listen: the port is no number up to 65535");
+	size_t len = (size_t)(colon - begin);
+	if (begin[0] == '[' && len > 2 && begin[len - 1] == ']') {
+		begin++;
+		len -= 2;
+	}
+	if (len == 0 || len >= HOST_BYTES_MAX)
+		return errmsg_rc(why, RC_CONFIG, "listen: must read HOST:PORT");
+	memcpy(host, begin, len);
+	host[len] = 0;
+	*port = (uint16_t)n;
+	return RC_OK;
+}
+
+/* Flags over the file over the defaults. */
+static int read_options(int argc, char **argv, struct serve_options *values, struct arena *arena)
+{
+	struct conf_argv args = { 0 };
+	struct errmsg why = ERRMSG_INIT;
+
+	int code = cli_parse(&command, argc, argv, values, &args, arena);
+	if (code != CLI_GO_ON || values->config == NULL)
+		return code;
+	const char *path = values->config;
+	memset(values, 0, sizeof(*values));
+	memset(&args, 0, sizeof(args));
+	enum rc rc = conf_defaults(&command, values, arena, &why);
+	if (rc == RC_OK)
+		rc = conf_parse_file(&command, path, values, arena, &why);
+	if (rc == RC_OK)
+		rc = conf_parse_argv(&command, argc, argv, values, &args, arena, &why);
+	if (rc == RC_OK)
+		return CLI_GO_ON;
+	(void)cli_fail(command.name, rc, &why);
+	return rc == RC_NOMEM ? EXIT_FAILED : EXIT_CONFIG;
+}
+
+static enum rc run(struct station *station, struct http_config *http_config,
+    const char *control_path, struct errmsg *why)
+{
+	struct http_config control_config = { .station = station, .control_path = control_path };
+	struct http *http = NULL, *control = NULL;
+
+	http_config->station = station;
+	enum rc rc = http_open(http_config, &http, why);
+	if (rc == RC_OK)
+		rc = http_open(&control_config, &control, why);
+	if (rc == RC_OK) {
+		struct pollfd stop = { .fd = process_stop_fd(), .events = POLLIN };
+		log_info("SERVE-READY", "listen=%s:%u control=%s records=%llu", http_config->host,
+		    http_port(http), control_path,
+		    (unsigned long long)store_cursor(station_store(station)));
+		while (!process_stopping())
+			(void)poll(&stop, 1, -1);
+		log_info("SERVE-STOPPING", "connections=%d", http_connections(http));
+	}
+	station_stop(station);
+	http_close(http, CLOSE_GRACE_NS);
+	http_close(control, CLOSE_GRACE_NS);
+	return rc;
+}
+
+static enum rc serve(const struct serve_options *values, struct arena *arena, struct errmsg *why)
+{
+	struct station_config config = { .dir = cli_dir(values->dir, arena),
+		.key_file = values->key_file,
+		.passphrase_file = values->passphrase_file,
+		.parts = STATION_ALL,
+		.zone = values->zone,
+		.model = values->model,
+		.resume_timeout_ns = values->resume_timeout_ns,
+		.start_timeout_ns = values->start_timeout_ns,
+		.context_tokens = (uint32_t)values->context_tokens,
+		.answer_tokens = (uint32_t)values->answer_tokens,
+		.quota_bytes = values->quota_bytes };
+	struct http_config http = { .name = values->host_name,
+		.connections_max = (int)values->connections };
+	char host[HOST_BYTES_MAX];
+	struct station *station = NULL;
+
+	int level = log_level_parse(values->log_level);
+	if (level < 0)
+		return errmsg_rc(why, RC_CONFIG, "log-level: error, warn, info or debug");
+	log_set_level((enum log_level)level);
+	http.host = host;
+	enum rc rc = split_listen(values->listen, host, &http.port, why);
+	if (rc != RC_OK)
+		return rc;
+	rc = http_check_host(host, why);
+	if (rc == RC_OK)
+		rc = process_catch_signals(why);
+	if (rc == RC_OK)
+		rc = process_forbid_dumps(why);
+	const char *control =
+	    config.dir != NULL ? arena_printf(arena, "%s/control.sock", config.dir) : NULL;
+	if (rc == RC_OK && control == NULL)
+		rc = RC_NOMEM;
+	if (rc == RC_OK)
+		rc = station_open(&config, &station, why);
+	if (rc != RC_OK)
+		return rc;
+	rc = run(station, &http, control, why);
+	station_close(station);
+	if (rc == RC_OK)
+		log_info("SERVE-STOPPED", "exit=0");
+	return rc;
+}
+
+int cli_serve(int argc, char **argv)
+{
+	struct serve_options values = { 0 };
+	struct errmsg why = ERRMSG_INIT;
+	struct arena arena;
+
+	arena_init(&arena, CLI_ARENA_BYTES);
+	int code = read_options(argc, argv, &values, &arena);
+	if (code == CLI_GO_ON) {
+		enum rc rc = serve(&values, &arena, &why);
+		code = rc == RC_OK ? EXIT_DONE : cli_fail(command.name, rc, &why);
+	}
+	arena_fini(&arena);
+	return code;
+}

@@ -1,0 +1,132 @@
+/* Making a data node's directory: what `init` does. */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "gateway/auth.h"
+#include "gateway/catalogue.h"
+#include "gateway/station.h"
+#include "os/file.h"
+#include "store/keyring.h"
+#include "store/store.h"
+#include "wire/key.h"
+
+#define PATH_BYTES_MAX 4096
+
+/* Only an empty or a missing directory is taken, so that nothing of anybody is
+ * ever overwritten. */
+static enum rc take_dir(const char *dir, struct errmsg *why)
+{
+	if (strlen(dir) > PATH_BYTES_MAX - 64)
+		return errmsg_rc(why, RC_CONFIG, "the directory's name is too long");
+	enum rc rc = file_mkdir(dir, 0700, why);
+	if (rc != RC_OK)
+		return rc;
+	DIR *d = opendir(dir);
+	if (d == NULL)
+		return errmsg_errno(why, "cannot open %s", dir);
+	const struct dirent *e = NULL;
+	bool empty = true, ours = false;
+	while ((e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		empty = false;
+		ours = ours || strcmp(e->d_name, "catalogue.sqlite") == 0;
+	}
+	(void)closedir(d);
+	if (ours)
+		return errmsg_rc(
+		    why, RC_EXISTS, "%s holds a data node already; nothing was changed", dir);
+	if (!empty)
+		return errmsg_rc(why, RC_EXISTS,
+		    "%s is not empty and holds no data node; nothing was changed", dir);
+	if (chmod(dir, 0700) != 0)
+		return errmsg_errno(why, "cannot set the mode of %s", dir);
+	return RC_OK;
+}
+
+static enum rc make_keys(const char *dir, char public_key[WIRE_KEY_TEXT_BYTES], struct errmsg *why)
+{
+	struct wire_keypair keys;
+	char path[PATH_BYTES_MAX];
+
+	enum rc rc = wire_keypair_new(&keys, why);
+	if (rc != RC_OK)
+		return rc;
+	(void)snprintf(path, sizeof(path), "%s/wire.key", dir);
+	rc = wire_keypair_save(&keys, path, why);
+	wire_key_format(keys.public_key, public_key);
+	wire_keypair_wipe(&keys);
+	return rc;
+}
+
+/* Later commands find a key that lies elsewhere by itself. */
+static enum rc remember(
+    struct catalogue *catalogue, const char *name, const char *path, struct errmsg *why)
+{
+	char full[PATH_MAX];
+
+	if (path == NULL)
+		return RC_OK;
+	if (realpath(path, full) == NULL)
+		return errmsg_errno(why, "cannot resolve %s", path);
+	return catalogue_setting_set(catalogue, name, full, why);
+}
+
+static enum rc make_catalogue(const char *dir, const struct keyring *keyring,
+    const struct keyring_unlock *unlock, const char *token, struct errmsg *why)
+{
+	struct catalogue *catalogue = NULL;
+	uint8_t hash[AUTH_HASH_BYTES];
+
+	enum rc rc = auth_token_hash_with(keyring, token, hash);
+	if (rc == RC_OK)
+		rc = catalogue_create(dir, why);
+	if (rc == RC_OK)
+		rc = catalogue_open(dir, &catalogue, why);
+	if (rc == RC_OK)
+		rc = catalogue_owner_set(catalogue, hash, clock_utc_ns(), why);
+	if (rc == RC_OK)
+		rc = remember(catalogue, STATION_SETTING_KEY_FILE, unlock->key_file, why);
+	if (rc == RC_OK)
+		rc = remember(
+		    catalogue, STATION_SETTING_PASSPHRASE_FILE, unlock->passphrase_file, why);
+	catalogue_close(catalogue);
+	return rc;
+}
+
+enum rc station_create(
+    const struct station_config *config, struct station_created *out, struct errmsg *why)
+{
+	struct keyring_unlock unlock = { .key_file = config->key_file,
+		.passphrase_file = config->passphrase_file };
+	struct keyring *keyring = NULL;
+
+	_Static_assert(sizeof(out->owner_token) >= AUTH_TOKEN_TEXT_BYTES, "token fits");
+	_Static_assert(sizeof(out->public_key) == WIRE_KEY_TEXT_BYTES, "key fits");
+	enum rc rc = take_dir(config->dir, why);
+	if (rc == RC_OK)
+		rc = keyring_create(config->dir, &unlock, why);
+	if (rc == RC_OK)
+		rc = keyring_open(config->dir, &unlock, &keyring, why);
+	if (rc == RC_OK)
+		rc = store_create(config->dir, keyring, why);
+	if (rc == RC_OK)
+		rc = make_keys(config->dir, out->public_key, why);
+	/* The catalogue is last: a directory that has one is complete. */
+	if (rc == RC_OK) {
+		auth_token_new(out->owner_token);
+		rc = make_catalogue(config->dir, keyring, &unlock, out->owner_token, why);
+	}
+	if (rc == RC_OK)
+		rc = file_sync_dir(config->dir, why);
+	if (keyring != NULL)
+		keyring_close(keyring);
+	return rc;
+}
