@@ -87,7 +87,9 @@ static bool visit(void *ctx, const struct observation *obs)
 	}
 	if (page->count > 0)
 		buf_putc(page->body, ',');
-	if (obs->client_id[0] == 0 && strncmp(buf_text(&one), "{\"id\":", 6) != 0) {
+	bool own_id = obs->client_id[0] != 0 ||
+		      (obs->extra_json != NULL && strstr(obs->extra_json, "\"id\":") != NULL);
+	if (!own_id) {
 		hex_encode(obs->obs_id, OBS_ID_BYTES, id);
 		buf_printf(page->body, "{\"id\":\"%s\",", id);
 		buf_append(page->body, one.bytes + 1, one.len - 1);

@@ -12,7 +12,10 @@
 #include "gateway/query.h"
 #include "gateway/station.h"
 
-#define SLICES_A_PULL 256
+/* Each build looks back before its range, so sub-ranges are long; a dense one
+ * is cut by its bytes. */
+#define SLICES_A_PULL 4096
+#define PULL_BYTES ((size_t)16 << 20)
 #define PULL_BYTES_MAX ((size_t)256 << 20)
 #define STEP_DEFAULT_NS NS_PER_MIN
 
@@ -22,6 +25,7 @@ struct slices {
 	int64_t end_ns;
 	struct buf buf; /* built and not yet pulled, from `sent` on */
 	size_t sent;
+	int64_t cut_ns; /* where a dense sub-range was cut; 0: it was not */
 	bool any, done;
 	enum rc rc;
 	struct errmsg why;
@@ -35,7 +39,10 @@ static bool visit(void *ctx, const struct slice *slice)
 		buf_putc(&s->buf, ',');
 	s->any = true;
 	s->rc = slice_json(slice, s->query.facets, &s->buf);
-	return s->rc == RC_OK;
+	if (s->rc != RC_OK || s->buf.len < PULL_BYTES)
+		return s->rc == RC_OK;
+	s->cut_ns = slice->end_ns;
+	return false;
 }
 
 /* Build the next sub-range behind what the buffer holds. */
@@ -47,12 +54,13 @@ static enum rc build_more(struct slices *s)
 	if (s->query.from_ns < s->end_ns) {
 		s->query.to_ns =
 		    s->end_ns - s->query.from_ns > span ? s->query.from_ns + span : s->end_ns;
+		s->cut_ns = 0;
 		enum rc rc = slice_build(store, &s->query, visit, s, &s->why);
 		if (rc == RC_OK)
 			rc = s->rc;
 		if (rc != RC_OK)
 			return rc;
-		s->query.from_ns = s->query.to_ns;
+		s->query.from_ns = s->cut_ns != 0 ? s->cut_ns : s->query.to_ns;
 	}
 	if (s->query.from_ns >= s->end_ns) {
 		buf_printf(&s->buf, "],\"clock_map\":%" PRIu64 ",\"policy\":%" PRIu64 "}\n",

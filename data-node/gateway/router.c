@@ -1,6 +1,7 @@
 /* Router: the table of routes, who may call them, and api_handle(). */
 #include <string.h>
 
+#include "answer/answer_api.h"
 #include "gateway/handlers.h"
 #include "gateway/metric.h"
 
@@ -25,6 +26,9 @@ static const struct route routes[] = {
 	{ "GET", "/api/v1/slices", ACCESS_PERSON, handle_slices_get },
 	{ "GET", "/api/v1/search", ACCESS_PERSON, handle_search_get },
 	{ "GET", "/api/v1/status", ACCESS_DEVICE, handle_status_get },
+	{ "GET", "/v1/models", ACCESS_PERSON, answer_api_models },
+	{ "POST", "/v1/chat/completions", ACCESS_PERSON, answer_api_chat },
+	{ "POST", "/v1/completions", ACCESS_PERSON, answer_api_completions },
 	{ "GET", "/metrics", ACCESS_DEVICE, handle_metrics_get },
 	{ "GET", "/healthz", ACCESS_OPEN, handle_healthz_get },
 	{ "GET", "/", ACCESS_OPEN, handle_web_get },

@@ -19,8 +19,19 @@
 
 #define PATH_BYTES_MAX 4096
 
-/* Only an empty or a missing directory is taken, so that nothing of anybody is
- * ever overwritten. */
+/* What may lie in the directory before: a disk's own, a key put there first. */
+static bool harmless(const char *name)
+{
+	const char *const names[] = { ".", "..", "lost+found", "key" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Nothing of anybody is ever overwritten. */
 static enum rc take_dir(const char *dir, struct errmsg *why)
 {
 	if (strlen(dir) > PATH_BYTES_MAX - 64)
@@ -34,7 +45,7 @@ static enum rc take_dir(const char *dir, struct errmsg *why)
 	const struct dirent *e = NULL;
 	bool empty = true, ours = false;
 	while ((e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+		if (harmless(e->d_name))
 			continue;
 		empty = false;
 		ours = ours || strcmp(e->d_name, "catalogue.sqlite") == 0;

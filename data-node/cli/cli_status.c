@@ -1,0 +1,122 @@
+/* `data-node status`: how the node is doing. */
+#include <jansson.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rc.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/control_client.h"
+
+struct status_options {
+	const char *dir;
+	bool json;
+};
+
+static const struct conf_option options[] = {
+	CLI_OPTION_DIR(struct status_options),
+	{ .name = "json",
+	    .type = CONF_BOOL,
+	    .offset = offsetof(struct status_options, json),
+	    .help = "print the JSON of GET /api/v1/status" },
+	{ .name = NULL },
+};
+
+static const struct conf_command command = {
+	.name = "status",
+	.summary = "show how the node is doing",
+	.options = options,
+};
+
+static long long number(const json_t *object, const char *name)
+{
+	return (long long)json_integer_value(json_object_get(object, name));
+}
+
+static const char *text(const json_t *object, const char *name)
+{
+	const char *value = json_string_value(json_object_get(object, name));
+
+	return value != NULL ? value : "";
+}
+
+static void print_compute(const json_t *compute)
+{
+	const json_t *node = NULL, *model = NULL;
+	size_t i = 0, j = 0;
+
+	if (json_array_size(compute) == 0)
+		(void)printf("compute   none registered (`data-node compute add`)\n");
+	json_array_foreach(compute, i, node)
+	{
+		(void)printf("compute   %s  %s  %s\n", text(node, "name"), text(node, "address"),
+		    text(node, "state"));
+		json_array_foreach(json_object_get(node, "models"), j, model)
+		{
+			(void)printf("          model ");
+			cli_put_text(stdout, text(model, "name"), 60);
+			(void)printf("  context %lld\n", number(model, "context"));
+		}
+	}
+}
+
+static void print_status(const struct buf *answer, bool serving)
+{
+	json_t *root = json_loadb(buf_text(answer), answer->len, 0, NULL);
+	const json_t *store = json_object_get(root, "store");
+	const json_t *recall = json_object_get(root, "recall");
+	const char *first = text(store, "first"), *last = text(store, "last");
+
+	(void)printf("version   %s\n", text(root, "version"));
+	if (serving)
+		(void)printf(
+		    "serving   for %.0f s\n", json_number_value(json_object_get(root, "uptime_s")));
+	else
+		(void)printf("serving   no\n");
+	(void)printf("timeline  %lld events, %lld bytes on disk\n", number(store, "records"),
+	    number(store, "bytes"));
+	if (first[0] != 0) {
+		(void)printf("          from ");
+		cli_put_time(stdout, first);
+		(void)printf(" to ");
+		cli_put_time(stdout, last);
+		(void)printf("\n");
+	}
+	if (recall != NULL)
+		(void)printf(
+		    "index     %lld of %lld\n", number(recall, "cursor"), number(store, "cursor"));
+	(void)printf("devices   %lld\n", number(root, "devices"));
+	print_compute(json_object_get(root, "compute"));
+	(void)printf("key       %s\n", text(root, "public_key"));
+	json_decref(root);
+}
+
+int cli_status(int argc, char **argv)
+{
+	struct control_client_call call = { .method = "GET", .target = "/api/v1/status" };
+	struct status_options values = { 0 };
+	struct control_client *client = NULL;
+	struct conf_argv args = { 0 };
+	struct errmsg why = ERRMSG_INIT;
+	struct arena arena;
+
+	arena_init(&arena, CLI_ARENA_BYTES);
+	int code = cli_parse(&command, argc, argv, &values, &args, &arena);
+	if (code == CLI_GO_ON) {
+		enum rc rc = control_client_open(cli_dir(values.dir, &arena), 0, &client, &why);
+		if (rc == RC_OK)
+			rc = control_client_send(client, &call, &why);
+		if (rc == RC_OK)
+			rc = control_client_check(&call, &why);
+		if (rc == RC_OK && values.json)
+			(void)fputs(buf_text(&call.answer), stdout);
+		else if (rc == RC_OK)
+			print_status(&call.answer, control_client_serving(client));
+		code = rc == RC_OK ? EXIT_DONE : cli_fail(command.name, rc, &why);
+	}
+	control_client_done(&call);
+	control_client_close(client);
+	arena_fini(&arena);
+	return code;
+}
