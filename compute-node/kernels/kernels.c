@@ -40,6 +40,11 @@ static const struct kernels_row {
 	bool (*has)(void);
 	const struct kernels *set; /* holes are NULL */
 } rows[] = {
+#if defined(__x86_64__)
+	{ kernels_has_avx512vnni, &kernels_avx512vnni },
+	{ kernels_has_avx512, &kernels_avx512 },
+	{ kernels_has_avx2, &kernels_avx2 },
+#endif
 	{ NULL, NULL },
 };
 

@@ -1,0 +1,219 @@
+/*
+ * AVX2: 8-bit activations, strips, and their product.  Spec: scalar_q8.c.
+ *
+ * Without VNNI the product of unsigned and signed bytes saturates at 16 bits
+ * unless the unsigned side stays below 128: so it gets |weight| (at most 128
+ * with an activation of at most 127: 2·128·127 fits) and the other side the
+ * activation with the weight's sign.
+ */
+#if defined(__x86_64__)
+#include "kernels/x86.h"
+#include "kernels/x86_avx2.h"
+
+#define Q4_0_BYTES 18
+#define Q8_0_BYTES 34
+#define STEPS (KERNEL_BLOCK / 4)
+#define STEP_BYTES (KERNEL_STRIP * 4)
+#define EIGHT_BYTES 32 /* four weights of eight rows */
+#define TILE_X 4
+
+void avx2_quantize(const float *x, size_t k, int8_t *quants, float *scales, int32_t *bias)
+{
+	const __m256 sign = _mm256_set1_ps(-0.0f), limit = _mm256_set1_ps(127.0f);
+
+	for (size_t b = 0; b < k / KERNEL_BLOCK; b++, x += KERNEL_BLOCK, quants += KERNEL_BLOCK) {
+		__m256 tops = _mm256_setzero_ps(), inverse;
+		__m256i q[4];
+		int32_t sum = 0;
+		float top;
+
+		for (size_t i = 0; i < 4; i++)
+			tops =
+			    _mm256_max_ps(_mm256_andnot_ps(sign, _mm256_loadu_ps(x + i * 8)), tops);
+		top = lanes_max(tops);
+		inverse = _mm256_set1_ps(top > 0 ? 127.0f / top : 0.0f);
+		for (size_t i = 0; i < 4; i++) {
+			__m256 scaled =
+			    _mm256_round_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i * 8), inverse),
+				_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+			__m256 sane =
+			    _mm256_cmp_ps(_mm256_andnot_ps(sign, scaled), limit, _CMP_LE_OQ);
+
+			q[i] = _mm256_cvtps_epi32(_mm256_and_ps(scaled, sane));
+		}
+		/* packs work on 128-bit halves: put the eights back in order */
+		q[0] = _mm256_packs_epi16(
+		    _mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+		q[0] = _mm256_permutevar8x32_epi32(q[0], _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+		_mm256_storeu_si256((__m256i *)(void *)quants, q[0]);
+		for (size_t i = 0; i < KERNEL_BLOCK; i++)
+			sum += quants[i];
+		scales[b] = top / 127.0f;
+		bias[b] = -KERNEL_BIAS * sum;
+	}
+}
+
+INLINE __m256i two_rows(const uint8_t *const *rows, size_t r, size_t at)
+{
+	return _mm256_inserti128_si256(
+	    _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(rows[r] + at))),
+	    _mm_loadu_si128((const __m128i *)(const void *)(rows[r + 4] + at)), 1);
+}
+
+/* Sixteen bytes at `at` of eight rows: out[j] has bytes 4j … 4j + 3 of each. */
+INLINE void transpose(const uint8_t *const *rows, size_t at, __m256i out[4])
+{
+	__m256i a = two_rows(rows, 0, at), b = two_rows(rows, 1, at);
+	__m256i c = two_rows(rows, 2, at), d = two_rows(rows, 3, at);
+	__m256i ab = _mm256_unpacklo_epi32(a, b), cd = _mm256_unpacklo_epi32(c, d);
+
+	out[0] = _mm256_unpacklo_epi64(ab, cd);
+	out[1] = _mm256_unpackhi_epi64(ab, cd);
+	ab = _mm256_unpackhi_epi32(a, b);
+	cd = _mm256_unpackhi_epi32(c, d);
+	out[2] = _mm256_unpacklo_epi64(ab, cd);
+	out[3] = _mm256_unpackhi_epi64(ab, cd);
+}
+
+INLINE void point_at_rows(
+    const uint8_t *weights, size_t row_bytes, size_t n_rows, const uint8_t *rows[KERNEL_STRIP])
+{
+	for (size_t r = 0; r < KERNEL_STRIP; r++)
+		rows[r] = weights + (r < n_rows ? r : n_rows - 1) * row_bytes;
+}
+
+static void unpack_scales(
+    const uint8_t *const rows[KERNEL_STRIP], size_t block_bytes, size_t n_blocks, float *scales)
+{
+	for (size_t b = 0; b < n_blocks; b++, scales += KERNEL_STRIP) {
+		uint16_t raw[KERNEL_STRIP];
+
+		for (size_t r = 0; r < KERNEL_STRIP; r++)
+			raw[r] = half_load(rows[r] + b * block_bytes);
+		for (size_t r = 0; r < KERNEL_STRIP; r += 8)
+			_mm256_storeu_ps(scales + r, lanes_from_f16(raw + r));
+	}
+}
+
+INLINE void store_step(uint8_t *out, size_t step, size_t eight, __m256i v)
+{
+	_mm256_storeu_si256((__m256i *)(void *)(out + step * STEP_BYTES + eight * EIGHT_BYTES), v);
+}
+
+void avx2_strip_q8_0(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
+    uint8_t *quants, float *scales)
+{
+	const __m256i bias = _mm256_set1_epi8((char)KERNEL_BIAS);
+	const uint8_t *rows[KERNEL_STRIP];
+
+	point_at_rows(weights, row_bytes, n_rows, rows);
+	for (size_t b = 0; b < k / KERNEL_BLOCK; b++, quants += STEPS * STEP_BYTES) {
+		for (size_t part = 0; part < 8; part++) {
+			size_t eight = part / 2, first = part % 2 * 4;
+			__m256i v[4];
+
+			transpose(rows + eight * 8, b * Q8_0_BYTES + 2 + first * 4, v);
+			for (size_t j = 0; j < 4; j++)
+				store_step(quants, first + j, eight, _mm256_xor_si256(v[j], bias));
+		}
+	}
+	unpack_scales(rows, Q8_0_BYTES, k / KERNEL_BLOCK, scales);
+}
+
+void avx2_strip_q4_0(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
+    uint8_t *quants, float *scales)
+{
+	const __m256i bias = _mm256_set1_epi8(KERNEL_BIAS - 8), low = _mm256_set1_epi8(15);
+	const uint8_t *rows[KERNEL_STRIP];
+
+	point_at_rows(weights, row_bytes, n_rows, rows);
+	for (size_t b = 0; b < k / KERNEL_BLOCK; b++, quants += STEPS * STEP_BYTES) {
+		for (size_t eight = 0; eight < 4; eight++) {
+			__m256i v[4];
+
+			transpose(rows + eight * 8, b * Q4_0_BYTES + 2, v);
+			for (size_t j = 0; j < 4; j++) {
+				__m256i lo = _mm256_and_si256(v[j], low);
+				__m256i hi = _mm256_and_si256(_mm256_srli_epi16(v[j], 4), low);
+
+				store_step(quants, j, eight, _mm256_add_epi8(lo, bias));
+				store_step(quants, 4 + j, eight, _mm256_add_epi8(hi, bias));
+			}
+		}
+	}
+	unpack_scales(rows, Q4_0_BYTES, k / KERNEL_BLOCK, scales);
+}
+
+/* Eight rows of a block times `nx` rows of activations; constant. */
+INLINE void add_block(size_t nx, const uint8_t *w, const float *w_scales, const int8_t *const *a,
+    const float *const *a_scales, size_t b, __m256 *sums)
+{
+	const __m256i ones = _mm256_set1_epi16(1), bias = _mm256_set1_epi8((char)KERNEL_BIAS);
+	__m256i dots[TILE_X];
+
+	for (size_t t = 0; t < nx; t++)
+		dots[t] = _mm256_setzero_si256();
+	for (size_t s = 0; s < STEPS; s++) {
+		__m256i v = _mm256_xor_si256(
+		    _mm256_loadu_si256((const __m256i *)(const void *)(w + s * STEP_BYTES)), bias);
+		__m256i size = _mm256_abs_epi8(v);
+
+		for (size_t t = 0; t < nx; t++) {
+			int32_t four;
+			__m256i x;
+
+			memcpy(&four, a[t] + b * KERNEL_BLOCK + s * 4, sizeof(four));
+			x = _mm256_sign_epi8(_mm256_set1_epi32(four), v);
+			x = _mm256_madd_epi16(_mm256_maddubs_epi16(size, x), ones);
+			dots[t] = _mm256_add_epi32(dots[t], x);
+		}
+	}
+	for (size_t t = 0; t < nx; t++)
+		sums[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[t]),
+		    _mm256_mul_ps(_mm256_loadu_ps(w_scales), _mm256_set1_ps(a_scales[t][b])),
+		    sums[t]);
+}
+
+INLINE void tile_eight(size_t nx, const uint8_t *quants, const float *scales,
+    const struct q8_rows *x, size_t x_first, size_t n_rows, float *out, size_t out_stride)
+{
+	size_t n_blocks = x->k / KERNEL_BLOCK;
+	const int8_t *a[TILE_X];
+	const float *a_scales[TILE_X];
+	__m256 sums[TILE_X];
+
+	for (size_t t = 0; t < nx; t++) {
+		a[t] = x->quants + (x_first + t) * x->k;
+		a_scales[t] = x->scales + (x_first + t) * n_blocks;
+		sums[t] = _mm256_setzero_ps();
+	}
+	for (size_t b = 0; b < n_blocks; b++)
+		add_block(nx, quants + b * STEPS * STEP_BYTES, scales + b * KERNEL_STRIP, a,
+		    a_scales, b, sums);
+	for (size_t t = 0; t < nx; t++) {
+		float eight[8];
+
+		_mm256_storeu_ps(eight, sums[t]);
+		memcpy(out + t * out_stride, eight, (n_rows < 8 ? n_rows : 8) * sizeof(float));
+	}
+}
+
+void avx2_tile(const uint8_t *quants, const float *scales, const struct q8_rows *x, size_t x_first,
+    size_t n_x, size_t n_rows, float *out, size_t out_stride)
+{
+#define CALL(nx)                                                                                   \
+	tile_eight(nx, quants + r * 4, scales + r, x, x_first + t, n_rows - r,                     \
+	    out + t * out_stride + r, out_stride)
+	for (size_t r = 0; r < n_rows; r += 8) {
+		size_t t = 0;
+
+		for (; t + TILE_X <= n_x; t += TILE_X)
+			CALL(TILE_X);
+		for (; t < n_x; t++)
+			CALL(1);
+	}
+#undef CALL
+}
+#else
+typedef int no_x86; /* a translation unit is never empty */
+#endif

@@ -1,0 +1,168 @@
+/* AVX-512: 8-bit activations and the unpacking of strips.  Spec: scalar_q8.c. */
+#if defined(__x86_64__)
+#include "kernels/kernels.h"
+#include "kernels/x86.h"
+#include "kernels/x86_avx512.h"
+
+#define Q4_0_BYTES 18
+#define Q8_0_BYTES 34
+#define HALF (KERNEL_STRIP / 2)
+#define STEP_BYTES (KERNEL_STRIP * 4) /* four weights of every row */
+#define CACHE_LINE 64
+#define SCALE_BLOCKS 8 /* blocks whose scales are collected together */
+
+void avx512_quantize(const float *x, size_t k, int8_t *quants, float *scales, int32_t *bias)
+{
+	const __m512 limit = _mm512_set1_ps(127.0f);
+
+	for (size_t b = 0; b < k / KERNEL_BLOCK; b++, x += KERNEL_BLOCK, quants += KERNEL_BLOCK) {
+		__m512 v[2] = { _mm512_loadu_ps(x), _mm512_loadu_ps(x + 16) };
+		__m512 tops = _mm512_max_ps(_mm512_abs_ps(v[0]), _mm512_setzero_ps());
+		float top = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(v[1]), tops));
+		__m512 inverse = _mm512_set1_ps(top > 0 ? 127.0f / top : 0.0f);
+		__m512i sum = _mm512_setzero_si512();
+
+		UNROLL for (size_t i = 0; i < 2; i++)
+		{
+			__m512 scaled = _mm512_roundscale_ps(_mm512_mul_ps(v[i], inverse),
+			    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+			__mmask16 sane =
+			    _mm512_cmp_ps_mask(_mm512_abs_ps(scaled), limit, _CMP_LE_OQ);
+			__m512i q = _mm512_maskz_cvtps_epi32(sane, scaled);
+
+			_mm_storeu_si128(
+			    (__m128i *)(void *)(quants + i * 16), _mm512_cvtepi32_epi8(q));
+			sum = _mm512_add_epi32(sum, q);
+		}
+		scales[b] = top / 127.0f;
+		bias[b] = -KERNEL_BIAS * _mm512_reduce_add_epi32(sum);
+	}
+}
+
+/* Sixteen bytes of rows r, r + 4, r + 8, r + 12, one in each quarter. */
+INLINE __m512i four_rows(const uint8_t *const *rows, size_t r, size_t at)
+{
+	__m512i v =
+	    _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)(rows[r] + at)));
+
+	v = _mm512_inserti32x4(
+	    v, _mm_loadu_si128((const __m128i *)(const void *)(rows[r + 4] + at)), 1);
+	v = _mm512_inserti32x4(
+	    v, _mm_loadu_si128((const __m128i *)(const void *)(rows[r + 8] + at)), 2);
+	return _mm512_inserti32x4(
+	    v, _mm_loadu_si128((const __m128i *)(const void *)(rows[r + 12] + at)), 3);
+}
+
+/* Sixteen bytes at `at` of sixteen rows: out[j] has bytes 4j … 4j + 3 of row
+ * 0, 1, …, 15. */
+INLINE void transpose(const uint8_t *const *rows, size_t at, __m512i out[4])
+{
+	__m512i a = four_rows(rows, 0, at), b = four_rows(rows, 1, at);
+	__m512i c = four_rows(rows, 2, at), d = four_rows(rows, 3, at);
+	__m512i ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
+
+	out[0] = _mm512_unpacklo_epi64(ab, cd);
+	out[1] = _mm512_unpackhi_epi64(ab, cd);
+	ab = _mm512_unpackhi_epi32(a, b);
+	cd = _mm512_unpackhi_epi32(c, d);
+	out[2] = _mm512_unpacklo_epi64(ab, cd);
+	out[3] = _mm512_unpackhi_epi64(ab, cd);
+}
+
+INLINE void point_at_rows(
+    const uint8_t *weights, size_t row_bytes, size_t n_rows, const uint8_t *rows[KERNEL_STRIP])
+{
+	for (size_t r = 0; r < KERNEL_STRIP; r++)
+		rows[r] = weights + (r < n_rows ? r : n_rows - 1) * row_bytes;
+}
+
+/* The F16 in front of each block: collected as they are, then converted, so
+ * that no wide load waits for narrow stores. */
+static void unpack_scales(
+    const uint8_t *const rows[KERNEL_STRIP], size_t block_bytes, size_t n_blocks, float *scales)
+{
+	uint16_t raw[SCALE_BLOCKS][KERNEL_STRIP];
+
+	for (size_t b = 0; b < n_blocks; b += SCALE_BLOCKS) {
+		size_t n = n_blocks - b < SCALE_BLOCKS ? n_blocks - b : SCALE_BLOCKS;
+
+		for (size_t r = 0; r < KERNEL_STRIP; r++) {
+			for (size_t i = 0; i < n; i++)
+				raw[i][r] = half_load(rows[r] + (b + i) * block_bytes);
+		}
+		for (size_t i = 0; i < n; i++) {
+			float *out = scales + (b + i) * KERNEL_STRIP;
+
+			_mm512_storeu_ps(out, lanes_from_f16(raw[i]));
+			_mm512_storeu_ps(out + HALF, lanes_from_f16(raw[i] + HALF));
+		}
+	}
+}
+
+/* The strip behind this one will be wanted next: fetch the part of it that
+ * corresponds to block `b`. */
+INLINE void prefetch_next(
+    const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t block_bytes, size_t b)
+{
+	const uint8_t *next = weights + n_rows * row_bytes + b * block_bytes * KERNEL_STRIP;
+
+	for (size_t i = 0; i < block_bytes * KERNEL_STRIP; i += CACHE_LINE)
+		_mm_prefetch((const char *)next + i, _MM_HINT_T1);
+}
+
+INLINE void store_step(uint8_t *out, size_t step, size_t half, __m512i v)
+{
+	_mm512_storeu_si512(out + step * STEP_BYTES + half * HALF * 4, v);
+}
+
+void avx512_strip_q8_0(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
+    uint8_t *quants, float *scales)
+{
+	const __m512i bias = _mm512_set1_epi8((char)KERNEL_BIAS);
+	const uint8_t *rows[KERNEL_STRIP];
+
+	point_at_rows(weights, row_bytes, n_rows, rows);
+	for (size_t b = 0; b < k / KERNEL_BLOCK; b++, quants += 8 * STEP_BYTES) {
+		prefetch_next(weights, row_bytes, n_rows, Q8_0_BYTES, b);
+		UNROLL for (size_t part = 0; part < 4; part++)
+		{
+			size_t half = part / 2, first = part % 2 * 4;
+			__m512i v[4];
+
+			transpose(rows + half * HALF, b * Q8_0_BYTES + 2 + first * 4, v);
+			UNROLL for (size_t j = 0; j < 4; j++)
+			    store_step(quants, first + j, half, _mm512_xor_si512(v[j], bias));
+		}
+	}
+	unpack_scales(rows, Q8_0_BYTES, k / KERNEL_BLOCK, scales);
+}
+
+void avx512_strip_q4_0(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
+    uint8_t *quants, float *scales)
+{
+	const __m512i bias = _mm512_set1_epi8(KERNEL_BIAS - 8), low = _mm512_set1_epi8(15);
+	const uint8_t *rows[KERNEL_STRIP];
+
+	point_at_rows(weights, row_bytes, n_rows, rows);
+	for (size_t b = 0; b < k / KERNEL_BLOCK; b++, quants += 8 * STEP_BYTES) {
+		prefetch_next(weights, row_bytes, n_rows, Q4_0_BYTES, b);
+		UNROLL for (size_t half = 0; half < 2; half++)
+		{
+			__m512i v[4];
+
+			transpose(rows + half * HALF, b * Q4_0_BYTES + 2, v);
+			UNROLL for (size_t j = 0; j < 4; j++)
+			{
+				__m512i lo = _mm512_and_si512(v[j], low);
+				__m512i hi = _mm512_and_si512(_mm512_srli_epi16(v[j], 4), low);
+
+				store_step(quants, j, half, _mm512_add_epi8(lo, bias));
+				store_step(quants, 4 + j, half, _mm512_add_epi8(hi, bias));
+			}
+		}
+	}
+	unpack_scales(rows, Q4_0_BYTES, k / KERNEL_BLOCK, scales);
+}
+#else
+typedef int no_x86; /* a translation unit is never empty */
+#endif

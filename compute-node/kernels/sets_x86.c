@@ -1,0 +1,63 @@
+/* The sets of x86-64: which functions each has, and which CPUs can run them. */
+#include "kernels/kernels_sets.h"
+#include "kernels/x86.h"
+
+#if defined(__x86_64__)
+bool kernels_has_avx2(void)
+{
+	/* every CPU with AVX2 has the F16 conversions */
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+bool kernels_has_avx512(void)
+{
+	return kernels_has_avx2() && __builtin_cpu_supports("avx512f") &&
+	       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+	       __builtin_cpu_supports("avx512vl");
+}
+
+bool kernels_has_avx512vnni(void)
+{
+	return kernels_has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+
+const struct kernels kernels_avx2 = {
+	.name = "avx2",
+	.rows = { [TYPE_F32] = avx2_rows_f32,
+	    [TYPE_F16] = avx2_rows_f16,
+	    [TYPE_BF16] = avx2_rows_bf16 },
+	.strip = { [TYPE_Q4_0] = avx2_strip_q4_0, [TYPE_Q8_0] = avx2_strip_q8_0 },
+	.tile = avx2_tile,
+	.quantize = avx2_quantize,
+	.rms_norm = avx2_rms_norm,
+	.swiglu = avx2_swiglu,
+	.softmax = avx2_softmax,
+	.scores_f16 = avx2_scores_f16,
+	.scores_f32 = avx2_scores_f32,
+	.mix_f16 = avx2_mix_f16,
+	.mix_f32 = avx2_mix_f32,
+};
+
+const struct kernels kernels_avx512 = {
+	.name = "avx512",
+	.rows = { [TYPE_F32] = avx512_rows_f32,
+	    [TYPE_F16] = avx512_rows_f16,
+	    [TYPE_BF16] = avx512_rows_bf16 },
+	.strip = { [TYPE_Q4_0] = avx512_strip_q4_0, [TYPE_Q8_0] = avx512_strip_q8_0 },
+	.quantize = avx512_quantize,
+	.rms_norm = avx512_rms_norm,
+	.swiglu = avx512_swiglu,
+	.softmax = avx512_softmax,
+	.scores_f16 = avx512_scores_f16,
+	.scores_f32 = avx512_scores_f32,
+	.mix_f16 = avx512_mix_f16,
+	.mix_f32 = avx512_mix_f32,
+};
+
+const struct kernels kernels_avx512vnni = {
+	.name = "avx512vnni",
+	.tile = avx512vnni_tile,
+};
+#else
+typedef int no_x86; /* a translation unit is never empty */
+#endif
