@@ -24,10 +24,12 @@ TOKEN='' DATA_KEY='' DATA_PORT=''
 scenario_end() {
 	local code=$? name log
 	trap - EXIT INT TERM
-	for name in "${!PID[@]}"; do
-		kill -9 "${PID[$name]}" 2>/dev/null || true
-	done
-	wait 2>/dev/null || true
+	{
+		for name in "${!PID[@]}"; do
+			kill -9 "${PID[$name]}" || true
+		done
+		wait || true
+	} 2>/dev/null
 	if [ $code != 0 ] && [ $code != 77 ]; then
 		for log in "$T"/*.log; do
 			[ -s "$log" ] || continue
@@ -112,7 +114,7 @@ gone() { # NAME
 }
 node_kill() { # NAME: no chance to say goodbye
 	kill -9 "${PID[$1]}"
-	wait "${PID[$1]}" 2>/dev/null || true
+	{ wait "${PID[$1]}" || true; } 2>/dev/null
 	unset "PID[$1]"
 }
 node_stop() { # NAME: SIGTERM, and exit code 0
