@@ -183,6 +183,11 @@ enum rc store_cursor_read(
 int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry *entry);
 int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_entry *old);
 
+/* ---- store_apply.c: one observation into the databases, writer thread -------- */
+/* RC_OK with *err != 0: LMDB's code; the transaction must be aborted. */
+enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *job, size_t i,
+    struct store_result *result, int *err, struct errmsg *why) RC_CHECK;
+
 /* ---- store_lock.c ---------------------------------------------------------- */
 /* Lock of the directory (not of one database); fd into *out.  RC_BUSY. */
 enum rc store_lock(const char *dir, bool shared, int *out, struct errmsg *why) RC_CHECK;

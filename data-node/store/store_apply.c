@@ -1,0 +1,168 @@
+/*
+ * Store apply: what one observation does to the databases.
+ *
+ * Writer thread, inside its transaction: duplicates are found, a new version
+ * supersedes the old one, the record is sealed into the log and the derived
+ * databases follow.  LMDB's own code goes to `err`, so that a full map can be
+ * told from a full disk.
+ */
+#include <string.h>
+
+#include "store/store_internal.h"
+
+static struct store_entry entry_of(const struct observation *obs, uint64_t seq)
+{
+	return (struct store_entry){
+		.layer = (uint8_t)obs->layer,
+		.t0_ns = obs->dev_t0_ns,
+		.t1_ns = obs->dev_t1_ns,
+		.seq = seq,
+	};
+}
+
+static int seq_get(struct store *store, MDB_txn *txn, enum store_db db,
+    const uint8_t id[OBS_ID_BYTES], uint64_t *seq)
+{
+	uint8_t bytes[OBS_ID_BYTES];
+	MDB_val key = { sizeof(bytes), bytes }, value;
+
+	memcpy(bytes, id, sizeof(bytes));
+	int err = mdb_get(txn, store->dbi[db], &key, &value);
+	if (err == 0 && value.mv_size != 8)
+		return MDB_CORRUPTED;
+	if (err == 0)
+		*seq = store_get_be64(value.mv_data);
+	return err;
+}
+
+static int seq_put(struct store *store, MDB_txn *txn, enum store_db db,
+    const uint8_t id[OBS_ID_BYTES], uint64_t seq)
+{
+	uint8_t id_bytes[OBS_ID_BYTES], seq_bytes[8];
+	MDB_val key = { sizeof(id_bytes), id_bytes }, value = { sizeof(seq_bytes), seq_bytes };
+
+	memcpy(id_bytes, id, sizeof(id_bytes));
+	store_put_be64(seq_bytes, seq);
+	return mdb_put(txn, store->dbi[db], &key, &value, 0);
+}
+
+/* Seal and write one record and its index entries; `err` gets LMDB's code. */
+static enum rc record_put(struct store *store, MDB_txn *txn, const struct observation *obs,
+    const uint8_t *record, size_t len, uint64_t seq, int *err, struct errmsg *why)
+{
+	uint8_t seq_bytes[8];
+	MDB_val key = { sizeof(seq_bytes), seq_bytes }, value;
+	struct store_entry entry = entry_of(obs, seq);
+
+	store_put_be64(seq_bytes, seq);
+	buf_reset(&store->sealed);
+	enum rc rc = store_seal(store, DB_LOG, &key, store_day(obs->dev_t0_ns),
+	    (unsigned)obs->layer, record, len, &store->sealed, why);
+	if (rc != RC_OK)
+		return rc;
+	value = (MDB_val){ store->sealed.len, store->sealed.bytes };
+	*err = mdb_put(txn, store->dbi[DB_LOG], &key, &value, MDB_APPEND);
+	if (*err == MDB_KEYEXIST)
+		*err = MDB_CORRUPTED;
+	if (*err == 0)
+		*err = store_index_put(store, txn, &entry);
+	return RC_OK;
+}
+
+/* The current version `old` gives way to `seq`; its content stays known. */
+static int supersede(struct store *store, MDB_txn *txn, const struct observation *old, uint64_t seq)
+{
+	uint8_t version[OBS_ID_BYTES];
+	struct store_entry entry = entry_of(old, old->seq);
+
+	entry.by_seq = seq;
+	store_hash_version(store, old->obs_id, old->content_hash, version);
+	int err = seq_put(store, txn, DB_SEEN, version, old->seq);
+	return err != 0 || old->tombstone ? err : store_index_supersede(store, txn, &entry);
+}
+
+/*
+ * Is it a duplicate?  The current version, or one before it, has this content.
+ * Otherwise `old` is the current version if there is one (old->seq != 0).
+ */
+static enum rc duplicate_find(struct store *store, MDB_txn *txn, const struct store_plain *plain,
+    struct observation *old, uint64_t *duplicate_seq, int *err, struct errmsg *why)
+{
+	uint8_t version[OBS_ID_BYTES];
+	uint64_t seq = 0;
+
+	*duplicate_seq = 0;
+	old->seq = 0;
+	*err = seq_get(store, txn, DB_DEDUP, plain->obs_id, &seq);
+	if (*err == MDB_NOTFOUND)
+		*err = 0;
+	if (*err != 0 || seq == 0)
+		return RC_OK;
+	arena_reset(&store->old);
+	enum rc rc = store_record_get(store, txn, seq, &store->scratch, &store->old, old, why);
+	if (rc != RC_OK)
+		return rc == RC_NOTFOUND ? RC_CORRUPT : rc;
+	if (old->tombstone || memcmp(old->content_hash, plain->content_hash, OBS_ID_BYTES) == 0) {
+		*duplicate_seq = seq;
+		return RC_OK;
+	}
+	store_hash_version(store, plain->obs_id, plain->content_hash, version);
+	*err = seq_get(store, txn, DB_SEEN, version, duplicate_seq);
+	if (*err == MDB_NOTFOUND)
+		*err = 0;
+	return RC_OK;
+}
+
+/* A record that supersedes says so inside, so it is encoded again. */
+static enum rc reencode(struct store *store, const struct observation *obs,
+    const struct store_plain *plain, uint64_t supersedes_seq, struct errmsg *why)
+{
+	struct observation copy = *obs;
+
+	memcpy(copy.obs_id, plain->obs_id, OBS_ID_BYTES);
+	memcpy(copy.content_hash, plain->content_hash, OBS_ID_BYTES);
+	copy.supersedes_seq = supersedes_seq;
+	buf_reset(&store->scratch);
+	return observation_encode(&copy, &store->scratch, why);
+}
+
+enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *job, size_t i,
+    struct store_result *result, int *err, struct errmsg *why)
+{
+	const struct store_plain *plain = &job->plain[i];
+	const uint8_t *record = job->records->bytes + plain->begin;
+	size_t len = plain->len;
+	struct observation old;
+	uint64_t duplicate_seq;
+
+	enum rc rc = duplicate_find(store, txn, plain, &old, &duplicate_seq, err, why);
+	if (rc != RC_OK || *err != 0)
+		return rc;
+	memcpy(result->obs_id, plain->obs_id, OBS_ID_BYTES);
+	if (duplicate_seq != 0) {
+		result->outcome = STORE_DUPLICATE;
+		result->seq = duplicate_seq;
+		store->group_duplicates++;
+		return RC_OK;
+	}
+	uint64_t seq = store->next_seq;
+	if (old.seq != 0) {
+		*err = supersede(store, txn, &old, seq);
+		if (*err != 0)
+			return RC_OK;
+		rc = reencode(store, &job->obs[i], plain, old.seq, why);
+		if (rc != RC_OK)
+			return rc;
+		record = store->scratch.bytes;
+		len = store->scratch.len;
+	}
+	rc = record_put(store, txn, &job->obs[i], record, len, seq, err, why);
+	if (rc == RC_OK && *err == 0)
+		*err = seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
+	if (rc != RC_OK || *err != 0)
+		return rc;
+	result->outcome = STORE_ACCEPTED;
+	result->seq = seq;
+	store->next_seq++;
+	return RC_OK;
+}
