@@ -1,0 +1,198 @@
+/*
+ * Store: kill -9 in the middle of appends, again and again.
+ *
+ * A child appends from two threads and tells the parent of each acknowledgement
+ * through a pipe; the parent kills it after a random number of them, opens the
+ * store and checks acknowledged ⊆ stored, nothing twice, nothing half-written.
+ * HEARTH_KILL_CYCLES sets the number of cycles.
+ */
+#include "store_fixture.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#define CYCLES 100
+#define ACKS_MAX 100000
+#define THREADS 2
+
+struct ack {
+	uint32_t cycle, thread, number;
+	uint32_t version; /* of the same id */
+	uint64_t seq;
+};
+
+struct child {
+	struct store *store;
+	int out;
+	uint32_t cycle, thread;
+};
+
+static void name_of(const struct ack *ack, char id[48], char text[48])
+{
+	(void)snprintf(id, 48, "%u-%u-%u", ack->cycle, ack->thread, ack->number);
+	(void)snprintf(text, 48, "version %u", ack->version);
+}
+
+static void *child_thread(void *arg)
+{
+	struct child *child = arg;
+	struct ack ack = { .cycle = child->cycle, .thread = child->thread };
+	char id[48], text[48];
+
+	for (ack.number = 0;; ack.number++) {
+		/* Every fourth is sent in two versions, every one of them twice. */
+		for (ack.version = 0; ack.version < (ack.number % 4 == 0 ? 2u : 1u);
+		     ack.version++) {
+			struct store_result result;
+			name_of(&ack, id, text);
+			struct observation obs =
+			    make_obs(id, T0_NS + ack.number * NS_PER_HOUR + ack.version, text);
+			for (int again = 0; again < 2; again++) {
+				if (store_append(child->store, &obs, 1, &result, NULL, NULL) !=
+				    RC_OK)
+					_exit(1);
+				ack.seq = result.seq;
+				if (write(child->out, &ack, sizeof(ack)) != (ssize_t)sizeof(ack))
+					_exit(2);
+			}
+		}
+	}
+	return NULL;
+}
+
+static void child_main(struct fixture *f, uint32_t cycle, int out)
+{
+	struct child children[THREADS];
+	pthread_t threads[THREADS];
+
+	fixture_open(f);
+	for (uint32_t i = 0; i < THREADS; i++) {
+		children[i] = (struct child){ f->store, out, cycle, i };
+		if (pthread_create(&threads[i], NULL, child_thread, &children[i]) != 0)
+			_exit(3);
+	}
+	for (uint32_t i = 0; i < THREADS; i++)
+		(void)pthread_join(threads[i], NULL);
+}
+
+/* Run one child until `want` acknowledgements came; all that did go to `acks`. */
+static size_t run_and_kill(
+    struct fixture *f, uint32_t cycle, size_t want, struct ack *acks, size_t acks_len)
+{
+	int pipes[2], status;
+	struct ack ack;
+	size_t got = 0;
+
+	assert_int_equal(pipe(pipes), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)close(pipes[0]);
+		child_main(f, cycle, pipes[1]);
+		_exit(4);
+	}
+	(void)close(pipes[1]);
+	while (got < want && read(pipes[0], &ack, sizeof(ack)) == (ssize_t)sizeof(ack)) {
+		acks[acks_len + got++] = ack;
+		assert_true(acks_len + got < ACKS_MAX);
+	}
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	while (read(pipes[0], &ack, sizeof(ack)) == (ssize_t)sizeof(ack)) {
+		acks[acks_len + got++] = ack;
+		assert_true(acks_len + got < ACKS_MAX);
+	}
+	(void)close(pipes[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	return acks_len + got;
+}
+
+struct stored {
+	char (*ids)[48]; /* [ACKS_MAX], by seq */
+	char (*texts)[48];
+	uint64_t newest;
+};
+
+static bool stored_visit(void *ctx, const struct observation *obs)
+{
+	struct stored *stored = ctx;
+
+	assert_true(obs->seq == stored->newest + 1 && obs->seq < ACKS_MAX);
+	stored->newest = obs->seq;
+	(void)snprintf(stored->ids[obs->seq], 48, "%s", obs->client_id);
+	(void)snprintf(stored->texts[obs->seq], 48, "%s", obs->text);
+	return true;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static void check(struct fixture *f, const struct ack *acks, size_t acks_len, struct stored *stored)
+{
+	char id[48], text[48];
+	struct arena arena;
+	struct observation obs;
+
+	fixture_open(f);
+	PASS(store_verify(f->store, NULL, NULL, NULL, &pass_why));
+	stored->newest = 0;
+	PASS(store_scan_log(f->store, 0, 0, stored_visit, stored, &pass_why));
+	assert_int_equal(stored->newest, store_cursor(f->store));
+	for (size_t i = 0; i < acks_len; i++) {
+		name_of(&acks[i], id, text);
+		assert_true(acks[i].seq <= stored->newest);
+		assert_string_equal(stored->ids[acks[i].seq], id);
+		assert_string_equal(stored->texts[acks[i].seq], text);
+	}
+	/* Nothing twice: (id, version) are unique over the whole log. */
+	char(*names)[96] = calloc(stored->newest + 1, sizeof(*names));
+	for (uint64_t seq = 1; seq <= stored->newest; seq++)
+		(void)snprintf(names[seq - 1], sizeof(names[0]), "%s %s", stored->ids[seq],
+		    stored->texts[seq]);
+	qsort(names, stored->newest, sizeof(*names), compare_names);
+	for (uint64_t i = 1; i < stored->newest; i++)
+		assert_string_not_equal(names[i - 1], names[i]);
+	free(names);
+	arena_init(&arena, 1 << 20);
+	if (stored->newest > 0)
+		PASS(store_get_seq(f->store, stored->newest, &arena, &obs, &pass_why));
+	arena_fini(&arena);
+	fixture_close(f);
+}
+
+static void test_kill_nine_loses_nothing_acknowledged_and_writes_nothing_twice(void **state)
+{
+	(void)state;
+	const char *cycles = getenv("HEARTH_KILL_CYCLES");
+	uint32_t n = cycles == NULL ? CYCLES : (uint32_t)strtoul(cycles, NULL, 10);
+	struct fixture f = { 0 };
+	struct ack *acks = calloc(ACKS_MAX, sizeof(*acks));
+	struct stored stored = { .ids = calloc(ACKS_MAX, 48), .texts = calloc(ACKS_MAX, 48) };
+	size_t acks_len = 0;
+	uint64_t rng = 99;
+
+	fixture_init(&f);
+	fixture_close(&f);
+	for (uint32_t cycle = 0; cycle < n; cycle++) {
+		acks_len = run_and_kill(&f, cycle, random_next(&rng) % 25, acks, acks_len);
+		check(&f, acks, acks_len, &stored);
+	}
+	assert_true(acks_len > n);
+	free(acks);
+	free(stored.ids);
+	free(stored.texts);
+	fixture_remove(f.dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    test_kill_nine_loses_nothing_acknowledged_and_writes_nothing_twice),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
