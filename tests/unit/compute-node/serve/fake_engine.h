@@ -4,8 +4,8 @@
  * wrong, missing or left over changes every later one.  Include it in one test
  * file: its functions stand in for infer/engine.c.
  */
-#ifndef FAKE_ENGINE_H
-#define FAKE_ENGINE_H
+#ifndef SERVE_FAKE_ENGINE_H
+#define SERVE_FAKE_ENGINE_H
 
 #include <stdlib.h>
 #include <string.h>
