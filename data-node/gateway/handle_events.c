@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/hex.h"
+#include "base/log.h"
 #include "gateway/handlers.h"
 #include "gateway/metric.h"
 #include "gateway/query.h"
@@ -66,7 +67,8 @@ void handle_events_post(struct station *station, const struct api_request *reque
 struct page {
 	struct buf *body;
 	size_t count;
-	bool cut; /* by PAGE_BYTES */
+	bool cut;     /* by PAGE_BYTES */
+	bool damaged; /* a record could not be read; the others are shown */
 	bool failed;
 };
 
@@ -134,7 +136,7 @@ static bool read_cursor(
 
 /* "next": a cursor if anything stands behind `pos`, else null. */
 static enum rc put_next(struct station *station, const struct store_range *range,
-    const struct store_position *pos, bool full, struct buf *body, struct errmsg *why)
+    const struct store_position *pos, bool full, bool damaged, struct buf *body, struct errmsg *why)
 {
 	struct store_position probe = *pos;
 	bool more = false;
@@ -142,14 +144,15 @@ static enum rc put_next(struct station *station, const struct store_range *range
 	if (full) {
 		enum rc rc = store_scan_time(
 		    station_store(station), range, &probe, 1, visit_any, &more, why);
-		if (rc != RC_OK)
+		if (rc != RC_OK && rc != RC_CORRUPT)
 			return rc;
 	}
 	if (more)
-		buf_printf(body, "],\"next\":\"%016" PRIx64 "%016" PRIx64 "\"}\n",
+		buf_printf(body, "],\"next\":\"%016" PRIx64 "%016" PRIx64 "\"",
 		    (uint64_t)pos->t0_ns, pos->seq);
 	else
-		buf_puts(body, "],\"next\":null}\n");
+		buf_puts(body, "],\"next\":null");
+	buf_puts(body, damaged ? ",\"damaged\":true}\n" : "}\n");
 	return RC_OK;
 }
 
@@ -179,11 +182,17 @@ void handle_events_get(struct station *station, const struct api_request *reques
 	buf_puts(&response->body, "{\"events\":[");
 	enum rc rc = store_scan_time(
 	    station_store(station), &range, &pos, (size_t)limit, visit, &page, &why);
+	if (rc == RC_CORRUPT) {
+		log_error("EVENTS-DAMAGED", "request=%016" PRIx64 " why=%s", request->request_id,
+		    errmsg_text(&why, rc));
+		page.damaged = true;
+		rc = RC_OK;
+	}
 	if (rc == RC_OK && page.failed)
 		rc = RC_NOMEM;
 	if (rc == RC_OK)
 		rc = put_next(station, &range, &pos, page.cut || page.count == (size_t)limit,
-		    &response->body, &why);
+		    page.damaged, &response->body, &why);
 	if (rc != RC_OK)
 		api_error_rc(response, rc, NULL, &why);
 }

@@ -130,6 +130,8 @@ static void fill_defaults(struct http_config *c)
 		c->head_s = 60;
 	if (c->body_s <= 0)
 		c->body_s = 300;
+	if (c->handle == NULL)
+		c->handle = api_handle;
 }
 
 static enum rc start_daemon(struct http *http, struct errmsg *why)

@@ -15,10 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/errmsg.h"
+#include "gateway/api.h"
 
 struct http;
-struct station;
 
 #define HTTP_BODY_BYTES_MAX ((size_t)32 << 20)
 #define HTTP_BODIES_BYTES_MAX ((size_t)256 << 20) /* of all requests together */
@@ -39,6 +38,7 @@ struct http_config {
 	int idle_s;               /* silence; 0: 30 */
 	int head_s;               /* for a request's head; 0: 60 */
 	int body_s;               /* for its body; 0: 300 */
+	api_handler_fn *handle;   /* NULL: api_handle(); tests put their own in */
 };
 
 /* RC_CONFIG, and what to do, unless `host` is a loopback address. */

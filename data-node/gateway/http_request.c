@@ -327,7 +327,7 @@ static enum MHD_Result run(struct request *r)
 		r->api.body_len = r->body.len;
 		metric_add(METRIC_BODY_BYTES, r->body.len);
 		r->handled = true;
-		api_handle(r->http->config.station, &r->api, &r->arena, &r->response);
+		r->http->config.handle(r->http->config.station, &r->api, &r->arena, &r->response);
 	} else {
 		metric_add(METRIC_REQUESTS, 1);
 		metric_add(

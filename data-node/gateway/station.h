@@ -51,7 +51,7 @@ struct station_created {
 
 /*
  * Make a data node in an empty or missing directory (mode 0700; a
- * file "key" may lie there): keyring,
+ * key may lie there, or what an init that was cut off left): keyring,
  * store, wire keys, catalogue with the owner's token.  Uses dir, key_file and
  * passphrase_file of `config`.  RC_EXISTS: there is something in it; then
  * nothing was changed.  `out` holds a secret: wipe it.

@@ -19,10 +19,12 @@
 
 #define PATH_BYTES_MAX 4096
 
-/* What may lie in the directory before: a disk's own, a key put there first. */
+/* What may lie in the directory before: a disk's own, a key put there first,
+ * what an init that was cut off left behind. */
 static bool harmless(const char *name)
 {
-	const char *const names[] = { ".", "..", "lost+found", "key" };
+	const char *const names[] = { ".", "..", "lost+found", "key", "keyring", "lock",
+		"wire.key" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(name, names[i]) == 0)
@@ -71,7 +73,10 @@ static enum rc make_keys(const char *dir, char public_key[WIRE_KEY_TEXT_BYTES], 
 	if (rc != RC_OK)
 		return rc;
 	(void)snprintf(path, sizeof(path), "%s/wire.key", dir);
-	rc = wire_keypair_save(&keys, path, why);
+	if (file_exists(path))
+		rc = wire_keypair_load(path, &keys, why);
+	else
+		rc = wire_keypair_save(&keys, path, why);
 	wire_key_format(keys.public_key, public_key);
 	wire_keypair_wipe(&keys);
 	return rc;
@@ -123,13 +128,11 @@ enum rc station_create(
 	_Static_assert(sizeof(out->public_key) == WIRE_KEY_TEXT_BYTES, "key fits");
 	enum rc rc = take_dir(config->dir, why);
 	if (rc == RC_OK)
-		rc = keyring_create(config->dir, &unlock, why);
+		rc = make_keys(config->dir, out->public_key, why);
+	if (rc == RC_OK)
+		rc = store_init(config->dir, &unlock, why);
 	if (rc == RC_OK)
 		rc = keyring_open(config->dir, &unlock, &keyring, why);
-	if (rc == RC_OK)
-		rc = store_create(config->dir, keyring, why);
-	if (rc == RC_OK)
-		rc = make_keys(config->dir, out->public_key, why);
 	/* The catalogue is last: a directory that has one is complete. */
 	if (rc == RC_OK) {
 		auth_token_new(out->owner_token);

@@ -320,8 +320,9 @@ let slices = [], dayFrom = 0, dayStepMs = 0, nextCursor = null;
 function valueText(value) {
 	if (value.text)
 		return value.text;
-	if (value.data !== undefined)
-		return JSON.stringify(value.data);
+	if (value.data && typeof value.data === "object")
+		return Object.entries(value.data).filter(([, v]) => v !== "" && v !== null)
+			.map(([k, v]) => k + " " + (typeof v === "object" ? JSON.stringify(v) : v)).join(", ");
 	return value.kind || "";
 }
 
@@ -401,8 +402,10 @@ async function loadSlices() {
 	const count = Math.round((to.getTime() - dayFrom) / dayStepMs);
 	slices = new Array(count).fill(null);
 	$("moment").max = String(count - 1);
-	const answer = await getJson("/api/v1/slices",
-		{ from: from.toISOString(), to: to.toISOString(), step: "900s" });
+	/* A state is carried on for ever: what lies ahead is not known. */
+	const until = new Date(Math.min(to.getTime(), Date.now()));
+	const answer = until <= from ? { slices: [] } : await getJson("/api/v1/slices",
+		{ from: from.toISOString(), to: until.toISOString(), step: "900s" });
 	for (const slice of answer.slices) {
 		const at = Math.floor((toDate(slice.start).getTime() - dayFrom) / dayStepMs);
 		if (at >= 0 && at < count)
