@@ -129,7 +129,7 @@ $(B)/gen/%.o: $(B)/gen/%.c | $(GEN_H)
 $(call obj,data-node/gateway/handle_web.c): $(WEB_FILES)
 
 # ---- tests -------------------------------------------------------------------
-$(B)/obj/tests/unit/data-node/%.o $(B)/obj/tests/golden/data-node/%.o $(B)/obj/tests/tools/data_%.o $(B)/obj/tests/bench/data_%.o $(B)/obj/tests/fuzz/data_%.o: INC_NODE = -Idata-node
+$(B)/obj/tests/unit/data-node/%.o $(B)/obj/tests/golden/data-node/%.o $(B)/obj/tests/tools/data_%.o $(B)/obj/tests/bench/data_%.o $(B)/obj/tests/fuzz/data_%.o $(B)/obj/tests/support/slice_%.o: INC_NODE = -Idata-node
 $(B)/obj/tests/%.o: INC += -Itests/support
 
 define link_test

@@ -191,7 +191,7 @@ static enum rc pick_blend(const struct policy_rule *rule, const struct policy *p
 
 static bool near_enough(const struct policy_rule *rule, const struct item *item, int64_t off_ns)
 {
-	return off_ns <= rule->nearest_ns &&
+	return item_is_instant(item) && off_ns <= rule->nearest_ns &&
 	       (rule->nearest_times == 0 || off_ns <= rule->nearest_times * item->period_ns);
 }
 
@@ -248,13 +248,13 @@ static bool may_carry(const struct track *track, const struct policy_rule *rule,
 	case POLICY_CARRY_NEVER:
 		return false;
 	case POLICY_CARRY_STATIONARY:
-		return left->stationary;
+		return item_is_instant(left) && left->stationary;
 	case POLICY_CARRY_UNCHANGED:
 		return span->start_ns <= unchanged_until(track, rule, left, span);
 	case POLICY_CARRY_PULSE:
 		return age_ns <= left->pulse_ns;
 	case POLICY_CARRY_PERIODS:
-		return age_ns <= rule->carry_times * left->period_ns;
+		return item_is_instant(left) && age_ns <= rule->carry_times * left->period_ns;
 	case POLICY_CARRY_STEP:
 		return item_is_instant(left);
 	}

@@ -3,7 +3,8 @@
  *
  * In this order: what lies in the slice; a blend of the values on both sides;
  * the nearest outside it; the last one, carried.  Nothing is blended or
- * carried over a stop.  Pure but for the arena of blended values.
+ * carried over a stop.  An interval says its own end: it joins by overlap, and
+ * outlives it only by a pulse or an "unchanged".  Pure but for the arena of blended values.
  */
 #ifndef ALIGN_PICK_H
 #define ALIGN_PICK_H

@@ -49,7 +49,7 @@ void track_strings_put(struct track_strings *strings, struct track_use *use);
 /*
  * Add the next item of this track; what has expired at `slice_start_ns`
  * already is folded into left.  Takes one reference of `strings` (may be NULL)
- * on success.  RC_NOMEM.
+ * over on success.  RC_NOMEM.
  */
 enum rc track_push(struct track *track, const struct item *item, struct track_strings *strings,
     const struct policy *policy, int64_t slice_start_ns, struct track_use *use) RC_CHECK;

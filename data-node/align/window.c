@@ -208,11 +208,12 @@ static enum rc track_of(
 static enum rc push_to(struct window *window, struct track *track, const struct item *item,
     struct track_strings *strings)
 {
+	if (strings != NULL)
+		strings->refs++; /* the track's; it may drop it at once */
 	enum rc rc =
 	    track_push(track, item, strings, window->policy, window->next_ns, &window->use);
-
-	if (rc == RC_OK && strings != NULL)
-		strings->refs++;
+	if (rc != RC_OK)
+		track_strings_put(strings, &window->use);
 	return rc;
 }
 

@@ -1,0 +1,269 @@
+/*
+ * The streaming aligner against the brute-force oracle, byte by byte, and what
+ * must not change its slices: order, repetition, look-back, other layers, a
+ * shift by whole slices.  HEARTH_STREAMS=100000 runs longer.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "slice_oracle.h"
+#include "slice_stream.h"
+
+#define STREAMS_DEFAULT 10000
+#define LINES_BYTES_MAX ((size_t)64 << 20)
+
+static struct slice_stream stream;
+
+static long streams_wanted(long share)
+{
+	const char *text = getenv("HEARTH_STREAMS");
+	long n = text == NULL ? STREAMS_DEFAULT : strtol(text, NULL, 10);
+
+	return n < share ? 1 : n / share;
+}
+
+static void compare(const struct buf *want, const struct buf *got, long round, const char *what)
+{
+	if (want->len == got->len && memcmp(buf_text(want), buf_text(got), want->len) == 0)
+		return;
+	size_t at = 0, line = 0;
+	for (; at < want->len && at < got->len && want->bytes[at] == got->bytes[at]; at++)
+		line = want->bytes[at] == '\n' ? at + 1 : line;
+	fprintf(stderr, "%s, stream %ld\nwant %.*s\n got %.*s\n", what, round,
+	    (int)strcspn(buf_text(want) + line, "\n"), buf_text(want) + line,
+	    (int)strcspn(buf_text(got) + line, "\n"), buf_text(got) + line);
+	for (size_t i = 0; i < stream.len; i++) {
+		const struct observation *obs = &stream.obs[i];
+		fprintf(stderr, "  %s %s/%s %lld..%lld seq=%d boot=%s pulse=%g%s %s\n",
+		    obs->client_id, obs->source, obs->kind,
+		    (long long)(obs->dev_t0_ns - stream.grid.from_ns),
+		    (long long)(obs->dev_t1_ns - stream.grid.from_ns), (int)obs->source_seq,
+		    obs->boot_epoch, obs->pulse_s, obs->gap ? " gap" : "", obs->data_json);
+	}
+	fail_msg("%s differs on stream %ld", what, round);
+}
+
+static void run(const struct observation *obs, size_t n, struct buf *out)
+{
+	buf_init(out, LINES_BYTES_MAX);
+	slice_stream_run(&stream.policy, &stream.grid, obs, n, out);
+}
+
+static void test_slices_equal_those_of_the_oracle(void **state)
+{
+	uint64_t seed = 20261121;
+	size_t bytes = 0;
+
+	(void)state;
+	for (long round = 0; round < streams_wanted(1); round++) {
+		struct buf want, got;
+		slice_stream_make(&seed, &stream);
+		slice_stream_shuffle(&seed, stream.obs, stream.len);
+		buf_init(&want, LINES_BYTES_MAX);
+		slice_oracle(&stream.policy, &stream.grid, stream.obs, stream.len, &want);
+		run(stream.obs, stream.len, &got);
+		compare(&want, &got, round, "oracle");
+		bytes += want.len;
+		buf_fini(&want);
+		buf_fini(&got);
+	}
+	assert_true(bytes > 1000); /* it compared something */
+}
+
+static void test_order_and_repetition_of_the_input_change_nothing(void **state)
+{
+	uint64_t seed = 3;
+
+	(void)state;
+	for (long round = 0; round < streams_wanted(4); round++) {
+		struct observation twice[2 * SLICE_STREAM_MAX];
+		struct buf want, got;
+		slice_stream_make(&seed, &stream);
+		slice_stream_shuffle(&seed, stream.obs, stream.len);
+		run(stream.obs, stream.len, &want);
+		memcpy(twice, stream.obs, stream.len * sizeof twice[0]);
+		memcpy(twice + stream.len, stream.obs, stream.len * sizeof twice[0]);
+		slice_stream_shuffle(&seed, twice, 2 * stream.len);
+		run(twice, 2 * stream.len, &got);
+		compare(&want, &got, round, "repetition");
+		buf_fini(&want);
+		buf_fini(&got);
+	}
+}
+
+/* What slice_build() reads from the store. */
+static size_t reachable(struct observation *out)
+{
+	struct window_reach reach = window_reach_of(&stream.policy, &stream.grid);
+	size_t n = 0;
+
+	for (size_t i = 0; i < stream.len; i++) {
+		const struct observation *obs = &stream.obs[i];
+		bool touches = obs->dev_t0_ns < reach.to_ns &&
+			       (obs->dev_t0_ns >= reach.from_ns || obs->dev_t1_ns > reach.from_ns);
+		if (touches || (obs->layer == LAYER_HOME && obs->dev_t0_ns < reach.from_ns))
+			out[n++] = *obs;
+	}
+	return n;
+}
+
+static void test_what_lies_out_of_reach_changes_nothing(void **state)
+{
+	uint64_t seed = 4;
+
+	(void)state;
+	for (long round = 0; round < streams_wanted(2); round++) {
+		struct observation near[SLICE_STREAM_MAX];
+		struct buf want, got;
+		slice_stream_make(&seed, &stream);
+		/* A late and narrow part of the day, so that much is out of reach. */
+		stream.grid.from_ns += (int64_t)(random_next(&seed) % 8) * stream.grid.step_ns;
+		if (stream.grid.from_ns >= stream.grid.to_ns)
+			stream.grid.to_ns = stream.grid.from_ns + stream.grid.step_ns;
+		slice_stream_shuffle(&seed, stream.obs, stream.len);
+		run(stream.obs, stream.len, &want);
+		run(near, reachable(near), &got);
+		compare(&want, &got, round, "reach");
+		buf_fini(&want);
+		buf_fini(&got);
+	}
+}
+
+static void test_a_shift_by_whole_slices_shifts_the_result(void **state)
+{
+	uint64_t seed = 5;
+
+	(void)state;
+	for (long round = 0; round < streams_wanted(4); round++) {
+		struct buf want, got;
+		slice_stream_make(&seed, &stream);
+		slice_stream_shuffle(&seed, stream.obs, stream.len);
+		run(stream.obs, stream.len, &want);
+		/* Whole days: the texts keep their time of day, so only dates move. */
+		for (size_t i = 0; i < stream.len; i++) {
+			stream.obs[i].dev_t0_ns += NS_PER_DAY;
+			stream.obs[i].dev_t1_ns += NS_PER_DAY;
+		}
+		stream.grid.from_ns += NS_PER_DAY;
+		stream.grid.to_ns += NS_PER_DAY;
+		stream.grid.now_ns += NS_PER_DAY;
+		run(stream.obs, stream.len, &got);
+		assert_int_equal(want.len, got.len);
+		for (char *at = (char *)got.bytes;
+		     want.len > 0 && (at = strstr(at, "-11-")) != NULL; at++)
+			at[5]--; /* none of them crosses into another month or ten */
+		compare(&want, &got, round, "shift");
+		buf_fini(&want);
+		buf_fini(&got);
+	}
+}
+
+static void test_another_layer_changes_no_other_facet(void **state)
+{
+	static const unsigned fed[LAYER_COUNT + 1] = { 0, FACET_MASK(FACET_LANGUAGE),
+		FACET_MASK(FACET_VISUAL), FACET_MASK(FACET_AUDIO) | FACET_MASK(FACET_LANGUAGE),
+		FACET_MASK(FACET_DEVICE) | FACET_MASK(FACET_BODY),
+		FACET_MASK(FACET_LOCATION) | FACET_MASK(FACET_ENVIRONMENT),
+		FACET_MASK(FACET_HOME) };
+	uint64_t seed = 6;
+
+	(void)state;
+	for (long round = 0; round < streams_wanted(4); round++) {
+		struct observation rest[SLICE_STREAM_MAX];
+		size_t n = 0;
+		struct buf want, got;
+		slice_stream_make(&seed, &stream);
+		slice_stream_shuffle(&seed, stream.obs, stream.len);
+		enum layer gone = (enum layer)(1 + random_next(&seed) % LAYER_COUNT);
+		for (size_t i = 0; i < stream.len; i++) {
+			if (stream.obs[i].layer != gone)
+				rest[n++] = stream.obs[i];
+		}
+		stream.grid.facets = FACET_MASK_ALL & ~FACET_MASK(FACET_SCENE) & ~fed[gone];
+		run(stream.obs, stream.len, &want);
+		run(rest, n, &got);
+		compare(&want, &got, round, "layer");
+		buf_fini(&want);
+		buf_fini(&got);
+	}
+}
+
+static int64_t oldest_of(const struct cell_value *value, int facet)
+{
+	switch (facet) {
+	case FACET_VISUAL:
+		return 30 * NS_PER_S;
+	case FACET_LOCATION:
+		return 15 * NS_PER_MIN;
+	case FACET_DEVICE:
+		return NS_PER_HOUR;
+	case FACET_ENVIRONMENT:
+	case FACET_BODY:
+		return 45 * NS_PER_MIN;
+	default:
+		return value->mode == CELL_CARRIED ? -1 : INT64_MAX;
+	}
+}
+
+static bool check_ages(void *ctx, const struct slice *slice)
+{
+	size_t *carried = ctx;
+
+	for (int facet = 0; facet < FACET_COUNT; facet++) {
+		const struct cell *cell = &slice->cells[facet];
+		for (size_t i = 0; i < cell->values_len && facet != FACET_HOME; i++) {
+			if (cell->values[i].mode != CELL_CARRIED)
+				continue;
+			assert_true(cell->values[i].age_ns <= oldest_of(&cell->values[i], facet));
+			++*carried;
+		}
+	}
+	return true;
+}
+
+static void test_nothing_is_carried_beyond_its_age(void **state)
+{
+	uint64_t seed = 8;
+	size_t carried = 0;
+
+	(void)state;
+	for (long round = 0; round < streams_wanted(2); round++) {
+		struct window *window;
+		slice_stream_make(&seed, &stream);
+		slice_stream_shuffle(&seed, stream.obs, stream.len);
+		assert_int_equal(
+		    window_open(&stream.policy, &stream.grid, check_ages, &carried, &window),
+		    RC_OK);
+		for (size_t i = 0; i < stream.len; i++) {
+			struct item item;
+			item_of_observation(&stream.obs[i], &stream.policy, &item);
+			assert_int_equal(window_push(window, &item, NULL), RC_OK);
+		}
+		assert_int_equal(window_finish(window, NULL), RC_OK);
+		window_close(window);
+	}
+	assert_true(carried > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_slices_equal_those_of_the_oracle),
+		cmocka_unit_test(test_order_and_repetition_of_the_input_change_nothing),
+		cmocka_unit_test(test_what_lies_out_of_reach_changes_nothing),
+		cmocka_unit_test(test_a_shift_by_whole_slices_shifts_the_result),
+		cmocka_unit_test(test_another_layer_changes_no_other_facet),
+		cmocka_unit_test(test_nothing_is_carried_beyond_its_age),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
