@@ -60,6 +60,9 @@ struct tokenizer {
 };
 
 extern const struct tokenizer_kind tokenizer_spm;
+extern const struct tokenizer_kind tokenizer_bpe;
+extern const struct tokenizer_kind tokenizer_bpe_raw;
+extern const struct tokenizer_kind tokenizer_wpm;
 
 /* The id with exactly this text, or TOKEN_NONE. */
 int32_t tokenizer_find(const struct tokenizer *tokenizer, const char *text, size_t len);

@@ -14,6 +14,9 @@
 
 static const struct tokenizer_kind *const kinds[] = {
 	&tokenizer_spm,
+	&tokenizer_bpe,
+	&tokenizer_bpe_raw,
+	&tokenizer_wpm,
 };
 
 /* Keys and texts of tokens after which nothing follows. */
