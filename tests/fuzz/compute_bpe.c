@@ -49,10 +49,7 @@ static void setup(void)
 		"\xC3\xA3 \xC2\xA9" };
 	static const char *const joined[JOINED] = { "ab", "\xC4\xA0\x61", "abab",
 		"\xC3\xA3\xC2\xA9" };
-	static const char *const words[] = { "[UNK]",
-		"\xE2\x96\x81"
-		"a",
-		"b", "ab" };
+	static const char *const words[] = { "[UNK]", "\xE2\x96\x81\x61", "b", "ab" };
 	uint32_t next = 256;
 
 	for (uint32_t byte = 0; byte < LETTERS; byte++) {

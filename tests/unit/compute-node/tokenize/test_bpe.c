@@ -16,12 +16,8 @@
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
 
 /* "Ġ" (U+0120) spells a blank in the byte alphabet, "Ċ" (U+010A) a newline. */
-static const char *const tokens[] = { "a", "b", "c", "\xC4\xA0", "ab", "bc",
-	"\xC4\xA0"
-	"a",
-	"abc", "<|end|>", "\xC4\x8A", "1", "111",
-	"\xC4\xA0"
-	"ab" };
+static const char *const tokens[] = { "a", "b", "c", "\xC4\xA0", "ab", "bc", "\xC4\xA0\x61", "abc",
+	"<|end|>", "\xC4\x8A", "1", "111", "\xC4\xA0\x61\x62" };
 static const int32_t types[] = { 1, 1, 1, 1, 1, 1, 1, 1, 3, 1, 1, 1, 1 };
 static const char *const merges[] = { "b c", "a b", "\xC4\xA0 a", "\xC4\xA0 ab" };
 
@@ -168,9 +164,7 @@ static void test_what_is_missing_or_unknown_is_named(void **state)
 
 static void test_raw_vocabularies_start_from_code_points(void **state)
 {
-	static const char *const raw[] = { "<unk>", "a", "b", "\xE2\x96\x81",
-		"\xE2\x96\x81"
-		"a",
+	static const char *const raw[] = { "<unk>", "a", "b", "\xE2\x96\x81", "\xE2\x96\x81\x61",
 		"\xC3\xA4", "<0xE4>", "<0xB8>", "<0xAD>", "\n", "\n\n" };
 	static const char *const raw_merges[] = { "\xE2\x96\x81 a", "\n \n" };
 	const struct vocab_gguf vocab = {
