@@ -100,7 +100,9 @@ static void put_value(struct buf *out, const struct cell *cell, const struct cel
 static void put_cell(struct buf *out, const struct cell *cell)
 {
 	if (cell->mode == CELL_ABSENT) {
-		buf_printf(out, "{\"mode\":\"absent\",\"reason\":\"%s\",\"values\":[]}",
+		buf_printf(out,
+		    "{\"mode\":\"absent\",\"reason\":\"%s\",\"values\":[],\"age_s\":null,"
+		    "\"error_s\":null,\"certainty\":null}",
 		    cell->absent_reason);
 		return;
 	}

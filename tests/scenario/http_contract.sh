@@ -94,7 +94,7 @@ get /healthz
 [ "$(wc -c <"$T/got")" -lt 64 ] || fail 'healthz tells details'
 get /metrics
 grep -q '^# TYPE ' "$T/got" || fail 'metrics have no types'
-grep -vE '^(#|[a-z_]+(\{[^}]*\})? [0-9.e+-]+$|$)' "$T/got" && fail 'a metrics line is malformed'
+grep -vE '^(#|[a-z_0-9]+(\{[^}]*\})? [0-9.e+-]+$|$)' "$T/got" && fail 'a metrics line is malformed'
 grep -qE 'walnuts|quince' "$T/got" && fail 'content in metrics'
 status_of GET / >"$T/code"
 expect 'the page' "$(cat "$T/code")" 200
