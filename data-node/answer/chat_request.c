@@ -383,6 +383,8 @@ static enum rc read_sampling(struct parse *parse, const json_t *root)
 		rc = read_int(parse, root, "top_k", -1, INT32_MAX, &top_k);
 	if (rc == RC_OK)
 		rc = read_int(parse, root, "seed", INT64_MIN, INT64_MAX, &seed);
+	if (rc == RC_OK)
+		rc = read_bool(parse, root, "ignore_eos", &sampling->ignore_eos);
 	sampling->top_k = top_k < 0 ? 0 : (uint32_t)top_k;
 	sampling->seed = (uint64_t)seed;
 	return rc;

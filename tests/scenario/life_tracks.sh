@@ -38,20 +38,27 @@ for file in gpx1 gpx2 rec; do
 	LC_ALL=C sort -c "$T/order" || fail "$file: not in order of time"
 done
 
-# Aligned: a minute with fixes has an observed location that is one of them; a
-# minute 5 minutes later without any is interpolated, carried or absent, never observed.
+# Aligned: every minute with a fix has an observed location; one without is only
+# observed where a fix lies at most 60 s away (the policy of the facet).
 first=$(jq -rs '.[0].start' "$T/back")
 from=$(date -u -d "$first" +%Y-%m-%dT%H:00:00Z)
 to=$(date -u -d "$from + 12 hours" +%Y-%m-%dT%H:00:00Z)
 api GET "/api/v1/slices?from=$from&to=$to&step=60s&facets=location" >"$T/slices"
-jq -e '.slices | length > 0' "$T/slices" >/dev/null || fail 'no slices'
-jq -r '.data | "\(.lat) \(.lon)"' "$T/rec" | sort -u >"$T/fixes"
-jq -r '.slices[] | select(.cells.location.mode == "observed" and (.start <= "2015")) | .start' "$T/slices" | grep . && fail 'a slice out of range'
-observed=$(jq '[.slices[] | select(.cells.location.mode == "observed")] | length' "$T/slices")
-[ "$observed" -gt 0 ] || fail 'no observed location'
-# Slices with an observed cell are those with a fix inside, nothing else.
 jq -r '.slices[] | select(.cells.location.mode == "observed") | .start[0:16]' "$T/slices" | sort -u >"$T/observed"
-jq -r .start "$T/back" | cut -c1-16 | sort -u | awk -v a="${from:0:16}" -v b="${to:0:16}" '$0 >= a && $0 < b' >"$T/minutes"
-comm -13 "$T/minutes" "$T/observed" | grep . && fail 'observed without a fix'
-comm -23 "$T/minutes" "$T/observed" | grep . && fail 'a fix that no slice observed'
+[ -s "$T/observed" ] || fail 'no observed location'
+jq -r '.start[0:19] + "Z" | fromdate' "$T/back" | awk -v from="$(date -u -d "$from" +%s)" -v to="$(date -u -d "$to" +%s)" \
+	-v near="$T/near.s" -v inside="$T/inside.s" '
+	{
+		if ($1 >= from && $1 < to) print $1 - $1 % 60 >inside
+		# A fix is up to 1 s off by its own granularity.
+		for (t = $1 - 61 - ($1 - 61) % 60; t <= $1 + 61; t += 60) print t >near
+	}'
+minutes_of() { # FILE of epoch seconds
+	jq -r 'todate | .[0:16]' "$1" | sort -u
+}
+minutes_of "$T/inside.s" >"$T/inside"
+minutes_of "$T/near.s" >"$T/near"
+comm -13 "$T/near" "$T/observed" | grep . && fail 'observed without a fix near'
+comm -23 "$T/inside" "$T/observed" | grep . && fail 'a fix that no slice observed'
+observed=$(wc -l <"$T/observed")
 echo "$total fixes, $observed minutes with a location"

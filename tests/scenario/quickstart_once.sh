@@ -13,9 +13,12 @@ left_behind() {
 
 # Without a model.  models/ may hold one on a developer's machine: look elsewhere.
 mkdir "$T/clone"
-cp -r deploy Makefile common compute-node data-node proto "$T/clone/"
+cp -a deploy Makefile common compute-node data-node proto "$T/clone/"
+# What is built already need not be built again.
 mkdir -p "$T/clone/build"
-cp -r --preserve=timestamps build/. "$T/clone/build/" 2>/dev/null || true
+for part in obj gen libcommon.a libcompute.a libdata.a compute-node data-node; do
+	[ ! -e "build/$part" ] || cp -a "build/$part" "$T/clone/build/"
+done
 quickstart=$T/clone/deploy/quickstart
 "$quickstart" --once >"$T/none.out" 2>"$T/none.err" || fail "--once without a model: $(tail -5 "$T/none.out" "$T/none.err")"
 grep -qi 'ofelia' "$T/none.out" || fail "the answer does not know the lunch place: $(cat "$T/none.out")"

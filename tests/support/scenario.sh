@@ -167,7 +167,7 @@ tiny_model() { # FILE [FLAGS of compute_tiny_model...]
 	"$TOOLS/compute_tiny_model" "$@"
 }
 slow_model() { # FILE
-	tiny_model "$1" --seed 7 --ctx 2048 --embd 384 --heads 6 --layers 5 --ff 1024
+	tiny_model "$1" --seed 7 --ctx 2048 --embd 448 --heads 7 --layers 6 --ff 1280
 }
 
 # ---- HTTP ----------------------------------------------------------------------------
@@ -225,6 +225,13 @@ sse_text() { # FILE: what a person would see
 }
 sse_bytes() { # FILE
 	sse_text "$1" 2>/dev/null | wc -c
+}
+# cut_short NAME: freeze the node in mid-answer, then kill it.  Frozen first, so
+# that the answer cannot end between the last look at it and the kill.
+cut_short() {
+	kill -STOP "${PID[$1]}"
+	if gone client; then fail 'the model is too fast to be killed in mid-answer'; fi
+	node_kill "$1"
 }
 has_text() { # FILE BYTES: at least so much of the answer is there
 	[ -f "$1" ] && [ "$(sse_bytes "$1")" -ge "$2" ]
