@@ -2,9 +2,11 @@
 #include "serve_fixture.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -229,6 +231,79 @@ void serve_fixture_start(struct serve_fixture *fixture)
 	struct errmsg why = ERRMSG_INIT;
 
 	require_ok(service_open(&fixture->config, &fixture->service, &why), &why, "service");
+	(void)snprintf(
+	    fixture->address, sizeof(fixture->address), "%s", service_address(fixture->service));
+}
+
+/* …/build/tests/unit/compute-node/serve/test_x → …/build/compute-node */
+static void find_program(char *out, size_t cap)
+{
+	ssize_t n = readlink("/proc/self/exe", out, cap - 1);
+
+	require(n > 0, "readlink");
+	out[n] = '\0';
+	char *tests = strstr(out, "/tests/");
+	require(tests != NULL && (size_t)(tests - out) + 16 < cap, "a build folder");
+	(void)strcpy(tests, "/compute-node");
+}
+
+static void run_program(struct serve_fixture *fixture, int log_fd)
+{
+	char program[512];
+
+	find_program(program, sizeof(program));
+	(void)dup2(log_fd, STDERR_FILENO);
+	(void)execl(program, program, "serve", "--dir", fixture->dir, "--model",
+	    fixture->model_path, "--listen", "tcp://127.0.0.1:0", "-t", "2", "--budget", "1G",
+	    (char *)NULL);
+	_exit(127);
+}
+
+/* Wait for the line that says where it listens. */
+static void read_address(struct serve_fixture *fixture, FILE *log)
+{
+	char line[1024];
+
+	while (fgets(line, sizeof(line), log) != NULL) {
+		const char *at = strstr(line, "SERVE-READY address=");
+
+		if (at != NULL && sscanf(at, "SERVE-READY address=%95s", fixture->address) == 1)
+			return;
+	}
+	require(false, "the program ended before it was ready");
+}
+
+void serve_fixture_spawn(struct serve_fixture *fixture)
+{
+	struct errmsg why = ERRMSG_INIT;
+	char path[96];
+	int fds[2];
+
+	(void)snprintf(path, sizeof(path), "%s/key", fixture->dir);
+	require_ok(wire_keypair_save(&fixture->keys, path, &why), &why, "key file");
+	require(pipe(fds) == 0, "pipe");
+	fixture->pid = fork();
+	require(fixture->pid >= 0, "fork");
+	if (fixture->pid == 0)
+		run_program(fixture, fds[1]);
+	(void)close(fds[1]);
+	fixture->log = fdopen(fds[0], "r");
+	require(fixture->log != NULL, "fdopen");
+	read_address(fixture, fixture->log);
+}
+
+int serve_fixture_end(struct serve_fixture *fixture)
+{
+	char path[96];
+	int status = 0;
+
+	(void)kill(fixture->pid, SIGTERM);
+	require(waitpid(fixture->pid, &status, 0) == fixture->pid, "waitpid");
+	(void)fclose(fixture->log);
+	fixture->pid = 0;
+	(void)snprintf(path, sizeof(path), "%s/key", fixture->dir);
+	(void)unlink(path);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 void serve_fixture_connect(struct serve_fixture *fixture, int i)
@@ -236,7 +311,7 @@ void serve_fixture_connect(struct serve_fixture *fixture, int i)
 	struct serve_link *link = &fixture->links[i];
 	struct errmsg why = ERRMSG_INIT;
 	struct timespec until;
-	const struct wire_client_config config = { .address = service_address(fixture->service),
+	const struct wire_client_config config = { .address = fixture->address,
 		.server_key = fixture->keys.public_key,
 		.keys = &link->keys,
 		.program = "data-node test",
@@ -270,7 +345,8 @@ void serve_fixture_stop(struct serve_fixture *fixture)
 		if (fixture->links[i].client != NULL)
 			serve_fixture_disconnect(fixture, i);
 	}
-	service_close(fixture->service);
+	if (fixture->service != NULL)
+		service_close(fixture->service);
 	fixture->service = NULL;
 }
 
@@ -285,8 +361,9 @@ static void clear(struct serve_answer *answer)
 
 void serve_fixture_fini(struct serve_fixture *fixture)
 {
-	if (fixture->service != NULL)
-		serve_fixture_stop(fixture);
+	serve_fixture_stop(fixture);
+	if (fixture->pid != 0)
+		(void)serve_fixture_end(fixture);
 	for (size_t i = 0; i < SERVE_FIXTURE_ANSWERS_MAX; i++) {
 		if (fixture->answers[i].request_id != 0)
 			clear(&fixture->answers[i]);

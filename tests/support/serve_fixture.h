@@ -7,6 +7,8 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "serve/service.h"
@@ -62,7 +64,10 @@ struct serve_link {
 struct serve_fixture {
 	char dir[64], model_path[96], allow_path[96];
 	struct wire_keypair keys;
-	struct service *service;
+	char address[96];
+	struct service *service; /* NULL while a program of its own serves */
+	pid_t pid;
+	FILE *log;                    /* its standard error */
 	struct service_config config; /* change it between init and start */
 	const char *paths[1];
 	struct serve_link links[SERVE_FIXTURE_LINKS];
@@ -74,7 +79,10 @@ struct serve_fixture {
 /* A directory with a tiny model and an allow-list of all links' keys. */
 void serve_fixture_init(struct serve_fixture *fixture, const struct tiny_gguf *model);
 void serve_fixture_start(struct serve_fixture *fixture);
-/* init and start with two threads and what the test left in `config`. */
+/* The same as a process of its own: the program beside the tests' folder. */
+void serve_fixture_spawn(struct serve_fixture *fixture);
+/* SIGTERM it and wait; its exit status, or -1 if a signal ended it. */
+int serve_fixture_end(struct serve_fixture *fixture);
 void serve_fixture_stop(struct serve_fixture *fixture);
 void serve_fixture_fini(struct serve_fixture *fixture);
 

@@ -1,0 +1,248 @@
+/* What a request leaves in the compute node once its lease is gone: nothing.
+ * The memory of the real program is searched byte by byte, as root, for the
+ * prompt's text, its token ids in every form they take, and the answer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "serve/wiping_free.h"
+#include "serve_fixture.h"
+
+#define PATTERNS_MAX 8
+#define PATTERN_BYTES_MAX 256
+#define RUN_IDS 12 /* token ids in a row that make a pattern */
+#define CHUNK_BYTES ((size_t)1 << 20)
+
+struct pattern {
+	const char *name;
+	uint8_t bytes[PATTERN_BYTES_MAX];
+	size_t len;
+};
+
+static struct serve_fixture node;
+static struct pattern patterns[PATTERNS_MAX];
+static size_t patterns_len;
+
+static int setup(void **state)
+{
+	(void)state;
+	serve_fixture_init(&node, &(struct tiny_gguf){ .seed = 5 });
+	serve_fixture_spawn(&node);
+	serve_fixture_connect(&node, 0);
+	patterns_len = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	serve_fixture_fini(&node);
+	return 0;
+}
+
+static void add_pattern(const char *name, const void *bytes, size_t len)
+{
+	struct pattern *pattern = &patterns[patterns_len++];
+
+	assert_true(patterns_len <= PATTERNS_MAX && len <= PATTERN_BYTES_MAX && len >= 10);
+	pattern->name = name;
+	memcpy(pattern->bytes, bytes, len);
+	pattern->len = len;
+}
+
+/* Ids as the engine, protobuf's structs and protobuf's bytes have them. */
+static void add_ids(const char *name, const char *packed_name, const uint32_t *ids)
+{
+	uint8_t packed[RUN_IDS * 5];
+	size_t len = 0;
+
+	add_pattern(name, ids, RUN_IDS * sizeof(ids[0]));
+	for (size_t i = 0; i < RUN_IDS; i++) {
+		uint32_t id = ids[i];
+
+		for (; id >= 0x80; id >>= 7)
+			packed[len++] = (uint8_t)(id | 0x80);
+		packed[len++] = (uint8_t)id;
+	}
+	add_pattern(packed_name, packed, len);
+}
+
+static size_t count_in(const uint8_t *bytes, size_t len, const struct pattern *pattern)
+{
+	size_t hits = 0;
+	const uint8_t *at = bytes;
+
+	while (
+	    (at = memmem(at, len - (size_t)(at - bytes), pattern->bytes, pattern->len)) != NULL) {
+		hits++;
+		at++;
+	}
+	return hits;
+}
+
+/* Every readable byte of the process; one count for each pattern. */
+static void search(pid_t pid, size_t hits[PATTERNS_MAX])
+{
+	static uint8_t chunk[CHUNK_BYTES + PATTERN_BYTES_MAX];
+	char path[64], line[512];
+
+	memset(hits, 0, PATTERNS_MAX * sizeof(hits[0]));
+	(void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	FILE *maps = fopen(path, "r");
+	assert_non_null(maps);
+	(void)snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	int mem = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(mem >= 0);
+	size_t searched = 0;
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		uint64_t from = 0, to = 0;
+
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " r", &from, &to) != 2)
+			continue;
+		/* Chunks overlap by one pattern, so none is cut in two. */
+		for (uint64_t at = from; at < to; at += CHUNK_BYTES) {
+			ssize_t n = pread(mem, chunk, sizeof(chunk), (off_t)at);
+
+			if (n <= 0)
+				break;
+			searched += (size_t)n;
+			for (size_t i = 0; i < patterns_len; i++)
+				hits[i] += count_in(chunk, (size_t)n, &patterns[i]);
+		}
+	}
+	(void)close(mem);
+	(void)fclose(maps);
+	assert_true(searched > 1 << 20);
+}
+
+static void fill_canary(char *out, size_t len)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+	for (size_t i = 0; i + 1 < len; i++)
+		out[i] = letters[random_u64() % 36];
+	out[len - 1] = '\0';
+}
+
+static void test_nothing_of_a_request_is_left_after_its_lease(void **state)
+{
+	(void)state;
+	char canary[120];
+	size_t hits[PATTERNS_MAX];
+	fill_canary(canary, sizeof(canary));
+	const struct wire_part part = { .data = (const uint8_t *)canary, .data_len = 119 };
+	struct message open = {
+		.has_lease = true, .lease_id = { 9, 9 }, .kind = MESSAGE_LEASE_OPEN
+	};
+	struct message ask = { .has_lease = true, .lease_id = { 9, 9 }, .kind = MESSAGE_GENERATE };
+	struct message end = {
+		.has_lease = true, .lease_id = { 9, 9 }, .kind = MESSAGE_LEASE_CLOSE
+	};
+	open.u.lease_open.model = "tiny";
+	ask.u.generate = (struct wire_generate){ .model = "tiny",
+		.raw = &part,
+		.raw_len = 1,
+		.max_tokens = 60,
+		.credit = 1000,
+		.sampling = { .temperature = 1, .seed = random_u64(), .ignore_eos = true } };
+	assert_true(serve_fixture_wait(&node, serve_fixture_send(&node, 0, &open))->lease.open);
+	struct serve_answer *answer = serve_fixture_wait(&node, serve_fixture_send(&node, 0, &ask));
+	assert_true(answer->done);
+	assert_int_equal(answer->len, 60);
+
+	add_pattern("prompt text", canary, 40);
+	add_pattern("prompt text, end", canary + 80, 39);
+	add_ids("prompt ids", "prompt ids, packed", answer->prompt_ids + 4);
+	add_ids("answer ids", "answer ids, packed", answer->ids + 4);
+	add_pattern("answer text", answer->text.bytes, 24);
+	search(node.pid, hits);
+	/* While the lease is open its tokens are there: the search can see. */
+	assert_true(hits[2] > 0 && hits[4] > 0);
+
+	assert_false(serve_fixture_wait(&node, serve_fixture_send(&node, 0, &end))->lease.open);
+	search(node.pid, hits);
+	size_t left = 0;
+	for (size_t i = 0; i < patterns_len; i++) {
+		if (hits[i] != 0)
+			print_error("%s: %zu hits\n", patterns[i].name, hits[i]);
+		left += hits[i];
+	}
+	assert_int_equal(left, 0);
+}
+
+static void test_no_regular_file_is_open_for_writing_while_it_serves(void **state)
+{
+	(void)state;
+	char path[300], target[300];
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)node.pid);
+	DIR *dir = opendir(path);
+	assert_non_null(dir);
+	const struct dirent *entry;
+	size_t seen = 0;
+	while ((entry = readdir(dir)) != NULL) {
+		struct stat st;
+
+		if (strtol(entry->d_name, NULL, 10) <= STDERR_FILENO)
+			continue; /* whoever started it gave it these */
+		(void)snprintf(
+		    path, sizeof(path), "/proc/%d/fd/%.20s", (int)node.pid, entry->d_name);
+		if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+			continue;
+		(void)snprintf(
+		    target, sizeof(target), "/proc/%d/fdinfo/%.20s", (int)node.pid, entry->d_name);
+		FILE *info = fopen(target, "r");
+		unsigned flags = 0;
+		assert_non_null(info);
+		assert_int_equal(fscanf(info, "pos: %*d flags: %o", &flags), 1);
+		(void)fclose(info);
+		assert_int_equal(flags & O_ACCMODE, O_RDONLY);
+		seen++;
+	}
+	(void)closedir(dir);
+	print_message("%zu regular files, all read-only\n", seen);
+}
+
+static void test_sigterm_ends_it_with_zero_while_answers_run(void **state)
+{
+	(void)state;
+	const struct wire_part part = { .data = (const uint8_t *)"go on", .data_len = 5 };
+	struct message ask = { .kind = MESSAGE_GENERATE };
+	ask.u.generate = (struct wire_generate){ .model = "tiny",
+		.raw = &part,
+		.raw_len = 1,
+		.credit = 100000,
+		.sampling = { .ignore_eos = true } };
+	uint64_t id = 0;
+	for (int i = 0; i < 8; i++)
+		id = serve_fixture_send(&node, 0, &ask);
+	(void)serve_fixture_wait_tokens(&node, id, 1);
+	assert_int_equal(serve_fixture_end(&node), 0);
+}
+
+#define UNIT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		UNIT(test_nothing_of_a_request_is_left_after_its_lease),
+		UNIT(test_no_regular_file_is_open_for_writing_while_it_serves),
+		UNIT(test_sigterm_ends_it_with_zero_while_answers_run),
+	};
+
+	/* Another user's memory is root's to read; a sanitizer keeps freed memory. */
+	if (geteuid() != 0 || !wiping_free_active())
+		return 77;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
