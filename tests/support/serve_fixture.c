@@ -253,6 +253,7 @@ static void run_program(struct serve_fixture *fixture, int log_fd)
 
 	find_program(program, sizeof(program));
 	(void)dup2(log_fd, STDERR_FILENO);
+	closefrom(STDERR_FILENO + 1); /* whatever the tests' caller had open */
 	(void)execl(program, program, "serve", "--dir", fixture->dir, "--model",
 	    fixture->model_path, "--listen", "tcp://127.0.0.1:0", "-t", "2", "--budget", "1G",
 	    (char *)NULL);
