@@ -19,6 +19,7 @@
 
 /* Terms of one text that went by. */
 struct text_terms {
+	uint64_t seq;
 	int64_t t0_ns;
 	uint32_t terms[DOCUMENT_NEIGHBOUR_TERMS_MAX];
 	size_t len;
@@ -182,7 +183,9 @@ static enum rc add_neighbours(struct index *index, struct document_talks *talks,
 		return rc;
 	for (size_t i = 0; i < talk->len; i++) {
 		const struct text_terms *last = &talk->last[i];
-		for (size_t k = 0; is_near(last->t0_ns, obs->dev_t0_ns) && k < last->len; k++)
+		if (last->seq == obs->supersedes_seq || !is_near(last->t0_ns, obs->dev_t0_ns))
+			continue; /* its own older version, or another time */
+		for (size_t k = 0; k < last->len; k++)
 			index_add_number(index, last->terms[k], UNITS_NEIGHBOUR);
 	}
 	memmove(&talk->last[1], &talk->last[0], (DOCUMENT_NEIGHBOURS - 1) * sizeof talk->last[0]);
@@ -195,7 +198,7 @@ static enum rc add_neighbours(struct index *index, struct document_talks *talks,
 enum rc document_take(
     struct index *index, struct document_talks *talks, const struct observation *obs, bool *added)
 {
-	struct text_terms own = { .t0_ns = obs->dev_t0_ns };
+	struct text_terms own = { .seq = obs->seq, .t0_ns = obs->dev_t0_ns };
 	struct field field = { .index = index, .units = UNITS_OWN };
 
 	*added = false;

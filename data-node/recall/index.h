@@ -71,11 +71,12 @@ struct index_hit {
 
 /*
  * The `k` best documents within `range`, best first, ties by (t0, seq); hits
- * [k], returns how many, or -1 on no memory.  O(postings + documents); any
- * number of threads as long as nobody writes.
+ * [k], returns how many, or -1 on no memory.  A document must have one of the
+ * first `telling_len` terms (0: of any); the others only add to its score.  O(postings +
+ * documents); any number of threads as long as nobody writes.
  */
 long index_query(const struct index *index, const struct index_query_term *terms, size_t terms_len,
-    const struct index_range *range, struct index_hit *hits, size_t k);
+    size_t telling_len, const struct index_range *range, struct index_hit *hits, size_t k);
 
 struct index_stats {
 	size_t docs, dead, terms, postings_bytes, bytes; /* bytes: all of it */

@@ -16,8 +16,9 @@ static uint32_t get_varint(const uint8_t **p)
 	}
 }
 
+/* `beside`: only where something is scored already. */
 static void add_scores(const struct index *index, const struct index_term *term, double weight,
-    double mean_units, double *scores)
+    double mean_units, bool beside, double *scores)
 {
 	double docs = (double)index->docs_len, with = (double)term->docs;
 	double idf = log(1 + (docs - with + 0.5) / (with + 0.5));
@@ -27,6 +28,8 @@ static void add_scores(const struct index *index, const struct index_term *term,
 	while (p < end) {
 		doc += get_varint(&p);
 		double often = (double)get_varint(&p) / INDEX_UNITS;
+		if (beside && scores[doc] == 0)
+			continue;
 		double length = (double)index->docs[doc].units / mean_units;
 		scores[doc] += weight * idf * often * (INDEX_K1 + 1) /
 			       (often + INDEX_K1 * (1 - INDEX_B + INDEX_B * length));
@@ -117,7 +120,7 @@ static size_t best_of(const struct index *index, const double *scores,
 }
 
 long index_query(const struct index *index, const struct index_query_term *terms, size_t terms_len,
-    const struct index_range *range, struct index_hit *hits, size_t k)
+    size_t telling_len, const struct index_range *range, struct index_hit *hits, size_t k)
 {
 	if (index->docs_len == 0 || k == 0)
 		return 0;
@@ -128,8 +131,8 @@ long index_query(const struct index *index, const struct index_query_term *terms
 	for (size_t i = 0; i < terms_len; i++) {
 		uint32_t number = index_find(index, terms[i].text, terms[i].len);
 		if (number != UINT32_MAX)
-			add_scores(
-			    index, &index->terms[number], terms[i].weight, mean_units, scores);
+			add_scores(index, &index->terms[number], terms[i].weight, mean_units,
+			    telling_len > 0 && i >= telling_len, scores);
 	}
 	size_t len = best_of(index, scores, range, hits, k);
 	free(scores);

@@ -203,10 +203,11 @@ static enum rc add_moments(const struct index *index, struct search *search, dou
 /* ---- ranking
  * -------------------------------------------------------------------------------------- */
 
-static enum rc rank(const struct index *index, struct search *search, size_t terms_len,
-    const struct index_range *range, size_t k)
+static enum rc rank(
+    const struct index *index, struct search *search, const struct index_range *range, size_t k)
 {
-	long found = index_query(index, search->terms, terms_len, range, search->room, k);
+	long found = index_query(
+	    index, search->terms, search->terms_len, search->telling_len, range, search->room, k);
 
 	if (found < 0)
 		return RC_NOMEM;
@@ -225,13 +226,9 @@ enum rc search_run(const struct index *index, struct search *search)
 	search->hits_len = 0;
 	if (search->telling_len == 0 && search->range.set)
 		return add_moments(index, search, 1);
-	if (!search->range_is_hint)
-		return rank(index, search, search->terms_len, &search->range, search->k);
-	enum rc rc = rank(index, search, search->telling_len, &search->range, 1);
-	if (rc != RC_OK)
+	enum rc rc = rank(index, search, &search->range, search->k);
+	if (rc != RC_OK || search->hits_len > 0 || !search->range_is_hint)
 		return rc;
-	if (search->hits_len > 0)
-		return rank(index, search, search->terms_len, &search->range, search->k);
-	rc = rank(index, search, search->telling_len, &any, (search->k + 1) / 2);
+	rc = rank(index, search, &any, (search->k + 1) / 2);
 	return rc == RC_OK ? add_moments(index, search, 0) : rc;
 }

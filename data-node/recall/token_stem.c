@@ -41,12 +41,12 @@ static bool is_plain(const char *word, size_t len)
 	return true;
 }
 
-/* -ing and -ed words that are no verb forms. */
+/* Words that end like a plural or a verb form and are none. */
 static bool is_whole(const char *word, size_t len)
 {
 	static const char *const whole[] = { "anything", "ceiling", "during", "evening",
 		"everything", "morning", "nothing", "pudding", "something", "wedding", "hundred",
-		"indeed", "spring", "string", "sibling", "darling" };
+		"indeed", "news", "spring", "string", "sibling", "darling" };
 
 	for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) {
 		if (strlen(whole[i]) == len && memcmp(whole[i], word, len) == 0)
@@ -74,8 +74,6 @@ static size_t without_verb_ending(char *word, size_t len)
 {
 	size_t rest = len;
 
-	if (is_whole(word, len))
-		return len;
 	if (ends(word, len, "ied") && len > 4) {
 		word[len - 3] = 'y';
 		return len - 2;
@@ -95,7 +93,7 @@ static size_t without_verb_ending(char *word, size_t len)
 
 size_t token_stem(char *word, size_t len)
 {
-	if (len < STEM_LEN_MIN || !is_plain(word, len))
+	if (len < STEM_LEN_MIN || !is_plain(word, len) || is_whole(word, len))
 		return len;
 	len = without_plural(word, len);
 	if (len >= STEM_LEN_MIN)

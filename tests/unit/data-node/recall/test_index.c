@@ -1,0 +1,224 @@
+/*
+ * The index against a naive scorer: every score from the formula over every
+ * document, on random corpora; ranges, dead documents, memory, rebuilds.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "recall/index.h"
+
+#define DOCS 300
+#define WORDS 60
+#define NS INT64_C(1000000000)
+
+struct corpus {
+	struct index *index;
+	uint32_t units[DOCS][WORDS]; /* the naive index: a table */
+	int64_t t0_ns[DOCS], t1_ns[DOCS];
+	bool dead[DOCS];
+	size_t len;
+};
+
+static void word_of(size_t number, char out[16])
+{
+	(void)snprintf(out, 16, "w%zu", number);
+}
+
+static void fill(struct corpus *corpus, uint64_t *seed, size_t len)
+{
+	char word[16];
+
+	memset(corpus, 0, sizeof *corpus);
+	assert_int_equal(index_new(&corpus->index), RC_OK);
+	corpus->len = len;
+	for (size_t doc = 0; doc < len; doc++) {
+		corpus->t0_ns[doc] = (int64_t)(random_next(seed) % 50) * NS;
+		corpus->t1_ns[doc] = corpus->t0_ns[doc] + (int64_t)(random_next(seed) % 3) * NS;
+		index_begin(corpus->index, 10 + 2 * doc, corpus->t0_ns[doc], corpus->t1_ns[doc]);
+		for (size_t n = random_next(seed) % 20; n > 0; n--) {
+			/* Low numbers are frequent, as in any language. */
+			size_t number =
+			    random_next(seed) % WORDS * (random_next(seed) % WORDS) / WORDS;
+			uint32_t units = 1 + (uint32_t)(random_next(seed) % 4);
+			word_of(number, word);
+			index_add(corpus->index, word, strlen(word), units);
+			corpus->units[doc][number] += units;
+		}
+		assert_int_equal(index_end(corpus->index), RC_OK);
+	}
+	for (size_t n = random_next(seed) % 10; n > 0 && len > 0; n--) {
+		size_t doc = random_next(seed) % len;
+		corpus->dead[doc] = true;
+		index_kill(corpus->index, 10 + 2 * doc);
+	}
+}
+
+static double length_of(const struct corpus *corpus, size_t doc)
+{
+	double length = 0;
+
+	for (size_t w = 0; w < WORDS; w++)
+		length += corpus->units[doc][w] / 4.0;
+	return length == 0 ? 0.25 : length;
+}
+
+static double naive_score(const struct corpus *corpus, size_t doc, const size_t *words,
+    const double *weights, size_t n, size_t telling)
+{
+	double total = 0, score = 0;
+	bool tells = telling == 0;
+
+	for (size_t i = 0; i < corpus->len; i++)
+		total += length_of(corpus, i);
+	for (size_t i = 0; i < n; i++) {
+		double with = 0, tf = corpus->units[doc][words[i]] / 4.0;
+		for (size_t k = 0; k < corpus->len; k++)
+			with += corpus->units[k][words[i]] > 0;
+		double idf = log(1 + ((double)corpus->len - with + 0.5) / (with + 0.5));
+		double relative = length_of(corpus, doc) / (total / (double)corpus->len);
+		score += weights[i] * idf * tf * 2.2 / (tf + 1.2 * (0.25 + 0.75 * relative));
+		tells = tells || (i < telling && tf > 0);
+	}
+	return tells ? score : 0;
+}
+
+static bool naive_in_range(const struct corpus *corpus, size_t doc, const struct index_range *range)
+{
+	if (!range->set)
+		return true;
+	return corpus->t0_ns[doc] < range->to_ns &&
+	       (corpus->t0_ns[doc] >= range->from_ns || corpus->t1_ns[doc] > range->from_ns);
+}
+
+static void check_query(const struct corpus *corpus, uint64_t *seed)
+{
+	struct index_query_term terms[4];
+	struct index_hit hits[DOCS];
+	char texts[4][16];
+	size_t words[4], n = 1 + random_next(seed) % 4, telling = random_next(seed) % (n + 1);
+	double weights[4], naive[DOCS];
+	size_t k = 1 + random_next(seed) % 30, matching = 0;
+	struct index_range range = { .set = random_next(seed) % 2 == 0,
+		.from_ns = (int64_t)(random_next(seed) % 40) * NS };
+
+	range.to_ns = range.from_ns + (int64_t)(1 + random_next(seed) % 20) * NS;
+	for (size_t i = 0; i < n; i++) {
+		words[i] = (random_next(seed) % 15 + i * 15); /* distinct */
+		weights[i] = i < telling ? 1 : 0.1;
+		word_of(words[i], texts[i]);
+		terms[i] = (struct index_query_term){ texts[i], strlen(texts[i]), weights[i] };
+	}
+	for (size_t doc = 0; doc < corpus->len; doc++) {
+		naive[doc] = corpus->dead[doc] || !naive_in_range(corpus, doc, &range)
+				 ? 0
+				 : naive_score(corpus, doc, words, weights, n, telling);
+		matching += naive[doc] > 0;
+	}
+	long found = index_query(corpus->index, terms, n, telling, &range, hits, k);
+	assert_int_equal(found, matching < k ? matching : k);
+	for (long i = 0; i < found; i++) {
+		assert_true(fabs(naive[hits[i].doc] - hits[i].score) < 1e-9);
+		if (i == 0)
+			continue;
+		assert_true(hits[i - 1].score >= hits[i].score);
+		if (hits[i - 1].score == hits[i].score)
+			assert_true(corpus->t0_ns[hits[i - 1].doc] < corpus->t0_ns[hits[i].doc] ||
+				    (corpus->t0_ns[hits[i - 1].doc] == corpus->t0_ns[hits[i].doc] &&
+					hits[i - 1].doc < hits[i].doc));
+	}
+	size_t better = 0;
+	for (size_t doc = 0; doc < corpus->len && found > 0; doc++)
+		better += naive[doc] > hits[found - 1].score + 1e-9;
+	assert_true(found == 0 || better < (size_t)found);
+}
+
+static void test_ranking_equals_the_naive_scorers(void **state)
+{
+	static struct corpus corpus;
+	uint64_t seed = 17;
+
+	(void)state;
+	for (int round = 0; round < 40; round++) {
+		fill(&corpus, &seed, 1 + random_next(&seed) % DOCS);
+		for (int query = 0; query < 20; query++)
+			check_query(&corpus, &seed);
+		index_free(corpus.index);
+	}
+}
+
+static void test_an_empty_index_finds_nothing(void **state)
+{
+	struct index *index;
+	struct index_hit hit;
+	struct index_query_term term = { "x", 1, 1 };
+	struct index_range range = { .set = false };
+
+	(void)state;
+	assert_int_equal(index_new(&index), RC_OK);
+	assert_int_equal(index_query(index, &term, 1, 1, &range, &hit, 1), 0);
+	index_kill(index, 5);
+	index_free(index);
+}
+
+static void test_equal_documents_give_equal_checksums(void **state)
+{
+	static struct corpus a, b;
+	uint64_t seed_a = 5, seed_b = 5;
+
+	(void)state;
+	fill(&a, &seed_a, 200);
+	fill(&b, &seed_b, 200);
+	assert_int_equal(index_checksum(a.index), index_checksum(b.index));
+	index_kill(b.index, 10);
+	index_kill(b.index, 12);
+	index_kill(b.index, 14);
+	assert_true(index_checksum(a.index) != index_checksum(b.index));
+	index_free(a.index);
+	index_free(b.index);
+}
+
+static void test_memory_of_an_item_stays_small(void **state)
+{
+	struct index *index;
+	struct index_stats stats;
+	uint64_t seed = 23;
+	char word[32];
+
+	(void)state;
+	assert_int_equal(index_new(&index), RC_OK);
+	for (uint64_t doc = 1; doc <= 20000; doc++) {
+		index_begin(index, doc, (int64_t)doc * NS, (int64_t)doc * NS);
+		for (int i = 0; i < 40; i++) {
+			uint64_t r = random_next(&seed) % 20000;
+			(void)snprintf(
+			    word, sizeof word, "word%llu", (unsigned long long)(r * r / 20000));
+			index_add(index, word, strlen(word), 4);
+		}
+		assert_int_equal(index_end(index), RC_OK);
+	}
+	index_get_stats(index, &stats);
+	assert_int_equal(stats.docs, 20000);
+	assert_true(stats.bytes / stats.docs <= 1200); /* the bound of 1.2 KB an item */
+	index_free(index);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ranking_equals_the_naive_scorers),
+		cmocka_unit_test(test_an_empty_index_finds_nothing),
+		cmocka_unit_test(test_equal_documents_give_equal_checksums),
+		cmocka_unit_test(test_memory_of_an_item_stays_small),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
