@@ -119,6 +119,10 @@ expect printf_in_library 'store/p.c:4'
 fresh
 printf '/* A test that waits. */\nvoid f(void)\n{\n\tusleep(5);\n}\n' | add tests/unit/test_w.c
 expect sleep_in_tests 'tests/unit/test_w.c:4'
+printf '/* A test that polls. */\nvoid f(void)\n{\n\twhile (!done())\n\t\t(void)usleep(5);\n}\n' | add tests/unit/test_w.c
+expect_clean sleep_in_tests
+printf '/* A test that naps. */\nvoid f(void)\n{\n\twhile (!done())\n\t\t(void)sleep(5);\n}\n' | add tests/unit/test_w.c
+expect sleep_in_tests 'tests/unit/test_w.c:5'
 printf '#!/usr/bin/env bash\n# Waits for no condition.\nsleep 1\n' | add tests/scenario/w.sh
 expect sleep_in_tests 'tests/scenario/w.sh:3'
 
@@ -149,6 +153,11 @@ printf '/* A header without guard. */\nint x;\n' | add common/base/bare.h
 expect header_guard 'bare.h:1.*BASE_BARE_H'
 printf '/* A wrong guard here. */\n#ifndef BARE_H\n#define BARE_H\n#endif\n' | add common/base/bare.h
 expect header_guard 'bare.h:1.*BASE_BARE_H'
+
+mkdir -p "$root/tests/unit/store"
+printf '/* A header of tests. */\n#ifndef STORE_FIXTURE_H\n#define STORE_FIXTURE_H\n#endif\n' | add tests/unit/store/store_fixture.h
+rm "$root/common/base/bare.h"
+expect_clean header_guard
 
 fresh
 printf 'int x;\n' | add common/base/mute.c
