@@ -12,6 +12,8 @@
 
 #define LOOP_BACKOFF_MIN_NS (100 * NS_PER_MS)
 #define LOOP_ROUTING_BYTES 16
+/* A node that stops may cut one handshake; one with another key cuts them all. */
+#define LOOP_CUTS_DENIED 3
 
 static void set_state(struct wire_client *client, enum wire_link_state state)
 {
@@ -35,8 +37,12 @@ void client_link_up(struct wire_client *client, const struct wire_capabilities *
 /* After the end of a dial: its queue dies with it; tell once. */
 static void link_down(struct wire_client *client, struct dial *dial)
 {
-	bool refused = dial->reason == RC_DENIED || dial->reason == RC_UNSUPPORTED;
 	struct frame_list rest = dial->sending;
+
+	client->cuts = dial->cut ? client->cuts + 1 : 0;
+	if (client->cuts >= LOOP_CUTS_DENIED)
+		dial->reason = RC_DENIED;
+	bool refused = dial->reason == RC_DENIED || dial->reason == RC_UNSUPPORTED;
 
 	(void)pthread_mutex_lock(&client->lock);
 	frame_list_append(&rest, &client->waiting);

@@ -27,9 +27,11 @@ static void read_monitor(struct dial *dial)
 		switch (event) {
 		case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
 		case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
-		case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-			/* Cut without a word is what a wrong server key looks like. */
 			end(dial, RC_DENIED);
+			break;
+		case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+			dial->cut = true;
+			end(dial, RC_CLOSED);
 			break;
 		case ZMQ_EVENT_CLOSED:
 		case ZMQ_EVENT_DISCONNECTED:

@@ -27,6 +27,7 @@ struct dial {
 	bool up;           /* and was answered */
 	bool over;         /* `reason` says why */
 	bool disconnected; /* read what is left, then over */
+	bool cut;          /* during the handshake, without a word */
 	enum rc reason;
 	int64_t start_ns, seen_ns, beat_ns;
 	uint64_t beats;
@@ -44,6 +45,7 @@ struct wire_client {
 	bool started;
 	atomic_bool stop;
 	uint64_t dials;
+	unsigned cuts;   /* dials in a row that were cut */
 	enum rc refused; /* what on_down last said of a refused link; RC_OK: nothing */
 	pthread_mutex_t lock;
 	enum wire_link_state state; /* [lock] */

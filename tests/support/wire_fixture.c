@@ -102,15 +102,16 @@ static void on_client_message(void *ctx, const struct message *message)
 {
 	struct wire_fixture *fixture = ctx;
 
-	if (message->kind == MESSAGE_HEARTBEAT)
-		return;
 	(void)pthread_mutex_lock(&fixture->lock);
-	fixture->client_messages++;
+	if (message->kind == MESSAGE_HEARTBEAT)
+		fixture->client_beats++;
+	else
+		fixture->client_messages++;
 	if (message->kind == MESSAGE_ERROR) {
 		fixture->client_errors++;
 		fixture->error_code = message->u.error.code;
 	}
-	if (fixture->client_ids_len < WIRE_FIXTURE_IDS_MAX)
+	if (message->kind != MESSAGE_HEARTBEAT && fixture->client_ids_len < WIRE_FIXTURE_IDS_MAX)
 		fixture->client_ids[fixture->client_ids_len++] = message->request_id;
 	(void)pthread_cond_broadcast(&fixture->changed);
 	(void)pthread_mutex_unlock(&fixture->lock);

@@ -28,7 +28,7 @@ struct wire_fixture {
 	wire_peer peer; /* the newest */
 	uint64_t last_request_id;
 	enum message_kind last_kind;
-	unsigned ups, downs, client_messages, client_errors;
+	unsigned ups, downs, client_messages, client_errors, client_beats;
 	enum rc down_reason;
 	enum wire_error error_code;                /* of the last Error the client got */
 	uint64_t client_ids[WIRE_FIXTURE_IDS_MAX]; /* request ids in order of arrival */
@@ -52,7 +52,7 @@ void wire_fixture_wait(struct wire_fixture *fixture, const unsigned *counter, un
 /* A counter as it is now. */
 unsigned wire_fixture_get(struct wire_fixture *fixture, const unsigned *counter);
 
-/* A byte-order-independent deadline for polling loops of tests. */
+/* When a test that polls for something may give up (monotonic clock). */
 int64_t wire_fixture_deadline(void);
 
 #endif
