@@ -15,7 +15,7 @@ static size_t below(uint64_t *seed, size_t n)
 static uint32_t u32(uint64_t *seed)
 {
 	/* Small, large and zero: each has its own form as a varint. */
-	return (uint32_t)(random_next(seed) >> (32 + below(seed, 33)));
+	return below(seed, 8) == 0 ? 0 : (uint32_t)(random_next(seed) >> (32 + below(seed, 32)));
 }
 
 static uint64_t u64(uint64_t *seed)
