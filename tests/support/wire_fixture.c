@@ -138,6 +138,7 @@ void wire_fixture_init(struct wire_fixture *fixture)
 		.listen = "tcp://127.0.0.1:0",
 		.keys = &fixture->server_keys,
 		.allow_path = fixture->allow_path,
+		.dead_ns = DEADLINE_NS,
 		.ctx = fixture,
 		.on_peer = on_peer,
 		.on_message = on_server_message,
@@ -148,6 +149,7 @@ void wire_fixture_init(struct wire_fixture *fixture)
 		.server_key = fixture->server_keys.public_key,
 		.keys = &fixture->client_keys,
 		.program = "data-node test",
+		.dead_ns = DEADLINE_NS,
 		.backoff_max_ns = 200 * NS_PER_MS,
 		.ctx = fixture,
 		.on_up = on_up,
@@ -228,4 +230,12 @@ unsigned wire_fixture_get(struct wire_fixture *fixture, const unsigned *counter)
 	unsigned value = *counter;
 	(void)pthread_mutex_unlock(&fixture->lock);
 	return value;
+}
+
+wire_peer wire_fixture_peer(struct wire_fixture *fixture)
+{
+	(void)pthread_mutex_lock(&fixture->lock);
+	wire_peer peer = fixture->peer;
+	(void)pthread_mutex_unlock(&fixture->lock);
+	return peer;
 }

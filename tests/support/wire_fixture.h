@@ -36,7 +36,8 @@ struct wire_fixture {
 	bool echo; /* answer each server message with Done of its request id */
 };
 
-/* Directory, keys, allow-list with the client's key, a running server. */
+/* Directory, keys, allow-list with the client's key, a running server.  Peers
+ * die of silence after a minute only, so that a busy machine does not end them. */
 void wire_fixture_open(struct wire_fixture *fixture);
 /* The same without starting the server. */
 void wire_fixture_init(struct wire_fixture *fixture);
@@ -51,6 +52,9 @@ void wire_fixture_wait(struct wire_fixture *fixture, const unsigned *counter, un
 
 /* A counter as it is now. */
 unsigned wire_fixture_get(struct wire_fixture *fixture, const unsigned *counter);
+
+/* The newest peer. */
+wire_peer wire_fixture_peer(struct wire_fixture *fixture);
 
 /* When a test that polls for something may give up (monotonic clock). */
 int64_t wire_fixture_deadline(void);

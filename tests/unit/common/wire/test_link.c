@@ -102,7 +102,8 @@ static void test_link_comes_up_and_carries_messages_both_ways(void **state)
 	assert_int_equal(fixture.last_request_id, 77);
 	assert_int_equal(fixture.last_kind, MESSAGE_CREDIT);
 	message = (struct message){ .kind = MESSAGE_DONE, .request_id = 77 };
-	assert_int_equal(wire_server_send(fixture.server, fixture.peer, &message), RC_OK);
+	assert_int_equal(
+	    wire_server_send(fixture.server, wire_fixture_peer(&fixture), &message), RC_OK);
 	wire_fixture_wait(&fixture, &fixture.client_messages, 1);
 	assert_int_equal(fixture.client_ids[0], 77);
 	wire_fixture_close(&fixture);

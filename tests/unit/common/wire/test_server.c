@@ -113,12 +113,12 @@ static void test_server_greets_once_per_hello(void **state)
 	assert_int_equal(setup.message.u.capabilities.protocol, 1);
 	assert_string_equal(setup.message.u.capabilities.numerics_id, "cpu/scalar/k1");
 	wire_fixture_wait(&setup.fixture, &setup.fixture.peers, 1);
-	wire_peer first = setup.fixture.peer;
+	wire_peer first = wire_fixture_peer(&setup.fixture);
 	/* A second Hello is a new session: the old peer is gone, ids differ. */
 	greet(&setup, &setup.raw);
 	wire_fixture_wait(&setup.fixture, &setup.fixture.peers, 2);
 	wire_fixture_wait(&setup.fixture, &setup.fixture.gone, 1);
-	assert_true(setup.fixture.peer != first);
+	assert_true(wire_fixture_peer(&setup.fixture) != first);
 	struct message done = { .kind = MESSAGE_DONE };
 	assert_int_equal(wire_server_send(setup.fixture.server, first, &done), RC_CLOSED);
 	assert_int_equal(wire_server_send(setup.fixture.server, 0, &done), RC_CLOSED);
@@ -248,7 +248,7 @@ static void test_server_drops_a_silent_peer_and_keeps_a_beating_one(void **state
 	dial(&setup, &setup.raw, NULL);
 	greet(&setup, &setup.raw);
 	wire_fixture_wait(&setup.fixture, &setup.fixture.peers, 2);
-	wire_peer beating = setup.fixture.peer;
+	wire_peer beating = wire_fixture_peer(&setup.fixture);
 
 	/* The silent one is heard of too: only its own silence counts. */
 	while (wire_fixture_get(&setup.fixture, &setup.fixture.gone) < 1) {
