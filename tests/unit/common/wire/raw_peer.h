@@ -2,8 +2,8 @@
  * Bare ZeroMQ peers for tests: what a hostile, broken, older or newer node
  * does on the wire, without our client or server in the way.
  */
-#ifndef TEST_RAW_PEER_H
-#define TEST_RAW_PEER_H
+#ifndef WIRE_RAW_PEER_H
+#define WIRE_RAW_PEER_H
 
 #include <cmocka.h>
 #include <stdlib.h>
