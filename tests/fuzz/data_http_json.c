@@ -1,0 +1,116 @@
+/*
+ * Foreign bytes of a request, without a store: the target and its parameters,
+ * Host and Origin, and the bodies of the chat and completion calls.  The first
+ * byte picks the parser.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer/chat_request.h"
+#include "cli/sse.h"
+#include "gateway/guard.h"
+#include "gateway/query.h"
+#include "gateway/target.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+#define ARENA_BYTES ((size_t)64 << 20)
+
+static void fuzz_target(const char *text, struct arena *arena)
+{
+	struct api_request request = { 0 };
+	struct api_response response;
+	unsigned layers = 0;
+	int64_t n = 0;
+
+	if (target_parse(text, arena, &request, NULL) != RC_OK)
+		return;
+	api_response_init(&response);
+	(void)query_time(&request, "from", &n, NULL, &response);
+	(void)query_int(&request, "limit", 1, 10000, &n, &response);
+	(void)query_duration(&request, "step", 1, INT64_MAX, &n, &response);
+	(void)query_layers(&request, "layer", &layers, &response);
+	api_response_fini(&response);
+	/* What was decoded goes back through the encoder. */
+	for (size_t i = 0; i < request.params_len; i++) {
+		struct api_request again = { 0 };
+		struct buf b;
+		buf_init(&b, 4 * TARGET_BYTES_MAX);
+		buf_puts(&b, "/?x=");
+		target_escape(&b, request.params[i].value);
+		if (b.len <= TARGET_BYTES_MAX) {
+			if (target_parse(buf_text(&b), arena, &again, NULL) != RC_OK ||
+			    strcmp(api_param(&again, "x"), request.params[i].value) != 0)
+				abort();
+		}
+		buf_fini(&b);
+	}
+}
+
+static void fuzz_chat(enum chat_kind kind, const char *text, size_t len, struct arena *arena)
+{
+	struct chat_request request;
+	struct chat_fault fault;
+
+	memset(&request, 0, sizeof(request));
+	memset(&fault, 0, sizeof(fault));
+	enum rc rc = chat_request_parse(kind, text, len, arena, &request, &fault);
+	if (rc == RC_INVALID && (fault.status < 400 || fault.message[0] == 0))
+		abort();
+}
+
+static bool on_event(void *ctx, const char *data)
+{
+	*(size_t *)ctx += strlen(data);
+	return true;
+}
+
+static void fuzz_sse(const char *text, size_t len)
+{
+	size_t whole = 0, split = 0;
+	struct sse a, b;
+
+	sse_init(&a, on_event, &whole);
+	sse_init(&b, on_event, &split);
+	(void)sse_push(&a, text, len);
+	for (size_t i = 0; i < len; i++)
+		(void)sse_push(&b, text + i, 1);
+	if (whole != split)
+		abort();
+	sse_fini(&a);
+	sse_fini(&b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+	struct arena arena;
+
+	if (len == 0)
+		return 0;
+	arena_init(&arena, ARENA_BYTES);
+	char *text = arena_copy(&arena, bytes + 1, len - 1);
+	if (text == NULL) {
+		arena_fini(&arena);
+		return 0;
+	}
+	switch (bytes[0] % 5) {
+	case 0:
+		fuzz_target(text, &arena);
+		break;
+	case 1:
+		(void)guard_origin(text, guard_host(text, "home.example") ? text : "localhost");
+		(void)guard_loopback(text);
+		break;
+	case 2:
+		fuzz_chat(CHAT_KIND_CHAT, text, len - 1, &arena);
+		break;
+	case 3:
+		fuzz_chat(CHAT_KIND_COMPLETION, text, len - 1, &arena);
+		break;
+	default:
+		fuzz_sse(text, len - 1);
+		break;
+	}
+	arena_fini(&arena);
+	return 0;
+}
