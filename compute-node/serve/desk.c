@@ -97,8 +97,9 @@ static void refuse_rc(
 static enum rc build(struct job *job, const struct message *message, struct fault *fault)
 {
 	const struct served_model *model = scheduler_model(job);
-	const struct prompt_limits limits = { .n_vocab = model->info->n_vocab,
-		.n_ctx = model->config.n_ctx };
+	const struct prompt_limits limits = {
+		.n_vocab = model->info->n_vocab, .n_ctx = model->config.n_ctx, .chat = model->chat
+	};
 	struct tokens prompt = { .len = 0 };
 	struct errmsg why = ERRMSG_INIT;
 	const char *template_name = NULL;

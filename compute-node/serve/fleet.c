@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "serve/chat.h"
 #include "serve/prompt.h"
 
 #define CONTEXT_STEP 64
@@ -103,6 +104,9 @@ static enum rc open_model(
 	served->info = model_info(served->model);
 	served->tokenizer = model_tokenizer(served->model);
 	served->cache_type = fleet_cache_word(engine->cache);
+	rc = chat_open(served->model, &served->chat, &served->chat_why);
+	if (rc == RC_NOMEM)
+		return rc;
 	if (fleet_find(fleet, served->info->name) != served)
 		return errmsg_rc(why, RC_CONFIG, "two models are called %s", served->info->name);
 	rc = engine_plan(served->model, engine, &served->plan, why);
@@ -165,6 +169,7 @@ void fleet_close(struct fleet *fleet)
 	for (size_t i = 0; i < fleet->n; i++) {
 		if (fleet->models[i].engine != NULL)
 			engine_free(fleet->models[i].engine);
+		chat_free(fleet->models[i].chat);
 		model_close(fleet->models[i].model);
 	}
 	*fleet = (struct fleet){ .n = 0 };
@@ -216,7 +221,7 @@ void fleet_describe(const struct fleet *fleet, struct wire_model out[FLEET_MODEL
 			.weights_bytes = served->info->weights_bytes,
 			.chat = served->info->causal,
 			.embed = false, /* no pooling is served yet */
-			.chat_template = PROMPT_PLAIN,
+			.chat_template = served->chat != NULL ? PROMPT_GGUF : PROMPT_PLAIN,
 			.cache_type = served->cache_type,
 			.embedding_length = served->info->n_embd };
 		memcpy(out[i].content_hash, served->info->content_hash, WIRE_HASH_BYTES);

@@ -25,6 +25,8 @@ struct served_model {
 	struct engine *engine;
 	const struct model_info *info;
 	const struct tokenizer *tokenizer; /* NULL: no vocabulary */
+	struct chat *chat;                 /* NULL: no template, or none we can run */
+	struct errmsg chat_why;            /* why the template cannot be run; "" otherwise */
 	const char *numerics_id;
 	const char *cache_type;      /* "f16" */
 	struct engine_config config; /* effective */

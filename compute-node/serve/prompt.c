@@ -6,54 +6,33 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "serve/chat.h"
+#include "template/template.h"
 
 #define FIELD_BYTES 64
 #define NAME_BYTES_MAX 64
 
-/* Text on its way to the tokenizer: a run of one trust, encoded when the
- * trust changes, so that words are not split where parts meet. */
+/* Text on its way to the tokenizer, with the trust of each byte. */
 struct render {
-	const struct tokenizer *tokenizer;
-	struct tokens *out;
-	struct buf run;
-	bool trusted; /* of the run */
-	bool first;   /* nothing was encoded yet */
+	struct buf text, trust;
 };
 
-static enum rc render_flush(struct render *r, struct errmsg *why)
+static void render_bytes(struct render *r, const void *bytes, size_t len, bool trusted)
 {
-	unsigned flags = (r->trusted ? TOKENIZE_SPECIAL : 0U) | (r->first ? TOKENIZE_FIRST : 0U);
-
-	if (buf_rc(&r->run) != RC_OK)
-		return errmsg_rc(why, buf_rc(&r->run), "the prompt's text is too long");
-	if (r->run.len == 0)
-		return RC_OK;
-	enum rc rc =
-	    tokenizer_encode(r->tokenizer, buf_text(&r->run), r->run.len, flags, r->out, why);
-	buf_reset(&r->run);
-	r->first = false;
-	return rc;
+	buf_append(&r->text, bytes, len);
+	for (size_t i = 0; i < len; i++)
+		buf_putc(&r->trust, (char)trusted);
 }
 
-/* Words of the template: they go with whatever stands beside them. */
+/* Words of the plain template: no special token may grow out of them. */
 static void render_words(struct render *r, const char *words)
 {
-	buf_puts(&r->run, words);
+	render_bytes(r, words, strlen(words), false);
 }
 
-static enum rc render_part(struct render *r, const struct wire_part *part, struct errmsg *why)
+static void render_part(struct render *r, const struct wire_part *part)
 {
-	if (part->data_len == 0)
-		return RC_OK;
-	if (part->trusted != r->trusted) {
-		enum rc rc = render_flush(r, why);
-
-		if (rc != RC_OK)
-			return rc;
-		r->trusted = part->trusted;
-	}
-	buf_append(&r->run, part->data, part->data_len);
-	return RC_OK;
+	render_bytes(r, part->data, part->data_len, part->trusted);
 }
 
 static enum rc check_part(const struct wire_part *part, const char *field, struct errmsg *why)
@@ -98,19 +77,16 @@ static enum rc render_message(
 			.data_len = len };
 
 		render_words(r, " (");
-		enum rc rc = render_part(r, &name, why);
-		if (rc != RC_OK)
-			return rc;
+		render_part(r, &name);
 		render_words(r, ")");
 	}
 	render_words(r, ": ");
 	for (size_t i = 0; i < message->parts_len; i++) {
 		(void)snprintf(field, sizeof(field), "messages[%zu].parts[%zu]", index, i);
 		enum rc rc = check_part(&message->parts[i], field, why);
-		if (rc == RC_OK)
-			rc = render_part(r, &message->parts[i], why);
 		if (rc != RC_OK)
 			return rc;
+		render_part(r, &message->parts[i]);
 	}
 	return RC_OK;
 }
@@ -119,6 +95,9 @@ static enum rc render_message(
 static enum rc render_plain(
     struct render *r, const struct wire_generate *generate, struct errmsg *why)
 {
+	if (generate->tools_json[0] != '\0')
+		return errmsg_rc(
+		    why, RC_UNSUPPORTED, "tools_json: the plain template has no tools");
 	for (size_t i = 0; i < generate->messages_len; i++) {
 		enum rc rc = render_message(r, &generate->messages[i], i, why);
 
@@ -129,7 +108,7 @@ static enum rc render_plain(
 	}
 	if (generate->add_generation_prompt)
 		render_words(r, "Assistant:");
-	return render_flush(r, why);
+	return RC_OK;
 }
 
 static enum rc render_raw(
@@ -140,12 +119,11 @@ static enum rc render_raw(
 	for (size_t i = 0; i < generate->raw_len; i++) {
 		(void)snprintf(field, sizeof(field), "raw[%zu]", i);
 		enum rc rc = check_part(&generate->raw[i], field, why);
-		if (rc == RC_OK)
-			rc = render_part(r, &generate->raw[i], why);
 		if (rc != RC_OK)
 			return rc;
+		render_part(r, &generate->raw[i]);
 	}
-	return render_flush(r, why);
+	return RC_OK;
 }
 
 static size_t text_bytes(const struct wire_part *parts, size_t len)
@@ -218,27 +196,51 @@ static enum rc check_sources(const struct wire_generate *generate, struct errmsg
 	if (sources != 1)
 		return errmsg_rc(why, RC_INVALID,
 		    "exactly one of messages, raw and prompt_ids makes the prompt");
-	if (generate->messages_len != 0 && generate->tools_json[0] != '\0')
-		return errmsg_rc(
-		    why, RC_UNSUPPORTED, "tools_json: the plain template has no tools");
 	return RC_OK;
 }
 
+/* The plain and raw renderings. */
 static enum rc build_text(const struct tokenizer *tokenizer, const struct wire_generate *generate,
-    struct tokens *out, const char **template_name, struct errmsg *why)
+    struct tokens *out, struct errmsg *why)
 {
-	struct render render = { .tokenizer = tokenizer, .out = out, .first = true };
-	enum rc rc = RC_OK;
+	struct render render;
+	enum rc rc = tokenizer_add_bos(tokenizer) ? push_bos(tokenizer, out, why) : RC_OK;
 
-	buf_init(&render.run, 2 * WIRE_MESSAGE_BYTES_MAX);
-	if (tokenizer_add_bos(tokenizer))
+	buf_init(&render.text, 2 * WIRE_MESSAGE_BYTES_MAX);
+	buf_init(&render.trust, 2 * WIRE_MESSAGE_BYTES_MAX);
+	if (rc == RC_OK)
+		rc = generate->messages_len != 0 ? render_plain(&render, generate, why)
+						 : render_raw(&render, generate, why);
+	if (rc == RC_OK && (buf_rc(&render.text) != RC_OK || buf_rc(&render.trust) != RC_OK))
+		rc = errmsg_rc(why, RC_LIMIT, "the prompt's text is too long");
+	if (rc == RC_OK && render.text.len != 0)
+		rc = tokenizer_encode_mixed(tokenizer, buf_text(&render.text), render.trust.bytes,
+		    render.text.len, TOKENIZE_FIRST, out, why);
+	buf_fini(&render.text);
+	buf_fini(&render.trust);
+	return rc;
+}
+
+/* Templates write BOS themselves, most of them: it stands first once. */
+static enum rc build_chat(const struct tokenizer *tokenizer, const struct chat *chat,
+    const struct wire_generate *generate, struct tokens *out, struct errmsg *why)
+{
+	const struct text *text = NULL;
+	struct tokens ids = { .len = 0 };
+	struct arena arena;
+
+	arena_init(&arena, TEMPLATE_ARENA_BYTES_MAX);
+	enum rc rc = chat_render(chat, generate, &arena, &text, why);
+	if (rc == RC_OK && text->len != 0)
+		rc = tokenizer_encode_mixed(
+		    tokenizer, text->bytes, text->trust, text->len, TOKENIZE_FIRST, &ids, why);
+	if (rc == RC_OK && tokenizer_add_bos(tokenizer) &&
+	    (ids.len == 0 || ids.ids[0] != tokenizer_bos(tokenizer)))
 		rc = push_bos(tokenizer, out, why);
-	*template_name = generate->messages_len != 0 ? PROMPT_PLAIN : PROMPT_RAW;
-	if (rc == RC_OK && generate->messages_len != 0)
-		rc = render_plain(&render, generate, why);
-	else if (rc == RC_OK)
-		rc = render_raw(&render, generate, why);
-	buf_fini(&render.run);
+	if (rc == RC_OK && ids.len != 0) /* never negative */
+		rc = prompt_push(out, (const uint32_t *)ids.ids, ids.len, why);
+	tokens_free(&ids);
+	arena_fini(&arena);
 	return rc;
 }
 
@@ -262,8 +264,13 @@ enum rc prompt_build(const struct tokenizer *tokenizer, const struct prompt_limi
 		return errmsg_rc(
 		    why, RC_UNSUPPORTED, "this model has no vocabulary: send prompt_ids");
 	rc = check_text_bytes(generate, limits->n_ctx, needed, why);
+	bool chat = generate->messages_len != 0 && limits->chat != NULL;
+	*template_name = chat                          ? PROMPT_GGUF
+			 : generate->messages_len != 0 ? PROMPT_PLAIN
+						       : PROMPT_RAW;
 	if (rc == RC_OK)
-		rc = build_text(tokenizer, generate, out, template_name, why);
+		rc = chat ? build_chat(tokenizer, limits->chat, generate, out, why)
+			  : build_text(tokenizer, generate, out, why);
 	if (rc == RC_OK && out->len == 0)
 		rc = errmsg_rc(why, RC_INVALID, "the prompt is empty");
 	return rc;

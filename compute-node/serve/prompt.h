@@ -1,7 +1,8 @@
 /*
  * Prompt: what a request asks for, as token ids.
  *
- * The one place that turns messages into a prompt.  Two renderings are known:
+ * The one place that turns messages into a prompt.  Three renderings:
+ *  "gguf"   the model's own chat template (chat.h)
  *  "raw"    parts one behind the other, no template (also: ids sent as ids)
  *  "plain"  the named fallback of models without a template we can run:
  *
@@ -24,6 +25,9 @@
 #include "tokenize/tokenizer.h"
 #include "wire/message.h"
 
+struct chat; /* serve/chat.h */
+
+#define PROMPT_GGUF "gguf"
 #define PROMPT_PLAIN "plain"
 #define PROMPT_RAW "raw"
 
@@ -34,12 +38,13 @@
 struct prompt_limits {
 	uint32_t n_vocab;
 	uint32_t n_ctx;
+	const struct chat *chat; /* NULL: messages are rendered by "plain" */
 };
 
 /*
  * The prompt of `generate` into `out` (zeroed; tokens_free() also on error).
  * `tokenizer` may be NULL (a file without vocabulary): then only prompt_ids work.
- * `template_name` gets "plain" or "raw".  RC_INVALID and RC_UNSUPPORTED name
+ * `template_name` gets "gguf", "plain" or "raw".  RC_INVALID and RC_UNSUPPORTED name
  * the field; RC_CONTEXT: text that cannot fit, `*needed` a lower bound.
  * Generated ids are not part of it.  Any thread.
  */

@@ -46,6 +46,15 @@ enum tokenize_flags {
 enum rc tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t len,
     unsigned flags, struct tokens *out, struct errmsg *why) RC_CHECK;
 
+/*
+ * The same for text of mixed trust, which is one text all the same: words join
+ * across, but a special token is parsed only where each of its bytes is trusted
+ * (`trust` [len] 0 or 1).
+ */
+enum rc tokenizer_encode_mixed(const struct tokenizer *tokenizer, const char *text,
+    const uint8_t *trust, size_t len, unsigned flags, struct tokens *out,
+    struct errmsg *why) RC_CHECK;
+
 /* Bytes of one token; at most `cap` are written, the full length is returned.
  * Control tokens give 0 unless `special`. */
 size_t tokenizer_piece(
