@@ -361,7 +361,9 @@ static void test_searches_and_appends_go_on_beside_each_other(void **state)
 		assert_int_equal(work[i].failures, 0);
 	}
 	ask(b, "item99");
-	assert_int_equal(b->result.hits_len, 2);
+	assert_true(b->result.hits_len >= 2); /* and perhaps neighbours of them */
+	for (size_t i = 0; i < 2; i++)
+		assert_non_null(strstr(b->result.hits[i].obs.text, "item99"));
 }
 
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
