@@ -323,7 +323,7 @@ enum rc conf_parse_argv(const struct conf_command *cmd, int argc, char *const *a
 			rc = parse_long(&p, arg + 2);
 		else if (!options_end && arg[0] == '-' && arg[1] != '\0')
 			rc = parse_short(&p, arg + 1);
-		else if (out->args_len == cmd->args_max || out->args_len == CONF_LIST_MAX)
+		else if (out->args_len == cmd->args_max || out->args_len == CONF_ARGS_MAX)
 			rc = errmsg_rc(why, RC_INVALID, "too many arguments");
 		else
 			out->args[out->args_len++] = arg;

@@ -31,6 +31,7 @@ enum conf_type {
 };
 
 #define CONF_LIST_MAX 64
+#define CONF_ARGS_MAX 1024 /* files of one command */
 
 struct conf_list {
 	size_t n;
@@ -64,7 +65,7 @@ enum rc conf_defaults(
 
 /* What the command line said, kept apart so that a file can come between. */
 struct conf_argv {
-	const char *args[CONF_LIST_MAX];
+	const char *args[CONF_ARGS_MAX];
 	size_t args_len;
 	bool help; /* -h or --help was there */
 };

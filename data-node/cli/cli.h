@@ -11,6 +11,7 @@
 
 #define CLI_ARENA_BYTES ((size_t)64 << 20)
 #define CLI_GO_ON (-1)
+#define CLI_TIME_UNSET INT64_MIN /* put in before cli_parse(): 0 is a time too */
 
 /* The --dir row of every command's table. */
 #define CLI_OPTION_DIR(values_type)                                                                \

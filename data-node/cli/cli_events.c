@@ -53,7 +53,7 @@ static void put_param(struct buf *target, const char *name, const char *value)
 
 static void put_time_param(struct buf *target, const char *name, int64_t ns)
 {
-	if (ns != 0)
+	if (ns != CLI_TIME_UNSET)
 		buf_printf(target, "&%s=%lld", name, (long long)ns);
 }
 
@@ -188,7 +188,7 @@ static enum rc list(
 
 int cli_events(int argc, char **argv)
 {
-	struct events_options values = { 0 };
+	struct events_options values = { .from_ns = CLI_TIME_UNSET, .to_ns = CLI_TIME_UNSET };
 	struct control_client *client = NULL;
 	struct conf_argv args = { 0 };
 	struct errmsg why = ERRMSG_INIT;

@@ -38,7 +38,7 @@ static const struct conf_command command = {
 	.name = "import",
 	.args = "FILE...",
 	.args_min = 1,
-	.args_max = CONF_LIST_MAX,
+	.args_max = CONF_ARGS_MAX,
 	.summary = "read events from files",
 	.detail = "A FILE of - is standard input. What is there already is counted as\n"
 		  "duplicate and changes nothing, so a broken import is simply repeated.\n"
@@ -191,11 +191,8 @@ static int import_all(struct importing *im, const struct conf_argv *args, struct
 	return code;
 }
 
-static enum rc make_target(
-    const struct import_options *values, struct buf *target, struct errmsg *why)
+static enum rc make_target(const struct import_options *values, struct buf *target)
 {
-	if (strcmp(values->format, "ndjson") != 0 && strcmp(values->format, "json") != 0)
-		return errmsg_rc(why, RC_CONFIG, "format: ndjson is the one that is known");
 	buf_puts(target, "/api/v1/events");
 	if (values->source != NULL) {
 		buf_puts(target, "?source=");
@@ -216,8 +213,13 @@ int cli_import(int argc, char **argv)
 	arena_init(&arena, CLI_ARENA_BYTES);
 	buf_init(&target, TARGET_BYTES_MAX);
 	int code = cli_parse(&command, argc, argv, &values, &args, &arena);
+	if (code == CLI_GO_ON && strcmp(values.format, "ndjson") != 0 &&
+	    strcmp(values.format, "json") != 0) {
+		(void)fprintf(stderr, "data-node import: --format: ndjson or json\n");
+		code = EXIT_USAGE;
+	}
 	if (code == CLI_GO_ON) {
-		enum rc rc = make_target(&values, &target, &why);
+		enum rc rc = make_target(&values, &target);
 		if (rc == RC_OK)
 			rc = control_client_open(cli_dir(values.dir, &arena), 0, &im.client, &why);
 		im.target = buf_text(&target);

@@ -36,7 +36,7 @@ static const struct conf_command command = {
 	.name = "search",
 	.args = "QUERY",
 	.args_min = 1,
-	.args_max = CONF_LIST_MAX,
+	.args_max = CONF_ARGS_MAX,
 	.summary = "find moments",
 	.detail = "Without --from and --to, words such as \"yesterday\" or \"last week\" in\n"
 		  "QUERY narrow the time.",
@@ -71,9 +71,9 @@ static enum rc search(struct control_client *client, const struct search_options
 
 	buf_init(&target, TARGET_BYTES_MAX);
 	buf_printf(&target, "/api/v1/search?k=%lld", (long long)values->k);
-	if (values->from_ns != 0)
+	if (values->from_ns != CLI_TIME_UNSET)
 		buf_printf(&target, "&from=%lld", (long long)values->from_ns);
-	if (values->to_ns != 0)
+	if (values->to_ns != CLI_TIME_UNSET)
 		buf_printf(&target, "&to=%lld", (long long)values->to_ns);
 	buf_puts(&target, "&q=");
 	for (size_t i = 0; i < args->args_len; i++) {
@@ -96,7 +96,7 @@ static enum rc search(struct control_client *client, const struct search_options
 
 int cli_search(int argc, char **argv)
 {
-	struct search_options values = { 0 };
+	struct search_options values = { .from_ns = CLI_TIME_UNSET, .to_ns = CLI_TIME_UNSET };
 	struct control_client *client = NULL;
 	struct conf_argv args = { 0 };
 	struct errmsg why = ERRMSG_INIT;

@@ -118,9 +118,9 @@ static enum rc show(
 		buf_printf(&target, "&step=%llds", (long long)(values->step_ns / NS_PER_S));
 	else
 		buf_printf(&target, "&step=%lldms", (long long)(values->step_ns / NS_PER_MS));
-	if (values->from_ns != 0)
+	if (values->from_ns != CLI_TIME_UNSET)
 		buf_printf(&target, "&from=%lld", (long long)values->from_ns);
-	if (values->to_ns != 0)
+	if (values->to_ns != CLI_TIME_UNSET)
 		buf_printf(&target, "&to=%lld", (long long)values->to_ns);
 	if (values->facets != NULL) {
 		buf_puts(&target, "&facets=");
@@ -140,7 +140,7 @@ static enum rc show(
 
 int cli_slices(int argc, char **argv)
 {
-	struct slices_options values = { 0 };
+	struct slices_options values = { .from_ns = CLI_TIME_UNSET, .to_ns = CLI_TIME_UNSET };
 	struct control_client *client = NULL;
 	struct conf_argv args = { 0 };
 	struct errmsg why = ERRMSG_INIT;

@@ -10,8 +10,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "gateway/api.h"
 #include "gateway/http.h"
 #include "gateway/station.h"
@@ -19,6 +21,8 @@
 #include "os/process.h"
 
 #define SOCKET_NAME "control.sock"
+#define BUSY_WAIT_NS (10 * NS_PER_S)
+#define BUSY_LOOK_NS (50 * NS_PER_MS)
 #define PULL_BYTES ((size_t)64 << 10)
 #define URL_BYTES_MAX (TARGET_BYTES_MAX + 64)
 
@@ -56,10 +60,34 @@ static bool is_served(const struct control_client *c)
 	return ok;
 }
 
+/*
+ * The serving node, or the directory itself.  Another command that has it open
+ * for a moment, or a node that is about to serve, is waited for.
+ */
+static enum rc reach(struct control_client *c, const char *dir, unsigned parts, struct errmsg *why)
+{
+	struct station_config config = { .dir = dir, .parts = parts };
+	int64_t until = clock_mono_ns() + BUSY_WAIT_NS;
+
+	for (;;) {
+		struct timespec pause = { .tv_nsec = BUSY_LOOK_NS };
+		struct errmsg deep = ERRMSG_INIT;
+		if (is_served(c)) {
+			c->curl = curl_easy_init();
+			return c->curl != NULL ? RC_OK : RC_NOMEM;
+		}
+		enum rc rc = station_open(&config, &c->station, &deep);
+		if (rc != RC_BUSY || clock_mono_ns() > until) {
+			errmsg_set(why, "%s", errmsg_text(&deep, rc));
+			return rc;
+		}
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
 enum rc control_client_open(
     const char *dir, unsigned parts, struct control_client **out, struct errmsg *why)
 {
-	struct station_config config = { .dir = dir, .parts = parts };
 	struct control_client *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
@@ -69,12 +97,8 @@ enum rc control_client_open(
 			 ? find_socket(c, dir, why)
 			 : errmsg_rc(why, RC_CONFIG,
 			       "%s is not there: run `data-node init --dir %s` first", dir, dir);
-	if (rc == RC_OK && is_served(c)) {
-		c->curl = curl_easy_init();
-		rc = c->curl != NULL ? RC_OK : RC_NOMEM;
-	} else if (rc == RC_OK) {
-		rc = station_open(&config, &c->station, why);
-	}
+	if (rc == RC_OK)
+		rc = reach(c, dir, parts, why);
 	if (rc != RC_OK) {
 		control_client_close(c);
 		return rc;
@@ -294,7 +318,7 @@ enum rc control_client_check(const struct control_client_call *call, struct errm
 	const char *param = json_string_value(json_object_get(error, "param"));
 	if (message == NULL)
 		errmsg_set(why, "the node answered %d", call->status);
-	else if (param != NULL)
+	else if (param != NULL && strncmp(message, param, strlen(param)) != 0)
 		errmsg_set(why, "%s: %s", param, message);
 	else
 		errmsg_set(why, "%s", message);

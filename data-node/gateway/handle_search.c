@@ -81,5 +81,6 @@ void handle_search_get(struct station *station, const struct api_request *reques
 			buf_putc(&response->body, ',');
 		put_hit(&result.hits[i], &response->body);
 	}
-	buf_puts(&response->body, "]}\n");
+	/* The index did not reach what was acknowledged in time. */
+	buf_puts(&response->body, result.behind ? "],\"behind\":true}\n" : "]}\n");
 }

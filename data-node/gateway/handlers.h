@@ -9,7 +9,7 @@
 
 #include "gateway/api.h"
 
-#define HANDLE_EVENTS_LIMIT 100
+#define HANDLE_EVENTS_LIMIT 1000
 #define HANDLE_EVENTS_LIMIT_MAX 10000
 #define HANDLE_SEARCH_K 10
 #define HANDLE_SEARCH_K_MAX 1000

@@ -24,6 +24,7 @@
 
 #define PULL_BLOCK_BYTES ((size_t)64 << 10)
 #define ADDRESS_BYTES 64
+#define ORIGIN_LOGGED 100
 
 struct request {
 	struct http *http;
@@ -186,7 +187,10 @@ static bool check_origin(struct request *r)
 	    guard_origin(header(r, MHD_HTTP_HEADER_ORIGIN), host))
 		return true;
 	metric_add(METRIC_REFUSED_ORIGIN, 1);
-	log_warn("ORIGIN-REFUSED", "request=%s", r->id);
+	/* A page may try without end: the log shows the first ones, then samples. */
+	uint64_t n = metric_get(METRIC_REFUSED_ORIGIN);
+	if (n <= ORIGIN_LOGGED || n % ORIGIN_LOGGED == 0)
+		log_warn("ORIGIN-REFUSED", "request=%s count=%" PRIu64, r->id, n);
 	api_error(&r->response, 403, "permission_error", "foreign_origin", NULL,
 	    "the Host or Origin header is not this node's");
 	return false;
