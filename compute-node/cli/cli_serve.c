@@ -45,8 +45,14 @@ static void log_ready(const struct service *service)
 	struct buf models;
 
 	buf_init(&models, MODELS_TEXT_BYTES_MAX);
-	for (size_t i = 0; i < fleet->n; i++)
-		buf_printf(&models, "%s%s", i == 0 ? "" : ",", fleet->models[i].info->name);
+	for (size_t i = 0; i < fleet->n; i++) {
+		const struct served_model *model = &fleet->models[i];
+
+		buf_printf(&models, "%s%s", i == 0 ? "" : ",", model->info->name);
+		if (model->template_why.text[0] != '\0')
+			log_warn("SERVE-TEMPLATE", "model=%s chats are rendered plainly: %s",
+			    model->info->name, model->template_why.text);
+	}
 	if (!wiping_free_active())
 		log_warn("SERVE-NOWIPE", "freed memory is not wiped in this build");
 	if (fleet->n == 0)

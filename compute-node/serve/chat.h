@@ -1,32 +1,35 @@
 /*
- * Chat: a model's own chat template, and messages as its variables.
+ * Chat: the messages of a request as the variables a model's own chat template
+ * knows, and the text it makes of them.
  *
- * Compiled once when the model is opened; immutable, any thread.  The template
- * sees `messages`, `tools`, `add_generation_prompt`, `bos_token`, `eos_token`
- * and the clock; a message's text keeps the trust of its parts, so what a
- * person or a document says cannot open a turn (template/value.h).
+ * What the template sees (the names that published templates use): messages
+ * (role, content, name, tool_call_id, tool_calls), tools,
+ * add_generation_prompt, bos_token, eos_token.  Content is the message's text
+ * parts in a row.  Each byte of the result is trusted only if it comes from the
+ * template, the vocabulary or a trusted part.
  */
 #ifndef SERVE_CHAT_H
 #define SERVE_CHAT_H
 
 #include "base/arena.h"
 #include "base/errmsg.h"
-#include "model/model.h"
-#include "template/value.h"
+#include "template/template.h"
+#include "tokenize/tokenizer.h"
 #include "wire/message.h"
 
-struct chat;
-
-/* RC_NOTFOUND: the model has no template or no vocabulary.  Otherwise why the
- * template cannot be run; the model is served with the plain fallback then. */
-enum rc chat_open(const struct model *model, struct chat **out, struct errmsg *why) RC_CHECK;
-void chat_free(struct chat *chat);
+#define CHAT_ZONE_HOURS_MAX 14
 
 /*
- * The prompt's text, in `arena`.  RC_INVALID: the template refuses these
- * messages, or JSON of theirs is malformed; RC_UNSUPPORTED; RC_LIMIT.
+ * Render the messages of `generate`; `*out` lives in `arena`.  RC_INVALID and
+ * RC_UNSUPPORTED name the field; what the template itself refuses is
+ * RC_INVALID with its reason.  Any thread.
  */
-enum rc chat_render(const struct chat *chat, const struct wire_generate *generate,
-    struct arena *arena, const struct text **out, struct errmsg *why) RC_CHECK;
+enum rc chat_render(const struct template *template, const struct tokenizer *tokenizer,
+    const struct wire_generate *generate, struct arena *arena, const struct text **out,
+    struct errmsg *why) RC_CHECK;
+
+/* Part `index` of something called `field`: text, or RC_UNSUPPORTED. */
+enum rc chat_check_part(
+    const struct wire_part *part, const char *field, size_t index, struct errmsg *why) RC_CHECK;
 
 #endif

@@ -97,20 +97,21 @@ static void refuse_rc(
 static enum rc build(struct job *job, const struct message *message, struct fault *fault)
 {
 	const struct served_model *model = scheduler_model(job);
-	const struct prompt_limits limits = {
-		.n_vocab = model->info->n_vocab, .n_ctx = model->config.n_ctx, .chat = model->chat
-	};
+	const struct prompt_model prompts = { .tokenizer = model->tokenizer,
+		.template = model->template,
+		.n_vocab = model->info->n_vocab,
+		.n_ctx = model->config.n_ctx };
 	struct tokens prompt = { .len = 0 };
 	struct errmsg why = ERRMSG_INIT;
 	const char *template_name = NULL;
 	uint64_t needed = 0;
 
-	enum rc rc = prompt_build(model->tokenizer, &limits, &message->u.generate, &prompt,
-	    &template_name, &needed, &why);
+	enum rc rc =
+	    prompt_build(&prompts, &message->u.generate, &prompt, &template_name, &needed, &why);
 	if (rc != RC_OK) {
 		fault_from_rc(fault, rc, &why);
 		if (rc == RC_CONTEXT) {
-			fault->context = limits.n_ctx;
+			fault->context = prompts.n_ctx;
 			fault->needed = needed;
 		}
 	} else {

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "serve/chat.h"
 #include "serve/prompt.h"
 
 #define CONTEXT_STEP 64
@@ -90,6 +89,23 @@ static uint64_t budget_of(uint64_t asked)
 	return asked != 0 && asked < spare ? asked : spare;
 }
 
+/* A template we cannot run is no reason not to serve: the plain one stands in. */
+static void open_template(struct served_model *served)
+{
+	const char *source = served->info->chat_template;
+
+	if (source == NULL || served->tokenizer == NULL)
+		return;
+	if (template_compile(source, strlen(source), &served->template, &served->template_why) !=
+	    RC_OK)
+		served->template = NULL;
+}
+
+const char *fleet_template_name(const struct served_model *model)
+{
+	return model->template != NULL ? PROMPT_GGUF : PROMPT_PLAIN;
+}
+
 static enum rc open_model(
     struct fleet *fleet, const char *path, const struct engine_config *engine, struct errmsg *why)
 {
@@ -103,10 +119,8 @@ static enum rc open_model(
 	fleet->n++; /* from here on fleet_close() sees it */
 	served->info = model_info(served->model);
 	served->tokenizer = model_tokenizer(served->model);
+	open_template(served);
 	served->cache_type = fleet_cache_word(engine->cache);
-	rc = chat_open(served->model, &served->chat, &served->chat_why);
-	if (rc == RC_NOMEM)
-		return rc;
 	if (fleet_find(fleet, served->info->name) != served)
 		return errmsg_rc(why, RC_CONFIG, "two models are called %s", served->info->name);
 	rc = engine_plan(served->model, engine, &served->plan, why);
@@ -169,7 +183,7 @@ void fleet_close(struct fleet *fleet)
 	for (size_t i = 0; i < fleet->n; i++) {
 		if (fleet->models[i].engine != NULL)
 			engine_free(fleet->models[i].engine);
-		chat_free(fleet->models[i].chat);
+		template_free(fleet->models[i].template);
 		model_close(fleet->models[i].model);
 	}
 	*fleet = (struct fleet){ .n = 0 };
@@ -221,7 +235,7 @@ void fleet_describe(const struct fleet *fleet, struct wire_model out[FLEET_MODEL
 			.weights_bytes = served->info->weights_bytes,
 			.chat = served->info->causal,
 			.embed = false, /* no pooling is served yet */
-			.chat_template = served->chat != NULL ? PROMPT_GGUF : PROMPT_PLAIN,
+			.chat_template = fleet_template_name(served),
 			.cache_type = served->cache_type,
 			.embedding_length = served->info->n_embd };
 		memcpy(out[i].content_hash, served->info->content_hash, WIRE_HASH_BYTES);

@@ -15,6 +15,7 @@
 
 #include "infer/engine.h"
 #include "model/model.h"
+#include "template/template.h"
 #include "wire/message.h"
 
 #define FLEET_MODELS_MAX ((size_t)16)
@@ -25,8 +26,8 @@ struct served_model {
 	struct engine *engine;
 	const struct model_info *info;
 	const struct tokenizer *tokenizer; /* NULL: no vocabulary */
-	struct chat *chat;                 /* NULL: no template, or none we can run */
-	struct errmsg chat_why;            /* why the template cannot be run; "" otherwise */
+	struct template *template;         /* NULL: none, or none we can run */
+	struct errmsg template_why;        /* in the latter case: why not */
 	const char *numerics_id;
 	const char *cache_type;      /* "f16" */
 	struct engine_config config; /* effective */
@@ -55,6 +56,9 @@ struct fleet_config {
 enum rc fleet_open(
     const struct fleet_config *config, struct fleet *out, struct errmsg *why) RC_CHECK;
 void fleet_close(struct fleet *fleet);
+
+/* What renders this model's chats: "gguf" or "plain". */
+const char *fleet_template_name(const struct served_model *model);
 
 /* NULL: no such model. */
 const struct served_model *fleet_find(const struct fleet *fleet, const char *name);

@@ -1,18 +1,16 @@
-/* Prompts: rendering by the plain fallback, trust, tokenising. */
+/* Prompts: rendering, trust, tokenising. */
 #include "serve/prompt.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "serve/chat.h"
-#include "template/template.h"
 
 #define FIELD_BYTES 64
 #define NAME_BYTES_MAX 64
 
-/* Text on its way to the tokenizer, with the trust of each byte. */
+/* Text on its way to the tokenizer, and the trust of each byte. */
 struct render {
 	struct buf text, trust;
 };
@@ -21,10 +19,10 @@ static void render_bytes(struct render *r, const void *bytes, size_t len, bool t
 {
 	buf_append(&r->text, bytes, len);
 	for (size_t i = 0; i < len; i++)
-		buf_putc(&r->trust, (char)trusted);
+		buf_putc(&r->trust, trusted ? 1 : 0);
 }
 
-/* Words of the plain template: no special token may grow out of them. */
+/* Words of the plain template hold no special token: they need no trust. */
 static void render_words(struct render *r, const char *words)
 {
 	render_bytes(r, words, strlen(words), false);
@@ -33,13 +31,6 @@ static void render_words(struct render *r, const char *words)
 static void render_part(struct render *r, const struct wire_part *part)
 {
 	render_bytes(r, part->data, part->data_len, part->trusted);
-}
-
-static enum rc check_part(const struct wire_part *part, const char *field, struct errmsg *why)
-{
-	if (part->kind != WIRE_PART_TEXT)
-		return errmsg_rc(why, RC_UNSUPPORTED, "%s.kind: this model reads text only", field);
-	return RC_OK;
 }
 
 static const char *role_word(const char *role)
@@ -81,9 +72,10 @@ static enum rc render_message(
 		render_words(r, ")");
 	}
 	render_words(r, ": ");
+	(void)snprintf(field, sizeof(field), "messages[%zu].parts", index);
 	for (size_t i = 0; i < message->parts_len; i++) {
-		(void)snprintf(field, sizeof(field), "messages[%zu].parts[%zu]", index, i);
-		enum rc rc = check_part(&message->parts[i], field, why);
+		enum rc rc = chat_check_part(&message->parts[i], field, i, why);
+
 		if (rc != RC_OK)
 			return rc;
 		render_part(r, &message->parts[i]);
@@ -114,11 +106,9 @@ static enum rc render_plain(
 static enum rc render_raw(
     struct render *r, const struct wire_generate *generate, struct errmsg *why)
 {
-	char field[FIELD_BYTES];
-
 	for (size_t i = 0; i < generate->raw_len; i++) {
-		(void)snprintf(field, sizeof(field), "raw[%zu]", i);
-		enum rc rc = check_part(&generate->raw[i], field, why);
+		enum rc rc = chat_check_part(&generate->raw[i], "raw", i, why);
+
 		if (rc != RC_OK)
 			return rc;
 		render_part(r, &generate->raw[i]);
@@ -151,22 +141,13 @@ static enum rc check_text_bytes(
 
 enum rc prompt_push(struct tokens *out, const uint32_t *ids, size_t len, struct errmsg *why)
 {
+	enum rc rc = RC_OK;
+
 	if (len > WIRE_IDS_MAX || out->len > WIRE_IDS_MAX - len)
 		return errmsg_rc(why, RC_LIMIT, "more than %zu token ids", WIRE_IDS_MAX);
-	if (out->len + len > out->cap) {
-		struct tokens grown = { .len = out->len, .cap = (out->len + len) * 2 };
-
-		grown.ids = malloc(grown.cap * sizeof(grown.ids[0]));
-		if (grown.ids == NULL)
-			return errmsg_rc(why, RC_NOMEM, "no memory for %zu token ids", grown.cap);
-		if (out->len != 0)
-			memcpy(grown.ids, out->ids, out->len * sizeof(grown.ids[0]));
-		tokens_free(out); /* wipes the old place */
-		*out = grown;
-	}
-	for (size_t i = 0; i < len; i++)
-		out->ids[out->len++] = (int32_t)ids[i];
-	return RC_OK;
+	for (size_t i = 0; i < len && rc == RC_OK; i++)
+		rc = tokens_push(out, (int32_t)ids[i]);
+	return rc == RC_OK ? rc : errmsg_rc(why, rc, "no memory for %zu token ids", len);
 }
 
 static enum rc push_bos(const struct tokenizer *tokenizer, struct tokens *out, struct errmsg *why)
@@ -199,54 +180,75 @@ static enum rc check_sources(const struct wire_generate *generate, struct errmsg
 	return RC_OK;
 }
 
-/* The plain and raw renderings. */
-static enum rc build_text(const struct tokenizer *tokenizer, const struct wire_generate *generate,
-    struct tokens *out, struct errmsg *why)
+static enum rc render_chat(struct render *r, const struct prompt_model *model,
+    const struct wire_generate *generate, struct errmsg *why)
+{
+	const struct text *text = NULL;
+	struct arena arena;
+
+	arena_init(&arena, TEMPLATE_ARENA_BYTES_MAX);
+	enum rc rc = chat_render(model->template, model->tokenizer, generate, &arena, &text, why);
+	for (size_t i = 0; rc == RC_OK && i < text->len; i++)
+		render_bytes(r, text->bytes + i, 1, text_trusted(text, i));
+	arena_fini(&arena);
+	return rc;
+}
+
+/* Templates may write BOS themselves; it must stand there once. */
+static void drop_second_bos(const struct tokenizer *tokenizer, struct tokens *out)
+{
+	int32_t bos = tokenizer_bos(tokenizer);
+
+	if (bos != TOKEN_NONE && out->len > 1 && out->ids[0] == bos && out->ids[1] == bos) {
+		memmove(out->ids, out->ids + 1, (out->len - 1) * sizeof(out->ids[0]));
+		out->len--;
+	}
+}
+
+static enum rc encode(const struct prompt_model *model, const struct render *r, struct tokens *out,
+    struct errmsg *why)
+{
+	enum rc rc = buf_rc(&r->text) != RC_OK ? buf_rc(&r->text) : buf_rc(&r->trust);
+
+	if (rc != RC_OK)
+		return errmsg_rc(why, rc, "the prompt's text is too long");
+	if (tokenizer_add_bos(model->tokenizer))
+		rc = push_bos(model->tokenizer, out, why);
+	if (rc == RC_OK && r->text.len != 0)
+		rc = tokenizer_encode_mixed(model->tokenizer, buf_text(&r->text), r->trust.bytes,
+		    r->text.len, true, out, why);
+	return rc;
+}
+
+static enum rc build_text(const struct prompt_model *model, const struct wire_generate *generate,
+    struct tokens *out, const char **template_name, struct errmsg *why)
 {
 	struct render render;
-	enum rc rc = tokenizer_add_bos(tokenizer) ? push_bos(tokenizer, out, why) : RC_OK;
+	enum rc rc;
 
 	buf_init(&render.text, 2 * WIRE_MESSAGE_BYTES_MAX);
 	buf_init(&render.trust, 2 * WIRE_MESSAGE_BYTES_MAX);
+	if (generate->messages_len == 0) {
+		*template_name = PROMPT_RAW;
+		rc = render_raw(&render, generate, why);
+	} else if (model->template == NULL) {
+		*template_name = PROMPT_PLAIN;
+		rc = render_plain(&render, generate, why);
+	} else {
+		*template_name = PROMPT_GGUF;
+		rc = render_chat(&render, model, generate, why);
+	}
 	if (rc == RC_OK)
-		rc = generate->messages_len != 0 ? render_plain(&render, generate, why)
-						 : render_raw(&render, generate, why);
-	if (rc == RC_OK && (buf_rc(&render.text) != RC_OK || buf_rc(&render.trust) != RC_OK))
-		rc = errmsg_rc(why, RC_LIMIT, "the prompt's text is too long");
-	if (rc == RC_OK && render.text.len != 0)
-		rc = tokenizer_encode_mixed(tokenizer, buf_text(&render.text), render.trust.bytes,
-		    render.text.len, TOKENIZE_FIRST, out, why);
+		rc = encode(model, &render, out, why);
+	if (rc == RC_OK && model->template != NULL && generate->messages_len != 0)
+		drop_second_bos(model->tokenizer, out);
 	buf_fini(&render.text);
 	buf_fini(&render.trust);
 	return rc;
 }
 
-/* Templates write BOS themselves, most of them: it stands first once. */
-static enum rc build_chat(const struct tokenizer *tokenizer, const struct chat *chat,
-    const struct wire_generate *generate, struct tokens *out, struct errmsg *why)
-{
-	const struct text *text = NULL;
-	struct tokens ids = { .len = 0 };
-	struct arena arena;
-
-	arena_init(&arena, TEMPLATE_ARENA_BYTES_MAX);
-	enum rc rc = chat_render(chat, generate, &arena, &text, why);
-	if (rc == RC_OK && text->len != 0)
-		rc = tokenizer_encode_mixed(
-		    tokenizer, text->bytes, text->trust, text->len, TOKENIZE_FIRST, &ids, why);
-	if (rc == RC_OK && tokenizer_add_bos(tokenizer) &&
-	    (ids.len == 0 || ids.ids[0] != tokenizer_bos(tokenizer)))
-		rc = push_bos(tokenizer, out, why);
-	if (rc == RC_OK && ids.len != 0) /* never negative */
-		rc = prompt_push(out, (const uint32_t *)ids.ids, ids.len, why);
-	tokens_free(&ids);
-	arena_fini(&arena);
-	return rc;
-}
-
-enum rc prompt_build(const struct tokenizer *tokenizer, const struct prompt_limits *limits,
-    const struct wire_generate *generate, struct tokens *out, const char **template_name,
-    uint64_t *needed, struct errmsg *why)
+enum rc prompt_build(const struct prompt_model *model, const struct wire_generate *generate,
+    struct tokens *out, const char **template_name, uint64_t *needed, struct errmsg *why)
 {
 	enum rc rc = check_sources(generate, why);
 
@@ -255,22 +257,17 @@ enum rc prompt_build(const struct tokenizer *tokenizer, const struct prompt_limi
 	if (generate->prompt_ids_len != 0) {
 		*template_name = PROMPT_RAW;
 		rc = prompt_check_ids("prompt_ids", generate->prompt_ids, generate->prompt_ids_len,
-		    limits->n_vocab, why);
+		    model->n_vocab, why);
 		if (rc == RC_OK)
 			rc = prompt_push(out, generate->prompt_ids, generate->prompt_ids_len, why);
 		return rc;
 	}
-	if (tokenizer == NULL)
+	if (model->tokenizer == NULL)
 		return errmsg_rc(
 		    why, RC_UNSUPPORTED, "this model has no vocabulary: send prompt_ids");
-	rc = check_text_bytes(generate, limits->n_ctx, needed, why);
-	bool chat = generate->messages_len != 0 && limits->chat != NULL;
-	*template_name = chat                          ? PROMPT_GGUF
-			 : generate->messages_len != 0 ? PROMPT_PLAIN
-						       : PROMPT_RAW;
+	rc = check_text_bytes(generate, model->n_ctx, needed, why);
 	if (rc == RC_OK)
-		rc = chat ? build_chat(tokenizer, limits->chat, generate, out, why)
-			  : build_text(tokenizer, generate, out, why);
+		rc = build_text(model, generate, out, template_name, why);
 	if (rc == RC_OK && out->len == 0)
 		rc = errmsg_rc(why, RC_INVALID, "the prompt is empty");
 	return rc;
@@ -280,7 +277,6 @@ enum rc prompt_tokenize(const struct tokenizer *tokenizer, const struct wire_par
     size_t parts_len, bool add_bos, struct tokens *out, uint32_t *counts, struct errmsg *why)
 {
 	enum rc rc = add_bos ? push_bos(tokenizer, out, why) : RC_OK;
-	char field[FIELD_BYTES];
 	bool first = true;
 
 	for (size_t i = 0; i < parts_len && rc == RC_OK; i++) {
@@ -289,8 +285,7 @@ enum rc prompt_tokenize(const struct tokenizer *tokenizer, const struct wire_par
 		unsigned flags =
 		    (part->trusted ? TOKENIZE_SPECIAL : 0U) | (first ? TOKENIZE_FIRST : 0U);
 
-		(void)snprintf(field, sizeof(field), "parts[%zu]", i);
-		rc = check_part(part, field, why);
+		rc = chat_check_part(part, "parts", i, why);
 		if (rc == RC_OK && part->data_len != 0) {
 			rc = tokenizer_encode(
 			    tokenizer, (const char *)part->data, part->data_len, flags, out, why);

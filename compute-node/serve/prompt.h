@@ -2,7 +2,7 @@
  * Prompt: what a request asks for, as token ids.
  *
  * The one place that turns messages into a prompt.  Three renderings:
- *  "gguf"   the model's own chat template (chat.h)
+ *  "gguf"   the chat template of the model's own file (chat.h)
  *  "raw"    parts one behind the other, no template (also: ids sent as ids)
  *  "plain"  the named fallback of models without a template we can run:
  *
@@ -13,19 +13,18 @@
  *             Tool: TEXT\n\n
  *             Assistant:                 to be continued by the model
  *
- * Trust (DESIGN §5): special tokens are parsed in trusted parts only, so an
- * untrusted "<|im_end|>" is just characters.  The template's own words hold no
- * special token and never make a part trusted.  BOS stands first where the
- * model wants one.
+ * Trust (DESIGN §5): special tokens are parsed in trusted text only, so an
+ * untrusted "<|im_end|>" is just characters; where trust changes, words are not
+ * split.  BOS stands first where the
+ * model wants one and the template has not put it there.
  */
 #ifndef SERVE_PROMPT_H
 #define SERVE_PROMPT_H
 
 #include "base/errmsg.h"
+#include "template/template.h"
 #include "tokenize/tokenizer.h"
 #include "wire/message.h"
-
-struct chat; /* serve/chat.h */
 
 #define PROMPT_GGUF "gguf"
 #define PROMPT_PLAIN "plain"
@@ -35,22 +34,22 @@ struct chat; /* serve/chat.h */
  * long for the context without being tokenised. */
 #define PROMPT_TOKEN_BYTES_MAX ((size_t)64)
 
-struct prompt_limits {
+/* What of a model makes its prompts. */
+struct prompt_model {
+	const struct tokenizer *tokenizer; /* NULL: no vocabulary, prompt_ids only */
+	const struct template *template;   /* NULL: the plain fallback */
 	uint32_t n_vocab;
 	uint32_t n_ctx;
-	const struct chat *chat; /* NULL: messages are rendered by "plain" */
 };
 
 /*
  * The prompt of `generate` into `out` (zeroed; tokens_free() also on error).
- * `tokenizer` may be NULL (a file without vocabulary): then only prompt_ids work.
  * `template_name` gets "gguf", "plain" or "raw".  RC_INVALID and RC_UNSUPPORTED name
  * the field; RC_CONTEXT: text that cannot fit, `*needed` a lower bound.
  * Generated ids are not part of it.  Any thread.
  */
-enum rc prompt_build(const struct tokenizer *tokenizer, const struct prompt_limits *limits,
-    const struct wire_generate *generate, struct tokens *out, const char **template_name,
-    uint64_t *needed, struct errmsg *why) RC_CHECK;
+enum rc prompt_build(const struct prompt_model *model, const struct wire_generate *generate,
+    struct tokens *out, const char **template_name, uint64_t *needed, struct errmsg *why) RC_CHECK;
 
 /*
  * Parts, each tokenised on its own, so that every part has its count;

@@ -259,18 +259,6 @@ static void *run_scheduler(void *arg)
 	return NULL;
 }
 
-/* A template that cannot be run is told once, by name: chats fall back to "plain". */
-static void log_templates(const struct fleet *fleet)
-{
-	for (size_t i = 0; i < fleet->n; i++) {
-		const struct served_model *served = &fleet->models[i];
-
-		if (served->chat == NULL && served->chat_why.text[0] != '\0')
-			log_warn("SERVE-TEMPLATE", "model=%s fallback=plain why=%s",
-			    served->info->name, served->chat_why.text);
-	}
-}
-
 static enum rc open_parts(
     struct service *service, const struct service_config *config, struct errmsg *why)
 {
@@ -287,7 +275,6 @@ static enum rc open_parts(
 	if (rc != RC_OK)
 		return rc;
 	fleet_describe(&service->fleet, service->models);
-	log_templates(&service->fleet);
 	rc = outbox_new(send, service, &service->outbox, why);
 	if (rc == RC_OK)
 		rc = scheduler_new(&sched, &service->sched, why);

@@ -38,56 +38,52 @@ enum rc tokens_push(struct tokens *tokens, int32_t id)
 	return RC_OK;
 }
 
-/* Text to encode and where special tokens may be parsed in it. */
-struct source {
-	const char *text;
-	const uint8_t *trust; /* [len]; NULL: `special` says it for all bytes */
-	size_t len;
-	bool special;
-};
-
-static bool allowed(const struct source *s, size_t at, const struct token *token)
+/* The whole token that stands at `text`, the longest first; special ones only
+ * within the first `trusted` bytes. */
+static int32_t whole_at(const struct tokenizer *t, const char *text, size_t len, size_t trusted)
 {
-	if (!token->special)
-		return true;
-	if (s->trust == NULL)
-		return s->special;
-	return memchr(s->trust + at, 0, token->text.len) == NULL;
-}
-
-/* The whole token that stands at `at`, the longest first. */
-static int32_t whole_at(const struct tokenizer *t, const struct source *s, size_t at)
-{
-	if (!t->whole_starts[(uint8_t)s->text[at]])
+	if (!t->whole_starts[(uint8_t)text[0]])
 		return TOKEN_NONE;
 	for (size_t i = 0; i < t->whole_len; i++) {
 		const struct token *token = &t->tokens[t->whole[i]];
 
-		if (token->text.len <= s->len - at &&
-		    memcmp(token->text.text, s->text + at, token->text.len) == 0 &&
-		    allowed(s, at, token))
+		if (token->text.len <= (token->special ? trusted : len) &&
+		    memcmp(token->text.text, text, token->text.len) == 0)
 			return t->whole[i];
 	}
 	return TOKEN_NONE;
 }
 
-static enum rc encode(const struct tokenizer *t, const struct source *s, bool first,
-    struct tokens *out, struct errmsg *why)
+/* How far trust reaches from `at`, having reached `end` from an earlier place. */
+static size_t trust_end(const uint8_t *trust, size_t len, size_t at, size_t end)
 {
-	size_t from = 0, at = 0;
+	if (end > at)
+		return end;
+	for (end = at; end < len && trust[end];)
+		end++;
+	return end;
+}
+
+/* `trust` NULL: all of it or nothing, as `trusted` says. */
+static enum rc encode(const struct tokenizer *t, const char *text, const uint8_t *trust,
+    bool trusted, size_t len, bool first, struct tokens *out, struct errmsg *why)
+{
+	size_t from = 0, at = 0, end = trusted ? len : 0;
 	enum rc rc = RC_OK;
 
-	if (s->len > TOKENIZER_TEXT_BYTES_MAX)
-		return errmsg_rc(why, RC_LIMIT, "text of %zu bytes (limit %u)", s->len,
-		    TOKENIZER_TEXT_BYTES_MAX);
-	while (rc == RC_OK && at < s->len) {
-		int32_t id = whole_at(t, s, at);
+	if (len > TOKENIZER_TEXT_BYTES_MAX)
+		return errmsg_rc(
+		    why, RC_LIMIT, "text of %zu bytes (limit %u)", len, TOKENIZER_TEXT_BYTES_MAX);
+	while (rc == RC_OK && at < len) {
+		if (trust != NULL)
+			end = trust_end(trust, len, at, end);
+		int32_t id = whole_at(t, text + at, len - at, end > at ? end - at : 0);
 
 		if (id == TOKEN_NONE) {
 			at++;
 			continue;
 		}
-		rc = t->kind->encode(t, s->text + from, at - from, first, out, why);
+		rc = t->kind->encode(t, text + from, at - from, first, out, why);
 		if (rc == RC_OK)
 			rc = tokens_push(out, id);
 		at += t->tokens[id].text.len;
@@ -95,26 +91,21 @@ static enum rc encode(const struct tokenizer *t, const struct source *s, bool fi
 		first = t->tokens[id].special;
 	}
 	if (rc == RC_OK)
-		rc = t->kind->encode(t, s->text + from, s->len - from, first, out, why);
+		rc = t->kind->encode(t, text + from, len - from, first, out, why);
 	return rc;
 }
 
 enum rc tokenizer_encode(const struct tokenizer *t, const char *text, size_t len, unsigned flags,
     struct tokens *out, struct errmsg *why)
 {
-	const struct source source = {
-		.text = text, .len = len, .special = (flags & TOKENIZE_SPECIAL) != 0
-	};
-
-	return encode(t, &source, (flags & TOKENIZE_FIRST) != 0, out, why);
+	return encode(t, text, NULL, (flags & TOKENIZE_SPECIAL) != 0, len,
+	    (flags & TOKENIZE_FIRST) != 0, out, why);
 }
 
 enum rc tokenizer_encode_mixed(const struct tokenizer *t, const char *text, const uint8_t *trust,
-    size_t len, unsigned flags, struct tokens *out, struct errmsg *why)
+    size_t len, bool first, struct tokens *out, struct errmsg *why)
 {
-	const struct source source = { .text = text, .trust = trust, .len = len };
-
-	return encode(t, &source, (flags & TOKENIZE_FIRST) != 0, out, why);
+	return encode(t, text, trust, false, len, first, out, why);
 }
 
 size_t tokenizer_give(const void *bytes, size_t len, char *out, size_t cap)

@@ -47,13 +47,12 @@ enum rc tokenizer_encode(const struct tokenizer *tokenizer, const char *text, si
     unsigned flags, struct tokens *out, struct errmsg *why) RC_CHECK;
 
 /*
- * The same for text of mixed trust, which is one text all the same: words join
- * across, but a special token is parsed only where each of its bytes is trusted
- * (`trust` [len] 0 or 1).
+ * The same for text whose bytes are trusted one by one (`trust` [len], 0 or 1):
+ * a special token is parsed only where all its bytes are trusted.  Trust
+ * changes nothing else: words are not split where it changes.
  */
 enum rc tokenizer_encode_mixed(const struct tokenizer *tokenizer, const char *text,
-    const uint8_t *trust, size_t len, unsigned flags, struct tokens *out,
-    struct errmsg *why) RC_CHECK;
+    const uint8_t *trust, size_t len, bool first, struct tokens *out, struct errmsg *why) RC_CHECK;
 
 /* Bytes of one token; at most `cap` are written, the full length is returned.
  * Control tokens give 0 unless `special`. */

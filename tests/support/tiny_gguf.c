@@ -161,10 +161,6 @@ static void put_vocabulary(struct writer *w)
 	key_u32(w, "tokenizer.ggml.unknown_token_id", TINY_GGUF_UNK);
 	key(w, "tokenizer.ggml.add_bos_token", VALUE_BOOL);
 	buf_putc(&w->out, 1);
-	if (w->o.chat_template != NULL) {
-		key(w, "tokenizer.chat_template", VALUE_STRING);
-		put_string(&w->out, w->o.chat_template);
-	}
 }
 
 static void put_keys(struct writer *w)

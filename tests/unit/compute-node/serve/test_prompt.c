@@ -17,7 +17,7 @@
 static struct model *model;
 static const struct tokenizer *tokenizer;
 static char path[64] = "/tmp/hearth-prompt-XXXXXX";
-static const struct prompt_limits limits = { .n_vocab = 300, .n_ctx = 256 };
+static struct prompt_model prompts = { .n_vocab = 300, .n_ctx = 256 };
 
 static int setup(void **state)
 {
@@ -28,6 +28,7 @@ static int setup(void **state)
 	    model_open(path, &model, NULL) != RC_OK)
 		return -1;
 	tokenizer = model_tokenizer(model);
+	prompts.tokenizer = tokenizer;
 	return 0;
 }
 
@@ -70,7 +71,7 @@ static enum rc build(const struct wire_generate *generate, struct tokens *out, s
 	uint64_t needed = 0;
 
 	errmsg_reset(why);
-	return prompt_build(tokenizer, &limits, generate, out, &template_name, &needed, why);
+	return prompt_build(&prompts, generate, out, &template_name, &needed, why);
 }
 
 static struct wire_generate chat_of(const struct wire_chat_message *messages, size_t len)
@@ -236,6 +237,134 @@ static void test_any_bytes_of_a_part_come_back_from_its_ids(void **state)
 	tokens_free(&out);
 }
 
+/* A template in the style that published models use. */
+static const char turns[] =
+    "{{ bos_token }}{% for m in messages %}" TINY_GGUF_CONTROL_TEXT "{{ m.role }}: {{ m.content }}"
+    "{% if m.tool_calls is defined %}{{ m.tool_calls[0].function.arguments.city }}{% endif %}\n"
+    "{% endfor %}{% if tools is defined %}{{ tools[0].name }}{% endif %}"
+    "{% if add_generation_prompt %}" TINY_GGUF_CONTROL_TEXT "assistant: {% endif %}";
+
+static enum rc build_with(const char *source, const struct wire_generate *generate,
+    struct tokens *out, const char **name, struct errmsg *why)
+{
+	struct template *template = NULL;
+	struct prompt_model model_now = prompts;
+	uint64_t needed = 0;
+
+	errmsg_reset(why);
+	assert_int_equal(template_compile(source, strlen(source), &template, why), RC_OK);
+	model_now.template = template;
+	enum rc rc = prompt_build(&model_now, generate, out, name, &needed, why);
+	template_free(template);
+	return rc;
+}
+
+static void test_a_models_own_template_renders_its_chats(void **state)
+{
+	(void)state;
+	struct tokens out = { .len = 0 };
+	struct errmsg why;
+	const char *name = NULL;
+	char text[1024];
+	const struct wire_part words[] = { part("hi " TINY_GGUF_CONTROL_TEXT " the", false),
+		part("day", false) };
+	const struct wire_chat_message message = { .role = "user",
+		.parts = words,
+		.parts_len = 2,
+		.name = "",
+		.tool_call_id = "",
+		.tool_calls_json =
+		    "[{\"function\":{\"arguments\":\"{\\\"city\\\":\\\"Rom\\\"}\"}}]" };
+	struct wire_generate generate = chat_of(&message, 1);
+	generate.tools_json = "[{\"name\":\"clock\"}]";
+	generate.now_zone = "";
+	assert_int_equal(build_with(turns, &generate, &out, &name, &why), RC_OK);
+	assert_string_equal(name, "gguf");
+	/* Once at the start, though model and template both put it there. */
+	assert_int_equal(out.ids[0], TINY_GGUF_BOS);
+	assert_int_equal(count_id(&out, TINY_GGUF_BOS), 1);
+	/* Two marks of the template, none of the one that was typed. */
+	assert_int_equal(count_id(&out, TINY_GGUF_CONTROL), 2);
+	text_of(&out, text);
+	assert_non_null(strstr(text, "user: hi " TINY_GGUF_CONTROL_TEXT " theday"));
+	assert_non_null(strstr(text, "Romclock" TINY_GGUF_CONTROL_TEXT " assistant: "));
+	tokens_free(&out);
+}
+
+static void test_what_a_template_refuses_is_invalid_and_broken_json_is_named(void **state)
+{
+	(void)state;
+	struct tokens out = { .len = 0 };
+	struct errmsg why;
+	const char *name = NULL;
+	const struct wire_part word = part("x", false);
+	struct wire_chat_message message = { .role = "user",
+		.parts = &word,
+		.parts_len = 1,
+		.name = "",
+		.tool_call_id = "",
+		.tool_calls_json = "" };
+	struct wire_generate generate = chat_of(&message, 1);
+	generate.now_zone = "+02:00";
+	assert_int_equal(
+	    build_with("{{ raise_exception('no') }}", &generate, &out, &name, &why), RC_INVALID);
+	message.tool_calls_json = "{";
+	assert_int_equal(build_with(turns, &generate, &out, &name, &why), RC_INVALID);
+	assert_non_null(strstr(why.text, "messages[0].tool_calls_json"));
+	message.tool_calls_json = "";
+	generate.tools_json = "7";
+	assert_int_equal(build_with(turns, &generate, &out, &name, &why), RC_INVALID);
+	assert_non_null(strstr(why.text, "tools_json"));
+	tokens_free(&out);
+}
+
+static void test_a_template_prints_the_persons_date(void **state)
+{
+	(void)state;
+	struct tokens out = { .len = 0 };
+	struct errmsg why;
+	const char *name = NULL;
+	char text[1024];
+	const struct wire_part word = part("x", false);
+	const struct wire_chat_message message = { .role = "user",
+		.parts = &word,
+		.parts_len = 1,
+		.name = "",
+		.tool_call_id = "",
+		.tool_calls_json = "" };
+	struct wire_generate generate = chat_of(&message, 1);
+	generate.now_utc_ns = INT64_C(1700000000) * 1000000000 + INT64_C(3600000000000);
+	static const char *const zones[] = { "+02:00", "-10:00", "Europe/Berlin", "" };
+	static const char *const days[] = { "15 01", "14 13", "14 23", "14 23" };
+	for (size_t i = 0; i < 4; i++) {
+		generate.now_zone = zones[i];
+		assert_int_equal(
+		    build_with("{{ strftime_now('%d %H') }}", &generate, &out, &name, &why), RC_OK);
+		text_of(&out, text);
+		assert_non_null(strstr(text, days[i]));
+		tokens_free(&out);
+	}
+}
+
+/* Where trust changes, words stay whole: the ids are those of the plain text. */
+static void test_trust_does_not_split_words(void **state)
+{
+	(void)state;
+	struct tokens mixed = { .len = 0 }, plain = { .len = 0 };
+	struct errmsg why;
+	const struct wire_part parts[] = { part("he", true), part(" t", false), part("he d", true),
+		part("ay", false) };
+	const struct wire_part whole = part("he the day", false);
+	const struct wire_generate a = { .raw = parts, .raw_len = 4, .tools_json = "" };
+	const struct wire_generate b = { .raw = &whole, .raw_len = 1, .tools_json = "" };
+	assert_int_equal(build(&a, &mixed, &why), RC_OK);
+	assert_int_equal(build(&b, &plain, &why), RC_OK);
+	assert_int_equal(mixed.len, plain.len);
+	assert_memory_equal(mixed.ids, plain.ids, plain.len * sizeof(plain.ids[0]));
+	tokens_free(&mixed);
+	tokens_free(&plain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +376,10 @@ int main(void)
 		cmocka_unit_test(test_the_plain_template_has_a_readable_line_for_each_role),
 		cmocka_unit_test(test_names_and_lengths_have_limits),
 		cmocka_unit_test(test_tools_are_refused_rather_than_dropped),
+		cmocka_unit_test(test_a_models_own_template_renders_its_chats),
+		cmocka_unit_test(test_what_a_template_refuses_is_invalid_and_broken_json_is_named),
+		cmocka_unit_test(test_a_template_prints_the_persons_date),
+		cmocka_unit_test(test_trust_does_not_split_words),
 		cmocka_unit_test(test_any_bytes_of_a_part_come_back_from_its_ids),
 	};
 
