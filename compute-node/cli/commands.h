@@ -13,6 +13,7 @@
 	X("run", cli_run, "complete a prompt with a model file")                                   \
 	X("logits", cli_logits, "write a model's logits for given tokens")                         \
 	X("tokenize", cli_tokenize, "turn text on standard input into token ids")                  \
+	X("bench", cli_bench, "measure a model's speed and the machine's memory")                  \
 	X("version", cli_version, "print the version")
 
 #define X(name, fn, summary) int fn(int argc, char **argv);

@@ -1,0 +1,255 @@
+/* GGUF bytes for tests. */
+#include "gguf_build.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+
+#define BYTES_MAX ((size_t)8 << 30)
+
+enum { U32 = 4, I32 = 5, F32 = 6, BOOL = 7, STRING = 8, ARRAY = 9 };
+
+void gguf_build_init(struct gguf_build *b, uint64_t seed)
+{
+	*b = (struct gguf_build){ .version = 3, .alignment = 32, .state = seed };
+	buf_init(&b->pairs, BYTES_MAX);
+	buf_init(&b->infos, BYTES_MAX);
+	buf_init(&b->data, BYTES_MAX);
+}
+
+void gguf_build_fini(struct gguf_build *b)
+{
+	buf_fini(&b->pairs);
+	buf_fini(&b->infos);
+	buf_fini(&b->data);
+}
+
+static void put_string(struct buf *to, const char *text)
+{
+	uint64_t len = strlen(text);
+
+	buf_append(to, &len, sizeof(len));
+	buf_append(to, text, (size_t)len);
+}
+
+static void put_u32(struct buf *to, uint32_t value)
+{
+	buf_append(to, &value, sizeof(value));
+}
+
+static void put_key(struct gguf_build *b, const char *key, uint32_t type)
+{
+	put_string(&b->pairs, key);
+	put_u32(&b->pairs, type);
+	b->n_pairs++;
+}
+
+void gguf_build_u32(struct gguf_build *b, const char *key, uint32_t value)
+{
+	put_key(b, key, U32);
+	put_u32(&b->pairs, value);
+}
+
+void gguf_build_f32(struct gguf_build *b, const char *key, float value)
+{
+	put_key(b, key, F32);
+	buf_append(&b->pairs, &value, sizeof(value));
+}
+
+void gguf_build_bool(struct gguf_build *b, const char *key, bool value)
+{
+	uint8_t byte = value;
+
+	put_key(b, key, BOOL);
+	buf_append(&b->pairs, &byte, 1);
+}
+
+void gguf_build_string(struct gguf_build *b, const char *key, const char *value)
+{
+	put_key(b, key, STRING);
+	put_string(&b->pairs, value);
+}
+
+static void put_array(struct gguf_build *b, const char *key, uint32_t type, uint64_t n)
+{
+	put_key(b, key, ARRAY);
+	put_u32(&b->pairs, type);
+	buf_append(&b->pairs, &n, sizeof(n));
+}
+
+void gguf_build_strings(struct gguf_build *b, const char *key, const char *const *values, size_t n)
+{
+	put_array(b, key, STRING, n);
+	for (size_t i = 0; i < n; i++)
+		put_string(&b->pairs, values[i]);
+}
+
+void gguf_build_f32s(struct gguf_build *b, const char *key, const float *values, size_t n)
+{
+	put_array(b, key, F32, n);
+	buf_append(&b->pairs, values, n * sizeof(*values));
+}
+
+void gguf_build_i32s(struct gguf_build *b, const char *key, const int32_t *values, size_t n)
+{
+	put_array(b, key, I32, n);
+	buf_append(&b->pairs, values, n * sizeof(*values));
+}
+
+/* An IEEE half of a normal number, good enough for weights. */
+static uint16_t to_half(float value)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &value, sizeof(bits));
+	return (uint16_t)((bits >> 16 & 0x8000) | ((bits & 0x7fffffff) - 0x38000000) >> 13);
+}
+
+/* One block of any type: a scale of about `spread` in front, the rest random. */
+static void put_block(struct gguf_build *b, enum tensor_type type, float spread, float center)
+{
+	const struct type_info *info = type_info(type);
+	float value =
+	    center + spread * ((float)(int32_t)(random_next(&b->state) >> 40) * 0x1p-23f - 1.0f);
+	uint8_t block[512];
+	uint16_t half = to_half(spread > 1e-4f ? spread / 8 : 1e-4f);
+
+	for (size_t i = 0; i < info->block_bytes; i += 8) {
+		uint64_t bits = random_next(&b->state);
+
+		memcpy(block + i, &bits, sizeof(bits));
+	}
+	if (type == TYPE_F32) {
+		memcpy(block, &value, sizeof(value));
+	} else if (type == TYPE_BF16) {
+		memcpy(block, (uint8_t *)&value + 2, 2);
+	} else {
+		if (type == TYPE_F16)
+			half = to_half(value > 1e-4f || value < -1e-4f ? value : 1e-4f);
+		memcpy(block, &half, sizeof(half));
+	}
+	buf_append(&b->data, block, info->block_bytes);
+}
+
+void gguf_build_tensor(struct gguf_build *b, const char *name, enum tensor_type type, uint64_t n,
+    uint64_t n_rows, float spread, float center)
+{
+	uint64_t offset, blocks = n * (n_rows > 0 ? n_rows : 1) / type_info(type)->block;
+
+	while (b->data.len % b->alignment != 0)
+		buf_putc(&b->data, 0);
+	offset = b->data.len;
+	put_string(&b->infos, name);
+	put_u32(&b->infos, n_rows > 0 ? 2 : 1);
+	buf_append(&b->infos, &n, sizeof(n));
+	if (n_rows > 0)
+		buf_append(&b->infos, &n_rows, sizeof(n_rows));
+	put_u32(&b->infos, type);
+	buf_append(&b->infos, &offset, sizeof(offset));
+	b->n_tensors++;
+	for (uint64_t i = 0; i < blocks; i++)
+		put_block(b, type, spread, center);
+}
+
+static void put_header(struct gguf_build *b, struct buf *out)
+{
+	buf_append(out, "GGUF", 4);
+	put_u32(out, b->version);
+	buf_append(out, &b->n_tensors, sizeof(b->n_tensors));
+	buf_append(out, &b->n_pairs, sizeof(b->n_pairs));
+	buf_append(out, b->pairs.bytes, b->pairs.len);
+	buf_append(out, b->infos.bytes, b->infos.len);
+	while (b->n_tensors > 0 && out->len % b->alignment != 0)
+		buf_putc(out, 0);
+}
+
+uint8_t *gguf_build_finish(struct gguf_build *b, size_t *len)
+{
+	struct buf out;
+
+	buf_init(&out, BYTES_MAX);
+	put_header(b, &out);
+	buf_append(&out, b->data.bytes, b->data.len);
+	return buf_take(&out, len);
+}
+
+bool gguf_build_write(struct gguf_build *b, const char *path)
+{
+	FILE *file = fopen(path, "wb");
+	struct buf header;
+	bool ok = file != NULL;
+
+	buf_init(&header, BYTES_MAX);
+	put_header(b, &header);
+	ok = ok && fwrite(header.bytes, 1, header.len, file) == header.len;
+	ok = ok && (b->data.len == 0 || fwrite(b->data.bytes, 1, b->data.len, file) == b->data.len);
+	ok = file != NULL && fclose(file) == 0 && ok;
+	buf_fini(&header);
+	return ok;
+}
+
+static void put_number(struct gguf_build *b, const char *arch, const char *key, uint32_t value)
+{
+	char full[128];
+
+	(void)snprintf(full, sizeof(full), "%s.%s", arch, key);
+	gguf_build_u32(b, full, value);
+}
+
+static void put_layer(struct gguf_build *b, const struct gguf_build_llama *s, uint32_t il)
+{
+	uint64_t nq = (uint64_t)s->n_head * s->head_dim, nk = (uint64_t)s->n_head_kv * s->head_dim;
+	const struct {
+		const char *name;
+		uint64_t n, n_rows;
+	} matrices[] = { { "attn_q.weight", s->n_embd, nq }, { "attn_k.weight", s->n_embd, nk },
+		{ "attn_v.weight", s->n_embd, nk }, { "attn_output.weight", nq, s->n_embd },
+		{ "ffn_gate.weight", s->n_embd, s->n_ff }, { "ffn_up.weight", s->n_embd, s->n_ff },
+		{ "ffn_down.weight", s->n_ff, s->n_embd } };
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "blk.%u.attn_norm.weight", il);
+	gguf_build_tensor(b, name, TYPE_F32, s->n_embd, 0, 0.1f, 1.0f);
+	(void)snprintf(name, sizeof(name), "blk.%u.ffn_norm.weight", il);
+	gguf_build_tensor(b, name, TYPE_F32, s->n_embd, 0, 0.1f, 1.0f);
+	for (size_t i = 0; i < sizeof(matrices) / sizeof(matrices[0]); i++) {
+		(void)snprintf(name, sizeof(name), "blk.%u.%s", il, matrices[i].name);
+		gguf_build_tensor(b, name, s->type, matrices[i].n, matrices[i].n_rows, 0.1f, 0);
+	}
+	if (s->bias) {
+		(void)snprintf(name, sizeof(name), "blk.%u.attn_q.bias", il);
+		gguf_build_tensor(b, name, TYPE_F32, nq, 0, 0.3f, 0);
+		(void)snprintf(name, sizeof(name), "blk.%u.attn_v.bias", il);
+		gguf_build_tensor(b, name, TYPE_F32, nk, 0, 0.3f, 0);
+	}
+}
+
+void gguf_build_llama(struct gguf_build *b, const struct gguf_build_llama *s)
+{
+	const char *arch = s->arch != NULL ? s->arch : "llama";
+	char eps[64];
+
+	gguf_build_string(b, "general.architecture", arch);
+	put_number(b, arch, "context_length", s->n_ctx);
+	put_number(b, arch, "embedding_length", s->n_embd);
+	put_number(b, arch, "block_count", s->n_layer);
+	put_number(b, arch, "feed_forward_length", s->n_ff);
+	put_number(b, arch, "attention.head_count", s->n_head);
+	put_number(b, arch, "attention.head_count_kv", s->n_head_kv);
+	put_number(b, arch, "attention.key_length", s->head_dim);
+	put_number(b, arch, "attention.value_length", s->head_dim);
+	put_number(b, arch, "rope.dimension_count", s->head_dim);
+	(void)snprintf(eps, sizeof(eps), "%s.attention.layer_norm_rms_epsilon", arch);
+	gguf_build_f32(b, eps, 1e-5f);
+	gguf_build_string(b, "tokenizer.ggml.model", "no_vocab");
+	gguf_build_tensor(b, "token_embd.weight", s->type, s->n_embd, s->n_vocab, 1.0f, 0);
+	gguf_build_tensor(b, "output_norm.weight", TYPE_F32, s->n_embd, 0, 0.1f, 1.0f);
+	if (!s->tied)
+		gguf_build_tensor(b, "output.weight", s->type, s->n_embd, s->n_vocab, 0.1f, 0);
+	if (s->freqs)
+		gguf_build_tensor(b, "rope_freqs.weight", TYPE_F32, s->head_dim / 2, 0, 0.5f, 2.0f);
+	for (uint32_t il = 0; il < s->n_layer; il++)
+		put_layer(b, s, il);
+}
