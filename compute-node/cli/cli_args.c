@@ -1,6 +1,8 @@
 /* Arguments and errors of the commands. */
 #include "cli/cli_args.h"
 
+#include <string.h>
+
 int cli_args(const struct conf_command *cmd, int argc, char **argv, void *values,
     struct conf_argv *args, struct arena *arena)
 {
@@ -24,8 +26,13 @@ int cli_args(const struct conf_command *cmd, int argc, char **argv, void *values
 int cli_fail(
     const struct conf_command *cmd, const char *subject, enum rc rc, const struct errmsg *why)
 {
+	const char *text = errmsg_text(why, rc);
+
+	/* Errors of the file system name the path themselves. */
+	if (subject != NULL && strncmp(text, subject, strlen(subject)) == 0)
+		subject = NULL;
 	(void)fprintf(stderr, "compute-node %s: %s%s%s\n", cmd->name,
-	    subject != NULL ? subject : "", subject != NULL ? ": " : "", errmsg_text(why, rc));
+	    subject != NULL ? subject : "", subject != NULL ? ": " : "", text);
 	if (rc == RC_UNSUPPORTED)
 		(void)fprintf(stderr, "`compute-node inspect MODEL` shows what the file holds.\n");
 	return rc_exit_code(rc);

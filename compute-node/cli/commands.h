@@ -14,6 +14,8 @@
 	X("logits", cli_logits, "write a model's logits for given tokens")                         \
 	X("tokenize", cli_tokenize, "turn text on standard input into token ids")                  \
 	X("bench", cli_bench, "measure a model's speed and the machine's memory")                  \
+	X("inspect", cli_inspect, "what a model file holds")                                       \
+	X("plan", cli_plan, "what a model would take, and whether it fits")                        \
 	X("version", cli_version, "print the version")
 
 #define X(name, fn, summary) int fn(int argc, char **argv);

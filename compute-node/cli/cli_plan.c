@@ -1,0 +1,155 @@
+/*
+ * `compute-node plan`: what a model will take, from its header alone, and
+ * whether that fits the budget.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli_args.h"
+#include "cli/commands.h"
+#include "infer/engine.h"
+#include "model/model.h"
+#include "serve/fleet.h"
+
+#define CONTEXT_MAX (1 << 22)
+
+struct plan_options {
+	int64_t context, parallel, threads, ubatch;
+	uint64_t budget;
+	const char *cache;
+	bool json;
+};
+
+#define AT(field) offsetof(struct plan_options, field)
+
+static const struct conf_option options[] = {
+	{ "context", 'c', CONF_INT, AT(context), "N", "0", 0, CONTEXT_MAX, true,
+	    "tokens a sequence may hold; 0: what the model was made for, at most 8192" },
+	{ "parallel", 0, CONF_INT, AT(parallel), "N", "1", 1, 1024, true,
+	    "sequences held at once" },
+	{ "budget", 0, CONF_BYTES, AT(budget), "BYTES", "0", 0, 0, true,
+	    "bytes that may be taken; 0: what this machine has to spare" },
+	{ "cache", 0, CONF_STRING, AT(cache), "TYPE", "f16", 0, 0, true,
+	    "numbers in the KV cache: f16 or f32" },
+	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
+	    "prompt tokens computed at once; 0: 256" },
+	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
+	{ "json", 0, CONF_BOOL, AT(json), NULL, "false", 0, 0, true, "print one JSON object" },
+	{ 0 },
+};
+
+static const struct conf_command command = { "plan", "MODEL", 1, 1,
+	"what a model would take, and whether it fits",
+	"Reads the header only.  Exit code 5 if it does not fit.", options };
+
+struct verdict {
+	struct engine_config config; /* n_ctx resolved */
+	struct engine_plan plan;
+	uint64_t total, budget;
+	uint32_t largest; /* context that fits */
+	bool fits;
+};
+
+static uint64_t spare(void)
+{
+	uint64_t available = fleet_host_available_bytes();
+
+	return available > FLEET_RESERVE_BYTES ? available - FLEET_RESERVE_BYTES : 0;
+}
+
+static enum rc decide(
+    const struct model *model, const struct plan_options *o, struct verdict *v, struct errmsg *why)
+{
+	const struct model_info *info = model_info(model);
+	enum rc rc;
+
+	v->config = (struct engine_config){ .n_ctx = (uint32_t)o->context,
+		.n_seq = (uint32_t)o->parallel,
+		.n_ubatch = (uint32_t)o->ubatch,
+		.n_threads = (uint32_t)o->threads,
+		.cache = (enum cache_type)fleet_cache_parse(o->cache) };
+	if (v->config.n_ctx == 0)
+		v->config.n_ctx = info->n_ctx_train < 8192 ? info->n_ctx_train : 8192;
+	rc = engine_plan(model, &v->config, &v->plan, why);
+	if (rc != RC_OK)
+		return rc;
+	v->total = fleet_plan_bytes(&v->plan);
+	v->budget = o->budget != 0 ? o->budget : spare();
+	v->fits = v->total <= v->budget;
+	v->largest = fleet_largest_context(model, &v->config, info->n_ctx_train, v->budget);
+	return RC_OK;
+}
+
+static void print_json(const struct model_info *info, const struct verdict *v)
+{
+	(void)printf("{\"architecture\":\"%s\",\"context\":%" PRIu32 ",\"parallel\":%" PRIu32
+		     ",\"cache_type\":\"%s\",\"weights_bytes\":%" PRIu64 ",\"cache_bytes\":%" PRIu64
+		     ",\"scratch_bytes\":%" PRIu64 ",\"total_bytes\":%" PRIu64
+		     ",\"budget_bytes\":%" PRIu64 ",\"fits\":%s,\"largest_context\":%" PRIu32 "}\n",
+	    info->architecture, v->config.n_ctx, v->config.n_seq, fleet_cache_word(v->config.cache),
+	    v->plan.weights_bytes, v->plan.cache_bytes, v->plan.scratch_bytes, v->total, v->budget,
+	    v->fits ? "true" : "false", v->largest);
+}
+
+static void print_row(const char *name, uint64_t bytes, const char *note)
+{
+	(void)printf("%-10s %16" PRIu64 "  %9.1f MiB  %s\n", name, bytes,
+	    (double)bytes / (1024.0 * 1024.0), note);
+}
+
+static void print_table(const struct model_info *info, const struct verdict *v)
+{
+	(void)printf("%s (%s), context %" PRIu32 ", %" PRIu32 " sequence%s, cache %s\n", info->name,
+	    info->architecture, v->config.n_ctx, v->config.n_seq, v->config.n_seq == 1 ? "" : "s",
+	    fleet_cache_word(v->config.cache));
+	print_row("weights", v->plan.weights_bytes, "mapped from the file");
+	print_row("KV cache", v->plan.cache_bytes, "taken at start");
+	print_row("scratch", v->plan.scratch_bytes, "taken at start");
+	print_row("total", v->total, "");
+	print_row("budget", v->budget, "");
+	if (v->fits)
+		(void)printf("fits; the largest context that would: %" PRIu32 "\n", v->largest);
+	else if (v->largest > 0)
+		(void)printf("refused: --context %" PRIu32 " would fit\n", v->largest);
+	else
+		(void)printf("refused: no context fits\n");
+}
+
+int cli_plan(int argc, char **argv)
+{
+	struct plan_options values = { 0 };
+	struct conf_argv args = { 0 };
+	struct arena arena;
+	struct model *model = NULL;
+	struct verdict v = { 0 };
+	struct errmsg why = ERRMSG_INIT;
+	enum rc rc;
+	int code;
+
+	arena_init(&arena, CLI_ARENA_BYTES);
+	code = cli_args(&command, argc, argv, &values, &args, &arena);
+	if (code != CLI_GO_ON)
+		goto out;
+	if (fleet_cache_parse(values.cache) < 0) {
+		(void)fprintf(stderr, "compute-node plan: --cache: f16 or f32\n");
+		code = EXIT_USAGE;
+		goto out;
+	}
+	rc = model_open(args.args[0], &model, &why);
+	if (rc == RC_OK)
+		rc = decide(model, &values, &v, &why);
+	if (rc != RC_OK) {
+		code = cli_fail(&command, args.args[0], rc, &why);
+		goto out;
+	}
+	if (values.json)
+		print_json(model_info(model), &v);
+	else
+		print_table(model_info(model), &v);
+	code = v.fits ? EXIT_DONE : EXIT_PLAN;
+out:
+	model_close(model);
+	arena_fini(&arena);
+	return code;
+}
