@@ -1,0 +1,225 @@
+/*
+ * Models from ../shared/data: the greedy text of stories260K to the byte, the
+ * logits of the arch and quant sets within their bounds with equal bits for
+ * every ubatch and thread count.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "infer/engine.h"
+#include "infer/sample.h"
+#include "infer/textstream.h"
+#include "model/model.h"
+#include "os/file.h"
+#include "tokenize/tokenizer.h"
+
+#define DATA "../shared/data"
+#define TOKENS_MAX 256
+#define FILE_BYTES_MAX (64u << 20)
+#define SKIPPED 77
+
+static struct model *open_model(const char *folder, const char *name)
+{
+	char path[256];
+	struct model *model = NULL;
+	struct errmsg why = ERRMSG_INIT;
+
+	(void)snprintf(path, sizeof(path), DATA "/%s/%s.gguf", folder, name);
+	if (model_open(path, &model, &why) != RC_OK)
+		fail_msg("%s: %s", path, why.text);
+	return model;
+}
+
+static uint8_t *read_file(size_t *len, const char *folder, const char *name)
+{
+	char path[256];
+	uint8_t *bytes = NULL;
+	struct errmsg why = ERRMSG_INIT;
+
+	(void)snprintf(path, sizeof(path), DATA "/%s/%s", folder, name);
+	if (file_read(path, FILE_BYTES_MAX, &bytes, len, &why) != RC_OK)
+		fail_msg("%s: %s", path, why.text);
+	return bytes;
+}
+
+static size_t read_tokens(const char *folder, int32_t *ids)
+{
+	size_t len, n = 0;
+	uint8_t *text = read_file(&len, folder, "tokens.txt");
+
+	for (char *at = (char *)text; *at >= '0' && *at <= '9' && n < TOKENS_MAX; n++) {
+		ids[n] = (int32_t)strtol(at, &at, 10);
+		at += *at == ',';
+	}
+	free(text);
+	return n;
+}
+
+static float *logits_of(const struct model *model, const int32_t *ids, size_t n, uint32_t ubatch,
+    uint32_t threads, enum cache_type cache)
+{
+	struct engine_config config = {
+		.n_ctx = (uint32_t)n, .n_ubatch = ubatch, .n_threads = threads, .cache = cache
+	};
+	struct engine_row rows[TOKENS_MAX];
+	struct engine *engine = NULL;
+	struct errmsg why = ERRMSG_INIT;
+	float *logits = calloc(n * model_info(model)->n_vocab, sizeof(*logits));
+
+	assert_non_null(logits);
+	for (size_t i = 0; i < n; i++)
+		rows[i] =
+		    (struct engine_row){ .token = ids[i], .pos = (uint32_t)i, .want_logits = true };
+	if (engine_new(model, &config, &engine, &why) != RC_OK ||
+	    engine_forward(engine, rows, n, logits, NULL, NULL, &why) != RC_OK)
+		fail_msg("%s", why.text);
+	engine_free(engine);
+	return logits;
+}
+
+static double nmse(const float *got, const float *expected, size_t n)
+{
+	double error = 0, power = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		double d = (double)got[i] - (double)expected[i];
+
+		error += d * d;
+		power += (double)expected[i] * (double)expected[i];
+	}
+	return error / power;
+}
+
+/* NMSE against the file, and the same bits for all ubatches and threads. */
+static void check_logits(const char *folder, const char *name, const char *suffix, double bound)
+{
+	static const uint32_t ubatches[] = { 1, 3, 16, 512 };
+	struct model *model = open_model(folder, name);
+	int32_t ids[TOKENS_MAX];
+	size_t n = read_tokens(folder, ids), n_floats = n * model_info(model)->n_vocab, len;
+	char file[128];
+	uint8_t *expected;
+
+	(void)snprintf(file, sizeof(file), "%s%s", name, suffix);
+	expected = read_file(&len, folder, file);
+	assert_int_equal(len, n_floats * sizeof(float));
+	for (int cache = 0; cache < 2; cache++) {
+		enum cache_type type = cache == 0 ? CACHE_F32 : CACHE_F16;
+		float *first = logits_of(model, ids, n, 0, 1, type);
+		double got = nmse(first, (const float *)(const void *)expected, n_floats);
+
+		print_message("%s/%s %s: NMSE %.3g (bound %.3g)\n", folder, name,
+		    cache == 0 ? "f32" : "f16", got, bound);
+		if (!(got <= bound))
+			fail_msg("%s: NMSE %g, bound %g", name, got, bound);
+		for (size_t i = 0; i < 4; i++) {
+			float *other = logits_of(model, ids, n, ubatches[i], 1 + (uint32_t)i, type);
+
+			assert_memory_equal(other, first, n_floats * sizeof(float));
+			free(other);
+		}
+		free(first);
+	}
+	free(expected);
+	model_close(model);
+}
+
+static void test_the_arch_set_is_within_its_bound(void **unused)
+{
+	static const char *const names[] = { "llama-dense", "llama-yarn-dense" };
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		check_logits("arch", names[i], ".logits", 1e-6);
+}
+
+/* The peer's own error for one format, from the list. */
+static double peer_nmse(const char *format)
+{
+	size_t len;
+	char *text = (char *)read_file(&len, "quant", "peer_nmse.txt");
+	double value = -1;
+
+	for (char *line = text; line != NULL && *line != '\0';) {
+		char *next = strchr(line, '\n');
+		size_t name_len = strlen(format);
+
+		if (strncmp(line, format, name_len) == 0 && line[name_len] == ' ')
+			value = strtod(line + name_len, NULL);
+		line = next != NULL ? next + 1 : NULL;
+	}
+	free(text);
+	return value;
+}
+
+static void test_the_quant_set_is_within_the_peers_error(void **unused)
+{
+	static const char *const names[] = { "F16", "BF16", "Q8_0", "Q4_0" };
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		double peer = peer_nmse(names[i]);
+
+		assert_true(peer > 0);
+		check_logits("quant", names[i], ".exact.logits", 1.1 * peer);
+	}
+}
+
+static void test_stories_tell_the_expected_text_to_the_byte(void **unused)
+{
+	struct model *model = open_model("models", "stories260K");
+	const struct tokenizer *t = model_tokenizer(model);
+	struct engine_config config = { .n_ctx = 201 };
+	const struct sample_params greedy = { 0 };
+	struct sample_candidate candidates[512];
+	struct engine_row row = { .token = tokenizer_bos(t), .want_logits = true };
+	struct engine *engine = NULL;
+	struct textstream *stream = NULL;
+	struct errmsg why = ERRMSG_INIT;
+	float logits[512];
+	struct buf out;
+	size_t len;
+	uint8_t *expected = read_file(&len, "models", "stories260K.expected.txt");
+
+	(void)unused;
+	buf_init(&out, 65536);
+	assert_int_equal(model_info(model)->n_vocab, 512);
+	assert_int_equal(engine_new(model, &config, &engine, &why), RC_OK);
+	assert_int_equal(textstream_new(t, NULL, 0, true, &stream, &why), RC_OK);
+	for (; row.pos < 200; row.pos++) {
+		assert_int_equal(engine_forward(engine, &row, 1, logits, NULL, NULL, &why), RC_OK);
+		row.token =
+		    sample_token(&greedy, logits, 512, NULL, 0, NULL, 0, row.pos, candidates);
+		(void)textstream_push(stream, row.token, &out);
+	}
+	textstream_flush(stream, &out);
+	assert_int_equal(out.len, len);
+	assert_memory_equal(out.bytes, expected, len);
+	free(expected);
+	buf_fini(&out);
+	textstream_free(stream);
+	engine_free(engine);
+	model_close(model);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_arch_set_is_within_its_bound),
+		cmocka_unit_test(test_the_quant_set_is_within_the_peers_error),
+		cmocka_unit_test(test_stories_tell_the_expected_text_to_the_byte),
+	};
+
+	if (access(DATA, R_OK) != 0)
+		return SKIPPED;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
