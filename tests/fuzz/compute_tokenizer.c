@@ -29,7 +29,8 @@ static void load(void)
 	static float scores[N];
 	static int32_t types[N] = { 2, 3, 3 };
 	struct gguf_build b;
-	struct gguf *g = NULL;
+	static uint8_t *bytes;
+	static struct gguf *g;
 	size_t len;
 
 	for (int i = 0; i < 256; i++) {
@@ -47,9 +48,11 @@ static void load(void)
 	gguf_build_strings(&b, "tokenizer.ggml.tokens", texts, N);
 	gguf_build_f32s(&b, "tokenizer.ggml.scores", scores, N);
 	gguf_build_i32s(&b, "tokenizer.ggml.token_type", types, N);
-	if (gguf_parse(gguf_build_finish(&b, &len), len, &g, NULL) != RC_OK)
-		abort();
-	if (tokenizer_load(g, &tokenizer, NULL) != RC_OK)
+	bytes = gguf_build_finish(&b, &len);
+	gguf_build_fini(&b);
+	/* Kept as long as the process. */
+	if (gguf_parse(bytes, len, &g, NULL) != RC_OK ||
+	    tokenizer_load(g, &tokenizer, NULL) != RC_OK)
 		abort();
 }
 
