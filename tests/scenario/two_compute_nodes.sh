@@ -18,7 +18,7 @@ both_up() {
 }
 wait_until 30 'both nodes are up' both_up
 
-ask='{"model":"slow","prompt":"the day was","max_tokens":1500,"temperature":0.9,"seed":11,"ignore_eos":true,"stream":true}'
+ask='{"model":"slow","prompt":"the day was","max_tokens":700,"temperature":0.9,"seed":11,"ignore_eos":true,"stream":true}'
 stream /v1/completions "$ask" "$T/whole"
 stream_wait
 sse_text "$T/whole" >"$T/whole.txt"

@@ -71,11 +71,12 @@ wait_until() {
 	done
 }
 
-# A port of loopback that nothing holds now.
+# A port of loopback that nothing holds now, below those that the kernel picks
+# for outgoing connections.
 free_port() {
 	local port
 	while :; do
-		port=$((20000 + (RANDOM * 32768 + RANDOM) % 40000))
+		port=$((20000 + RANDOM % 12000))
 		if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
 			echo $port
 			return
