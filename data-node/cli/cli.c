@@ -8,13 +8,17 @@
 #include "base/clock.h"
 #include "base/timestamp.h"
 #include "base/utf8.h"
+#include "os/process.h"
 
 int cli_parse(const struct conf_command *cmd, int argc, char **argv, void *values,
     struct conf_argv *args, struct arena *arena)
 {
 	struct errmsg why = ERRMSG_INIT;
 
-	enum rc rc = conf_defaults(cmd, values, arena, &why);
+	/* A command may hold what the person wrote: no core file may. */
+	enum rc rc = process_forbid_dumps(&why);
+	if (rc == RC_OK)
+		rc = conf_defaults(cmd, values, arena, &why);
 	if (rc == RC_OK)
 		rc = conf_parse_argv(cmd, argc, argv, values, args, arena, &why);
 	if (rc == RC_OK && args->help) {

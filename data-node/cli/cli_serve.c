@@ -175,8 +175,6 @@ static enum rc serve(const struct serve_options *values, struct arena *arena, st
 	rc = http_check_host(host, why);
 	if (rc == RC_OK)
 		rc = process_catch_signals(why);
-	if (rc == RC_OK)
-		rc = process_forbid_dumps(why);
 	const char *control =
 	    config.dir != NULL ? arena_printf(arena, "%s/control.sock", config.dir) : NULL;
 	if (rc == RC_OK && control == NULL)

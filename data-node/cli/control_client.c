@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answer/pool.h"
 #include "base/clock.h"
 #include "gateway/api.h"
 #include "gateway/http.h"
@@ -23,6 +24,8 @@
 #define SOCKET_NAME "control.sock"
 #define BUSY_WAIT_NS (10 * NS_PER_S)
 #define BUSY_LOOK_NS (50 * NS_PER_MS)
+#define DIAL_WAIT_NS (3 * NS_PER_S)
+#define LIST_ARENA_BYTES ((size_t)4 << 20)
 #define PULL_BYTES ((size_t)64 << 10)
 #define URL_BYTES_MAX (TARGET_BYTES_MAX + 64)
 
@@ -60,6 +63,21 @@ static bool is_served(const struct control_client *c)
 	return ok;
 }
 
+/* Links that were dialled a moment ago get a moment to come up. */
+static void await_compute(struct station *station)
+{
+	struct pool_node *nodes = NULL;
+	struct arena arena;
+	size_t len = 0;
+
+	if (station_pool(station) == NULL)
+		return;
+	arena_init(&arena, LIST_ARENA_BYTES);
+	if (pool_list(station_pool(station), &arena, &nodes, &len) == RC_OK && len > 0)
+		(void)pool_wait(station_pool(station), NULL, DIAL_WAIT_NS);
+	arena_fini(&arena);
+}
+
 /*
  * The serving node, or the directory itself.  Another command that has it open
  * for a moment, or a node that is about to serve, is waited for.
@@ -77,6 +95,8 @@ static enum rc reach(struct control_client *c, const char *dir, unsigned parts, 
 			return c->curl != NULL ? RC_OK : RC_NOMEM;
 		}
 		enum rc rc = station_open(&config, &c->station, &deep);
+		if (rc == RC_OK)
+			await_compute(c->station);
 		if (rc != RC_BUSY || clock_mono_ns() > until) {
 			errmsg_set(why, "%s", errmsg_text(&deep, rc));
 			return rc;
