@@ -83,7 +83,7 @@ static enum rc entry_add(
 	random_bytes(keyring->entries[i].key, KEYRING_KEY_BYTES);
 	memcpy(out, keyring->entries[i].key, KEYRING_KEY_BYTES);
 	keyring->entries_len++;
-	keyring->dirty = true;
+	keyring->added++;
 	return RC_OK;
 }
 
@@ -112,12 +112,16 @@ enum rc keyring_need(struct keyring *keyring, int32_t day, unsigned layer,
 	return rc;
 }
 
-static enum rc file_put(struct keyring *keyring, bool create, struct errmsg *why)
+/* Only the table is locked, not the disk: readers go on meanwhile. */
+static enum rc file_put(struct keyring *keyring, bool create, uint64_t *added, struct errmsg *why)
 {
 	struct buf file;
 
 	buf_init(&file, KEYRING_FILE_BYTES_MAX);
+	(void)pthread_rwlock_rdlock(&keyring->lock);
+	*added = keyring->added;
 	enum rc rc = keyring_file_encode(keyring, &file);
+	(void)pthread_rwlock_unlock(&keyring->lock);
 	if (rc == RC_OK && create)
 		rc = file_create(keyring->path, 0600, file.bytes, file.len, why);
 	else if (rc == RC_OK)
@@ -128,12 +132,20 @@ static enum rc file_put(struct keyring *keyring, bool create, struct errmsg *why
 
 enum rc keyring_sync(struct keyring *keyring, struct errmsg *why)
 {
-	(void)pthread_rwlock_wrlock(&keyring->lock);
-	enum rc rc = keyring->dirty ? file_put(keyring, false, why) : RC_OK;
-	if (rc == RC_OK)
-		keyring->dirty = false;
+	uint64_t added = 0;
+
+	(void)pthread_rwlock_rdlock(&keyring->lock);
+	bool clean = keyring->added == keyring->synced;
 	(void)pthread_rwlock_unlock(&keyring->lock);
-	return rc;
+	if (clean)
+		return RC_OK;
+	enum rc rc = file_put(keyring, false, &added, why);
+	if (rc != RC_OK)
+		return rc;
+	(void)pthread_rwlock_wrlock(&keyring->lock);
+	keyring->synced = added;
+	(void)pthread_rwlock_unlock(&keyring->lock);
+	return RC_OK;
 }
 
 const uint8_t *keyring_dedup_key(const struct keyring *keyring)
@@ -187,6 +199,7 @@ void keyring_close(struct keyring *keyring)
 enum rc keyring_create(const char *dir, const struct keyring_unlock *unlock, struct errmsg *why)
 {
 	struct keyring *keyring = NULL;
+	uint64_t added = 0;
 
 	enum rc rc = keyring_new(dir, &keyring, why);
 	if (rc != RC_OK)
@@ -201,7 +214,7 @@ enum rc keyring_create(const char *dir, const struct keyring_unlock *unlock, str
 	random_bytes(keyring->root, KEYRING_KEY_BYTES);
 	rc = keyring_slot_make(dir, unlock, keyring, why);
 	if (rc == RC_OK)
-		rc = file_put(keyring, true, why);
+		rc = file_put(keyring, true, &added, why);
 out:
 	keyring_close(keyring);
 	return rc;

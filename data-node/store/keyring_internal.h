@@ -57,7 +57,7 @@ struct keyring {
 	uint8_t root[KEYRING_KEY_BYTES];
 	struct keyring_entry *entries; /* [entries_len], sorted by (day, layer) */
 	size_t entries_len, entries_cap;
-	bool dirty; /* there are keys that the file does not have */
+	uint64_t added, synced; /* keys made since open; of them, those in the file */
 };
 
 /* Room for one more entry; the old table is wiped. */

@@ -29,14 +29,14 @@ static enum rc lock_busy(int fd, const char *dir, struct errmsg *why)
 	return errmsg_rc(why, RC_BUSY, "%s is in use by another process", dir);
 }
 
-static enum rc lock_note_pid(int fd, struct errmsg *why)
+/* For the message of whoever comes second; on a full disk it stays unsaid. */
+static void lock_note_pid(int fd)
 {
 	char text[PID_BYTES];
 	int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 
-	if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
-		return errmsg_errno(why, "cannot write the lock file");
-	return RC_OK;
+	if (ftruncate(fd, 0) == 0)
+		(void)!pwrite(fd, text, (size_t)n, 0);
 }
 
 enum rc store_lock(const char *dir, bool shared, int *out, struct errmsg *why)
@@ -57,7 +57,7 @@ enum rc store_lock(const char *dir, bool shared, int *out, struct errmsg *why)
 		break;
 	}
 	if (rc == RC_OK && !shared)
-		rc = lock_note_pid(fd, why);
+		lock_note_pid(fd);
 	if (rc != RC_OK) {
 		(void)close(fd);
 		return rc;

@@ -61,82 +61,82 @@ static void test_bodies_are_told_apart_by_content(void **state)
 	fixture_fini(&f);
 }
 
+#define HEAD "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\",\"start\":1"
+static const struct {
+	const char *event, *field;
+} bad_events[] = {
+	{ "{\"layer\":\"text\",\"kind\":\"note\",\"start\":1}", "source" },
+	{ "{\"source\":\"\",\"layer\":\"text\",\"kind\":\"note\",\"start\":1}", "source" },
+	{ "{\"source\":7,\"layer\":\"text\",\"kind\":\"note\",\"start\":1}", "source" },
+	{ "{\"source\":\"s\",\"kind\":\"note\",\"start\":1}", "layer" },
+	{ "{\"source\":\"s\",\"layer\":\"smell\",\"kind\":\"note\",\"start\":1}", "layer" },
+	{ "{\"source\":\"s\",\"layer\":\"text\",\"start\":1}", "kind" },
+	{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\"}", "start" },
+	{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\",\"start\":1.5}", "start" },
+	{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\",\"start\":\"1\"}", "start" },
+	{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\","
+	  "\"start\":\"2026-04-31T00:00:00Z\"}",
+	    "start" },
+	{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\","
+	  "\"start\":\"2026-04-30T00:00:00\"}",
+	    "start" },
+	{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\","
+	  "\"start\":\"1899-12-31T23:59:59Z\"}",
+	    "start" },
+	{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\","
+	  "\"start\":\"9999-01-01T00:00:00Z\"}",
+	    "start" },
+	{ HEAD ",\"end\":0}", "end" },
+	{ HEAD ",\"end\":true}", "end" },
+	{ HEAD ",\"shape\":\"interval\"}", "end" },
+	{ HEAD ",\"end\":5,\"shape\":\"instant\"}", "end" },
+	{ HEAD ",\"shape\":\"round\"}", "shape" },
+	{ HEAD ",\"shape\":\"block\"}", "values" },
+	{ HEAD ",\"shape\":\"block\",\"values\":[1]}", "rate" },
+	{ HEAD ",\"rate\":0,\"values\":[1]}", "rate" },
+	{ HEAD ",\"rate\":1}", "rate" },
+	{ HEAD ",\"rate\":1e-300,\"values\":[1]}", "rate" },
+	{ HEAD ",\"rate\":1,\"values\":[]}", "values" },
+	{ HEAD ",\"rate\":1,\"values\":[1,\"2\"]}", "values" },
+	{ HEAD ",\"rate\":1,\"values\":[1e999]}", "" },
+	{ HEAD ",\"rate\":1,\"values\":[NaN]}", "" },
+	{ HEAD ",\"pulse\":-1}", "pulse" },
+	{ HEAD ",\"gap\":1}", "gap" },
+	{ HEAD ",\"seq\":-1}", "seq" },
+	{ HEAD ",\"id\":{}}", "id" },
+	{ HEAD ",\"data\":[1]}", "data" },
+	{ HEAD ",\"text\":5}", "text" },
+	{ HEAD ",\"tz\":\"a b\"}", "tz" },
+	{ HEAD ",\"text\":\"\xff\"}", "" },
+	{ HEAD ",\"text\":\"\\u0000\"}", "" },
+	{ HEAD ",\"start\":2}", "" },
+	{ HEAD ",\"data\":{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]"
+	       "]]]]]]]]]]]}}",
+	    "" },
+	{ "\"text\"", "" },
+	{ "null", "" },
+};
+
 static void test_bad_events_are_named_by_index_and_field_and_the_good_kept(void **state)
 {
 	(void)state;
-#define HEAD "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\",\"start\":1"
-	static const struct {
-		const char *event, *field;
-	} cases[] = {
-		{ "{\"layer\":\"text\",\"kind\":\"note\",\"start\":1}", "source" },
-		{ "{\"source\":\"\",\"layer\":\"text\",\"kind\":\"note\",\"start\":1}", "source" },
-		{ "{\"source\":7,\"layer\":\"text\",\"kind\":\"note\",\"start\":1}", "source" },
-		{ "{\"source\":\"s\",\"kind\":\"note\",\"start\":1}", "layer" },
-		{ "{\"source\":\"s\",\"layer\":\"smell\",\"kind\":\"note\",\"start\":1}", "layer" },
-		{ "{\"source\":\"s\",\"layer\":\"text\",\"start\":1}", "kind" },
-		{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\"}", "start" },
-		{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\",\"start\":1.5}",
-		    "start" },
-		{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\",\"start\":\"1\"}",
-		    "start" },
-		{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\","
-		  "\"start\":\"2026-04-31T00:00:00Z\"}",
-		    "start" },
-		{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\","
-		  "\"start\":\"2026-04-30T00:00:00\"}",
-		    "start" },
-		{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\","
-		  "\"start\":\"1899-12-31T23:59:59Z\"}",
-		    "start" },
-		{ "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"note\","
-		  "\"start\":\"9999-01-01T00:00:00Z\"}",
-		    "start" },
-		{ HEAD ",\"end\":0}", "end" },
-		{ HEAD ",\"end\":true}", "end" },
-		{ HEAD ",\"shape\":\"interval\"}", "end" },
-		{ HEAD ",\"end\":5,\"shape\":\"instant\"}", "end" },
-		{ HEAD ",\"shape\":\"round\"}", "shape" },
-		{ HEAD ",\"shape\":\"block\"}", "values" },
-		{ HEAD ",\"shape\":\"block\",\"values\":[1]}", "rate" },
-		{ HEAD ",\"rate\":0,\"values\":[1]}", "rate" },
-		{ HEAD ",\"rate\":1}", "rate" },
-		{ HEAD ",\"rate\":1e-300,\"values\":[1]}", "rate" },
-		{ HEAD ",\"rate\":1,\"values\":[]}", "values" },
-		{ HEAD ",\"rate\":1,\"values\":[1,\"2\"]}", "values" },
-		{ HEAD ",\"rate\":1,\"values\":[1e999]}", "" },
-		{ HEAD ",\"rate\":1,\"values\":[NaN]}", "" },
-		{ HEAD ",\"pulse\":-1}", "pulse" },
-		{ HEAD ",\"gap\":1}", "gap" },
-		{ HEAD ",\"seq\":-1}", "seq" },
-		{ HEAD ",\"id\":{}}", "id" },
-		{ HEAD ",\"data\":[1]}", "data" },
-		{ HEAD ",\"text\":5}", "text" },
-		{ HEAD ",\"tz\":\"a b\"}", "tz" },
-		{ HEAD ",\"text\":\"\xff\"}", "" },
-		{ HEAD ",\"text\":\"\\u0000\"}", "" },
-		{ HEAD ",\"start\":2}", "" },
-		{ HEAD ",\"data\":{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]"
-		       "]]]]]]]]]]]}}",
-		    "" },
-		{ "\"text\"", "" },
-		{ "null", "" },
-	};
 	struct fixture f = { 0 };
 	struct buf body;
 	struct arena arena;
-	size_t n = sizeof(cases) / sizeof(cases[0]);
+	size_t n = sizeof(bad_events) / sizeof(bad_events[0]);
 
 	fixture_init(&f);
 	buf_init(&body, 1 << 20);
 	arena_init(&arena, 1 << 20);
 	for (size_t i = 0; i < n; i++)
-		buf_printf(&body, "%s\n" EVENT("%zu", "") "\n", cases[i].event, i);
+		buf_printf(&body, "%s\n" EVENT("%zu", "") "\n", bad_events[i].event, i);
 	struct ingest_report r = ingest(&f, &arena, buf_text(&body), RC_OK);
 	assert_int_equal(r.accepted, n);
 	assert_int_equal(r.rejected, n);
 	for (size_t i = 0; i < n; i++) {
-		if (strcmp(r.errors[i].field, cases[i].field) != 0 || r.errors[i].text[0] == '\0')
-			fail_msg("%s: field '%s': %s", cases[i].event, r.errors[i].field,
+		if (strcmp(r.errors[i].field, bad_events[i].field) != 0 ||
+		    r.errors[i].text[0] == '\0')
+			fail_msg("%s: field '%s': %s", bad_events[i].event, r.errors[i].field,
 			    r.errors[i].text);
 		assert_int_equal(r.errors[i].index, 2 * i);
 	}
