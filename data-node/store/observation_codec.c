@@ -4,20 +4,14 @@
  * Decoding unpacks into a capped arena only; whatever the bytes hold, the
  * result is either RC_CORRUPT or a record that passes observation_check().
  */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/wipe.h"
 #include "store/observation.h"
 #include "timeline.pb-c.h"
 
-struct buf_writer {
-	ProtobufCBuffer base;
-	struct buf *out;
-};
-
-static void writer_append(ProtobufCBuffer *buffer, size_t len, const uint8_t *bytes)
-{
-	buf_append(((struct buf_writer *)(void *)buffer)->out, bytes, len);
-}
+#define SMALL_BYTES 1024 /* most records: packed on the stack */
 
 /* protobuf-c wants char *, but never writes through it when packing. */
 static char *borrow(const char *text)
@@ -74,7 +68,6 @@ static void message_fill(
 enum rc observation_encode(const struct observation *obs, struct buf *out, struct errmsg *why)
 {
 	Hearth__Timeline__Observation m = HEARTH__TIMELINE__OBSERVATION__INIT;
-	struct buf_writer writer = { { writer_append }, out };
 	union {
 		const double *in;
 		double *out;
@@ -85,7 +78,15 @@ enum rc observation_encode(const struct observation *obs, struct buf *out, struc
 	if (len > OBS_RECORD_BYTES_MAX)
 		return errmsg_rc(
 		    why, RC_LIMIT, "the record is larger than %zu bytes", OBS_RECORD_BYTES_MAX);
-	(void)hearth__timeline__observation__pack_to_buffer(&m, &writer.base);
+	uint8_t small[SMALL_BYTES];
+	uint8_t *bytes = len <= sizeof(small) ? small : malloc(len);
+	if (bytes == NULL)
+		return RC_NOMEM;
+	(void)hearth__timeline__observation__pack(&m, bytes);
+	buf_append(out, bytes, len);
+	wipe(bytes, len);
+	if (bytes != small)
+		free(bytes);
 	return buf_rc(out);
 }
 

@@ -130,11 +130,13 @@ static void wait_for_company(struct store *store)
 	if (wait_ns > store->commit_interval_ns)
 		wait_ns = store->commit_interval_ns;
 	deadline_after(wait_ns, &deadline);
-	while (store->queue_jobs < store->jobs_expected && !store->stopping &&
+	store->wake_jobs = store->jobs_expected;
+	while (store->queue_jobs < store->wake_jobs && !store->stopping &&
 	       store->queue_records < store->commit_records_max) {
 		if (pthread_cond_timedwait(&store->work, &store->lock, &deadline) == ETIMEDOUT)
-			return;
+			break;
 	}
+	store->wake_jobs = 0;
 }
 
 /* Detach the next group; NULL when stopping and nothing is left. */
@@ -164,18 +166,18 @@ static struct store_job *group_take(struct store *store, size_t *jobs)
 	return first;
 }
 
+/* Each caller sleeps on its own semaphore: waking one disturbs no other. */
 static void group_finish(struct store *store, struct store_job *first, size_t jobs)
 {
 	(void)pthread_mutex_lock(&store->lock);
-	while (first != NULL) {
-		struct store_job *next = first->next; /* gone once it is done */
-		first->done = true;
-		first = next;
-	}
 	store->jobs_expected = jobs + store->queue_jobs;
-	(void)pthread_cond_broadcast(&store->finished);
 	(void)pthread_cond_broadcast(&store->committed);
 	(void)pthread_mutex_unlock(&store->lock);
+	while (first != NULL) {
+		struct store_job *next = first->next; /* gone once it is done */
+		(void)sem_post(&first->done);
+		first = next;
+	}
 }
 
 static void *writer_main(void *arg)
@@ -252,13 +254,16 @@ static enum rc queue_and_wait(struct store *store, struct store_job *job, struct
 		store->queue_tail = &job->next;
 		store->queue_records += job->n;
 		store->queue_jobs++;
-		(void)pthread_cond_signal(&store->work);
-		while (!job->done)
-			(void)pthread_cond_wait(&store->finished, &store->lock);
-		rc = job->rc;
+		if (store->queue_jobs >= store->wake_jobs ||
+		    store->queue_records >= store->commit_records_max)
+			(void)pthread_cond_signal(&store->work);
 	}
 	(void)pthread_mutex_unlock(&store->lock);
-	return rc;
+	if (rc != RC_OK)
+		return rc;
+	while (sem_wait(&job->done) != 0)
+		continue; /* interrupted by a signal */
+	return job->rc;
 }
 
 enum rc store_append(struct store *store, const struct observation *obs, size_t n,
@@ -281,6 +286,7 @@ enum rc store_append(struct store *store, const struct observation *obs, size_t 
 		return RC_NOMEM;
 	buf_init(&records, STORE_BATCH_BYTES_MAX);
 	job.plain = plain;
+	(void)sem_init(&job.done, 0, 0);
 	enum rc rc = prepare(store, obs, n, plain, &records, why);
 	if (rc == RC_OK)
 		rc = queue_and_wait(store, &job, why);
@@ -288,6 +294,7 @@ enum rc store_append(struct store *store, const struct observation *obs, size_t 
 		*cursor = job.cursor;
 	if (rc != RC_OK && job.why.text[0] != '\0')
 		errmsg_set(why, "%s", job.why.text);
+	(void)sem_destroy(&job.done);
 	buf_fini(&records);
 	free(plain);
 	return rc;

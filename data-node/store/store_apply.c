@@ -82,28 +82,39 @@ static int supersede(struct store *store, MDB_txn *txn, const struct observation
 }
 
 /*
- * Is it a duplicate?  The current version, or one before it, has this content.
- * Otherwise `old` is the current version if there is one (old->seq != 0).
+ * Claim the id for `seq`.  If it was taken: is this a duplicate (the current
+ * version, or one before it, has this content)?  Otherwise `old` is the current
+ * version (old->seq != 0), which `seq` is to supersede.
  */
-static enum rc duplicate_find(struct store *store, MDB_txn *txn, const struct store_plain *plain,
-    struct observation *old, uint64_t *duplicate_seq, int *err, struct errmsg *why)
+static enum rc id_claim(struct store *store, MDB_txn *txn, const struct store_plain *plain,
+    uint64_t seq, struct observation *old, uint64_t *duplicate_seq, int *err, struct errmsg *why)
 {
-	uint8_t version[OBS_ID_BYTES];
-	uint64_t seq = 0;
+	uint8_t id[OBS_ID_BYTES], seq_bytes[8], version[OBS_ID_BYTES];
+	MDB_val key = { sizeof(id), id }, value = { sizeof(seq_bytes), seq_bytes };
 
 	*duplicate_seq = 0;
 	old->seq = 0;
-	*err = seq_get(store, txn, DB_DEDUP, plain->obs_id, &seq);
-	if (*err == MDB_NOTFOUND)
-		*err = 0;
-	if (*err != 0 || seq == 0)
+	memcpy(id, plain->obs_id, sizeof(id));
+	store_put_be64(seq_bytes, seq);
+	*err = mdb_put(txn, store->dbi[DB_DEDUP], &key, &value, MDB_NOOVERWRITE);
+	if (*err != MDB_KEYEXIST)
 		return RC_OK;
+	*err = value.mv_size == 8 ? 0 : MDB_CORRUPTED;
+	if (*err != 0)
+		return RC_OK;
+	uint64_t current = store_get_be64(value.mv_data);
 	arena_reset(&store->old);
-	enum rc rc = store_record_get(store, txn, seq, &store->scratch, &store->old, old, why);
+	enum rc rc = store_record_get(store, txn, current, &store->scratch, &store->old, old, NULL);
+	if (rc == RC_CORRUPT || rc == RC_NOTFOUND) {
+		/* Damaged: nothing to compare with, so what comes now is kept. */
+		old->seq = 0;
+		*err = seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
+		return RC_OK;
+	}
 	if (rc != RC_OK)
-		return rc == RC_NOTFOUND ? RC_CORRUPT : rc;
+		return errmsg_rc(why, rc, "an earlier version cannot be read");
 	if (old->tombstone || memcmp(old->content_hash, plain->content_hash, OBS_ID_BYTES) == 0) {
-		*duplicate_seq = seq;
+		*duplicate_seq = current;
 		return RC_OK;
 	}
 	store_hash_version(store, plain->obs_id, plain->content_hash, version);
@@ -131,23 +142,25 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 {
 	const struct store_plain *plain = &job->plain[i];
 	const uint8_t *record = job->records->bytes + plain->begin;
+	uint64_t duplicate_seq, seq = store->next_seq;
 	size_t len = plain->len;
 	struct observation old;
-	uint64_t duplicate_seq;
 
-	enum rc rc = duplicate_find(store, txn, plain, &old, &duplicate_seq, err, why);
+	enum rc rc = id_claim(store, txn, plain, seq, &old, &duplicate_seq, err, why);
 	if (rc != RC_OK || *err != 0)
 		return rc;
 	memcpy(result->obs_id, plain->obs_id, OBS_ID_BYTES);
+	result->outcome = duplicate_seq != 0 ? STORE_DUPLICATE : STORE_ACCEPTED;
+	result->seq = duplicate_seq != 0 ? duplicate_seq : seq;
 	if (duplicate_seq != 0) {
-		result->outcome = STORE_DUPLICATE;
-		result->seq = duplicate_seq;
 		store->group_duplicates++;
 		return RC_OK;
 	}
-	uint64_t seq = store->next_seq;
+	store->next_seq++;
 	if (old.seq != 0) {
 		*err = supersede(store, txn, &old, seq);
+		if (*err == 0)
+			*err = seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
 		if (*err != 0)
 			return RC_OK;
 		rc = reencode(store, &job->obs[i], plain, old.seq, why);
@@ -156,13 +169,5 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 		record = store->scratch.bytes;
 		len = store->scratch.len;
 	}
-	rc = record_put(store, txn, &job->obs[i], record, len, seq, err, why);
-	if (rc == RC_OK && *err == 0)
-		*err = seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
-	if (rc != RC_OK || *err != 0)
-		return rc;
-	result->outcome = STORE_ACCEPTED;
-	result->seq = seq;
-	store->next_seq++;
-	return RC_OK;
+	return record_put(store, txn, &job->obs[i], record, len, seq, err, why);
 }

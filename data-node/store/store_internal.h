@@ -28,6 +28,7 @@
 
 #include <lmdb.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "base/clock.h"
@@ -53,6 +54,7 @@
 
 #define STORE_HEAD_BYTES 6
 #define STORE_NONCE_BYTES 24
+#define STORE_NONCES 128
 #define STORE_TAG_BYTES 16
 #define STORE_SEAL_BYTES (STORE_HEAD_BYTES + STORE_NONCE_BYTES + STORE_TAG_BYTES)
 
@@ -82,8 +84,7 @@ struct store_job {
 	enum rc rc;
 	struct errmsg why;
 	uint64_t cursor;
-	uint64_t duplicates;
-	bool done;
+	sem_t done; /* posted once, last */
 };
 
 /* What the caller's thread prepares: ids, hashes, encoded records. */
@@ -111,10 +112,10 @@ struct store {
 
 	pthread_mutex_t lock;
 	pthread_cond_t work;      /* the queue has something, or stopping */
-	pthread_cond_t finished;  /* a group is done */
 	pthread_cond_t committed; /* the cursor moved */
 	struct store_job *queue, **queue_tail;
 	size_t queue_records, queue_jobs;
+	size_t wake_jobs; /* the writer sleeps until so many are queued; 0: until any is */
 	bool stopping, writer_started;
 	pthread_t writer;
 	atomic_bool failed; /* S4 */
@@ -128,6 +129,8 @@ struct store {
 	size_t jobs_expected;                /* how much company the next group may wait for */
 	int64_t commit_ns_mean;              /* moving average */
 	struct buf scratch, sealed;
+	uint8_t nonces[STORE_NONCES][STORE_NONCE_BYTES]; /* drawn ahead: a system call each */
+	size_t nonces_left;
 	struct arena old; /* the version that is superseded */
 };
 

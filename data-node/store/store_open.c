@@ -46,7 +46,6 @@ static void store_free(struct store *store)
 	buf_fini(&store->sealed);
 	arena_fini(&store->old);
 	(void)pthread_cond_destroy(&store->work);
-	(void)pthread_cond_destroy(&store->finished);
 	(void)pthread_cond_destroy(&store->committed);
 	(void)pthread_mutex_destroy(&store->lock);
 	(void)pthread_rwlock_destroy(&store->map_lock);
@@ -78,7 +77,6 @@ static enum rc store_new(
 	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
 	(void)pthread_mutex_init(&store->lock, NULL);
 	(void)pthread_cond_init(&store->work, &mono);
-	(void)pthread_cond_init(&store->finished, &mono);
 	(void)pthread_cond_init(&store->committed, &mono);
 	(void)pthread_condattr_destroy(&mono);
 	enum rc rc = path_join(store->dir, sizeof(store->dir), dir, "timeline", why);

@@ -39,6 +39,16 @@ static void head_make(int32_t day, unsigned layer, uint8_t head[STORE_HEAD_BYTES
 		head[2 + i] = (uint8_t)(bits >> (24 - 8 * i));
 }
 
+/* One thread seals: the writer, or `init` before there is one. */
+static void nonce_make(struct store *store, uint8_t out[STORE_NONCE_BYTES])
+{
+	if (store->nonces_left == 0) {
+		random_bytes(store->nonces, sizeof(store->nonces));
+		store->nonces_left = STORE_NONCES;
+	}
+	memcpy(out, store->nonces[--store->nonces_left], STORE_NONCE_BYTES);
+}
+
 enum rc store_seal(struct store *store, enum store_db db, const MDB_val *key, int32_t day,
     unsigned layer, const void *plain, size_t len, struct buf *out, struct errmsg *why)
 {
@@ -51,7 +61,7 @@ enum rc store_seal(struct store *store, enum store_db db, const MDB_val *key, in
 	if (rc != RC_OK)
 		return rc;
 	head_make(day, layer, front);
-	random_bytes(front + STORE_HEAD_BYTES, STORE_NONCE_BYTES);
+	nonce_make(store, front + STORE_HEAD_BYTES);
 	rc = ad_make(db, key, front, &ad);
 	if (rc != RC_OK)
 		goto out;

@@ -203,6 +203,11 @@ static void test_a_flipped_bit_in_a_record_is_named_by_its_number(void **state)
 	seen->len = 0;
 	assert_int_equal(store_scan_log(f.store, 0, 0, seen_visit, seen, NULL), RC_CORRUPT);
 	assert_int_equal(seen->len, 7);
+	/* Sent again, it is taken in anew. */
+	struct observation again = make_obs("id2", T0_NS, CANARY);
+	again.source = CANARY;
+	assert_int_equal(append_one(f.store, &again).seq, 9);
+	assert_int_equal(append_one(f.store, &again).outcome, STORE_DUPLICATE);
 	assert_true(by_time >= 5);
 	free(seen);
 	fixture_fini(&f);
