@@ -127,8 +127,8 @@ static void wait_until(struct wire_client *client, int64_t until_ns)
 		int64_t left_ns = until_ns - clock_mono_ns();
 		if (left_ns <= 0)
 			return;
-		socket_wait(NULL, 0, client->waker.fds[0], left_ns);
-		waker_clear(&client->waker);
+		if (socket_wait(NULL, 0, client->waker.fds[0], left_ns) != 0)
+			waker_clear(&client->waker);
 	}
 }
 

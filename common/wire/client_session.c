@@ -224,10 +224,14 @@ static int64_t tick(struct wire_client *client, struct dial *dial, int64_t now_n
 void client_session_run(struct wire_client *client, struct dial *dial)
 {
 	void *const sockets[] = { dial->socket, dial->monitor };
+	enum { SOCKET = 1, MONITOR = 2, WAKER = 4 };
+	unsigned ready = SOCKET | MONITOR;
 
 	while (!dial->over && !atomic_load(&client->stop)) {
-		waker_clear(&client->waker);
-		read_monitor(dial);
+		if ((ready & WAKER) != 0)
+			waker_clear(&client->waker);
+		if ((ready & MONITOR) != 0)
+			read_monitor(dial);
 		bool more = read_messages(client, dial);
 		if (dial->disconnected && !more)
 			end(dial, RC_CLOSED);
@@ -242,7 +246,7 @@ void client_session_run(struct wire_client *client, struct dial *dial)
 			wait_ns = SESSION_RETRY_NS;
 		if (more || wait_ns < 0)
 			wait_ns = 0;
-		socket_wait(
+		ready = socket_wait(
 		    sockets, sizeof(sockets) / sizeof(sockets[0]), client->waker.fds[0], wait_ns);
 	}
 }

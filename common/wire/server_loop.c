@@ -2,9 +2,10 @@
  * The server's I/O thread: a round reads disconnects, messages, handshakes,
  * then sends, then minds the time, then waits.
  *
- * Disconnects come first: a descriptor may be used again only by a connection
- * whose handshake this thread has yet to answer, so a message of the new one
- * is never read before the end of the old one.
+ * Disconnects come before messages: a descriptor may be used again only by a
+ * connection whose handshake this thread answers, in a round that ends after
+ * libzmq told of the old one's end, so a message of the new one is never read
+ * before that end.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -258,17 +259,21 @@ static bool read_messages(struct wire_server *server)
 void *server_loop(void *arg)
 {
 	struct wire_server *server = arg;
-	void *const sockets[] = { server->router, server->zap, server->monitor };
+	void *const sockets[] = { server->router, server->monitor, server->zap };
+	enum { ROUTER = 1, MONITOR = 2, ZAP = 4, WAKER = 8 };
+	unsigned ready = ROUTER | MONITOR | ZAP;
 
 	process_name_thread("wire-server");
 	while (!atomic_load(&server->stop)) {
-		waker_clear(&server->waker);
-		read_monitor(server);
+		if ((ready & WAKER) != 0)
+			waker_clear(&server->waker);
+		if ((ready & MONITOR) != 0)
+			read_monitor(server);
 		bool more = read_messages(server);
 		int64_t now_ns = clock_mono_ns();
 		int64_t next_ns = server_peer_tick(server, now_ns, !more);
-		if (server_zap_serve(server))
-			more = true;
+		bool knocking = (ready & ZAP) != 0 && server_zap_serve(server);
+		more = more || knocking;
 		(void)socket_events(server->router); /* room that came free is known now */
 		if (server_peer_flush(server))
 			more = true;
@@ -277,8 +282,10 @@ void *server_loop(void *arg)
 			wait_ns = LOOP_RETRY_NS;
 		if (more || wait_ns < 0)
 			wait_ns = 0;
-		socket_wait(
+		ready = socket_wait(
 		    sockets, sizeof(sockets) / sizeof(sockets[0]), server->waker.fds[0], wait_ns);
+		if (knocking)
+			ready |= ZAP; /* not read to its end */
 	}
 	for (size_t i = 0; i < server->config.peers_max; i++) {
 		if (server->peers[i].id != 0)

@@ -1,6 +1,7 @@
 /* What both halves share around libzmq. */
 #include "wire/socket.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
@@ -75,24 +76,29 @@ int socket_events(void *socket)
 	return events;
 }
 
-void socket_wait(void *const *sockets, size_t sockets_len, int fd, int64_t timeout_ns)
+unsigned socket_wait(void *const *sockets, size_t sockets_len, int fd, int64_t timeout_ns)
 {
 	struct pollfd items[SOCKET_POLL_MAX + 1];
-	nfds_t n = 0;
+	unsigned ready = 0;
 
-	for (size_t i = 0; i < sockets_len && i < SOCKET_POLL_MAX; i++) {
-		int socket_fd = -1;
-		size_t len = sizeof(socket_fd);
-		/* The descriptor tells of news only: what has been there before
-		 * must be asked for. */
-		if ((socket_events(sockets[i]) & ZMQ_POLLIN) != 0)
+	assert(sockets_len <= SOCKET_POLL_MAX);
+	for (size_t i = 0; i < sockets_len; i++) {
+		size_t len = sizeof(items[i].fd);
+		items[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+		if (zmq_getsockopt(sockets[i], ZMQ_FD, &items[i].fd, &len) != 0)
 			timeout_ns = 0;
-		if (zmq_getsockopt(sockets[i], ZMQ_FD, &socket_fd, &len) == 0)
-			items[n++] = (struct pollfd){ .fd = socket_fd, .events = POLLIN };
 	}
-	items[n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	items[sockets_len] = (struct pollfd){ .fd = fd, .events = POLLIN };
+	if (sockets_len > 0 && (socket_events(sockets[0]) & ZMQ_POLLIN) != 0) {
+		ready |= 1;
+		timeout_ns = 0;
+	}
 	int64_t ms = (timeout_ns + NS_PER_MS - 1) / NS_PER_MS;
-	(void)poll(items, n, ms > 1000 ? 1000 : (int)ms);
+	if (poll(items, sockets_len + 1, ms > 1000 ? 1000 : (int)ms) < 0)
+		return ready;
+	for (size_t i = 0; i <= sockets_len; i++)
+		ready |= items[i].revents != 0 ? 1u << i : 0;
+	return ready;
 }
 
 enum rc socket_monitor(

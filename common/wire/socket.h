@@ -36,10 +36,13 @@ int socket_events(void *socket);
 
 /*
  * Wait until a socket, or the descriptor `fd`, may have something, or until
- * `timeout_ns` (≥ 0) passed.  Wakes too often rather than too late: also when
- * room came free in a peer's queue.
+ * `timeout_ns` (≥ 0) passed; bit i of the result: sockets[i] may have input, and
+ * the bit behind the last one: `fd` has.
+ * Wakes too often rather than too late: also when room came free in a peer's
+ * queue.  All but the first must have been read until they had nothing, and
+ * not been sent on since: only then does libzmq's descriptor tell all.
  */
-void socket_wait(void *const *sockets, size_t sockets_len, int fd, int64_t timeout_ns);
+unsigned socket_wait(void *const *sockets, size_t sockets_len, int fd, int64_t timeout_ns) RC_CHECK;
 
 /* A PAIR that reports `events` of `socket`; name: unique in the context. */
 enum rc socket_monitor(

@@ -26,8 +26,8 @@ void waker_fini(struct waker *waker);
 /* Any thread; never blocks; many wakes before a clear are one. */
 void waker_wake(struct waker *waker);
 
-/* The waiting thread: forget the wakes so far, before looking at what they
- * were for. */
+/* The waiting thread, once fds[0] is readable: forget the wakes so far, before
+ * looking at what they were for. */
 void waker_clear(struct waker *waker);
 
 #endif

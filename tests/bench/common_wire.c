@@ -217,12 +217,13 @@ int main(int argc, char **argv)
 	static struct result bare_results[ROUNDS_MAX], wire_results[ROUNDS_MAX];
 	static struct wire_fixture fixture;
 	struct bare bare;
-	int rounds = argc > 1 ? atoi(argv[1]) : 5;
+	long rounds_asked = argc > 1 ? strtol(argv[1], NULL, 10) : 5;
 
-	if (rounds < 1 || rounds > ROUNDS_MAX) {
+	if (rounds_asked < 1 || rounds_asked > ROUNDS_MAX) {
 		(void)fprintf(stderr, "usage: common_wire [ROUNDS]\n");
 		return 2;
 	}
+	int rounds = (int)rounds_asked;
 	log_set_level(LOG_LEVEL_ERROR);
 	wire_fixture_init(&fixture);
 	fixture.server_config.on_message = on_request;
