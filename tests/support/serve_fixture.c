@@ -244,7 +244,7 @@ static void find_program(char *out, size_t cap)
 	out[n] = '\0';
 	char *tests = strstr(out, "/tests/");
 	require(tests != NULL && (size_t)(tests - out) + 16 < cap, "a build folder");
-	(void)strcpy(tests, "/compute-node");
+	memcpy(tests, "/compute-node", sizeof("/compute-node"));
 }
 
 static void run_program(struct serve_fixture *fixture, int log_fd)

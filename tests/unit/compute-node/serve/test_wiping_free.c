@@ -23,6 +23,14 @@
 #undef realloc
 #undef free
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+#define SANITIZED 0
+#endif
+
 static int self_mem = -1;
 
 static int setup(void **state)
@@ -69,7 +77,7 @@ static void skip_unless_active(void)
 static void test_wiping_is_in_force_in_every_build_without_a_sanitizer(void **state)
 {
 	(void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+#if SANITIZED
 	skip();
 #else
 	assert_true(wiping_free_active());
