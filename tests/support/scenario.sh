@@ -73,10 +73,14 @@ wait_until() {
 
 # A port of loopback that nothing holds now, below those that the kernel picks
 # for outgoing connections.
+# Below the range from which the kernel hands out ports to clients; each script
+# has a block of its own, so that scripts beside each other do not meet.
 free_port() {
-	local port
+	local n port
 	while :; do
-		port=$((20000 + RANDOM % 12000))
+		n=$(cat "$T/.ports" 2>/dev/null || echo 0)
+		echo $((n + 1)) >"$T/.ports"
+		port=$((10000 + ($$ * 20 + n) % 22000))
 		if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
 			echo $port
 			return
