@@ -2,12 +2,13 @@
  * HTTP: the listener that carries api_handle() to sockets (libmicrohttpd).
  *
  * One thread a connection, so handlers and pull streams may block.  Limits:
- * connections (over it: 503, far over it: waiting in the backlog), body bytes
- * of one request (413) and of all (503), silence while receiving or sending,
- * time for a request's head and body.  A client that goes away shows in
- * api_request.gone: the descriptor is polled for RDHUP, because the library
- * does not watch it while a handler runs.  microhttpd.h is seen by http*.c
- * only.
+ * requests at one time (over it: 503), connections (over it: those that ask
+ * for nothing are closed, the longest idle first; far over it: new ones are
+ * closed), body bytes of one request (413) and of all (503), silence while
+ * receiving or sending, time for a request's head and body.  A client that goes
+ * away shows in api_request.gone: the descriptor is polled for RDHUP, because
+ * the library does not watch it while a handler runs.  microhttpd.h is seen by
+ * http*.c only.
  */
 #ifndef GATEWAY_HTTP_H
 #define GATEWAY_HTTP_H
@@ -23,7 +24,7 @@ struct http;
 #define HTTP_BODIES_BYTES_MAX ((size_t)256 << 20) /* of all requests together */
 #define HTTP_DRAIN_BYTES_MAX ((size_t)64 << 20)   /* read and dropped before a refusal */
 #define HTTP_CONNECTIONS_MAX 128
-#define HTTP_CONNECTIONS_RESERVE 32              /* beyond the limit: answered 503 */
+#define HTTP_CONNECTIONS_RESERVE 128 /* beyond the limit, see above */
 #define HTTP_ARENA_BYTES_MAX ((size_t)256 << 20) /* of one request */
 
 struct http_config {
@@ -33,7 +34,7 @@ struct http_config {
 	const char *control_path; /* a Unix socket instead of host and port: requests
 				     through it are the operator's */
 	const char *name;         /* another Host that is ours; NULL */
-	int connections_max;      /* 0: HTTP_CONNECTIONS_MAX */
+	int connections_max;      /* 0: HTTP_CONNECTIONS_MAX; of requests too */
 	size_t body_bytes_max;    /* 0: HTTP_BODY_BYTES_MAX */
 	int idle_s;               /* silence; 0: 30 */
 	int head_s;               /* for a request's head; 0: 60 */

@@ -25,6 +25,7 @@ struct http_link {
 	int fd;
 	enum link_phase phase; /* guarded by watch_mutex */
 	int64_t since_ns;      /* monotone; of the phase */
+	bool cut;              /* shut down to make room */
 };
 
 struct http {

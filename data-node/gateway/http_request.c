@@ -221,10 +221,10 @@ static bool admit(struct request *r, const char *method)
 		api_error_rc(&r->response, RC_NOMEM, NULL, NULL);
 		return false;
 	}
-	if (atomic_load(&http->connections) > http->config.connections_max) {
+	if (atomic_load(&http->requests) > http->config.connections_max) {
 		metric_add(METRIC_REFUSED_CONNECTION, 1);
-		api_error(&r->response, 503, "server_error", "too_many_connections", NULL,
-		    "too many connections: try again in a moment");
+		api_error(&r->response, 503, "server_error", "too_many_requests", NULL,
+		    "too many requests at one time: try again in a moment");
 		api_header(&r->response, "Retry-After", "1");
 		api_header(&r->response, "Connection", "close");
 		return false;

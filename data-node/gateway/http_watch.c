@@ -13,6 +13,7 @@
 #include "os/process.h"
 
 #define LOOK_EVERY_S 1
+#define IDLE_SPARED_NS (500 * NS_PER_MS) /* a new client gets so long to speak */
 
 void http_watch_phase(struct http_link *link, enum link_phase phase)
 {
@@ -74,10 +75,31 @@ void http_watch_notify(void *cls, struct MHD_Connection *connection, void **sock
 		drop(http, *socket_context);
 }
 
+/* Connections that ask for nothing make room, the longest idle first. */
+static void make_room(struct http *http, int64_t now)
+{
+	int over = atomic_load(&http->connections) - http->config.connections_max;
+
+	while (over-- > 0) {
+		struct http_link *idle = NULL;
+		for (struct http_link *l = http->links; l != NULL; l = l->next) {
+			if (l->fd >= 0 && !l->cut && l->phase == LINK_HEAD &&
+			    now - l->since_ns > IDLE_SPARED_NS &&
+			    (idle == NULL || l->since_ns < idle->since_ns))
+				idle = l;
+		}
+		if (idle == NULL)
+			return;
+		idle->cut = true;
+		(void)shutdown(idle->fd, SHUT_RDWR);
+	}
+}
+
 static void look(struct http *http)
 {
 	int64_t now = clock_mono_ns();
 
+	make_room(http, now);
 	for (struct http_link *l = http->links; l != NULL; l = l->next) {
 		int64_t limit = l->phase == LINK_HEAD ? http->config.head_s : http->config.body_s;
 		if (l->fd >= 0 && l->phase != LINK_ANSWER && now - l->since_ns > limit * NS_PER_S)

@@ -337,7 +337,19 @@ static void test_many_clients_each_get_their_own_answer(void **state)
 	}
 }
 
-static void test_connections_over_the_limit_are_told_and_recover(void **state)
+static int open_request(const char *target)
+{
+	char head[512];
+
+	(void)snprintf(head, sizeof(head),
+	    "GET %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n", target,
+	    fx.created.owner_token);
+	int fd = dial();
+	assert_true(put(fd, head, strlen(head)));
+	return fd;
+}
+
+static void test_requests_over_the_limit_are_told_and_recover(void **state)
 {
 	int held[3];
 
@@ -345,17 +357,33 @@ static void test_connections_over_the_limit_are_told_and_recover(void **state)
 	http_close(http, 0);
 	listen_with((struct http_config){ .connections_max = 3, .idle_s = 20 });
 	for (int i = 0; i < 3; i++)
-		held[i] = dial();
-	WAIT_FOR(http_connections(http) == 3);
+		held[i] = open_request("/until-gone");
+	WAIT_FOR(atomic_load(&works_running) == 3);
 	char *reply = ask("GET", "/healthz", "", "", 0);
 	assert_int_equal(status_of(reply), 503);
-	assert_non_null(strstr(reply, "too_many_connections"));
+	assert_non_null(strstr(reply, "too_many_requests"));
 	assert_non_null(strstr(reply, "Retry-After: "));
 	free(reply);
 	for (int i = 0; i < 3; i++)
 		(void)close(held[i]);
 	WAIT_FOR(http_connections(http) == 0);
 	expect("GET", "/healthz", "", 200, NULL);
+}
+
+static void test_idle_connections_make_room_for_those_that_ask(void **state)
+{
+	int held[60];
+
+	(void)state;
+	http_close(http, 0);
+	listen_with((struct http_config){ .connections_max = 3, .idle_s = 20 });
+	/* Far over the limit, and the next one is answered all the same. */
+	for (int i = 0; i < 60; i++)
+		held[i] = dial();
+	expect("GET", "/healthz", "", 200, NULL);
+	WAIT_FOR(http_connections(http) <= 3);
+	for (int i = 0; i < 60; i++)
+		(void)close(held[i]);
 }
 
 static void test_a_client_that_sends_drop_by_drop_is_cut_off(void **state)
@@ -404,18 +432,6 @@ static void test_a_stream_with_pauses_longer_than_the_idle_limit_goes_on(void **
 	assert_non_null(strstr(first + 5, "tick\n"));
 	assert_non_null(strstr(reply, "\r\n0\r\n\r\n")); /* ended, not broken off */
 	free(reply);
-}
-
-static int open_request(const char *target)
-{
-	char head[512];
-
-	(void)snprintf(head, sizeof(head),
-	    "GET %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n\r\n", target,
-	    fx.created.owner_token);
-	int fd = dial();
-	assert_true(put(fd, head, strlen(head)));
-	return fd;
 }
 
 static void test_a_client_that_leaves_a_stream_frees_it(void **state)
@@ -570,7 +586,8 @@ int main(void)
 		TEST(test_a_token_a_host_and_an_origin_are_asked_for),
 		TEST(test_bodies_over_the_limit_are_413_however_they_are_sent),
 		TEST(test_many_clients_each_get_their_own_answer),
-		TEST(test_connections_over_the_limit_are_told_and_recover),
+		TEST(test_requests_over_the_limit_are_told_and_recover),
+		TEST(test_idle_connections_make_room_for_those_that_ask),
 		TEST(test_a_client_that_sends_drop_by_drop_is_cut_off),
 		TEST(test_a_silent_client_is_cut_off),
 		TEST(test_work_longer_than_the_idle_limit_is_still_answered),
