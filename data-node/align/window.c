@@ -8,6 +8,10 @@
 #include "align/lookup.h"
 #include "align/scene.h"
 
+/* Values of slices that are out stay until so much is used: a reset costs more
+ * than a slice of few values. */
+#define ARENA_KEEP_BYTES ((size_t)1 << 20)
+
 /* Last boot epoch of a (source, layer). */
 struct lane {
 	uint64_t boot;
@@ -148,7 +152,7 @@ static enum rc emit(struct window *window, struct errmsg *why)
 	if (rc == RC_OK && any && !window->visit(window->ctx, &slice))
 		window->stopped = true;
 	window->next_ns = slice.end_ns;
-	if (window->arena.used_bytes > 0)
+	if (window->arena.used_bytes > ARENA_KEEP_BYTES)
 		arena_reset(&window->arena);
 	return rc == RC_OK ? rc : errmsg_rc(why, rc, "no memory for the slice");
 }

@@ -1,0 +1,202 @@
+/*
+ * Recall: build and query of the lexical index next to SQLite's FTS5 (ranked
+ * OR query, porter stemmer, in memory) over the same texts in the same run.
+ *
+ *   data_recall [ITEMS]...      default 10000 100000
+ */
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "recall/document.h"
+#include "recall/search.h"
+
+#define QUERIES 200
+#define WORDS 30000
+#define K 10
+#define START_NS (INT64_C(1735689600) * NS_PER_S)
+
+static void must(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	(void)fprintf(stderr, "data_recall: %s\n", what);
+	exit(1);
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* A word drawn as in speech: rank r with a chance like 1/r. */
+static void put_word(uint64_t *seed, char *out, size_t max)
+{
+	static const char *const parts[] = { "ka", "lo", "min", "ter", "su", "ri", "en", "pa",
+		"vol", "dri", "ch", "os", "al", "bre", "ni", "qu" };
+	double u = (double)(random_next(seed) >> 11) / 9007199254740992.0;
+	double x = 1;
+
+	for (double f = u * 10.3; f > 1; f -= 1) /* e^(u ln 30000) */
+		x *= 2.718281828;
+	uint64_t rank = (uint64_t)x + random_next(seed) % ((uint64_t)x + 1);
+	(void)snprintf(out, max, "%s%s%s%s ", parts[rank % 16], parts[rank / 16 % 16],
+	    rank >= 256 ? parts[rank / 256 % 16] : "", rank >= 4096 ? parts[rank / 4096 % 16] : "");
+}
+
+static void put_text(uint64_t *seed, size_t words, char *out, size_t max)
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < words && len + 40 < max; i++) {
+		put_word(seed, out + len, max - len);
+		len += strlen(out + len);
+	}
+}
+
+static struct index *build(size_t n, double *seconds)
+{
+	struct document_talks *talks;
+	struct index *index;
+	uint64_t seed = 1;
+	char text[1024];
+	int64_t spent_ns = 0;
+
+	must(index_new(&index) == RC_OK && document_talks_new(&talks) == RC_OK, "memory");
+	for (size_t i = 1; i <= n; i++) {
+		bool added;
+		put_text(&seed, 5 + random_next(&seed) % 30, text, sizeof text);
+		struct observation obs = { .seq = i,
+			.source = "phone",
+			.client_id = "",
+			.layer = LAYER_TEXT,
+			.kind = "message",
+			.zone = "",
+			.dev_t0_ns = START_NS + (int64_t)i * 5 * NS_PER_MIN,
+			.origin = ORIGIN_OWNER,
+			.text = text,
+			.data_json = "" };
+		obs.dev_t1_ns = obs.dev_t0_ns;
+		int64_t start_ns = clock_mono_ns();
+		must(document_take(index, talks, &obs, &added) == RC_OK && added, "take");
+		spent_ns += clock_mono_ns() - start_ns;
+	}
+	document_talks_free(talks);
+	*seconds = (double)spent_ns / 1e9;
+	return index;
+}
+
+static sqlite3 *build_peer(size_t n, double *seconds)
+{
+	sqlite3 *db;
+	sqlite3_stmt *insert;
+	uint64_t seed = 1;
+	char text[1024];
+	int64_t spent_ns = 0;
+
+	must(sqlite3_open(":memory:", &db) == SQLITE_OK, "sqlite");
+	if (sqlite3_exec(db,
+		"CREATE VIRTUAL TABLE t USING fts5(body, tokenize='porter unicode61'); BEGIN", NULL,
+		NULL, NULL) != SQLITE_OK) {
+		sqlite3_close(db);
+		return NULL;
+	}
+	must(
+	    sqlite3_prepare_v2(db, "INSERT INTO t(body) VALUES(?)", -1, &insert, NULL) == SQLITE_OK,
+	    "insert");
+	for (size_t i = 1; i <= n; i++) {
+		put_text(&seed, 5 + random_next(&seed) % 30, text, sizeof text);
+		int64_t start_ns = clock_mono_ns();
+		sqlite3_bind_text(insert, 1, text, -1, SQLITE_STATIC);
+		must(sqlite3_step(insert) == SQLITE_DONE, "step");
+		sqlite3_reset(insert);
+		spent_ns += clock_mono_ns() - start_ns;
+	}
+	sqlite3_finalize(insert);
+	must(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK, "commit");
+	*seconds = (double)spent_ns / 1e9;
+	return db;
+}
+
+static double query_ours(const struct index *index, const char *text)
+{
+	struct search search = { .k = K };
+	struct arena arena;
+
+	int64_t start_ns = clock_mono_ns();
+	arena_init(&arena, (size_t)1 << 20);
+	must(search_prepare(&search, text, strlen(text), 0, 0, &arena) == RC_OK &&
+		 search_run(index, &search) == RC_OK,
+	    "search");
+	arena_fini(&arena);
+	return (double)(clock_mono_ns() - start_ns) / 1e6;
+}
+
+static double query_peer(sqlite3 *db, const char *text)
+{
+	char match[512] = "";
+	sqlite3_stmt *select;
+
+	for (const char *p = text; *p != '\0';) {
+		size_t len = strcspn(p, " ");
+		(void)snprintf(match + strlen(match), sizeof match - strlen(match), "%s%.*s",
+		    match[0] == '\0' ? "" : " OR ", (int)len, p);
+		p += len + 1;
+	}
+	int64_t start_ns = clock_mono_ns();
+	must(sqlite3_prepare_v2(db, "SELECT rowid FROM t WHERE t MATCH ? ORDER BY rank LIMIT 10",
+		 -1, &select, NULL) == SQLITE_OK,
+	    "select");
+	sqlite3_bind_text(select, 1, match, -1, SQLITE_STATIC);
+	while (sqlite3_step(select) == SQLITE_ROW)
+		;
+	sqlite3_finalize(select);
+	return (double)(clock_mono_ns() - start_ns) / 1e6;
+}
+
+static void measure(size_t n)
+{
+	double ours[QUERIES], peer[QUERIES], build_s, peer_s = 0;
+	struct index_stats stats;
+	uint64_t seed = 77;
+	char text[512];
+	struct index *index = build(n, &build_s);
+	sqlite3 *db = build_peer(n, &peer_s);
+
+	for (int i = 0; i < QUERIES; i++) {
+		put_text(&seed, 2 + random_next(&seed) % 6, text, sizeof text);
+		ours[i] = query_ours(index, text);
+		peer[i] = db == NULL ? 0 : query_peer(db, text);
+	}
+	qsort(ours, QUERIES, sizeof ours[0], compare);
+	qsort(peer, QUERIES, sizeof peer[0], compare);
+	index_get_stats(index, &stats);
+	printf("%8zu  ours  %9.0f  %8.3f  %8.3f  %8.0f\n", n, (double)n / build_s,
+	    ours[QUERIES / 2], ours[QUERIES * 95 / 100], (double)stats.bytes / (double)n);
+	if (db != NULL)
+		printf("%8s  fts5  %9.0f  %8.3f  %8.3f\n%8s  ratio %9.2f  %8.2f  %8.2f\n", "",
+		    (double)n / peer_s, peer[QUERIES / 2], peer[QUERIES * 95 / 100], "",
+		    peer_s / build_s, peer[QUERIES / 2] / ours[QUERIES / 2],
+		    peer[QUERIES * 95 / 100] / ours[QUERIES * 95 / 100]);
+	sqlite3_close(db);
+	index_free(index);
+}
+
+int main(int argc, char **argv)
+{
+	printf("%8s  %-5s %9s  %8s  %8s  %8s\n", "items", "", "items/s", "p50 ms", "p95 ms",
+	    "bytes/it");
+	if (argc < 2) {
+		measure(10000);
+		measure(100000);
+	}
+	for (int i = 1; i < argc; i++)
+		measure((size_t)strtoull(argv[i], NULL, 10));
+	return 0;
+}
