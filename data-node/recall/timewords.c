@@ -344,12 +344,13 @@ static size_t extend(
 void timewords_parse(
     const char *query, size_t len, int64_t now_utc_ns, int32_t offset_s, struct timewords *out)
 {
-	struct timewords_text text = { .now_ns = now_utc_ns + offset_s * NS_PER_S };
+	struct timewords_text text = { .len = 0 };
 	struct timewords_span span;
 
 	*out = (struct timewords){ .found = false };
 	if (now_utc_ns < OBS_TIME_MIN_NS || now_utc_ns > OBS_TIME_MAX_NS)
 		return;
+	text.now_ns = now_utc_ns + offset_s * NS_PER_S;
 	text.today =
 	    (text.now_ns - (text.now_ns % NS_PER_DAY + NS_PER_DAY) % NS_PER_DAY) / NS_PER_DAY;
 	split(query, len, &text);

@@ -149,8 +149,8 @@ static double run_store(struct observation *obs, size_t n)
 {
 	char dir[] = "/tmp/data_align-XXXXXX";
 	struct keyring_unlock unlock = { 0 };
-	struct keyring *keyring;
-	struct store *store;
+	struct keyring *keyring = NULL;
+	struct store *store = NULL;
 	size_t cells = 0;
 	struct slice_query query = {
 		.from_ns = START_NS, .to_ns = START_NS + NS_PER_DAY, .step_ns = NS_PER_MIN
