@@ -59,6 +59,7 @@ struct session {
 	struct textstream *stream;
 	struct tokens history;
 	size_t prompt_len;
+	struct engine_row *rows;             /* [prompt_len] */
 	float *logits;                       /* [n_vocab] */
 	struct sample_candidate *candidates; /* [n_vocab] */
 };
@@ -105,7 +106,8 @@ static enum rc start(struct session *s, struct errmsg *why)
 		config.n_ctx = (uint32_t)wanted;
 	s->logits = malloc(info->n_vocab * sizeof(*s->logits));
 	s->candidates = malloc(info->n_vocab * sizeof(*s->candidates));
-	if (s->logits == NULL || s->candidates == NULL)
+	s->rows = calloc(s->prompt_len, sizeof(*s->rows));
+	if (s->logits == NULL || s->candidates == NULL || s->rows == NULL)
 		return RC_NOMEM;
 	return engine_new(s->model, &config, &s->engine, why);
 }
@@ -115,20 +117,12 @@ static enum rc catch_up(struct session *s, struct errmsg *why)
 {
 	uint32_t done = engine_seq_len(s->engine, 0);
 	size_t n = s->history.len - done;
-	struct engine_row *rows = calloc(n, sizeof(*rows)), one;
-	enum rc rc;
 
-	if (rows == NULL)
-		return RC_NOMEM;
-	for (size_t i = 0; i < n; i++) {
-		one = (struct engine_row){ .token = s->history.ids[done + i],
+	for (size_t i = 0; i < n; i++)
+		s->rows[i] = (struct engine_row){ .token = s->history.ids[done + i],
 			.pos = done + (uint32_t)i,
 			.want_logits = i + 1 == n };
-		rows[i] = one;
-	}
-	rc = engine_forward(s->engine, rows, n, s->logits, NULL, NULL, why);
-	free(rows);
-	return rc;
+	return engine_forward(s->engine, s->rows, n, s->logits, NULL, NULL, why);
 }
 
 static bool print(struct buf *out)
@@ -184,6 +178,7 @@ static void end(struct session *s)
 	engine_free(s->engine);
 	model_close(s->model);
 	tokens_free(&s->history);
+	free(s->rows);
 	free(s->logits);
 	free(s->candidates);
 }

@@ -83,7 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (tokenizer == NULL)
 		load();
-	if (size == 0 || size > TEXT_MAX)
+	/* U+2581 in a text means a blank to SentencePiece: no way back. */
+	if (size == 0 || size > TEXT_MAX || memmem(data, size, "\xe2\x96\x81", 3) != NULL)
 		return 0;
 	round_trip((const char *)data, size, 0);
 	/* A whole token in front takes no blank: leave those texts out. */
