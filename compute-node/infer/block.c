@@ -63,13 +63,18 @@ static void multiply(struct worker *w, const struct product *product, const stru
 	const uint8_t *rows = weight->data + first * row_bytes;
 	struct q8_rows q8 = in->q8;
 
+	q8.k = k;
 	if (kernels->rows[weight->type] != NULL) {
 		kernels->rows[weight->type](
 		    rows, row_bytes, n_rows, in->f32, k, in->n_rows, k, out, out_stride);
 		return;
 	}
+	if (in->n_rows <= KERNEL_DIRECT_X && kernels->direct[weight->type] != NULL) {
+		kernels->direct[weight->type](
+		    rows, row_bytes, n_rows, &q8, in->n_rows, out, out_stride);
+		return;
+	}
 	kernels->strip[weight->type](rows, row_bytes, n_rows, k, w->quants, w->scales);
-	q8.k = k;
 	kernels->tile(w->quants, w->scales, &q8, 0, in->n_rows, n_rows, out, out_stride);
 }
 

@@ -24,10 +24,11 @@
 #include "model/type.h"
 
 #define KERNEL_LANES 16
-#define KERNEL_BLOCK 32      /* activations that share a scale */
-#define KERNEL_STRIP 32      /* weight rows unpacked together */
-#define KERNEL_CELLS 16      /* cache positions in one tile of keys */
-#define KERNEL_BIAS 128      /* added to unpacked weights to make them unsigned */
+#define KERNEL_BLOCK 32 /* activations that share a scale */
+#define KERNEL_STRIP 32 /* weight rows unpacked together */
+#define KERNEL_CELLS 16 /* cache positions in one tile of keys */
+#define KERNEL_BIAS 128 /* added to unpacked weights to make them unsigned */
+#define KERNEL_DIRECT_X 4
 #define KERNEL_QUERIES_MAX 8 /* query rows of one attention call */
 
 /* What a weight type wants its activations as. */
@@ -55,6 +56,11 @@ typedef void kernel_strip_fn(const uint8_t *weights, size_t row_bytes, size_t n_
 /* A strip times rows x_first … x_first + n_x - 1: as kernel_rows_fn. */
 typedef void kernel_tile_fn(const uint8_t *quants, const float *scales, const struct q8_rows *x,
     size_t x_first, size_t n_x, size_t n_rows, float *out, size_t out_stride);
+
+/* Up to KERNEL_DIRECT_X rows of x times up to KERNEL_STRIP weight rows, straight
+ * from their blocks: what strip and tile give, for decoding. */
+typedef void kernel_direct_fn(const uint8_t *weights, size_t row_bytes, size_t n_rows,
+    const struct q8_rows *x, size_t n_x, float *out, size_t out_stride);
 
 /* One row to 8 bits: scale = max |x| / 127 for each block of 32, ties to even. */
 typedef void kernel_quantize_fn(
@@ -84,6 +90,7 @@ struct kernels {
 	kernel_rows_fn *rows[TYPE_NUMBER_MAX + 1];
 	kernel_strip_fn *strip[TYPE_NUMBER_MAX + 1];
 	kernel_tile_fn *tile;
+	kernel_direct_fn *direct[TYPE_NUMBER_MAX + 1]; /* NULL where strip and tile do */
 	kernel_quantize_fn *quantize;
 	kernel_norm_fn *rms_norm;
 	kernel_gate_fn *swiglu;

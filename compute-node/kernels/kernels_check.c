@@ -147,6 +147,32 @@ static bool tile_agrees(struct bench *b, const struct kernels *scalar, kernel_ti
 	return true;
 }
 
+/* Scalar's strip and tile are what a direct product must equal. */
+static bool direct_agrees(
+    struct bench *b, enum tensor_type type, const struct kernels *scalar, kernel_direct_fn *fast)
+{
+	struct q8_rows rows = { b->a_quants[0], b->a_scales[0], b->a_bias[0], K_BLOCKS };
+	size_t row_bytes = type_row_bytes(type, K_BLOCKS);
+
+	fill_blocks(b, type);
+	for (size_t i = 0; i < KERNEL_DIRECT_X; i++)
+		scalar->quantize(b->x + i * K_BLOCKS, K_BLOCKS, b->a_quants[0] + i * K_BLOCKS,
+		    b->a_scales[0] + i * K_BLOCKS / KERNEL_BLOCK,
+		    b->a_bias[0] + i * K_BLOCKS / KERNEL_BLOCK);
+	for (size_t n = 1; n <= KERNEL_DIRECT_X; n++) {
+		size_t n_rows = n % 2 == 0 ? KERNEL_STRIP : 9 * n;
+
+		clear_out(b);
+		scalar->strip[type](
+		    b->weights, row_bytes, n_rows, K_BLOCKS, b->quants[0], b->scales[0]);
+		scalar->tile(b->quants[0], b->scales[0], &rows, 0, n, n_rows, b->out[0], N_ROWS);
+		fast(b->weights, row_bytes, n_rows, &rows, n, b->out[1], N_ROWS);
+		if (!same_out(b))
+			return false;
+	}
+	return true;
+}
+
 static bool norm_agrees(struct bench *b, kernel_norm_fn *spec, kernel_norm_fn *fast)
 {
 	clear_out(b);
@@ -246,6 +272,7 @@ bool kernels_adopt(
 		enum tensor_type type = (enum tensor_type)t;
 
 		ADOPT(rows[t], rows_agree(b, type, scalar->rows[t], candidate->rows[t]));
+		ADOPT(direct[t], direct_agrees(b, type, scalar, candidate->direct[t]));
 		ADOPT(strip[t], strip_agrees(b, type, scalar->strip[t], candidate->strip[t]));
 	}
 	ADOPT(quantize, quantize_agrees(b, scalar->quantize, candidate->quantize));

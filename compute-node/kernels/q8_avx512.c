@@ -2,14 +2,10 @@
 #if defined(__x86_64__)
 #include "kernels/kernels.h"
 #include "kernels/x86.h"
-#include "kernels/x86_avx512.h"
+#include "kernels/x86_avx512_strip.h"
 
-#define Q4_0_BYTES 18
-#define Q8_0_BYTES 34
-#define HALF (KERNEL_STRIP / 2)
 #define STEP_BYTES (KERNEL_STRIP * 4) /* four weights of every row */
-#define CACHE_LINE 64
-#define SCALE_BLOCKS 8 /* blocks whose scales are collected together */
+#define SCALE_BLOCKS 8                /* blocks whose scales are collected together */
 
 void avx512_quantize(const float *x, size_t k, int8_t *quants, float *scales, int32_t *bias)
 {
@@ -39,43 +35,6 @@ void avx512_quantize(const float *x, size_t k, int8_t *quants, float *scales, in
 	}
 }
 
-/* Sixteen bytes of rows r, r + 4, r + 8, r + 12, one in each quarter. */
-INLINE __m512i four_rows(const uint8_t *const *rows, size_t r, size_t at)
-{
-	__m512i v =
-	    _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)(rows[r] + at)));
-
-	v = _mm512_inserti32x4(
-	    v, _mm_loadu_si128((const __m128i *)(const void *)(rows[r + 4] + at)), 1);
-	v = _mm512_inserti32x4(
-	    v, _mm_loadu_si128((const __m128i *)(const void *)(rows[r + 8] + at)), 2);
-	return _mm512_inserti32x4(
-	    v, _mm_loadu_si128((const __m128i *)(const void *)(rows[r + 12] + at)), 3);
-}
-
-/* Sixteen bytes at `at` of sixteen rows: out[j] has bytes 4j … 4j + 3 of row
- * 0, 1, …, 15. */
-INLINE void transpose(const uint8_t *const *rows, size_t at, __m512i out[4])
-{
-	__m512i a = four_rows(rows, 0, at), b = four_rows(rows, 1, at);
-	__m512i c = four_rows(rows, 2, at), d = four_rows(rows, 3, at);
-	__m512i ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
-
-	out[0] = _mm512_unpacklo_epi64(ab, cd);
-	out[1] = _mm512_unpackhi_epi64(ab, cd);
-	ab = _mm512_unpackhi_epi32(a, b);
-	cd = _mm512_unpackhi_epi32(c, d);
-	out[2] = _mm512_unpacklo_epi64(ab, cd);
-	out[3] = _mm512_unpackhi_epi64(ab, cd);
-}
-
-INLINE void point_at_rows(
-    const uint8_t *weights, size_t row_bytes, size_t n_rows, const uint8_t *rows[KERNEL_STRIP])
-{
-	for (size_t r = 0; r < KERNEL_STRIP; r++)
-		rows[r] = weights + (r < n_rows ? r : n_rows - 1) * row_bytes;
-}
-
 /* The F16 in front of each block: collected as they are, then converted, so
  * that no wide load waits for narrow stores. */
 static void unpack_scales(
@@ -97,17 +56,6 @@ static void unpack_scales(
 			_mm512_storeu_ps(out + HALF, lanes_from_f16(raw[i] + HALF));
 		}
 	}
-}
-
-/* The strip behind this one will be wanted next: fetch the part of it that
- * corresponds to block `b`. */
-INLINE void prefetch_next(
-    const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t block_bytes, size_t b)
-{
-	const uint8_t *next = weights + n_rows * row_bytes + b * block_bytes * KERNEL_STRIP;
-
-	for (size_t i = 0; i < block_bytes * KERNEL_STRIP; i += CACHE_LINE)
-		_mm_prefetch((const char *)next + i, _MM_HINT_T1);
 }
 
 INLINE void store_step(uint8_t *out, size_t step, size_t half, __m512i v)

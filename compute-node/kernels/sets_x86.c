@@ -57,6 +57,7 @@ const struct kernels kernels_avx512 = {
 const struct kernels kernels_avx512vnni = {
 	.name = "avx512vnni",
 	.tile = avx512vnni_tile,
+	.direct = { [TYPE_Q4_0] = avx512vnni_direct_q4_0, [TYPE_Q8_0] = avx512vnni_direct_q8_0 },
 };
 #else
 typedef int no_x86; /* a translation unit is never empty */

@@ -25,6 +25,7 @@ kernel_scores_fn avx512_scores_f16, avx512_scores_f32;
 kernel_mix_fn avx512_mix_f16, avx512_mix_f32;
 
 kernel_tile_fn avx512vnni_tile;
+kernel_direct_fn avx512vnni_direct_q4_0, avx512vnni_direct_q8_0;
 #endif
 
 #endif

@@ -131,6 +131,11 @@ static void multiply(const struct kernels *kernels, enum tensor_type type, const
 	for (size_t r = 0; r < n_rows; r += KERNEL_STRIP) {
 		size_t n = n_rows - r < KERNEL_STRIP ? n_rows - r : KERNEL_STRIP;
 
+		if (n_x <= KERNEL_DIRECT_X && kernels->direct[type] != NULL) {
+			kernels->direct[type](
+			    weights + r * row_bytes, row_bytes, n, &q8.rows, n_x, out + r, n_rows);
+			continue;
+		}
 		kernels->strip[type](weights + r * row_bytes, row_bytes, n, k, quants, scales);
 		kernels->tile(quants, scales, &q8.rows, 0, n_x, n, out + r, n_rows);
 	}
@@ -250,8 +255,11 @@ static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 		assert_ptr_equal(best->scores_f32, kernels_avx512.scores_f32);
 		assert_ptr_equal(best->mix_f32, kernels_avx512.mix_f32);
 	}
-	if (kernels_has_avx512vnni())
+	if (kernels_has_avx512vnni()) {
 		assert_ptr_equal(best->tile, kernels_avx512vnni.tile);
+		assert_ptr_equal(best->direct[TYPE_Q4_0], kernels_avx512vnni.direct[TYPE_Q4_0]);
+		assert_ptr_equal(best->direct[TYPE_Q8_0], kernels_avx512vnni.direct[TYPE_Q8_0]);
+	}
 #endif
 }
 

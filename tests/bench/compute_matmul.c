@@ -1,0 +1,152 @@
+/*
+ * Weights times activations on one core, for each type: bytes of weights a
+ * second with few rows (decode), and multiplications a second with many
+ * (prefill), next to a plain read of the same memory in the same run.
+ * CPU time is measured, so that a busy machine disturbs less.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/random.h"
+#include "gguf_build.h"
+#include "kernels/kernels.h"
+#include "model/gguf.h"
+
+#define K 2048
+#define FAR_BYTES ((size_t)192 << 20)
+#define NEAR_BYTES ((size_t)384 << 10)
+#define X_MAX 256
+#define REPEATS 5
+#define TYPES_MAX 32
+
+static struct {
+	float x[X_MAX * K], out[X_MAX * KERNEL_STRIP];
+	int8_t quants[X_MAX * K];
+	float scales[X_MAX * K / KERNEL_BLOCK];
+	int32_t bias[X_MAX * K / KERNEL_BLOCK];
+	uint8_t strip[KERNEL_STRIP * K];
+	float strip_scales[KERNEL_STRIP * K / KERNEL_BLOCK];
+} m;
+
+static volatile uint64_t sink;
+
+static double cpu_s(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void multiply(const struct kernels *kernels, enum tensor_type type, const uint8_t *weights,
+    size_t n_rows, size_t n_x)
+{
+	const struct q8_rows rows = { m.quants, m.scales, m.bias, K };
+	size_t row_bytes = type_row_bytes(type, K);
+
+	for (size_t r = 0; r + KERNEL_STRIP <= n_rows; r += KERNEL_STRIP) {
+		const uint8_t *at = weights + r * row_bytes;
+
+		if (kernels->rows[type] != NULL) {
+			kernels->rows[type](
+			    at, row_bytes, KERNEL_STRIP, m.x, K, n_x, K, m.out, KERNEL_STRIP);
+			continue;
+		}
+		if (n_x <= KERNEL_DIRECT_X && kernels->direct[type] != NULL) {
+			kernels->direct[type](
+			    at, row_bytes, KERNEL_STRIP, &rows, n_x, m.out, KERNEL_STRIP);
+			continue;
+		}
+		kernels->strip[type](at, row_bytes, KERNEL_STRIP, K, m.strip, m.strip_scales);
+		kernels->tile(
+		    m.strip, m.strip_scales, &rows, 0, n_x, KERNEL_STRIP, m.out, KERNEL_STRIP);
+	}
+}
+
+static void read_all(const uint8_t *bytes, size_t len)
+{
+	const uint64_t *at = (const uint64_t *)(const void *)bytes;
+	uint64_t sums[8] = { 0 };
+
+	for (size_t i = 0; i + 8 <= len / 8; i += 8) {
+		for (size_t j = 0; j < 8; j++)
+			sums[j] += at[i + j];
+	}
+	for (size_t j = 0; j < 8; j++)
+		sink += sums[j];
+}
+
+static int compare(const void *a, const void *b)
+{
+	const double *da = a, *db = b;
+
+	return (*da > *db) - (*da < *db);
+}
+
+static double median(double *values)
+{
+	qsort(values, REPEATS, sizeof(*values), compare);
+	return values[REPEATS / 2];
+}
+
+/* Seconds of CPU to multiply `bytes` of weights, `times` over. */
+static double measure(const struct kernels *kernels, enum tensor_type type, const uint8_t *weights,
+    size_t bytes, size_t times, size_t n_x)
+{
+	double start = cpu_s();
+
+	for (size_t i = 0; i < times; i++)
+		multiply(kernels, type, weights, bytes / type_row_bytes(type, K), n_x);
+	return cpu_s() - start;
+}
+
+static void report(const struct kernels *kernels, enum tensor_type type, uint8_t *weights)
+{
+	double far[REPEATS], near[REPEATS], four[REPEATS], plain[REPEATS], many[REPEATS], start;
+	size_t near_times = FAR_BYTES / NEAR_BYTES / 4;
+	double weights_near =
+	    (double)(NEAR_BYTES / type_row_bytes(type, K) / KERNEL_STRIP * KERNEL_STRIP * K);
+
+	for (size_t i = 0; i < REPEATS; i++) {
+		start = cpu_s();
+		read_all(weights, FAR_BYTES);
+		plain[i] = cpu_s() - start;
+		far[i] = measure(kernels, type, weights, FAR_BYTES, 1, 1);
+		near[i] = measure(kernels, type, weights, NEAR_BYTES, near_times, 1);
+		four[i] = measure(kernels, type, weights, FAR_BYTES, 1, 4);
+		many[i] = measure(kernels, type, weights, NEAR_BYTES, 4, X_MAX);
+	}
+	(void)printf("%-8s %10.2f %10.2f %8.2f %10.2f %12.2f %14.1f\n", type_info(type)->name,
+	    (double)FAR_BYTES / median(plain) / 1e9, (double)FAR_BYTES / median(far) / 1e9,
+	    median(plain) / median(far), (double)FAR_BYTES / median(four) / 1e9,
+	    (double)(NEAR_BYTES * near_times) / median(near) / 1e9,
+	    weights_near * 4 * X_MAX / median(many) / 1e9);
+}
+
+int main(void)
+{
+	const struct kernels *kernels = kernels_get();
+	uint8_t *weights = malloc(FAR_BYTES);
+	uint64_t state = 1;
+
+	if (weights == NULL)
+		return 1;
+	for (size_t i = 0; i < FAR_BYTES; i++)
+		weights[i] = (uint8_t)(i * 2654435761u >> 13 & 0x3b); /* sane as any float */
+	for (size_t i = 0; i < X_MAX * K; i++)
+		m.x[i] = (float)(random_next(&state) >> 40) * 0x1p-23f - 1.0f;
+	for (size_t t = 0; t < X_MAX; t++)
+		kernels->quantize(m.x + t * K, K, m.quants + t * K, m.scales + t * K / KERNEL_BLOCK,
+		    m.bias + t * K / KERNEL_BLOCK);
+	(void)printf("kernels %s, one core, rows of %d; GB/s of weights\n", kernels->name, K);
+	(void)printf("%-8s %10s %10s %8s %10s %12s %14s\n", "type", "plain read", "1 row", "ratio",
+	    "4 rows", "1, in cache", "256: GMAC/s");
+	for (uint32_t t = 0; t <= TYPE_NUMBER_MAX; t++) {
+		if (type_info(t) != NULL && kernels_form((enum tensor_type)t) != FORM_NONE)
+			report(kernels, (enum tensor_type)t, weights);
+	}
+	free(weights);
+	return 0;
+}
