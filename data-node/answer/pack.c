@@ -142,7 +142,9 @@ static enum rc write_item(const struct host *host, const struct observation *obs
 
 	hex_encode(obs->obs_id, OBS_ID_BYTES, hex);
 	item->obs = obs;
-	item->offset_s = obs->has_offset || host->offset_s == NULL
+	/* "Z" names the instant, not where the person was. */
+	bool local = obs->has_offset && obs->offset_s != 0;
+	item->offset_s = local || host->offset_s == NULL
 			     ? obs->offset_s
 			     : host->offset_s(host->ctx, obs->dev_t0_ns);
 	item->id = obs->client_id != NULL && obs->client_id[0] != '\0' ? obs->client_id
