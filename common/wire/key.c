@@ -4,8 +4,6 @@
  */
 #include "wire/key.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>

@@ -137,7 +137,7 @@ enum rc wire_allow_add(const char *path, const uint8_t key[WIRE_KEY_BYTES], stru
 {
 	enum rc rc = RC_OK;
 
-	struct wire_allow *allow = malloc(sizeof(*allow));
+	struct wire_allow *allow = calloc(1, sizeof(*allow));
 	if (allow == NULL)
 		return RC_NOMEM;
 	int lock = lock_parent(path, why, &rc);

@@ -109,6 +109,25 @@ static void test_link_comes_up_and_carries_messages_both_ways(void **state)
 	wire_fixture_close(&fixture);
 }
 
+static void test_link_comes_up_over_ipv6(void **state)
+{
+	(void)state;
+	struct wire_fixture fixture;
+	struct wire_server *probe;
+	wire_fixture_init(&fixture);
+	fixture.server_config.listen = "tcp://[::1]:0";
+	bool ipv6 = wire_server_open(&fixture.server_config, &probe, NULL) == RC_OK;
+	if (ipv6) {
+		wire_server_close(probe);
+		wire_fixture_open_server(&fixture);
+		wire_fixture_open_client(&fixture);
+		wire_fixture_wait(&fixture, &fixture.ups, 1);
+	}
+	wire_fixture_close(&fixture);
+	if (!ipv6)
+		skip(); /* no IPv6 on this machine */
+}
+
 static void test_link_comes_up_in_either_order_of_starts(void **state)
 {
 	(void)state;
@@ -373,6 +392,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_link_comes_up_and_carries_messages_both_ways),
+		cmocka_unit_test(test_link_comes_up_over_ipv6),
 		cmocka_unit_test(test_link_comes_up_in_either_order_of_starts),
 		cmocka_unit_test(test_link_survives_restarts_with_one_up_and_one_down_each),
 		cmocka_unit_test(test_link_messages_of_an_old_session_are_never_delivered),
