@@ -258,7 +258,8 @@ enum rc pool_add(struct pool *pool, const char *name, const char *address,
 	(void)pthread_mutex_unlock(&pool->lock);
 	if (failed)
 		dispose(pool, node);
-	return rc;
+	/* To the wire an address is configuration; here someone just typed it. */
+	return rc == RC_CONFIG ? RC_INVALID : rc;
 }
 
 enum rc pool_remove(struct pool *pool, const char *name)

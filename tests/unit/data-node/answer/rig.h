@@ -1,8 +1,8 @@
 /*
  * A pool with fake compute nodes around it, for the tests of this folder.
  */
-#ifndef TEST_ANSWER_RIG_H
-#define TEST_ANSWER_RIG_H
+#ifndef ANSWER_RIG_H
+#define ANSWER_RIG_H
 
 #include <stdio.h>
 #include <unistd.h>

@@ -346,76 +346,72 @@ static void test_no_node_means_503_and_an_unknown_model_404(void **state)
 
 #define MESSAGES "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]"
 
+static const struct {
+	const char *body, *param, *code;
+} malformed[] = {
+	{ "", "null", "invalid_json" },
+	{ "{", "null", "invalid_json" },
+	{ "[]", "null", "invalid_type" },
+	{ "{\"model\":\"tiny\"}", "\"messages\"", "missing_required_parameter" },
+	{ "{" MESSAGES "}", "\"model\"", "missing_required_parameter" },
+	{ "{\"model\":7," MESSAGES "}", "\"model\"", "invalid_type" },
+	{ "{\"model\":\"t\",\"messages\":{}}", "\"messages\"", "invalid_type" },
+	{ "{\"model\":\"t\",\"messages\":[]}", "\"messages\"", "invalid_value" },
+	{ "{\"model\":\"t\",\"messages\":[3]}", "\"messages[0]\"", "invalid_type" },
+	{ "{\"model\":\"t\",\"messages\":[{\"role\":\"boss\",\"content\":\"x\"}]}",
+	    "\"messages[0].role\"", "invalid_value" },
+	{ "{\"model\":\"t\",\"messages\":[{\"role\":\"user\"}]}", "\"messages[0].content\"",
+	    "missing_required_parameter" },
+	{ "{\"model\":\"t\",\"messages\":[{\"role\":\"user\",\"content\":5}]}",
+	    "\"messages[0].content\"", "invalid_type" },
+	{ "{\"model\":\"t\",\"messages\":[{\"role\":\"user\",\"content\":["
+	  "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:\"}}]}]}",
+	    "\"messages[0].content[0]\"", "unsupported_content" },
+	{ "{\"model\":\"t\",\"messages\":[{\"role\":\"user\",\"content\":[5]}]}",
+	    "\"messages[0].content[0]\"", "invalid_type" },
+	{ "{\"model\":\"t\",\"messages\":[{\"role\":\"user\",\"content\":\"\xC3(\"}]}", "null",
+	    "invalid_utf8" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"max_tokens\":-1}", "\"max_tokens\"", "invalid_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"max_tokens\":0}", "\"max_tokens\"", "invalid_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"max_tokens\":1.5}", "\"max_tokens\"", "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"max_completion_tokens\":\"9\"}",
+	    "\"max_completion_tokens\"", "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"temperature\":2.1}", "\"temperature\"",
+	    "invalid_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"temperature\":\"hot\"}", "\"temperature\"",
+	    "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"top_p\":-0.1}", "\"top_p\"", "invalid_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"n\":2}", "\"n\"", "unsupported_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"stop\":7}", "\"stop\"", "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"stop\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\","
+	  "\"7\",\"8\",\"9\",\"10\",\"11\",\"12\",\"13\",\"14\",\"15\",\"16\",\"17\"]}",
+	    "\"stop\"", "invalid_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"stream\":\"yes\"}", "\"stream\"", "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"stream_options\":1}", "\"stream_options\"",
+	    "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"seed\":\"x\"}", "\"seed\"", "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"user\":{}}", "\"user\"", "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"logprobs\":true}", "\"logprobs\"", "unsupported_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"response_format\":{\"type\":\"json_object\"}}",
+	    "\"response_format\"", "unsupported_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"tool_choice\":\"required\"}", "\"tool_choice\"",
+	    "unsupported_value" },
+};
+
 static void test_every_malformed_body_is_a_400_that_names_the_field(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *body, *param, *code;
-	} cases[] = {
-		{ "", "null", "invalid_json" },
-		{ "{", "null", "invalid_json" },
-		{ "[]", "null", "invalid_type" },
-		{ "{\"model\":\"tiny\"}", "\"messages\"", "missing_required_parameter" },
-		{ "{" MESSAGES "}", "\"model\"", "missing_required_parameter" },
-		{ "{\"model\":7," MESSAGES "}", "\"model\"", "invalid_type" },
-		{ "{\"model\":\"t\",\"messages\":{}}", "\"messages\"", "invalid_type" },
-		{ "{\"model\":\"t\",\"messages\":[]}", "\"messages\"", "invalid_value" },
-		{ "{\"model\":\"t\",\"messages\":[3]}", "\"messages[0]\"", "invalid_type" },
-		{ "{\"model\":\"t\",\"messages\":[{\"role\":\"boss\",\"content\":\"x\"}]}",
-		    "\"messages[0].role\"", "invalid_value" },
-		{ "{\"model\":\"t\",\"messages\":[{\"role\":\"user\"}]}", "\"messages[0].content\"",
-		    "missing_required_parameter" },
-		{ "{\"model\":\"t\",\"messages\":[{\"role\":\"user\",\"content\":5}]}",
-		    "\"messages[0].content\"", "invalid_type" },
-		{ "{\"model\":\"t\",\"messages\":[{\"role\":\"user\",\"content\":["
-		  "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:\"}}]}]}",
-		    "\"messages[0].content[0]\"", "unsupported_content" },
-		{ "{\"model\":\"t\",\"messages\":[{\"role\":\"user\",\"content\":[5]}]}",
-		    "\"messages[0].content[0]\"", "invalid_type" },
-		{ "{\"model\":\"t\",\"messages\":[{\"role\":\"user\",\"content\":\"\xC3(\"}]}",
-		    "null", "invalid_utf8" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"max_tokens\":-1}", "\"max_tokens\"",
-		    "invalid_value" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"max_tokens\":0}", "\"max_tokens\"",
-		    "invalid_value" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"max_tokens\":1.5}", "\"max_tokens\"",
-		    "invalid_type" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"max_completion_tokens\":\"9\"}",
-		    "\"max_completion_tokens\"", "invalid_type" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"temperature\":2.1}", "\"temperature\"",
-		    "invalid_value" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"temperature\":\"hot\"}", "\"temperature\"",
-		    "invalid_type" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"top_p\":-0.1}", "\"top_p\"", "invalid_value" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"n\":2}", "\"n\"", "unsupported_value" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"stop\":7}", "\"stop\"", "invalid_type" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"stop\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\","
-		  "\"7\",\"8\",\"9\",\"10\",\"11\",\"12\",\"13\",\"14\",\"15\",\"16\",\"17\"]}",
-		    "\"stop\"", "invalid_value" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"stream\":\"yes\"}", "\"stream\"",
-		    "invalid_type" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"stream_options\":1}", "\"stream_options\"",
-		    "invalid_type" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"seed\":\"x\"}", "\"seed\"", "invalid_type" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"user\":{}}", "\"user\"", "invalid_type" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"logprobs\":true}", "\"logprobs\"",
-		    "unsupported_value" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"response_format\":{\"type\":\"json_object\"}}",
-		    "\"response_format\"", "unsupported_value" },
-		{ "{\"model\":\"t\"," MESSAGES ",\"tool_choice\":\"required\"}", "\"tool_choice\"",
-		    "unsupported_value" },
-	};
 	struct world world;
 	world_open(&world, NULL, 0);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
 		char code[80];
 		char param[80];
-		world_post(&world, false, cases[i].body);
-		(void)snprintf(code, sizeof(code), "\"code\":\"%s\"", cases[i].code);
-		(void)snprintf(param, sizeof(param), "\"param\":%s", cases[i].param);
+		world_post(&world, false, malformed[i].body);
+		(void)snprintf(code, sizeof(code), "\"code\":\"%s\"", malformed[i].code);
+		(void)snprintf(param, sizeof(param), "\"param\":%s", malformed[i].param);
 		if (world.response.status != 400 || strstr(buf_text(&world.read), code) == NULL ||
 		    strstr(buf_text(&world.read), param) == NULL)
-			fail_msg("%s gave %d %s", cases[i].body, world.response.status,
+			fail_msg("%s gave %d %s", malformed[i].body, world.response.status,
 			    buf_text(&world.read));
 	}
 	world_close(&world);

@@ -2,8 +2,8 @@
  * A host with a scripted timeline and a pool of fake compute nodes; it runs
  * the handlers and collects what a client would read.
  */
-#ifndef TEST_ANSWER_WORLD_H
-#define TEST_ANSWER_WORLD_H
+#ifndef ANSWER_WORLD_H
+#define ANSWER_WORLD_H
 
 #include "rig.h"
 
