@@ -6,19 +6,22 @@
 
 #include <pthread.h>
 
+#include "kernels/blocks.h"
 #include "kernels/half.h"
 #include "kernels/kernels_sets.h"
 #include "kernels/scalar.h"
-
-#define Q4_0_BYTES 18
-#define Q8_0_BYTES 34
 
 static const struct kernels scalar_set = {
 	.name = "scalar",
 	.rows = { [TYPE_F32] = scalar_rows_f32,
 	    [TYPE_F16] = scalar_rows_f16,
 	    [TYPE_BF16] = scalar_rows_bf16 },
-	.strip = { [TYPE_Q4_0] = scalar_strip_q4_0, [TYPE_Q8_0] = scalar_strip_q8_0 },
+	.strip = { [TYPE_Q4_0] = scalar_strip_q4_0,
+	    [TYPE_Q5_0] = scalar_strip_q5_0,
+	    [TYPE_Q8_0] = scalar_strip_q8_0,
+	    [TYPE_IQ4_NL] = scalar_strip_iq4_nl,
+	    [TYPE_IQ4_XS] = scalar_strip_iq4_xs,
+	    [TYPE_MXFP4] = scalar_strip_mxfp4 },
 	.tile = scalar_tile,
 	.quantize = scalar_quantize,
 	.rms_norm = scalar_rms_norm,
@@ -93,42 +96,32 @@ size_t kernels_strip_bytes(size_t k)
 	return k * KERNEL_STRIP + k / KERNEL_BLOCK * KERNEL_STRIP * sizeof(float);
 }
 
-static void widen_q8_0(const uint8_t *block, float *out)
+static void widen_blocks(enum tensor_type type, const uint8_t *row, size_t n, float *out)
 {
-	float scale = half_from_f16(half_load(block));
+	const struct type_info *info = type_info(type);
+	block_fn *block = block_of(type);
+	int8_t quants[BLOCK_WEIGHTS_MAX];
+	float scales[BLOCK_SCALES_MAX];
 
-	for (size_t i = 0; i < KERNEL_BLOCK; i++)
-		out[i] = (float)(int8_t)block[2 + i] * scale;
-}
-
-static void widen_q4_0(const uint8_t *block, float *out)
-{
-	float scale = half_from_f16(half_load(block));
-
-	for (size_t i = 0; i < KERNEL_BLOCK / 2; i++) {
-		out[i] = (float)((block[2 + i] & 15) - 8) * scale;
-		out[i + 16] = (float)((block[2 + i] >> 4) - 8) * scale;
+	for (size_t i = 0; i < n; i += info->block, row += info->block_bytes) {
+		block(row, quants, scales);
+		for (size_t j = 0; j < info->block; j++)
+			out[i + j] = (float)quants[j] * scales[j / KERNEL_BLOCK];
 	}
 }
 
 void kernels_widen(enum tensor_type type, const uint8_t *row, size_t n, float *out)
 {
-	const struct type_info *info = type_info(type);
-
-	if (type == TYPE_F32) {
+	if (type == TYPE_F32)
 		memcpy(out, row, n * sizeof(*out));
-		return;
-	}
-	for (size_t i = 0; i < n; i += info->block, row += info->block_bytes) {
-		if (type == TYPE_F16)
-			out[i] = half_from_f16(half_load(row));
-		else if (type == TYPE_BF16)
-			out[i] = half_from_bf16(half_load(row));
-		else if (type == TYPE_Q8_0)
-			widen_q8_0(row, out + i);
-		else if (type == TYPE_Q4_0)
-			widen_q4_0(row, out + i);
-	}
+	else if (type == TYPE_F16)
+		for (size_t i = 0; i < n; i++)
+			out[i] = half_from_f16(half_load(row + 2 * i));
+	else if (type == TYPE_BF16)
+		for (size_t i = 0; i < n; i++)
+			out[i] = half_from_bf16(half_load(row + 2 * i));
+	else
+		widen_blocks(type, row, n, out);
 }
 
 void kernels_rope(float *x, size_t n_rot, const float *table, bool halves)

@@ -1,57 +1,53 @@
 /*
  * Scalar kernels of quantised weights times 8-bit activations: the
- * specification of K2, of the strip layout and of each block format.
+ * specification of K2 and of the strip layout.
  */
 #include <math.h>
 
-#include "kernels/half.h"
+#include "kernels/blocks.h"
 #include "kernels/scalar.h"
-
-#define Q4_0_BYTES 18
-#define Q8_0_BYTES 34
-
-/* Put weight `i` (0 to 31) of block `b`, row `r` of the strip. */
-static void put(uint8_t *quants, size_t b, size_t r, size_t i, int value)
-{
-	size_t step = b * (KERNEL_BLOCK / 4) + i / 4;
-
-	quants[(step * KERNEL_STRIP + r) * 4 + i % 4] = (uint8_t)(value + KERNEL_BIAS);
-}
 
 static const uint8_t *strip_row(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t r)
 {
 	return weights + (r < n_rows ? r : n_rows - 1) * row_bytes;
 }
 
-void scalar_strip_q8_0(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
-    uint8_t *quants, float *scales)
+/* Any format of kernels/blocks.h, by its own unpacking. */
+static void unpack(enum tensor_type type, const uint8_t *weights, size_t row_bytes, size_t n_rows,
+    size_t k, uint8_t *quants, float *scales)
 {
-	for (size_t r = 0; r < KERNEL_STRIP; r++) {
-		const uint8_t *block = strip_row(weights, row_bytes, n_rows, r);
+	const struct type_info *info = type_info(type);
+	block_fn *block = block_of(type);
+	int8_t values[BLOCK_WEIGHTS_MAX];
+	float block_scales[BLOCK_SCALES_MAX];
 
-		for (size_t b = 0; b < k / KERNEL_BLOCK; b++, block += Q8_0_BYTES) {
-			scales[b * KERNEL_STRIP + r] = half_from_f16(half_load(block));
-			for (size_t i = 0; i < KERNEL_BLOCK; i++)
-				put(quants, b, r, i, (int8_t)block[2 + i]);
+	for (size_t r = 0; r < KERNEL_STRIP; r++) {
+		const uint8_t *at = strip_row(weights, row_bytes, n_rows, r);
+
+		for (size_t i = 0; i < k; i += info->block, at += info->block_bytes) {
+			block(at, values, block_scales);
+			for (size_t j = 0; j < info->block; j++)
+				quants[((i + j) / 4 * KERNEL_STRIP + r) * 4 + j % 4] =
+				    (uint8_t)(values[j] + KERNEL_BIAS);
+			for (size_t j = 0; j < info->block / KERNEL_BLOCK; j++)
+				scales[(i / KERNEL_BLOCK + j) * KERNEL_STRIP + r] = block_scales[j];
 		}
 	}
 }
 
-void scalar_strip_q4_0(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
-    uint8_t *quants, float *scales)
-{
-	for (size_t r = 0; r < KERNEL_STRIP; r++) {
-		const uint8_t *block = strip_row(weights, row_bytes, n_rows, r);
-
-		for (size_t b = 0; b < k / KERNEL_BLOCK; b++, block += Q4_0_BYTES) {
-			scales[b * KERNEL_STRIP + r] = half_from_f16(half_load(block));
-			for (size_t i = 0; i < KERNEL_BLOCK / 2; i++) {
-				put(quants, b, r, i, (block[2 + i] & 15) - 8);
-				put(quants, b, r, i + 16, (block[2 + i] >> 4) - 8);
-			}
-		}
+#define STRIP(name, type)                                                                          \
+	void name(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,               \
+	    uint8_t *quants, float *scales)                                                        \
+	{                                                                                          \
+		unpack(type, weights, row_bytes, n_rows, k, quants, scales);                       \
 	}
-}
+
+STRIP(scalar_strip_q4_0, TYPE_Q4_0)
+STRIP(scalar_strip_q5_0, TYPE_Q5_0)
+STRIP(scalar_strip_q8_0, TYPE_Q8_0)
+STRIP(scalar_strip_iq4_nl, TYPE_IQ4_NL)
+STRIP(scalar_strip_iq4_xs, TYPE_IQ4_XS)
+STRIP(scalar_strip_mxfp4, TYPE_MXFP4)
 
 void scalar_tile(const uint8_t *quants, const float *scales, const struct q8_rows *x,
     size_t x_first, size_t n_x, size_t n_rows, float *out, size_t out_stride)

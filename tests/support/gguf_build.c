@@ -125,6 +125,8 @@ static void put_block(struct gguf_build *b, enum tensor_type type, float spread,
 		memcpy(block, &value, sizeof(value));
 	} else if (type == TYPE_BF16) {
 		memcpy(block, (uint8_t *)&value + 2, 2);
+	} else if (type == TYPE_MXFP4) {
+		block[0] = (uint8_t)(116 + block[0] % 4);
 	} else {
 		if (type == TYPE_F16)
 			half = to_half(value > 1e-4f || value < -1e-4f ? value : 1e-4f);

@@ -19,7 +19,7 @@
 #include "kernels/kernels.h"
 #include "model/model.h"
 
-#define N_TOKENS 40
+#define N_TOKENS 24
 #define N_VOCAB 70
 
 static char path[64];

@@ -57,6 +57,8 @@ static uint8_t *random_matrix(enum tensor_type type, size_t n_rows, size_t k)
 
 		if (type == TYPE_F32)
 			memcpy(out + i, &value, sizeof(value));
+		else if (type == TYPE_MXFP4)
+			out[i] = (uint8_t)(118 + below(10));
 		else if (type == TYPE_BF16)
 			out[i + 1] = (uint8_t)((out[i + 1] & 0x80) | 0x3f);
 		else
