@@ -38,10 +38,8 @@ static int allow(const char *dir, const char *text, struct arena *arena)
 	struct home home;
 
 	enum rc rc = wire_key_parse(text, key, &why);
-	if (rc != RC_OK) {
-		(void)cli_fail(&command, "PUBKEY", rc, &why);
-		return EXIT_USAGE;
-	}
+	if (rc != RC_OK)
+		return cli_fail(&command, "PUBKEY", rc, &why);
 	rc = home_paths(dir, arena, &home, &why);
 	if (rc == RC_OK && !file_exists(home.key))
 		rc = errmsg_rc(&why, RC_CONFIG, "no key in %s: run compute-node init", home.dir);
