@@ -128,36 +128,66 @@ void scheduler_free(struct scheduler *sched)
 	free(sched);
 }
 
-/* Give waiting jobs a sequence each, as long as there are any. */
-static bool admit(struct scheduler *sched, struct lane *lane, int64_t now_ns)
+/* Under the lock: the job and the lease it may use (NULL: none). */
+static struct lease *take_seat(struct scheduler *sched, struct job *job)
 {
-	(void)pthread_mutex_lock(&sched->lock);
-	struct job *job = scheduler_next(sched, lane);
-	struct sequence *seq = job == NULL ? NULL : scheduler_seat(sched, lane, job);
-	struct lease *lease = NULL;
-	if (seq != NULL) {
-		lease = job->has_lease ? lease_find(&sched->leases, job->lease_id, job->key) : NULL;
-		if (lease != NULL && lease->busy)
-			lease = NULL; /* another job has it: run beside it */
-		if (lease != NULL)
-			lease->busy = true;
-		job->state = JOB_RUNNING;
+	struct lease *lease =
+	    job->has_lease ? lease_find(&sched->leases, job->lease_id, job->key) : NULL;
+
+	if (lease != NULL && lease->busy)
+		lease = NULL; /* another job has it: run beside it */
+	if (lease != NULL)
+		lease->busy = true;
+	if (job->state == JOB_WAITING) {
 		sched->queued--;
 		sched->live[sched->live_len++] = job;
 	}
+	job->state = JOB_RUNNING;
+	return lease;
+}
+
+/* Somebody waits and all sequences run: one that rests makes room. */
+static bool make_room(struct scheduler *sched, struct lane *lane, int64_t now_ns)
+{
+	(void)pthread_mutex_lock(&sched->lock);
+	struct job *job = scheduler_resting(sched, lane, now_ns);
+	if (job != NULL)
+		job->state = JOB_RESTING;
+	(void)pthread_mutex_unlock(&sched->lock);
+	if (job == NULL)
+		return false;
+	sequence_end(sched, lane, job->seq, false);
+	job->seq = NULL;
+	atomic_fetch_sub(&sched->active, 1);
+	return true;
+}
+
+/* Give the next job a sequence; false if nobody waits or none is to be had. */
+static bool admit(struct scheduler *sched, struct lane *lane, int64_t now_ns)
+{
+	struct lease *lease = NULL;
+
+	(void)pthread_mutex_lock(&sched->lock);
+	struct job *job = scheduler_next(sched, lane);
+	struct sequence *seq = job == NULL ? NULL : scheduler_seat(sched, lane, job);
+	if (seq != NULL)
+		lease = take_seat(sched, job);
 	(void)pthread_mutex_unlock(&sched->lock);
 	if (seq == NULL)
-		return false;
+		return job != NULL && make_room(sched, lane, now_ns);
 	if (seq->lease != lease && seq->len != 0)
 		sequence_wipe(lane, seq);
 	seq->lease = lease;
 	seq->job = job;
 	job->seq = seq;
 	sequence_begin(lane, seq, job);
-	job->started = true;
-	job->started_ns = job->progress_ns = now_ns;
+	job->progress_ns = now_ns;
 	atomic_fetch_add(&sched->active, 1);
-	atomic_fetch_add(&sched->tokens_reused, job->cached_tokens);
+	if (!job->started) {
+		job->started = true;
+		job->started_ns = now_ns;
+		atomic_fetch_add(&sched->tokens_reused, job->cached_tokens);
+	}
 	return true;
 }
 

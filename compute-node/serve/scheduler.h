@@ -2,15 +2,16 @@
  * Scheduler: many generations, few sequences, one thread that computes.
  *
  * Life of a job:  PREPARING (at the desk) → WAITING (for a sequence) → RUNNING
- * (holds one) → CLOSING (result on its way) → gone.  In each round every
+ * (holds one) ⇄ RESTING (gave it up) → CLOSING (result on its way) → gone.  In each round every
  * running job that may go on gets one row, prompts share the rows that are left
  * of one ubatch, and one engine_forward() computes them all: a long prompt
  * holds a running answer up for no more than one ubatch, and for less where
  * the round's target time says so.
  *
  * A job stops for a moment, and holds nobody up, when its credit is used up or
- * its peer's queue is full: its one unsent token stays with it.  A job that
- * cannot deliver for `stall_ns` is ended.
+ * its peer's queue is full: its one unsent token stays with it.  If others wait
+ * for a sequence meanwhile, it gives its own up and computes it again later: the
+ * answer is the same.  A job that cannot deliver for `stall_ns` is ended.
  *
  * Leases keep their sequence's KV between jobs.  When a job finds no free
  * sequence, the idle lease used longest ago loses its KV (it stays open).  A

@@ -92,14 +92,14 @@ static void leave_sequence(struct scheduler *sched, struct job *job)
 	bool whole = !job->failed && !scheduler_unwanted(job) &&
 		     (job->gen.finish == WIRE_FINISH_STOP || job->gen.finish == WIRE_FINISH_LENGTH);
 
-	if (job->seq == NULL)
-		return;
-	sequence_end(sched, scheduler_lane(sched, job->model), job->seq, whole);
-	job->seq = NULL;
+	if (job->seq != NULL) {
+		sequence_end(sched, scheduler_lane(sched, job->model), job->seq, whole);
+		job->seq = NULL;
+		atomic_fetch_sub(&sched->active, 1);
+	}
 	(void)pthread_mutex_lock(&sched->lock);
 	job->state = JOB_CLOSING;
 	(void)pthread_mutex_unlock(&sched->lock);
-	atomic_fetch_sub(&sched->active, 1);
 }
 
 static void check(struct scheduler *sched, struct job *job, int64_t now_ns)
@@ -107,7 +107,10 @@ static void check(struct scheduler *sched, struct job *job, int64_t now_ns)
 	if (atomic_load(&job->cancelled) && !job->failed &&
 	    job->gen.finish != WIRE_FINISH_CANCELLED)
 		generation_stop(&job->gen, WIRE_FINISH_CANCELLED);
-	if (now_ns - job->progress_ns > sched->config.stall_ns)
+	/* One that waits for a sequence again is not to blame. */
+	bool waits = job->state == JOB_RESTING && !generation_pending(&job->gen) &&
+		     job->gen.finish == WIRE_FINISH_UNKNOWN;
+	if (!waits && now_ns - job->progress_ns > sched->config.stall_ns)
 		job_fail(job, WIRE_ERROR_TIMEOUT, "nobody took the answer: no credit in time");
 	if (atomic_load(&job->gone) || job->gen.finish != WIRE_FINISH_UNKNOWN)
 		leave_sequence(sched, job);
@@ -145,7 +148,9 @@ out:
 /* A peer that was blocked for stall_ns will not take the error either. */
 static bool given_up(const struct scheduler *sched, const struct job *job, int64_t now_ns)
 {
-	return atomic_load(&job->gone) || now_ns - job->progress_ns > 2 * sched->config.stall_ns;
+	return atomic_load(&job->gone) ||
+	       (job->state == JOB_CLOSING &&
+		   now_ns - job->progress_ns > 2 * sched->config.stall_ns);
 }
 
 bool scheduler_deliver(struct scheduler *sched, int64_t now_ns)

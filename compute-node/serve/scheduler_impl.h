@@ -16,7 +16,17 @@
 #include "serve/lease.h"
 #include "serve/scheduler.h"
 
-enum job_state { JOB_PREPARING, JOB_WAITING, JOB_RUNNING, JOB_CLOSING };
+enum job_state {
+	JOB_PREPARING,
+	JOB_WAITING,
+	JOB_RUNNING,
+	JOB_RESTING, /* gave its sequence up because nobody takes its tokens */
+	JOB_CLOSING,
+};
+
+/* With others waiting, a job that cannot deliver for so long gives its sequence
+ * up; what it held is computed again once its tokens are taken. */
+#define REST_NS (2 * NS_PER_S)
 
 struct job {
 	/* Fixed at registration. */
@@ -107,6 +117,8 @@ void job_fail(struct job *job, enum wire_error code, const char *text);
 /* A sequence for a job: its lease's, a free one, or the idle one used longest
  * ago; NULL: all are running.  Under the lock. */
 struct sequence *scheduler_seat(struct scheduler *sched, struct lane *lane, struct job *job);
+/* The running job nobody has taken a token from for longest, if for REST_NS. */
+struct job *scheduler_resting(struct scheduler *sched, const struct lane *lane, int64_t now_ns);
 /* Make the sequence hold the common prefix and nothing else. */
 void sequence_begin(struct lane *lane, struct sequence *seq, struct job *job);
 /* The job leaves it: kept for the lease, or wiped. */

@@ -245,6 +245,29 @@ static size_t running_of_key(const struct scheduler *sched, const uint8_t key[WI
 	return n;
 }
 
+/* Waits for a sequence: for its first one, or to go on. */
+static bool wants_seat(const struct job *job)
+{
+	return job->state == JOB_WAITING ||
+	       (job->state == JOB_RESTING && job->gen.finish == WIRE_FINISH_UNKNOWN &&
+		   !generation_pending(&job->gen));
+}
+
+struct job *scheduler_resting(struct scheduler *sched, const struct lane *lane, int64_t now_ns)
+{
+	struct job *longest = NULL;
+
+	for (size_t i = 0; i < sched->live_len; i++) {
+		struct job *job = sched->live[i];
+
+		if (job->state == JOB_RUNNING && job->model == lane->model &&
+		    generation_pending(&job->gen) && now_ns - job->progress_ns >= REST_NS &&
+		    (longest == NULL || job->progress_ns < longest->progress_ns))
+			longest = job;
+	}
+	return longest;
+}
+
 /* The key with the fewest running jobs first, then the oldest job. */
 struct job *scheduler_next(struct scheduler *sched, const struct lane *lane)
 {
@@ -254,7 +277,7 @@ struct job *scheduler_next(struct scheduler *sched, const struct lane *lane)
 	for (size_t i = 0; i < SCHEDULER_JOBS_MAX; i++) {
 		struct job *job = sched->jobs[i];
 
-		if (job == NULL || job->state != JOB_WAITING || job->model != lane->model)
+		if (job == NULL || job->model != lane->model || !wants_seat(job))
 			continue;
 		size_t running = running_of_key(sched, job->key);
 		if (best == NULL || running < best_running ||

@@ -370,6 +370,63 @@ static void test_ending_the_scheduler_wipes_what_runs(void **state)
 	assert_true(all_zero());
 }
 
+static void test_a_resting_answer_makes_room_for_those_who_wait_and_goes_on_the_same(void **state)
+{
+	(void)state;
+	uint32_t alone[30];
+	submit_ok(&(struct ask){ .id = 9, .prompt_seed = 1, .prompt_len = 20, .max_tokens = 30 });
+	run_until_idle();
+	memcpy(alone, world.seen[9].ids, sizeof(alone));
+	for (uint32_t i = 1; i <= FAKE_SEQS; i++)
+		submit_ok(&(struct ask){
+		    .id = i, .prompt_seed = 1, .prompt_len = 20, .max_tokens = 30, .credit = 3 });
+	run_until_idle();
+	submit_ok(&(struct ask){ .id = 20, .prompt_seed = 7, .prompt_len = 20, .max_tokens = 9 });
+	run_until_idle();
+	assert_false(world.seen[20].started); /* they have not rested for long */
+	world.now_ns += 3 * NS_PER_S;
+	run_until_idle();
+	assert_true(world.seen[20].done);
+	for (uint32_t i = 1; i <= FAKE_SEQS; i++) {
+		assert_int_equal(world.seen[i].len, 3);
+		scheduler_credit(sched, 1, i, 100);
+	}
+	run_until_idle();
+	for (uint32_t i = 1; i <= FAKE_SEQS; i++) {
+		assert_true(world.seen[i].done);
+		assert_int_equal(world.seen[i].len, 30);
+		assert_memory_equal(world.seen[i].ids, alone, sizeof(alone));
+	}
+	assert_true(all_zero());
+}
+
+static void test_a_resting_answer_can_be_cancelled_and_stalls_out(void **state)
+{
+	(void)state;
+	for (uint32_t i = 1; i <= FAKE_SEQS; i++)
+		submit_ok(&(struct ask){
+		    .id = i, .prompt_seed = i, .prompt_len = 20, .max_tokens = 30, .credit = 3 });
+	run_until_idle();
+	world.now_ns += 3 * NS_PER_S;
+	for (uint32_t i = 20; i < 20 + FAKE_SEQS; i++)
+		submit_ok(
+		    &(struct ask){ .id = i, .prompt_seed = i, .prompt_len = 20, .max_tokens = 9 });
+	run_until_idle();
+	for (uint32_t i = 20; i < 20 + FAKE_SEQS; i++)
+		assert_true(world.seen[i].done);
+	scheduler_cancel(sched, 1, 1);
+	run_until_idle();
+	assert_int_equal(world.seen[1].end.finish, WIRE_FINISH_CANCELLED);
+	world.now_ns += 101 * NS_PER_S;
+	run_until_idle();
+	for (uint32_t i = 2; i <= FAKE_SEQS; i++)
+		assert_int_equal(world.seen[i].code, WIRE_ERROR_TIMEOUT);
+	assert_true(all_zero());
+	struct wire_load load;
+	scheduler_get_load(sched, &load);
+	assert_int_equal(load.active + load.queued, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +445,8 @@ int main(void)
 		UNIT(test_unknown_models_leases_and_used_ids_are_refused),
 		UNIT(test_what_does_not_fit_the_context_is_refused_with_both_numbers),
 		UNIT(test_an_engine_that_fails_is_an_error_and_leaves_nothing),
+		UNIT(test_a_resting_answer_makes_room_for_those_who_wait_and_goes_on_the_same),
+		UNIT(test_a_resting_answer_can_be_cancelled_and_stalls_out),
 		UNIT(test_an_answer_nobody_takes_is_ended),
 		UNIT(test_an_answer_resumed_at_any_token_ends_the_same),
 		UNIT(test_ending_the_scheduler_wipes_what_runs),
