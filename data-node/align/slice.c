@@ -16,6 +16,7 @@ struct feed {
 	const struct policy *policy;
 	struct errmsg *why;
 	enum rc rc;
+	bool damaged;           /* a record could not be read; the others were */
 	bool skip_home;         /* home items that began before `skip_before_ns` */
 	int64_t skip_before_ns; /* were read by the first pass */
 };
@@ -69,6 +70,10 @@ static enum rc read_range(struct feed *feed, struct store *store, struct store_r
 	struct store_position position = { .set = false };
 	enum rc rc = store_scan_time(store, &range, &position, 0, take, feed, feed->why);
 
+	if (rc == RC_CORRUPT && feed->rc == RC_OK) {
+		feed->damaged = true;
+		return RC_OK;
+	}
 	return rc == RC_OK ? feed->rc : rc;
 }
 
@@ -141,7 +146,7 @@ enum rc slice_build(struct store *store, const struct slice_query *query, slice_
 	if (rc == RC_OK)
 		rc = window_finish(feed.window, why);
 	window_close(feed.window);
-	return rc;
+	return rc == RC_OK && feed.damaged ? RC_CORRUPT : rc;
 }
 
 uint64_t slice_clock_map_version(struct store *store)

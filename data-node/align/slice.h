@@ -93,7 +93,8 @@ typedef bool slice_visit_fn(void *ctx, const struct slice *slice);
  * (SLICE_COUNT_MAX, a window too dense), the store's errors.  Reads the range,
  * an hour before and a quarter after it, and all of the home layer before it
  * (a state holds until the next change).  Pinned to one cursor: any thread,
- * also while others append.
+ * also while others append.  RC_CORRUPT after all slices were visited: a
+ * record could not be read and is missing in them; `why` names it.
  */
 enum rc slice_build(struct store *store, const struct slice_query *query, slice_visit_fn *visit,
     void *ctx, struct errmsg *why) RC_CHECK;

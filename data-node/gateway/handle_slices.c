@@ -8,6 +8,7 @@
 
 #include "align/slice.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "gateway/handlers.h"
 #include "gateway/query.h"
 #include "gateway/station.h"
@@ -56,6 +57,11 @@ static enum rc build_more(struct slices *s)
 		    s->end_ns - s->query.from_ns > span ? s->query.from_ns + span : s->end_ns;
 		s->cut_ns = 0;
 		enum rc rc = slice_build(store, &s->query, visit, s, &s->why);
+		if (rc == RC_CORRUPT && s->rc == RC_OK) {
+			log_error("SLICES-DAMAGED", "error=%s", s->why.text);
+			errmsg_reset(&s->why);
+			rc = RC_OK; /* the others are there, as in the list of events */
+		}
 		if (rc == RC_OK)
 			rc = s->rc;
 		if (rc != RC_OK)

@@ -56,6 +56,7 @@ static void set_cursor(struct recall *recall, uint64_t cursor)
 struct follow {
 	struct recall *recall;
 	uint64_t done; /* newest seq that is in the index */
+	size_t seen;
 	enum rc rc;
 };
 
@@ -71,25 +72,29 @@ static bool take_record(void *ctx, const struct observation *obs)
 	if (follow->rc != RC_OK)
 		return false;
 	follow->done = obs->seq;
+	follow->seen++;
 	return true;
 }
 
-/* One piece of the log; false if it must be tried again after a pause. */
-static bool follow_log(struct recall *recall, uint64_t *done)
+/* One piece of the log up to `newest`; false if it must be tried again after a
+ * pause.  A record that cannot be read is reported and passed over: it must not
+ * keep the ones behind it from being found. */
+static bool follow_log(struct recall *recall, uint64_t newest, uint64_t *done)
 {
 	struct follow follow = { .recall = recall, .done = *done, .rc = RC_OK };
 	struct errmsg why = ERRMSG_INIT;
 
 	enum rc rc =
 	    store_scan_log(recall->store, *done, FOLLOW_RECORDS_MAX, take_record, &follow, &why);
-	if (rc == RC_OK)
-		rc = follow.rc;
+	bool read_on = follow.rc == RC_OK && (rc == RC_OK || rc == RC_CORRUPT);
+	if (read_on && follow.seen < FOLLOW_RECORDS_MAX && follow.done < newest)
+		follow.done = newest; /* the last ones were unreadable */
 	*done = follow.done;
 	set_cursor(recall, *done);
-	if (rc != RC_OK)
+	if (rc != RC_OK || follow.rc != RC_OK)
 		log_warn("RECALL-FOLLOW", "after_seq=%llu rc=%s", (unsigned long long)*done,
-		    rc_word(rc));
-	return rc == RC_OK;
+		    rc_word(rc != RC_OK ? rc : follow.rc));
+	return read_on;
 }
 
 static void pause_follow(struct recall *recall, int64_t wait_ns)
@@ -117,7 +122,7 @@ static void *follow_main(void *arg)
 
 	while (!is_stopping(recall)) {
 		uint64_t newest = store_wait(recall->store, done, FOLLOW_WAIT_NS);
-		if (newest > done && !follow_log(recall, &done))
+		if (newest > done && !follow_log(recall, newest, &done))
 			pause_follow(recall, RETRY_WAIT_NS);
 	}
 	return NULL;
@@ -233,7 +238,8 @@ static bool wait_for(struct recall *recall, uint64_t cursor, int64_t wait_ns)
 	return there;
 }
 
-/* From places in the index to observations; what has gone since is left out. */
+/* From places in the index to observations; what has gone since, or cannot be
+ * read any more, is left out. */
 static enum rc fetch(struct recall *recall, const struct search_hit *found, size_t len,
     struct arena *arena, struct recall_result *out, struct errmsg *why)
 {
@@ -245,8 +251,9 @@ static enum rc fetch(struct recall *recall, const struct search_hit *found, size
 	for (size_t i = 0; i < len; i++) {
 		struct recall_hit *hit = &hits[out->hits_len];
 		enum rc rc = store_get_seq(recall->store, found[i].seq, arena, &hit->obs, why);
-		if (rc == RC_NOTFOUND || (rc == RC_OK && hit->obs.tombstone)) {
-			errmsg_reset(why);
+		if (rc == RC_NOTFOUND || rc == RC_CORRUPT || (rc == RC_OK && hit->obs.tombstone)) {
+			if (why != NULL)
+				errmsg_reset(why);
 			continue;
 		}
 		if (rc != RC_OK)

@@ -229,6 +229,8 @@ enum rc search_run(const struct index *index, struct search *search)
 	enum rc rc = rank(index, search, &search->range, search->k);
 	if (rc != RC_OK || search->hits_len > 0 || !search->range_is_hint)
 		return rc;
-	rc = rank(index, search, &any, (search->k + 1) / 2);
+	size_t inside = gather_moments(index, search, search->k, NULL);
+	size_t half = search->k / 2;
+	rc = rank(index, search, &any, search->k - (inside < half ? inside : half));
 	return rc == RC_OK ? add_moments(index, search, 0) : rc;
 }

@@ -3,7 +3,7 @@
  *
  * Relevance first inside the range.  A range that the caller gave is strict; a
  * range read from the question's words is a hint: if nothing inside matches a
- * telling word, hits from any time stand (at most half of k), and behind them
+ * telling word, hits from any time stand, and behind them, in up to half of k,
  * what happened in the range (score 0).  A question of nothing but time words
  * and words that say little gives what happened in the range alone: the
  * wordiest moment of each of its equal parts, by time.

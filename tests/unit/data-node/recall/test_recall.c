@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "os/file.h"
 #include "recall/recall.h"
 
 #define ARENA_BYTES ((size_t)32 << 20)
@@ -307,6 +308,49 @@ static void test_a_rebuilt_index_equals_the_one_that_grew(void **state)
 	assert_int_equal(recall_cursor(b->recall), store_cursor(b->store.store));
 }
 
+/* Spoil the newest copy of every record with `seq` in the closed store. */
+static void damage_record(const char *dir, uint8_t seq)
+{
+	uint8_t key[9] = { 0, 0, 0, 0, 0, 0, 0, seq, 1 }, *bytes;
+	char path[512];
+	size_t len, hits = 0;
+
+	(void)snprintf(path, sizeof path, "%s/timeline/data.mdb", dir);
+	PASS(file_read(path, (size_t)64 << 20, &bytes, &len, &pass_why));
+	FILE *file = fopen(path, "r+b");
+	assert_non_null(file);
+	for (uint8_t *p = bytes; (p = memmem(p, len - (size_t)(p - bytes), key, 9)) != NULL; p++) {
+		uint8_t *at = p + 8 + 60;
+		assert_int_equal(fseek(file, at - bytes, SEEK_SET), 0);
+		assert_int_equal(fputc(*at ^ 0x10, file), *at ^ 0x10);
+		hits++;
+	}
+	assert_int_equal(fclose(file), 0);
+	assert_true(hits > 0);
+	free(bytes);
+}
+
+static void test_a_damaged_record_hides_no_other(void **state)
+{
+	struct bench *b = *state;
+
+	for (int i = 0; i < 3; i++) {
+		char id[8];
+		(void)snprintf(id, sizeof id, "n%d", i);
+		add(b, id, T0_NS + i * NS_PER_S, "a sentence about harbours");
+	}
+	recall_close(b->recall);
+	fixture_close(&b->store);
+	damage_record(b->store.dir, 3); /* the last one: nothing readable behind it */
+	fixture_open(&b->store);
+	PASS(recall_open(b->store.store, &b->recall, &pass_why));
+	ask(b, "harbour");
+	assert_int_equal(b->result.hits_len, 2);
+	add(b, "n4", T0_NS + NS_PER_MIN, "another harbour");
+	ask(b, "harbour");
+	assert_int_equal(b->result.hits_len, 3);
+}
+
 struct appender {
 	struct bench *bench;
 	int number;
@@ -385,6 +429,7 @@ int main(void)
 		WITH_STORE(test_bad_queries_are_refused),
 		WITH_STORE(test_a_cursor_beyond_the_log_is_reported_not_waited_for_ever),
 		WITH_STORE(test_a_rebuilt_index_equals_the_one_that_grew),
+		WITH_STORE(test_a_damaged_record_hides_no_other),
 		WITH_STORE(test_searches_and_appends_go_on_beside_each_other),
 	};
 
