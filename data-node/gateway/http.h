@@ -24,7 +24,7 @@ struct http;
 #define HTTP_BODIES_BYTES_MAX ((size_t)256 << 20) /* of all requests together */
 #define HTTP_DRAIN_BYTES_MAX ((size_t)64 << 20)   /* read and dropped before a refusal */
 #define HTTP_CONNECTIONS_MAX 128
-#define HTTP_CONNECTIONS_RESERVE 128 /* beyond the limit, see above */
+#define HTTP_CONNECTIONS_RESERVE 128             /* beyond the limit, see above */
 #define HTTP_ARENA_BYTES_MAX ((size_t)256 << 20) /* of one request */
 
 struct http_config {
