@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "gateway/auth.h"
 #include "gateway/catalogue.h"
+#include "gateway/secret.h"
 #include "os/file.h"
 #include "recall/recall.h"
 #include "store/keyring.h"
@@ -87,6 +88,7 @@ static enum rc find_unlock(
 
 static enum rc open_keys(struct station *s, struct errmsg *why)
 {
+	struct secret key = SECRET_INIT, passphrase = SECRET_INIT;
 	struct keyring_unlock unlock = { 0 };
 	char path[PATH_BYTES_MAX];
 	struct arena arena;
@@ -94,7 +96,13 @@ static enum rc open_keys(struct station *s, struct errmsg *why)
 	arena_init(&arena, LIST_ARENA_BYTES);
 	enum rc rc = find_unlock(s, &arena, &unlock, why);
 	if (rc == RC_OK)
+		rc = secret_hold(&key, &unlock.key_file, why);
+	if (rc == RC_OK)
+		rc = secret_hold(&passphrase, &unlock.passphrase_file, why);
+	if (rc == RC_OK)
 		rc = keyring_open(s->config.dir, &unlock, &s->keyring, why);
+	secret_drop(&key);
+	secret_drop(&passphrase);
 	arena_fini(&arena);
 	if (rc != RC_OK)
 		return rc;

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "gateway/auth.h"
 #include "gateway/catalogue.h"
+#include "gateway/secret.h"
 #include "gateway/station.h"
 #include "os/file.h"
 #include "store/keyring.h"
@@ -87,8 +88,10 @@ static enum rc remember(
     struct catalogue *catalogue, const char *name, const char *path, struct errmsg *why)
 {
 	char full[PATH_MAX];
+	struct stat st;
 
-	if (path == NULL)
+	/* A pipe is gone by then. */
+	if (path == NULL || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
 		return RC_OK;
 	if (realpath(path, full) == NULL)
 		return errmsg_errno(why, "cannot resolve %s", path);
@@ -96,7 +99,7 @@ static enum rc remember(
 }
 
 static enum rc make_catalogue(const char *dir, const struct keyring *keyring,
-    const struct keyring_unlock *unlock, const char *token, struct errmsg *why)
+    const struct station_config *config, const char *token, struct errmsg *why)
 {
 	struct catalogue *catalogue = NULL;
 	uint8_t hash[AUTH_HASH_BYTES];
@@ -109,10 +112,10 @@ static enum rc make_catalogue(const char *dir, const struct keyring *keyring,
 	if (rc == RC_OK)
 		rc = catalogue_owner_set(catalogue, hash, clock_utc_ns(), why);
 	if (rc == RC_OK)
-		rc = remember(catalogue, STATION_SETTING_KEY_FILE, unlock->key_file, why);
+		rc = remember(catalogue, STATION_SETTING_KEY_FILE, config->key_file, why);
 	if (rc == RC_OK)
 		rc = remember(
-		    catalogue, STATION_SETTING_PASSPHRASE_FILE, unlock->passphrase_file, why);
+		    catalogue, STATION_SETTING_PASSPHRASE_FILE, config->passphrase_file, why);
 	catalogue_close(catalogue);
 	return rc;
 }
@@ -122,11 +125,16 @@ enum rc station_create(
 {
 	struct keyring_unlock unlock = { .key_file = config->key_file,
 		.passphrase_file = config->passphrase_file };
+	struct secret key = SECRET_INIT, passphrase = SECRET_INIT;
 	struct keyring *keyring = NULL;
 
 	_Static_assert(sizeof(out->owner_token) >= AUTH_TOKEN_TEXT_BYTES, "token fits");
 	_Static_assert(sizeof(out->public_key) == WIRE_KEY_TEXT_BYTES, "key fits");
 	enum rc rc = take_dir(config->dir, why);
+	if (rc == RC_OK)
+		rc = secret_hold(&key, &unlock.key_file, why);
+	if (rc == RC_OK)
+		rc = secret_hold(&passphrase, &unlock.passphrase_file, why);
 	if (rc == RC_OK)
 		rc = make_keys(config->dir, out->public_key, why);
 	if (rc == RC_OK)
@@ -136,11 +144,13 @@ enum rc station_create(
 	/* The catalogue is last: a directory that has one is complete. */
 	if (rc == RC_OK) {
 		auth_token_new(out->owner_token);
-		rc = make_catalogue(config->dir, keyring, &unlock, out->owner_token, why);
+		rc = make_catalogue(config->dir, keyring, config, out->owner_token, why);
 	}
 	if (rc == RC_OK)
 		rc = file_sync_dir(config->dir, why);
 	if (keyring != NULL)
 		keyring_close(keyring);
+	secret_drop(&key);
+	secret_drop(&passphrase);
 	return rc;
 }

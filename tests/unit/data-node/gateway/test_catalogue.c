@@ -294,6 +294,40 @@ static void test_a_key_elsewhere_is_found_again(void **state)
 	fixture_remove(keys);
 }
 
+static void test_a_passphrase_may_come_through_a_pipe(void **state)
+{
+	struct station_created created = { { 0 }, { 0 } };
+	struct station_config config = { 0 };
+	struct station *station = NULL;
+	char dir[256], path[64];
+	int ends[2];
+
+	(void)state;
+	fixture_dir(dir);
+	config.dir = dir;
+	config.passphrase_file = path;
+	for (int i = 0; i < 3; i++) {
+		const char *phrase = i < 2 ? "correct horse\n" : "wrong horse\n";
+		assert_int_equal(pipe(ends), 0);
+		assert_int_equal(write(ends[1], phrase, strlen(phrase)), strlen(phrase));
+		(void)close(ends[1]);
+		(void)snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+		if (i == 0)
+			PASS(station_create(&config, &created, &pass_why));
+		else if (i == 1)
+			PASS(station_open(&config, &station, &pass_why));
+		else
+			assert_int_equal(station_open(&config, &station, NULL), RC_DENIED);
+		(void)close(ends[0]);
+		station_close(station);
+		station = NULL;
+	}
+	/* It was not written down: without it, nothing opens. */
+	config.passphrase_file = NULL;
+	assert_int_not_equal(station_open(&config, &station, NULL), RC_OK);
+	fixture_remove(dir);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -311,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_a_damaged_catalogue_is_named),
 		TEST(test_a_directory_is_initialised_once_and_never_overwritten),
 		cmocka_unit_test(test_a_key_elsewhere_is_found_again),
+		cmocka_unit_test(test_a_passphrase_may_come_through_a_pipe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
