@@ -19,25 +19,39 @@ struct query_tile {
 	size_t n;             /* n_rows * n_heads */
 };
 
+/* Norm and rotate the heads of one row. */
+static void turn_heads(const struct worker *w, const struct layer *l, float *heads, size_t n,
+    const float *norm, const float *table)
+{
+	const struct pass *p = w->pass;
+	const struct model *m = p->model;
+	size_t dk = m->head_dim_k;
+
+	for (size_t h = 0; h < n; h++, heads += dk) {
+		if (norm != NULL)
+			p->kernels->rms_norm(heads, norm, dk, m->norm_eps, heads);
+		if (!l->no_rope)
+			kernels_rope(heads, m->rope.n_rot, table, m->rope.halves);
+	}
+}
+
 void attention_store(struct worker *w, uint32_t il)
 {
 	struct pass *p = w->pass;
 	const struct model *m = p->model;
 	const struct layer *l = &m->layers[il];
-	size_t dk = m->head_dim_k, dv = m->head_dim_v, n_rot = m->rope.n_rot;
+	size_t dk = m->head_dim_k, dv = m->head_dim_v;
 
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		const struct engine_row *row = &p->rows[t];
-		const float *table = p->rope + t * n_rot;
+		const float *table = p->rope + t * m->rope.n_rot;
 		float *q = p->q + t * l->n_head * dk, *k = p->k + t * l->n_head_kv * dk;
 		const float *v = p->v + t * l->n_head_kv * dv;
 
-		for (uint32_t h = 0; h < l->n_head; h++)
-			kernels_rope(q + h * dk, n_rot, table, m->rope.halves);
-		for (uint32_t h = 0; h < l->n_head_kv; h++) {
-			kernels_rope(k + h * dk, n_rot, table, m->rope.halves);
+		turn_heads(w, l, q, l->n_head, l->q_norm, table);
+		turn_heads(w, l, k, l->n_head_kv, l->k_norm, table);
+		for (uint32_t h = 0; h < l->n_head_kv; h++)
 			cache_store(p->cache, il, row->seq, h, row->pos, k + h * dk, v + h * dv);
-		}
 	}
 	crew_barrier(p->crew);
 }

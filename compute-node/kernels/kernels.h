@@ -66,7 +66,7 @@ typedef void kernel_direct_fn(const uint8_t *weights, size_t row_bytes, size_t n
 typedef void kernel_quantize_fn(
     const float *x, size_t k, int8_t *quants, float *scales, int32_t *bias);
 
-/* y = x / sqrt(mean(x²) + eps) * weight (weight may be NULL). */
+/* y = x / sqrt(mean(x²) + eps) * weight (weight may be NULL, y may be x). */
 typedef void kernel_norm_fn(const float *x, const float *weight, size_t n, float eps, float *y);
 
 /* y = act(gate) * up. */

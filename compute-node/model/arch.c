@@ -3,6 +3,9 @@
 
 static const struct arch *const archs[] = {
 	&arch_llama,
+	&arch_qwen2,
+	&arch_qwen3,
+	&arch_smollm3,
 };
 
 const struct arch *arch_find(struct gguf_string_view name)

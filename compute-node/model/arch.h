@@ -4,6 +4,6 @@
 
 #include "model/model_impl.h"
 
-extern const struct arch arch_llama;
+extern const struct arch arch_llama, arch_qwen2, arch_qwen3, arch_smollm3;
 
 #endif

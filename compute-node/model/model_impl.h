@@ -36,12 +36,14 @@ const struct arch *arch_find(struct gguf_string_view name);
 /* Tensors of one layer; what a family lacks is NULL. */
 struct layer {
 	uint32_t n_head, n_head_kv, n_ff;
+	bool no_rope;
 	const float *attn_norm;      /* [n_embd] */
 	const struct gguf_tensor *q; /* [n_head * head_dim_k][n_embd] */
 	const struct gguf_tensor *k; /* [n_head_kv * head_dim_k][n_embd] */
 	const struct gguf_tensor *v; /* [n_head_kv * head_dim_v][n_embd] */
 	const struct gguf_tensor *o; /* [n_embd][n_head * head_dim_v] */
 	const float *q_bias, *k_bias, *v_bias, *o_bias;
+	const float *q_norm, *k_norm;        /* [head_dim_k] of each head, before rotation */
 	const float *ffn_norm;               /* [n_embd] */
 	const struct gguf_tensor *gate, *up; /* [n_ff][n_embd] */
 	const struct gguf_tensor *down;      /* [n_embd][n_ff] */

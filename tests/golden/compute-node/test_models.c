@@ -135,7 +135,8 @@ static void check_logits(const char *folder, const char *name, const char *suffi
 
 static void test_the_arch_set_is_within_its_bound(void **unused)
 {
-	static const char *const names[] = { "llama-dense", "llama-yarn-dense" };
+	static const char *const names[] = { "llama-dense", "llama-yarn-dense", "qwen2-dense",
+		"qwen3-dense", "qwen3-yarn-dense", "smollm3-dense" };
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
