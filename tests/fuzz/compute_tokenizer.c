@@ -21,8 +21,8 @@ static struct tokenizer *tokenizer;
 static void load(void)
 {
 	static const char *const words[N_WORDS] = { "\xe2\x96\x81", "a", "b", "ab", "ba", "aab",
-		"\xe2\x96\x81"
-		"a",
+		("\xe2\x96\x81"
+		 "a"),
 		"\xc3\xa4", "[TOOL]", "<|mark|>" };
 	static const char *texts[N] = { "<unk>", "<s>", "</s>" };
 	static char byte_texts[256][8];
