@@ -154,7 +154,7 @@ static bool check_token(struct request *r)
 
 	const char *value = header(r, MHD_HTTP_HEADER_AUTHORIZATION);
 	r->api.peer = API_PEER_NONE;
-	if (value == NULL && api_open(&r->api))
+	if (api_open(&r->api))
 		return true;
 	peer_address(r, address);
 	switch (auth_check(station_auth(r->http->config.station), value, address, &identity)) {

@@ -239,6 +239,7 @@ static void test_a_token_a_host_and_an_origin_are_asked_for(void **state)
 		{ "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n",
 		    401 },
 		{ "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n", 401 },
+		{ "GET /healthz HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n", 200 },
 		{ "GET /healthz HTTP/1.0\r\n", 403 },
 		{ "GET /%zz HTTP/1.1\r\nHost: localhost\r\n", 400 },
 		{ "GET /healthz?a=1&a=2 HTTP/1.1\r\nHost: localhost\r\n", 400 },
