@@ -483,10 +483,10 @@ static void on_failed(
 		event->kind = GENERATION_IDLE;
 		return;
 	}
-	if (!reply->over && event->rc != RC_CANCELLED)
+	fault_of(reply, event, fault);
+	if (!reply->over && fault->status >= 500)
 		metric_add(METRIC_ANSWERS_FAILED, 1);
 	reply->over = true;
-	fault_of(reply, event, fault);
 }
 
 void reply_next(struct reply *reply, int64_t timeout_ns, struct generation_event *event,
