@@ -39,6 +39,14 @@ void item_of_observation(
 /* Order of ties: (t0, source, source_seq, obs_id); like strcmp. */
 int item_order(const struct item *a, const struct item *b);
 
+/* later - earlier, at most INT64_MAX: 1900 to 2200 is more than that. */
+static inline int64_t item_since_ns(int64_t later_ns, int64_t earlier_ns)
+{
+	int64_t span_ns;
+
+	return __builtin_sub_overflow(later_ns, earlier_ns, &span_ns) ? INT64_MAX : span_ns;
+}
+
 static inline bool item_is_instant(const struct item *item)
 {
 	return item->t0_ns == item->t1_ns;

@@ -53,8 +53,8 @@ static enum certainty certainty_of(const struct item *item, const struct span *s
 static int64_t distance_ns(const struct item *item, const struct span *span)
 {
 	if (item->t1_ns < span->start_ns)
-		return span->start_ns - item->t1_ns;
-	return item->t0_ns > span->end_ns ? item->t0_ns - span->end_ns : 0;
+		return item_since_ns(span->start_ns, item->t1_ns);
+	return item->t0_ns > span->end_ns ? item_since_ns(item->t0_ns, span->end_ns) : 0;
 }
 
 static struct pick *add(struct pick_list *list)
@@ -164,7 +164,7 @@ static enum rc pick_blend(const struct policy_rule *rule, const struct policy *p
 
 	if (rule->blend == POLICY_BLEND_NONE || left == NULL || right == NULL ||
 	    !item_is_instant(left) || !item_is_instant(right) ||
-	    right->t0_ns - left->t0_ns > rule->blend_ns)
+	    item_since_ns(right->t0_ns, left->t0_ns) > rule->blend_ns)
 		return RC_OK;
 	enum rc rc =
 	    rule->blend == POLICY_BLEND_LOCATION
@@ -240,7 +240,7 @@ static int64_t unchanged_until(const struct track *track, const struct policy_ru
 static bool may_carry(const struct track *track, const struct policy_rule *rule,
     const struct item *left, const struct span *span)
 {
-	int64_t age_ns = span->start_ns - left->t1_ns;
+	int64_t age_ns = item_since_ns(span->start_ns, left->t1_ns);
 
 	if (age_ns < 0 || age_ns > rule->carry_ns)
 		return false;
@@ -272,7 +272,7 @@ static const char *reason_of(
 	if (!track->has_left)
 		return "none";
 	if (rule->carry != POLICY_CARRY_STEP &&
-	    span->start_ns - track->left.item.t1_ns > policy->reach_ns)
+	    item_since_ns(span->start_ns, track->left.item.t1_ns) > policy->reach_ns)
 		return "none";
 	if (track->left.item.role == ITEM_STOP)
 		return track->left.item.stop_reason;
@@ -304,7 +304,7 @@ enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
 	if (left != NULL && may_carry(track, rule, left, &span)) {
 		/* A state that holds until the next change is certain before it. */
 		bool certain = rule->carry == POLICY_CARRY_STEP && !inside;
-		return add_outside(list, left, PICK_CARRIED, start_ns - left->t1_ns,
+		return add_outside(list, left, PICK_CARRIED, item_since_ns(start_ns, left->t1_ns),
 		    certain ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE);
 	}
 	if (!inside)

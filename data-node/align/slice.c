@@ -42,7 +42,7 @@ static enum rc grid_of_query(
 		    why, RC_INVALID, "from, to: an empty range or outside 1900 to 2200");
 	grid->from_ns = floor_to(query->from_ns, step_ns);
 	grid->to_ns = floor_to(query->to_ns + step_ns - 1, step_ns);
-	if ((grid->to_ns - grid->from_ns) / step_ns > (int64_t)SLICE_COUNT_MAX)
+	if (item_since_ns(grid->to_ns, grid->from_ns) / step_ns > (int64_t)SLICE_COUNT_MAX)
 		return errmsg_rc(why, RC_LIMIT,
 		    "more than %zu slices: use a larger step or ask in parts", SLICE_COUNT_MAX);
 	grid->step_ns = step_ns;

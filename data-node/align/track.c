@@ -95,7 +95,7 @@ static void settle(struct track *track, const struct track_entry *entry, struct 
 
 static void set_period(struct track *track, const struct policy *policy, struct item *item)
 {
-	int64_t pause_ns = track->has_last ? item->t0_ns - track->last_t0_ns : 0;
+	int64_t pause_ns = track->has_last ? item_since_ns(item->t0_ns, track->last_t0_ns) : 0;
 
 	if (item->pulse_ns > 0)
 		item->period_ns = item->pulse_ns;
@@ -187,10 +187,11 @@ bool track_is_spent(const struct track *track, int64_t start_ns, const struct po
 	if (track->head < track->len)
 		return false;
 	if (!track->has_left)
-		return !track->has_note || start_ns - track->note.item.t1_ns > policy->reach_ns;
+		return !track->has_note ||
+		       item_since_ns(start_ns, track->note.item.t1_ns) > policy->reach_ns;
 	if (policy->rules[track->facet].carry == POLICY_CARRY_STEP)
 		return false;
-	return start_ns - track->left.item.t1_ns > policy->reach_ns;
+	return item_since_ns(start_ns, track->left.item.t1_ns) > policy->reach_ns;
 }
 
 void track_fini(struct track *track, struct track_use *use)

@@ -234,7 +234,8 @@ static enum rc stop_lane(
 			struct track *track = row->tracks[i];
 			if (track->lane != stop->lane || !track->has_last)
 				continue;
-			if (!step && stop->t0_ns - track->last_t1_ns > window->policy->reach_ns)
+			if (!step && item_since_ns(stop->t0_ns, track->last_t1_ns) >
+					 window->policy->reach_ns)
 				continue;
 			enum rc rc = push_to(window, track, stop, strings);
 			if (rc != RC_OK)
@@ -260,7 +261,7 @@ static enum rc check_epoch(
 			return RC_NOMEM;
 		}
 	} else if (lane->boot != item->boot &&
-		   (step || item->t0_ns - lane->t0_ns <= window->policy->reach_ns)) {
+		   (step || item_since_ns(item->t0_ns, lane->t0_ns) <= window->policy->reach_ns)) {
 		struct item stop = *item;
 		stop.role = ITEM_STOP;
 		stop.t1_ns = stop.t0_ns;

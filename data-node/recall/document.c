@@ -107,9 +107,11 @@ static enum rc talk_of(
 
 static bool is_near(int64_t a_ns, int64_t b_ns)
 {
-	int64_t gap_ns = a_ns > b_ns ? a_ns - b_ns : b_ns - a_ns;
+	int64_t gap_ns;
 
-	return gap_ns <= DOCUMENT_NEIGHBOUR_GAP_NS;
+	return !__builtin_sub_overflow(
+		   a_ns > b_ns ? a_ns : b_ns, a_ns > b_ns ? b_ns : a_ns, &gap_ns) &&
+	       gap_ns <= DOCUMENT_NEIGHBOUR_GAP_NS;
 }
 
 /* ---- fields ---------------------------------------------------------------------------------- */

@@ -137,7 +137,11 @@ static enum rc new_term(
 
 void index_begin(struct index *index, uint64_t seq, int64_t t0_ns, int64_t t1_ns)
 {
-	int64_t span_s = (t1_ns - t0_ns + INT64_C(999999999)) / INT64_C(1000000000);
+	int64_t span_ns, span_s;
+
+	if (__builtin_sub_overflow(t1_ns, t0_ns, &span_ns))
+		span_ns = INT64_MAX; /* 1900 to 2200 */
+	span_s = span_ns / INT64_C(1000000000) + (span_ns % INT64_C(1000000000) > 0);
 
 	index->rc = RC_OK;
 	index->parts_len = 0;

@@ -44,8 +44,9 @@ bool index_in_range(const struct index_doc *doc, const struct index_range *range
 		return false;
 	if (doc->t0_ns >= range->from_ns)
 		return true;
-	return doc->span_s > 0 &&
-	       (range->from_ns - doc->t0_ns) / INT64_C(1000000000) < (int64_t)doc->span_s;
+	/* In seconds: 1900 to 2200 does not fit nanoseconds. */
+	double back_s = ((double)range->from_ns - (double)doc->t0_ns) / 1e9;
+	return doc->span_s > 0 && back_s < (double)doc->span_s;
 }
 
 /* True if hit `a` ranks behind `b`. */

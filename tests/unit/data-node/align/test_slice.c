@@ -345,6 +345,9 @@ static void test_bad_ranges_and_steps_are_refused(void **state)
 		{ 0, 60, 7 * NS_PER_S, RC_INVALID }, { 0, 60, 2 * NS_PER_DAY, RC_INVALID },
 		{ 60, 60, NS_PER_S, RC_INVALID }, { 60, 0, NS_PER_S, RC_INVALID },
 		{ 0, 100001, NS_PER_S, RC_LIMIT } };
+	struct slice_query ages = {
+		.from_ns = OBS_TIME_MIN_NS, .to_ns = OBS_TIME_MAX_NS, .step_ns = NS_PER_S
+	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct slice_query query = { .from_ns = BASE_NS + bad[i].from_s * NS_PER_S,
@@ -355,6 +358,34 @@ static void test_bad_ranges_and_steps_are_refused(void **state)
 		    slice_build(f->store, &query, visit, &seen_slices, &why), bad[i].rc);
 		assert_true(why.text[0] != '\0');
 	}
+	assert_int_equal(slice_build(f->store, &ages, visit, &seen_slices, NULL), RC_LIMIT);
+}
+
+static void test_three_hundred_years_apart_is_only_old(void **state)
+{
+	struct fixture *f = *state;
+	struct observation obs = make_obs("", OBS_TIME_MIN_NS, "");
+	struct slice_query query = { .from_ns = OBS_TIME_MAX_NS - NS_PER_HOUR,
+		.to_ns = OBS_TIME_MAX_NS,
+		.step_ns = NS_PER_HOUR,
+		.keep_empty = true };
+
+	obs.layer = LAYER_HOME;
+	obs.kind = "door";
+	obs.data_json = "{\"state\":\"open\"}";
+	(void)append_one(f->store, &obs);
+	obs.layer = LAYER_ENVIRONMENT;
+	obs.kind = "temperature";
+	obs.data_json = "{\"value\":1}";
+	(void)append_one(f->store, &obs);
+	obs.dev_t0_ns = obs.dev_t1_ns = OBS_TIME_MAX_NS - 1;
+	(void)append_one(f->store, &obs);
+	buf_init(&seen_slices.json, 1 << 20);
+	seen_slices.len = 0;
+	PASS(slice_build(f->store, &query, visit, &seen_slices, &pass_why));
+	assert_modes(FACET_HOME, "c");
+	assert_int_equal(seen_slices.ages_ns[FACET_HOME][0], INT64_MAX);
+	assert_modes(FACET_ENVIRONMENT, "o");
 }
 
 static void test_the_json_is_that_of_the_contract(void **state)
@@ -483,6 +514,7 @@ int main(void)
 		WITH_STORE(test_as_of_reads_the_past_as_it_was_known),
 		WITH_STORE(test_a_slice_exists_if_any_asked_facet_has_a_value),
 		WITH_STORE(test_bad_ranges_and_steps_are_refused),
+		WITH_STORE(test_three_hundred_years_apart_is_only_old),
 		cmocka_unit_test(test_the_json_is_that_of_the_contract),
 		cmocka_unit_test(test_facets_follow_layers_and_kinds),
 		WITH_STORE(test_slices_of_the_store_equal_those_of_the_oracle),
