@@ -81,7 +81,8 @@ enum rc engine_seq_truncate(struct engine *engine, uint32_t seq, uint32_t n_keep
 /* Forget all and zero the memory that held it. */
 void engine_seq_wipe(struct engine *engine, uint32_t seq);
 
-/* "cpu/avx512vnni/k1": what must agree for equal bits. */
+/* "cpu/k1/f16": what must agree for equal bits: backend, specification of its
+ * kernels, cache type.  Instruction sets all follow the one specification. */
 const char *engine_numerics_id(const struct engine *engine);
 
 #endif
