@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* Far beyond what any test needs: it ends a hang, it measures nothing. */
 #define DEADLINE_S 120
 
@@ -48,7 +50,9 @@ static struct serve_answer *find(struct serve_fixture *fixture, uint64_t request
 	*empty = (struct serve_answer){ .request_id = request_id, .logprobs_ordered = true };
 	empty->ids = calloc(SERVE_FIXTURE_IDS_MAX, sizeof(uint32_t));
 	empty->text_ends = calloc(SERVE_FIXTURE_IDS_MAX, sizeof(uint64_t));
-	require(empty->ids != NULL && empty->text_ends != NULL, "memory");
+	empty->times_ns = calloc(SERVE_FIXTURE_IDS_MAX, sizeof(int64_t));
+	require(
+	    empty->ids != NULL && empty->text_ends != NULL && empty->times_ns != NULL, "memory");
 	buf_init(&empty->text, (size_t)1 << 20);
 	return empty;
 }
@@ -100,8 +104,10 @@ static void put_tokens(struct serve_answer *answer, const struct wire_tokens *to
 	answer->broken |= tokens->text_offset != answer->first_offset + answer->text.len;
 	put_ids(answer, tokens->ids, tokens->ids_len);
 	buf_append(&answer->text, tokens->text, tokens->text_len);
-	if (tokens->ids_len != 0)
+	if (tokens->ids_len != 0) {
 		answer->text_ends[answer->len - 1] = answer->first_offset + answer->text.len;
+		answer->times_ns[answer->len - 1] = clock_mono_ns();
+	}
 	put_logprobs(answer, tokens);
 }
 
@@ -356,6 +362,7 @@ static void clear(struct serve_answer *answer)
 	free(answer->prompt_ids);
 	free(answer->ids);
 	free(answer->text_ends);
+	free(answer->times_ns);
 	buf_fini(&answer->text);
 	*answer = (struct serve_answer){ .request_id = 0 };
 }

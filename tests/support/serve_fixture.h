@@ -30,6 +30,7 @@ struct serve_answer {
 	size_t prompt_len;
 	uint32_t *ids;       /* [SERVE_FIXTURE_IDS_MAX] of all Tokens, or of TokenIds */
 	uint64_t *text_ends; /* [SERVE_FIXTURE_IDS_MAX] text offset behind each token */
+	int64_t *times_ns;   /* [SERVE_FIXTURE_IDS_MAX] when each token came */
 	size_t len;
 	bool broken; /* an index or offset did not follow the one before */
 	uint32_t first_index;
