@@ -27,17 +27,20 @@ static struct tokenizer *load(const struct vocab_gguf *vocab)
 {
 	struct errmsg why = ERRMSG_INIT;
 	struct tokenizer *tokenizer = NULL;
-	struct gguf *gguf = NULL;
-	struct buf bytes;
+	/* kept, and reachable, to the end: the tokenizer borrows their strings */
+	static struct gguf *ggufs[PRES + 1];
+	static struct buf files[PRES + 1];
+	static size_t n;
 
-	/* kept to the end: the tokenizer borrows its strings */
-	buf_init(&bytes, VOCAB_BYTES_MAX);
-	vocab_gguf_write(vocab, &bytes);
-	if (buf_rc(&bytes) != RC_OK || gguf_parse(bytes.bytes, bytes.len, &gguf, &why) != RC_OK ||
-	    tokenizer_load(gguf, &tokenizer, &why) != RC_OK) {
+	buf_init(&files[n], VOCAB_BYTES_MAX);
+	vocab_gguf_write(vocab, &files[n]);
+	if (buf_rc(&files[n]) != RC_OK ||
+	    gguf_parse(files[n].bytes, files[n].len, &ggufs[n], &why) != RC_OK ||
+	    tokenizer_load(ggufs[n], &tokenizer, &why) != RC_OK) {
 		(void)fprintf(stderr, "%s\n", why.text);
 		abort();
 	}
+	n++;
 	return tokenizer;
 }
 
