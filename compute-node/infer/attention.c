@@ -19,19 +19,51 @@ struct query_tile {
 	size_t n;             /* n_rows * n_heads */
 };
 
-/* Norm and rotate the heads of one row. */
-static void turn_heads(const struct worker *w, const struct layer *l, float *heads, size_t n,
-    const float *norm, const float *table)
+/* Norm and rotate the heads of one row of the ubatch. */
+static void turn_heads(const struct worker *w, const struct layer *l, size_t row, float *heads,
+    size_t n, const float *norm)
 {
 	const struct pass *p = w->pass;
 	const struct model *m = p->model;
-	size_t dk = m->head_dim_k;
+	const struct rope *rope = l->rope == LAYER_ROPE_LOCAL ? &m->rope_local : &m->rope;
+	const float *table =
+	    (l->rope == LAYER_ROPE_LOCAL ? p->rope_local : p->rope) + row * rope->n_rot;
+	size_t dk = l->head_dim_k;
 
 	for (size_t h = 0; h < n; h++, heads += dk) {
 		if (norm != NULL)
 			p->kernels->rms_norm(heads, norm, dk, m->norm_eps, heads);
-		if (!l->no_rope)
-			kernels_rope(heads, m->rope.n_rot, table, m->rope.halves);
+		if (l->rope != LAYER_ROPE_NONE)
+			kernels_rope(heads, rope->n_rot, table, rope->halves);
+	}
+}
+
+/* Queries of later positions grow, to stay sharp over long contexts. */
+static void warm_queries(const struct model *m, uint32_t pos, float *q, size_t n)
+{
+	float factor =
+	    (float)(1.0 + (double)m->temp_scale * exact_log(1.0 + (double)(pos / m->temp_step)));
+
+	for (size_t i = 0; i < n; i++)
+		q[i] *= factor;
+}
+
+/* Keys and values of one row: prepared and put into the cache. */
+static void store_row(const struct worker *w, uint32_t il, size_t row)
+{
+	const struct pass *p = w->pass;
+	const struct layer *l = &p->model->layers[il];
+	size_t dk = l->head_dim_k, dv = l->head_dim_v, n = l->n_head_kv;
+	float *k = p->k + row * n * dk, *v = p->v + row * n * dv;
+
+	if (l->v == NULL)
+		memcpy(v, k, n * dv * sizeof(float));
+	turn_heads(w, l, row, k, n, l->k_norm);
+	for (uint32_t h = 0; h < n; h++) {
+		if (l->v_norm)
+			p->kernels->rms_norm(v + h * dv, NULL, dv, p->model->norm_eps, v + h * dv);
+		cache_store(
+		    p->cache, il, p->rows[row].seq, h, p->rows[row].pos, k + h * dk, v + h * dv);
 	}
 }
 
@@ -40,18 +72,14 @@ void attention_store(struct worker *w, uint32_t il)
 	struct pass *p = w->pass;
 	const struct model *m = p->model;
 	const struct layer *l = &m->layers[il];
-	size_t dk = m->head_dim_k, dv = m->head_dim_v;
+	size_t nq = (size_t)l->n_head * l->head_dim_k;
 
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
-		const struct engine_row *row = &p->rows[t];
-		const float *table = p->rope + t * m->rope.n_rot;
-		float *q = p->q + t * l->n_head * dk, *k = p->k + t * l->n_head_kv * dk;
-		const float *v = p->v + t * l->n_head_kv * dv;
-
-		turn_heads(w, l, q, l->n_head, l->q_norm, table);
-		turn_heads(w, l, k, l->n_head_kv, l->k_norm, table);
-		for (uint32_t h = 0; h < l->n_head_kv; h++)
-			cache_store(p->cache, il, row->seq, h, row->pos, k + h * dk, v + h * dv);
+		turn_heads(w, l, t, p->q + t * nq, l->n_head, l->q_norm);
+		if (m->temp_scale != 0)
+			warm_queries(m, p->rows[t].pos, p->q + t * nq, nq);
+		if (l->kv_back == 0)
+			store_row(w, il, t);
 	}
 	crew_barrier(p->crew);
 }
@@ -66,7 +94,8 @@ static const struct engine_row *row_of(
 static void load_queries(struct worker *w, const struct query_tile *tile)
 {
 	const struct pass *p = w->pass;
-	size_t dk = p->model->head_dim_k, n_head = p->model->layers[tile->layer].n_head;
+	const struct layer *l = &p->model->layers[tile->layer];
+	size_t dk = l->head_dim_k, n_head = l->n_head;
 
 	for (size_t i = 0; i < tile->n; i++) {
 		size_t row = tile->row + i / tile->n_heads, head = tile->head + i % tile->n_heads;
@@ -75,12 +104,71 @@ static void load_queries(struct worker *w, const struct query_tile *tile)
 	}
 }
 
-/* How many positions of a step a query sees. */
-static size_t seen(const struct engine_row *row, size_t step)
-{
-	size_t first = step * PASS_STEP, end = (size_t)row->pos + 1;
+/* Positions first … end - 1 of a step. */
+struct span {
+	size_t first, end;
+};
 
-	return end <= first ? 0 : end - first < PASS_STEP ? end - first : PASS_STEP;
+static size_t min_size(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static size_t max_size(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The first position that a row sees. */
+static size_t first_seen(const struct layer *l, const struct engine_row *row)
+{
+	size_t end = (size_t)row->pos + 1;
+
+	return l->window > 0 && end > l->window ? end - l->window : 0;
+}
+
+/* What a row sees of a step; empty where it sees nothing. */
+static struct span seen(const struct layer *l, const struct engine_row *row, size_t step)
+{
+	size_t base = step * PASS_STEP, end = (size_t)row->pos + 1;
+	struct span s = { .first = min_size(max_size(first_seen(l, row), base) - base, PASS_STEP),
+		.end = min_size(max_size(end, base) - base, PASS_STEP) };
+
+	s.first = min_size(s.first, s.end);
+	return s;
+}
+
+/* values[i] += weights · values of positions of the step, for queries i … i + n - 1. */
+static void mix(struct worker *w, const struct query_tile *tile, size_t i, size_t n,
+    struct span span, const uint8_t *v, float *values)
+{
+	const struct pass *p = w->pass;
+	size_t dv = p->model->layers[tile->layer].head_dim_v;
+
+	if (span.end > span.first)
+		(p->cache->type == CACHE_F16 ? p->kernels->mix_f16 : p->kernels->mix_f32)(
+		    v + span.first * dv * p->cache->cell_bytes, span.end - span.first, dv,
+		    w->scores + i * PASS_STEP + span.first, PASS_STEP, n, values + i * dv, dv);
+}
+
+/* Weighted values of a step.  Each query adds its positions in order: those
+ * before what all see, what all see, those behind. */
+static void mix_step(struct worker *w, const struct query_tile *tile, const struct span *spans,
+    const uint8_t *v, float *values)
+{
+	size_t dv = w->pass->model->layers[tile->layer].head_dim_v, n = tile->n;
+	struct span all = { spans[n - 1].first, spans[0].end }; /* rows go up in position */
+
+	if (all.end < all.first)
+		all.end = all.first;
+	memset(values, 0, n * dv * sizeof(float));
+	for (size_t i = 0; i < n; i++)
+		mix(w, tile, i, 1,
+		    (struct span){ spans[i].first, min_size(spans[i].end, all.first) }, v, values);
+	mix(w, tile, 0, n, all, v, values);
+	for (size_t i = 0; i < n; i++)
+		mix(w, tile, i, 1, (struct span){ max_size(spans[i].first, all.end), spans[i].end },
+		    v, values);
 }
 
 /* One step of every query of the tile: values [n][head_dim_v], partials [n]. */
@@ -90,33 +178,30 @@ static void attend_step(struct worker *w, const struct query_tile *tile, size_t 
 	const struct pass *p = w->pass;
 	const struct cache *c = p->cache;
 	const struct model *m = p->model;
-	bool f16 = c->type == CACHE_F16;
+	const struct layer *l = &m->layers[tile->layer];
 	uint32_t seq = p->rows[tile->row].seq;
-	size_t dk = m->head_dim_k, dv = m->head_dim_v, first = step * PASS_STEP;
-	const uint8_t *keys =
-	    cache_keys(c, tile->layer, seq, tile->head_kv) + first * dk * c->cell_bytes;
-	const uint8_t *v =
-	    cache_values(c, tile->layer, seq, tile->head_kv) + first * dv * c->cell_bytes;
-	size_t most = seen(row_of(p, tile, tile->n - 1), step);
-	size_t common = seen(row_of(p, tile, 0), step); /* rows go up in position */
+	size_t dk = l->head_dim_k, base = step * PASS_STEP, first;
+	const uint8_t *keys = cache_keys(c, tile->layer, seq, tile->head_kv),
+		      *v = cache_values(c, tile->layer, seq, tile->head_kv);
+	struct span spans[KERNEL_QUERIES_MAX];
 
-	(f16 ? p->kernels->scores_f16 : p->kernels->scores_f32)(keys,
-	    (most + KERNEL_CELLS - 1) / KERNEL_CELLS, dk, w->queries, dk, tile->n, w->scores,
-	    PASS_STEP);
 	for (size_t i = 0; i < tile->n; i++)
-		partials[i].sum = p->kernels->softmax(w->scores + i * PASS_STEP,
-		    seen(row_of(p, tile, i), step), m->attn_scale, &partials[i].max);
-	memset(values, 0, tile->n * dv * sizeof(float));
-	(f16 ? p->kernels->mix_f16 : p->kernels->mix_f32)(
-	    v, common, dv, w->scores, PASS_STEP, tile->n, values, dv);
+		spans[i] = seen(l, row_of(p, tile, i), step);
+	first = spans[0].first / KERNEL_CELLS * KERNEL_CELLS;
+	(c->type == CACHE_F16 ? p->kernels->scores_f16 : p->kernels->scores_f32)(
+	    keys + (base + first) * dk * c->cell_bytes,
+	    (spans[tile->n - 1].end - first + KERNEL_CELLS - 1) / KERNEL_CELLS, dk, w->queries, dk,
+	    tile->n, w->scores + first, PASS_STEP);
 	for (size_t i = 0; i < tile->n; i++) {
-		size_t more = seen(row_of(p, tile, i), step) - common;
+		float *scores = w->scores + i * PASS_STEP + spans[i].first;
+		size_t n = spans[i].end - spans[i].first;
 
-		if (more > 0)
-			(f16 ? p->kernels->mix_f16 : p->kernels->mix_f32)(
-			    v + common * dv * c->cell_bytes, more, dv,
-			    w->scores + i * PASS_STEP + common, PASS_STEP, 1, values + i * dv, dv);
+		for (size_t s = 0; m->attn_softcap != 0 && s < n; s++)
+			scores[s] = exact_softcap(scores[s] * m->attn_scale, m->attn_softcap);
+		partials[i].sum = p->kernels->softmax(
+		    scores, n, m->attn_softcap != 0 ? 1.0f : m->attn_scale, &partials[i].max);
 	}
+	mix_step(w, tile, spans, v + base * l->head_dim_v * c->cell_bytes, values);
 }
 
 /* into = into ⊕ from; a partial without weights has max -inf and sum 0. */
@@ -132,36 +217,47 @@ static void merge(struct partial *into, float *into_values, const struct partial
 	into->max = max;
 }
 
-static size_t steps_of(const struct engine_row *row)
+/* The steps that a row sees something of: first … end - 1. */
+static struct span steps_of(const struct layer *l, const struct engine_row *row)
 {
-	return (size_t)row->pos / PASS_STEP + 1;
+	return (struct span){ first_seen(l, row) / PASS_STEP, (size_t)row->pos / PASS_STEP + 1 };
 }
 
-/* mixed[row][head] = values / sum */
+/* mixed[row][head] = values / sum, a sink taking part of the sum. */
 static void finish(const struct pass *p, uint32_t layer, size_t row, size_t head,
     const struct partial *partial, const float *values)
 {
-	size_t dv = p->model->head_dim_v, n_head = p->model->layers[layer].n_head;
-	float *out = p->mixed.f32 + (row * n_head + head) * dv;
+	const struct layer *l = &p->model->layers[layer];
+	size_t dv = l->head_dim_v;
+	float *out = p->mixed.f32 + (row * l->n_head + head) * dv, sum = partial->sum, part = 1.0f;
 
+	if (l->sinks != NULL) {
+		float max = partial->max > l->sinks[head] ? partial->max : l->sinks[head];
+
+		part = exact_expf(partial->max - max);
+		sum = sum * part + exact_expf(l->sinks[head] - max);
+	}
 	for (size_t d = 0; d < dv; d++)
-		out[d] = values[d] / partial->sum;
+		out[d] = values[d] * part / sum;
 }
 
 static void attend_tile(struct worker *w, const struct query_tile *tile)
 {
 	const struct pass *p = w->pass;
-	size_t dv = p->model->head_dim_v;
+	const struct layer *l = &p->model->layers[tile->layer];
+	size_t dv = l->head_dim_v, end = steps_of(l, row_of(p, tile, tile->n - 1)).end;
 	struct partial sums[KERNEL_QUERIES_MAX], one[KERNEL_QUERIES_MAX];
 
 	load_queries(w, tile);
 	for (size_t i = 0; i < tile->n; i++)
 		sums[i] = (struct partial){ -INFINITY, 0 };
 	memset(w->sum_values, 0, tile->n * dv * sizeof(float));
-	for (size_t step = 0; step < steps_of(row_of(p, tile, tile->n - 1)); step++) {
+	for (size_t step = steps_of(l, row_of(p, tile, 0)).first; step < end; step++) {
 		attend_step(w, tile, step, w->step_values, one);
 		for (size_t i = 0; i < tile->n; i++) {
-			if (seen(row_of(p, tile, i), step) > 0)
+			struct span span = seen(l, row_of(p, tile, i), step);
+
+			if (span.end > span.first)
 				merge(&sums[i], w->sum_values + i * dv, &one[i],
 				    w->step_values + i * dv, dv);
 		}
@@ -231,7 +327,7 @@ static void attend_part(struct worker *w, uint32_t il, uint32_t head_kv, size_t 
 {
 	struct pass *p = w->pass;
 	const struct layer *l = &p->model->layers[il];
-	size_t group = l->n_head / l->n_head_kv, dv = p->model->head_dim_v;
+	size_t group = l->n_head / l->n_head_kv, dv = l->head_dim_v;
 	struct partial one[KERNEL_QUERIES_MAX];
 
 	for (size_t h = 0; h < group; h += KERNEL_QUERIES_MAX) {
@@ -259,11 +355,13 @@ static void attend_part(struct worker *w, uint32_t il, uint32_t head_kv, size_t 
 static void merge_parts(struct worker *w, uint32_t il, size_t row, size_t head)
 {
 	struct pass *p = w->pass;
-	size_t dv = p->model->head_dim_v;
+	const struct layer *l = &p->model->layers[il];
+	size_t dv = l->head_dim_v;
+	struct span steps = steps_of(l, &p->rows[row]);
 	struct partial sum = { -INFINITY, 0 };
 
 	memset(w->sum_values, 0, dv * sizeof(float));
-	for (size_t step = 0; step < steps_of(&p->rows[row]); step++) {
+	for (size_t step = steps.first; step < steps.end; step++) {
 		size_t at = partial_index(p, row, head, step);
 
 		merge(&sum, w->sum_values, &p->partials[at], p->partial_values + at * dv, dv);
@@ -278,7 +376,9 @@ static void attend_split(struct worker *w, uint32_t il)
 	size_t unit = 0, mine = crew_take(p->crew);
 
 	for (size_t row = 0; row < p->n_rows; row++) {
-		for (size_t step = 0; step < steps_of(&p->rows[row]); step++) {
+		struct span steps = steps_of(l, &p->rows[row]);
+
+		for (size_t step = steps.first; step < steps.end; step++) {
 			for (uint32_t h = 0; h < l->n_head_kv; h++, unit++) {
 				if (unit != mine)
 					continue;
@@ -296,7 +396,7 @@ static void attend_split(struct worker *w, uint32_t il)
 void attention_attend(struct worker *w, uint32_t il)
 {
 	struct pass *p = w->pass;
-	size_t n = (size_t)p->model->layers[il].n_head * p->model->head_dim_v;
+	size_t n = (size_t)p->model->layers[il].n_head * p->model->layers[il].head_dim_v;
 
 	if (p->n_rows < PASS_SPLIT_ROWS && crew_size(p->crew) > 1)
 		attend_split(w, il);

@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+#include "kernels/exact.h"
 #include "model/model_impl.h"
 
 /* Units of a stage for each thread: enough to even out, few enough to stream. */
 #define UNITS_A_THREAD 8u
 #define UNIT_STRIPS_MAX 16u
+#define CAP_UNIT 4096u /* logits capped in one go */
 
 const struct model *block_model(const struct worker *w)
 {
@@ -29,12 +31,18 @@ void block_embed(struct worker *w)
 {
 	struct pass *p = w->pass;
 	const struct gguf_tensor *embd = p->model->token_embd;
+	const struct rope *rope = &p->model->rope, *local = &p->model->rope_local;
 	size_t n = p->model->n_embd, row_bytes = type_row_bytes(embd->type, n);
+	float scale = p->model->embd_scale;
 
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
-		kernels_widen(
-		    embd->type, embd->data + (size_t)p->rows[t].token * row_bytes, n, p->x + t * n);
-		rope_table(&p->model->rope, p->rows[t].pos, p->rope + t * p->model->rope.n_rot);
+		float *x = p->x + t * n;
+
+		kernels_widen(embd->type, embd->data + (size_t)p->rows[t].token * row_bytes, n, x);
+		for (size_t i = 0; scale != 0 && i < n; i++)
+			x[i] *= scale;
+		rope_table(rope, p->rope_long, p->rows[t].pos, p->rope + t * rope->n_rot);
+		rope_table(local, false, p->rows[t].pos, p->rope_local + t * local->n_rot);
 	}
 	crew_barrier(p->crew);
 }
@@ -50,6 +58,21 @@ void block_norm(struct worker *w, const float *weight, struct acts *out)
 	}
 	if (w->thread == 0)
 		out->n_rows = p->n_rows;
+	crew_barrier(p->crew);
+}
+
+void block_norm_add(struct worker *w, const float *weight, float *from)
+{
+	struct pass *p = w->pass;
+	size_t n = p->model->n_embd;
+
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
+		float *x = p->x + t * n, *row = from + t * n;
+
+		p->kernels->rms_norm(row, weight, n, p->model->norm_eps, row);
+		for (size_t i = 0; i < n; i++)
+			x[i] += row[i];
+	}
 	crew_barrier(p->crew);
 }
 
@@ -143,6 +166,22 @@ void block_swiglu(struct worker *w, size_t n)
 	crew_barrier(p->crew);
 }
 
+void block_geglu(struct worker *w, size_t n)
+{
+	struct pass *p = w->pass;
+
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
+		const float *gate = p->gate + t * n, *up = p->up + t * n;
+
+		for (size_t i = 0; i < n; i++)
+			p->hidden.f32[t * n + i] = exact_gelu(gate[i]) * up[i];
+		block_quantize_row(w, &p->hidden, t, n);
+	}
+	if (w->thread == 0)
+		p->hidden.n_rows = p->n_rows;
+	crew_barrier(p->crew);
+}
+
 /* The row that is the `i`-th to want logits, or n_rows. */
 static size_t wanted_row(const struct pass *p, size_t i)
 {
@@ -153,6 +192,19 @@ static size_t wanted_row(const struct pass *p, size_t i)
 			break;
 	}
 	return t;
+}
+
+static void cap_logits(struct worker *w, size_t n_wanted)
+{
+	struct pass *p = w->pass;
+	size_t n = n_wanted * p->model->n_vocab;
+	float cap = p->model->logit_softcap;
+
+	for (size_t at; (at = crew_take(p->crew) * CAP_UNIT) < n;) {
+		for (size_t i = at; i < n && i < at + CAP_UNIT; i++)
+			p->logits[i] = exact_softcap(p->logits[i], cap);
+	}
+	crew_barrier(p->crew);
 }
 
 void block_logits(struct worker *w)
@@ -179,4 +231,6 @@ void block_logits(struct worker *w)
 		p->normed.n_rows = n_wanted;
 	crew_barrier(p->crew);
 	block_matmul(w, &output, 1, &p->normed);
+	if (m->logit_softcap != 0)
+		cap_logits(w, n_wanted);
 }

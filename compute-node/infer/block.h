@@ -21,23 +21,27 @@ struct product {
 
 const struct model *block_model(const struct worker *worker);
 
-/* x = rows of token_embd; also the rotation tables of the ubatch. */
+/* x = rows of token_embd, scaled; also the rotation tables of the ubatch. */
 void block_embed(struct worker *worker);
 
 /* out = RMS norm of x. */
 void block_norm(struct worker *worker, const float *weight, struct acts *out);
 
+/* x += RMS norm of `from` [n_rows][n_embd], which is scratch afterwards. */
+void block_norm_add(struct worker *worker, const float *weight, float *from);
+
 /* Several matrices that multiply the same rows, as one stage. */
 void block_matmul(
     struct worker *worker, const struct product *products, size_t n, const struct acts *in);
 
-/* hidden = silu(gate) * up, `n` wide. */
+/* hidden = silu(gate) * up, or gelu(gate) * up, `n` wide. */
 void block_swiglu(struct worker *worker, size_t n);
+void block_geglu(struct worker *worker, size_t n);
 
 /* Fill in the 8-bit form of one finished row of `n`, if the model needs it. */
 void block_quantize_row(const struct worker *worker, struct acts *acts, size_t row, size_t n);
 
-/* Final norm and output matrix for the rows that want logits. */
+/* Final norm, output matrix and soft cap for the rows that want logits. */
 void block_logits(struct worker *worker);
 
 #endif

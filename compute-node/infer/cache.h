@@ -3,7 +3,9 @@
  *
  * Keys lie in tiles of KERNEL_CELLS positions, transposed, so that scores of
  * 16 positions are one vector: [n_ctx / 16][head_dim_k][16].  Values lie by
- * position: [n_ctx][head_dim_v].  Pages are taken from the kernel as positions
+ * position: [n_ctx][head_dim_v].  Each layer has its own sizes; one that reads
+ * the KV of another has none.  Layers with a window keep all positions, so that
+ * a sequence can be cut anywhere.  Pages are taken from the kernel as positions
  * are first written.  The serve loop's thread owns it between passes.
  */
 #ifndef INFER_CACHE_H
@@ -14,9 +16,10 @@
 struct model;
 
 struct cache {
+	const struct model *model;
 	enum cache_type type;
 	uint32_t n_ctx; /* a multiple of KERNEL_CELLS */
-	uint32_t n_seq, n_layer, n_head_kv, head_dim_k, head_dim_v;
+	uint32_t n_seq;
 	size_t cell_bytes; /* of one number */
 	uint8_t *keys, *values;
 	size_t keys_bytes, values_bytes;

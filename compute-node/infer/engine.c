@@ -23,6 +23,7 @@
  * specification they follow, not which set runs. */
 #define NUMERICS_F16 "cpu/k1/f16"
 #define NUMERICS_F32 "cpu/k1/f32"
+#define NUMERICS_LONG "/long" /* rotation for contexts beyond the original one */
 
 struct sequence {
 	uint32_t n_past;
@@ -108,6 +109,7 @@ static void lay_pass(
 	p->up = lay(at, rows * m->n_ff, sizeof(float));
 	lay_acts(at, m, &p->hidden, rows, m->n_ff);
 	p->rope = lay(at, rows * m->rope.n_rot, sizeof(float));
+	p->rope_local = lay(at, rows * m->rope_local.n_rot, sizeof(float));
 	p->n_steps_max = (config->n_ctx + PASS_STEP - 1) / PASS_STEP;
 	parts = config->n_threads > 1 ? (PASS_SPLIT_ROWS - 1) * m->n_head * p->n_steps_max : 0;
 	p->partials = lay(at, parts, sizeof(struct partial));
@@ -171,6 +173,13 @@ enum rc engine_plan(const struct model *m, const struct engine_config *config,
 	return RC_OK;
 }
 
+/* Peers count a context in whole steps here, and files are made for them. */
+static bool is_long(const struct model *m, uint32_t n_ctx)
+{
+	return m->rope.freqs_long != NULL &&
+	       (n_ctx + PASS_STEP - 1) / PASS_STEP * PASS_STEP > m->rope.n_ctx_short;
+}
+
 static enum rc take_all(struct engine *e, struct errmsg *why)
 {
 	const struct engine_config *config = &e->config;
@@ -196,6 +205,7 @@ static enum rc take_all(struct engine *e, struct errmsg *why)
 	e->pass.model = e->model;
 	e->pass.kernels = kernels_get();
 	e->pass.cache = &e->cache;
+	e->pass.rope_long = is_long(e->model, config->n_ctx);
 	for (uint32_t i = 0; i < config->n_threads; i++) {
 		e->workers[i].pass = &e->pass;
 		e->workers[i].thread = i;
@@ -341,5 +351,9 @@ void engine_seq_wipe(struct engine *e, uint32_t seq)
 
 const char *engine_numerics_id(const struct engine *e)
 {
-	return e->config.cache == CACHE_F16 ? NUMERICS_F16 : NUMERICS_F32;
+	bool f16 = e->config.cache == CACHE_F16;
+
+	if (e->pass.rope_long)
+		return f16 ? NUMERICS_F16 NUMERICS_LONG : NUMERICS_F32 NUMERICS_LONG;
+	return f16 ? NUMERICS_F16 : NUMERICS_F32;
 }

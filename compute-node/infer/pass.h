@@ -46,7 +46,9 @@ struct pass {
 	struct acts mixed;        /* [n_ubatch][n_head * head_dim_v] what attention gives */
 	float *gate, *up;         /* [n_ubatch][n_ff] */
 	struct acts hidden;       /* [n_ubatch][n_ff] */
+	bool rope_long;           /* the context asks for the long factors */
 	float *rope;              /* [n_ubatch][n_rot / 2][2] cos, sin */
+	float *rope_local;        /* the same of layers that rotate by rope_local */
 	struct partial *partials; /* [PASS_SPLIT_ROWS][n_head][steps] */
 	float *partial_values;    /* the same, [head_dim_v] each */
 	size_t n_steps_max;

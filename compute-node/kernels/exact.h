@@ -55,6 +55,40 @@ static inline float exact_silu(float x)
 	return x / (1.0f + exact_expf(-x));
 }
 
+#define EXACT_TANH_SMALL 0.25f
+
+/* Error below 4 units in the last place. */
+static inline float exact_tanhf(float x)
+{
+	float a = fabsf(x), z = x * x, e, p;
+
+	if (a < EXACT_TANH_SMALL) {
+		p = fmaf(0x1.664f48p-6f, z, -0x1.ba1ba2p-5f); /* 62/2835, -17/315 */
+		p = fmaf(p, z, 0x1.111112p-3f);
+		p = fmaf(p, z, -0x1.555556p-2f);
+		return fmaf(x * z, p, x);
+	}
+	e = exact_expf(-2.0f * a);
+	return copysignf((1.0f - e) / (1.0f + e), x);
+}
+
+/* cap·tanh(x / cap) */
+static inline float exact_softcap(float x, float cap)
+{
+	return cap * exact_tanhf(x / cap);
+}
+
+#define EXACT_GELU_SLOPE 0x1.988454p-1f /* √(2/π) */
+#define EXACT_GELU_CUBE 0x1.6e4e26p-5f  /* 0.044715 */
+
+/* GELU by tanh (Hendrycks and Gimpel 2016). */
+static inline float exact_gelu(float x)
+{
+	float inner = EXACT_GELU_SLOPE * x * fmaf(EXACT_GELU_CUBE * x, x, 1.0f);
+
+	return 0.5f * x * (1.0f + exact_tanhf(inner));
+}
+
 /* In double, for tables made at load and for sampling; error about 1e-15
  * relative.  sincos: |x| up to 2^30. */
 double exact_exp(double x);

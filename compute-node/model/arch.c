@@ -2,7 +2,12 @@
 #include "model/arch.h"
 
 static const struct arch *const archs[] = {
+	&arch_gemma2,
+	&arch_gemma3,
+	&arch_glm4,
 	&arch_llama,
+	&arch_mistral3,
+	&arch_phi3,
 	&arch_qwen2,
 	&arch_qwen3,
 	&arch_smollm3,

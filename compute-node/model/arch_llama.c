@@ -7,7 +7,7 @@
 
 static enum rc llama_bind(struct model *m, struct errmsg *why)
 {
-	return decoder_bind(m, false, why);
+	return decoder_bind(m, 0, why);
 }
 
 const struct arch arch_llama = {

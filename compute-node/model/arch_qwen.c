@@ -8,20 +8,12 @@
 
 static enum rc qwen2_bind(struct model *m, struct errmsg *why)
 {
-	return decoder_bind(m, true, why);
+	return decoder_bind(m, DECODER_HALVES, why);
 }
 
 static enum rc qwen3_bind(struct model *m, struct errmsg *why)
 {
-	enum rc rc = decoder_bind(m, true, why);
-
-	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
-		if (m->layers[il].q_norm == NULL || m->layers[il].k_norm == NULL)
-			rc = errmsg_rc(why, RC_INVALID,
-			    "GGUF: tensor blk.%u.attn_%c_norm.weight is missing", il,
-			    m->layers[il].q_norm == NULL ? 'q' : 'k');
-	}
-	return rc;
+	return decoder_bind(m, DECODER_HALVES | DECODER_HEAD_NORMS, why);
 }
 
 const struct arch arch_qwen2 = {

@@ -9,10 +9,12 @@
 
 static enum rc smollm3_bind(struct model *m, struct errmsg *why)
 {
-	enum rc rc = decoder_bind(m, false, why);
+	enum rc rc = decoder_bind(m, 0, why);
 
-	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++)
-		m->layers[il].no_rope = (il + 1) % NO_ROPE_PERIOD == 0;
+	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
+		if ((il + 1) % NO_ROPE_PERIOD == 0)
+			m->layers[il].rope = LAYER_ROPE_NONE;
+	}
 	return rc;
 }
 

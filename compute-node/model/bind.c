@@ -135,6 +135,26 @@ enum rc bind_matrix(struct model *m, int layer, const char *name, uint64_t n_row
 	return RC_OK;
 }
 
+enum rc bind_slice(struct model *m, const struct gguf_tensor *matrix, uint64_t first,
+    uint64_t n_rows, const struct gguf_tensor **out, struct errmsg *why)
+{
+	size_t row_bytes = type_row_bytes(matrix->type, (size_t)matrix->dims[0]);
+	struct gguf_tensor *slice;
+
+	if (first + n_rows > matrix->dims[1])
+		return errmsg_rc(why, RC_BUG, "GGUF: tensor %.*s: rows out of range",
+		    (int)matrix->name.len, matrix->name.text);
+	slice = arena_array(&m->arena, 1, sizeof(*slice));
+	if (slice == NULL)
+		return RC_NOMEM;
+	*slice = *matrix;
+	slice->dims[1] = n_rows;
+	slice->data = matrix->data + first * row_bytes;
+	slice->n_bytes = n_rows * row_bytes;
+	*out = slice;
+	return RC_OK;
+}
+
 enum rc bind_vector(
     struct model *m, int layer, const char *name, uint64_t n, const float **out, struct errmsg *why)
 {
@@ -204,6 +224,55 @@ enum rc bind_layer_sizes(struct model *m, struct errmsg *why)
 	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++)
 		rc = layer_sizes(m, il, why);
 	return rc;
+}
+
+enum rc bind_windows(struct model *m, uint32_t window, uint32_t period, struct errmsg *why)
+{
+	const char *key = "attention.sliding_window_pattern";
+	char name[GGUF_KEY_BYTES_MAX];
+	const struct gguf_pair *pattern;
+	bool flags;
+	enum rc rc =
+	    bind_u32_or(m, "attention.sliding_window", MODEL_CTX_MAX, window, &window, why);
+
+	full_key(m, key, name);
+	pattern = gguf_find(m->gguf, name);
+	flags = pattern != NULL && pattern->type == GGUF_ARRAY;
+	if (rc == RC_OK && !flags)
+		rc = bind_u32_or(m, key, MODEL_LAYERS_MAX, period, &period, why);
+	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
+		uint32_t local = il % period < period - 1;
+
+		if (flags)
+			rc = bind_u32_layer(m, key, il, 1, 0, &local, why);
+		m->layers[il].window = local != 0 ? window : 0;
+	}
+	return rc;
+}
+
+enum rc bind_cache(struct model *m, struct errmsg *why)
+{
+	for (uint32_t il = 0; il < m->n_layer; il++) {
+		struct layer *l = &m->layers[il];
+
+		if (l->head_dim_k == 0)
+			l->head_dim_k = m->head_dim_k;
+		if (l->head_dim_v == 0)
+			l->head_dim_v = m->head_dim_v;
+		if (l->kv_back > il || l->head_dim_k > m->head_dim_k ||
+		    l->head_dim_v > m->head_dim_v)
+			return errmsg_rc(why, RC_BUG, "layer %u: sizes of its KV", il);
+		if (l->kv_back > 0) {
+			l->keys_at = m->layers[il - l->kv_back].keys_at;
+			l->values_at = m->layers[il - l->kv_back].values_at;
+			continue;
+		}
+		l->keys_at = m->cache_keys;
+		l->values_at = m->cache_values;
+		m->cache_keys += (uint64_t)l->n_head_kv * l->head_dim_k;
+		m->cache_values += (uint64_t)l->n_head_kv * l->head_dim_v;
+	}
+	return RC_OK;
 }
 
 enum rc bind_embedding(struct model *m, struct errmsg *why)

@@ -33,6 +33,10 @@ enum rc bind_f32_or(
 enum rc bind_matrix(struct model *model, int layer, const char *name, uint64_t n_rows, uint64_t n,
     const struct gguf_tensor **out, struct errmsg *why) RC_CHECK;
 
+/* Rows first … first + n_rows - 1 of a bound matrix, as a matrix of its own. */
+enum rc bind_slice(struct model *model, const struct gguf_tensor *matrix, uint64_t first,
+    uint64_t n_rows, const struct gguf_tensor **out, struct errmsg *why) RC_CHECK;
+
 /* A vector of `n` F32. */
 enum rc bind_vector(struct model *model, int layer, const char *name, uint64_t n, const float **out,
     struct errmsg *why) RC_CHECK;
@@ -44,6 +48,16 @@ enum rc bind_vector_or_null(struct model *model, int layer, const char *name, ui
 /* head_count, head_count_kv and feed_forward_length of every layer; makes
  * model->layers.  n_layer is known. */
 enum rc bind_layer_sizes(struct model *model, struct errmsg *why) RC_CHECK;
+
+/* Windows of layers: attention.sliding_window (or `window`; 0: none) in all but
+ * each last of `period` layers, or as attention.sliding_window_pattern says, a
+ * period or one flag a layer. */
+enum rc bind_windows(
+    struct model *model, uint32_t window, uint32_t period, struct errmsg *why) RC_CHECK;
+
+/* After all layers are bound: the model's head dimensions where a layer has
+ * none of its own, and where each layer's KV lies.  model_open() calls it. */
+enum rc bind_cache(struct model *model, struct errmsg *why) RC_CHECK;
 
 /* token_embd, output_norm and output (tied if absent); n_embd is known. */
 enum rc bind_embedding(struct model *model, struct errmsg *why) RC_CHECK;

@@ -7,7 +7,7 @@
 #include "infer/block.h"
 #include "model/bind.h"
 
-static enum rc bind_shape(struct model *m, struct errmsg *why)
+enum rc decoder_bind_shape(struct model *m, struct errmsg *why)
 {
 	const struct {
 		const char *key;
@@ -45,69 +45,172 @@ static enum rc bind_shape(struct model *m, struct errmsg *why)
 	if (rc == RC_OK)
 		rc = bind_f32_or(
 		    m, "attention.scale", 1.0f / sqrtf((float)m->head_dim_k), &m->attn_scale, why);
+	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
+		m->layers[il].head_dim_k = m->head_dim_k;
+		m->layers[il].head_dim_v = m->head_dim_v;
+	}
 	return rc;
 }
 
-static enum rc bind_layer(struct model *m, uint32_t il, struct errmsg *why)
+/* Rows of q, k and v of one layer. */
+struct qkv_rows {
+	uint64_t q, k, v;
+};
+
+static struct qkv_rows qkv_rows(const struct layer *l)
+{
+	return (struct qkv_rows){ .q = (uint64_t)l->n_head * l->head_dim_k,
+		.k = (uint64_t)l->n_head_kv * l->head_dim_k,
+		.v = (uint64_t)l->n_head_kv * l->head_dim_v };
+}
+
+/* q, k and v as one matrix: the rows of one after those of the other. */
+static enum rc bind_fused_qkv(struct model *m, uint32_t il, struct errmsg *why)
+{
+	struct layer *l = &m->layers[il];
+	const struct qkv_rows n = qkv_rows(l);
+	const struct gguf_tensor *qkv = NULL;
+	const float *bias = NULL;
+	enum rc rc =
+	    bind_matrix(m, (int)il, "attn_qkv.weight", n.q + n.k + n.v, m->n_embd, &qkv, why);
+
+	if (rc == RC_OK)
+		rc = bind_slice(m, qkv, 0, n.q, &l->q, why);
+	if (rc == RC_OK)
+		rc = bind_slice(m, qkv, n.q, n.k, &l->k, why);
+	if (rc == RC_OK)
+		rc = bind_slice(m, qkv, n.q + n.k, n.v, &l->v, why);
+	if (rc == RC_OK)
+		rc = bind_vector_or_null(m, (int)il, "attn_qkv.bias", n.q + n.k + n.v, &bias, why);
+	if (rc == RC_OK && bias != NULL) {
+		l->q_bias = bias;
+		l->k_bias = bias + n.q;
+		l->v_bias = bias + n.q + n.k;
+	}
+	return rc;
+}
+
+static enum rc bind_qkv(struct model *m, uint32_t il, unsigned traits, struct errmsg *why)
+{
+	struct layer *l = &m->layers[il];
+	const int at = (int)il;
+	const struct qkv_rows n = qkv_rows(l);
+	enum rc rc = bind_matrix(m, at, "attn_q.weight", n.q, m->n_embd, &l->q, why);
+
+	if (rc == RC_OK)
+		rc = bind_vector_or_null(m, at, "attn_q.bias", n.q, &l->q_bias, why);
+	if (rc != RC_OK || l->kv_back > 0)
+		return rc;
+	rc = bind_matrix(m, at, "attn_k.weight", n.k, m->n_embd, &l->k, why);
+	if (rc == RC_OK)
+		rc = bind_vector_or_null(m, at, "attn_k.bias", n.k, &l->k_bias, why);
+	if (rc != RC_OK || ((traits & DECODER_V_IS_K) != 0 && l->head_dim_v == l->head_dim_k &&
+			       !bind_has(m, at, "attn_v.weight")))
+		return rc;
+	rc = bind_matrix(m, at, "attn_v.weight", n.v, m->n_embd, &l->v, why);
+	if (rc == RC_OK)
+		rc = bind_vector_or_null(m, at, "attn_v.bias", n.v, &l->v_bias, why);
+	return rc;
+}
+
+static enum rc bind_head_norms(struct model *m, uint32_t il, unsigned traits, struct errmsg *why)
+{
+	struct layer *l = &m->layers[il];
+	enum rc (*take)(
+	    struct model *, int, const char *, uint64_t, const float **, struct errmsg *) =
+	    (traits & DECODER_HEAD_NORMS) != 0 ? bind_vector : bind_vector_or_null;
+	enum rc rc = take(m, (int)il, "attn_q_norm.weight", l->head_dim_k, &l->q_norm, why);
+
+	if (rc == RC_OK && l->kv_back == 0)
+		rc = take(m, (int)il, "attn_k_norm.weight", l->head_dim_k, &l->k_norm, why);
+	return rc;
+}
+
+static enum rc bind_attention(struct model *m, uint32_t il, unsigned traits, struct errmsg *why)
 {
 	struct layer *l = &m->layers[il];
 	const int at = (int)il;
 	const uint64_t n = m->n_embd;
-	const uint64_t nq = (uint64_t)l->n_head * m->head_dim_k;
-	const uint64_t nk = (uint64_t)l->n_head_kv * m->head_dim_k;
-	const uint64_t nv = (uint64_t)l->n_head_kv * m->head_dim_v;
-	const uint64_t no = (uint64_t)l->n_head * m->head_dim_v;
-	const struct {
-		const char *name;
-		uint64_t n_rows, n;
-		const struct gguf_tensor **out;
-	} matrices[] = {
-		{ "attn_q.weight", nq, n, &l->q },
-		{ "attn_k.weight", nk, n, &l->k },
-		{ "attn_v.weight", nv, n, &l->v },
-		{ "attn_output.weight", n, no, &l->o },
-		{ "ffn_gate.weight", l->n_ff, n, &l->gate },
-		{ "ffn_up.weight", l->n_ff, n, &l->up },
-		{ "ffn_down.weight", n, l->n_ff, &l->down },
-	};
-	const struct {
-		const char *name;
-		uint64_t n;
-		const float **out;
-	} vectors[] = {
-		{ "attn_q.bias", nq, &l->q_bias },
-		{ "attn_k.bias", nk, &l->k_bias },
-		{ "attn_v.bias", nv, &l->v_bias },
-		{ "attn_output.bias", n, &l->o_bias },
-		{ "attn_q_norm.weight", m->head_dim_k, &l->q_norm },
-		{ "attn_k_norm.weight", m->head_dim_k, &l->k_norm },
-	};
+	bool fused = !bind_has(m, at, "attn_q.weight") && bind_has(m, at, "attn_qkv.weight");
 	enum rc rc = bind_vector(m, at, "attn_norm.weight", n, &l->attn_norm, why);
 
 	if (rc == RC_OK)
-		rc = bind_vector(m, at, "ffn_norm.weight", n, &l->ffn_norm, why);
-	for (size_t i = 0; rc == RC_OK && i < sizeof(matrices) / sizeof(matrices[0]); i++)
-		rc = bind_matrix(m, at, matrices[i].name, matrices[i].n_rows, matrices[i].n,
-		    matrices[i].out, why);
-	for (size_t i = 0; rc == RC_OK && i < sizeof(vectors) / sizeof(vectors[0]); i++)
-		rc = bind_vector_or_null(m, at, vectors[i].name, vectors[i].n, vectors[i].out, why);
+		rc = fused ? bind_fused_qkv(m, il, why) : bind_qkv(m, il, traits, why);
+	if (rc == RC_OK)
+		rc = bind_head_norms(m, il, traits, why);
+	if (rc == RC_OK)
+		rc = bind_matrix(m, at, "attn_output.weight", n,
+		    (uint64_t)l->n_head * l->head_dim_v, &l->o, why);
+	if (rc == RC_OK)
+		rc = bind_vector_or_null(m, at, "attn_output.bias", n, &l->o_bias, why);
+	if (rc == RC_OK && (traits & DECODER_SANDWICH) != 0)
+		rc = bind_vector(m, at, "post_attention_norm.weight", n, &l->attn_post_norm, why);
 	return rc;
 }
 
-enum rc decoder_bind(struct model *m, bool halves, struct errmsg *why)
+static enum rc bind_feed_forward(struct model *m, uint32_t il, unsigned traits, struct errmsg *why)
 {
-	enum rc rc = bind_shape(m, why);
+	struct layer *l = &m->layers[il];
+	const int at = (int)il;
+	const uint64_t n = m->n_embd, n_ff = l->n_ff;
+	const struct gguf_tensor *both = NULL;
+	enum rc rc = bind_vector(m, at, "ffn_norm.weight", n, &l->ffn_norm, why);
 
+	if (rc == RC_OK && (traits & DECODER_FUSED_UP) != 0) {
+		rc = bind_matrix(m, at, "ffn_up.weight", 2 * n_ff, n, &both, why);
+		if (rc == RC_OK)
+			rc = bind_slice(m, both, 0, n_ff, &l->gate, why);
+		if (rc == RC_OK)
+			rc = bind_slice(m, both, n_ff, n_ff, &l->up, why);
+	} else if (rc == RC_OK) {
+		rc = bind_matrix(m, at, "ffn_gate.weight", n_ff, n, &l->gate, why);
+		if (rc == RC_OK)
+			rc = bind_matrix(m, at, "ffn_up.weight", n_ff, n, &l->up, why);
+	}
 	if (rc == RC_OK)
-		rc = bind_embedding(m, why);
-	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++)
-		rc = bind_layer(m, il, why);
-	if (rc == RC_OK)
-		rc = rope_bind(m, halves, &m->rope, why);
+		rc = bind_matrix(m, at, "ffn_down.weight", n, n_ff, &l->down, why);
+	if (rc == RC_OK && (traits & DECODER_SANDWICH) != 0)
+		rc = bind_vector(m, at, "post_ffw_norm.weight", n, &l->ffn_post_norm, why);
 	return rc;
 }
 
-static void attention(struct worker *w, uint32_t il)
+enum rc decoder_bind_tensors(struct model *m, unsigned traits, struct errmsg *why)
+{
+	enum rc rc = bind_embedding(m, why);
+
+	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
+		rc = bind_attention(m, il, traits, why);
+		if (rc == RC_OK)
+			rc = bind_feed_forward(m, il, traits, why);
+	}
+	return rc;
+}
+
+enum rc decoder_bind(struct model *m, unsigned traits, struct errmsg *why)
+{
+	enum rc rc = decoder_bind_shape(m, why);
+
+	if (rc == RC_OK)
+		rc = decoder_bind_tensors(m, traits, why);
+	if (rc == RC_OK)
+		rc = rope_bind(m, (traits & DECODER_HALVES) != 0, &m->rope, why);
+	return rc;
+}
+
+/* x += out · in, or x += norm(out · in); `scratch` [n_ubatch][n_embd]. */
+static void add(struct worker *w, struct product *out, const struct acts *in,
+    const float *post_norm, float *scratch)
+{
+	struct pass *p = w->pass;
+
+	out->out = post_norm != NULL ? scratch : p->x;
+	out->add = post_norm == NULL;
+	block_matmul(w, out, 1, in);
+	if (post_norm != NULL)
+		block_norm_add(w, post_norm, scratch);
+}
+
+void decoder_attention(struct worker *w, uint32_t il)
 {
 	const struct layer *l = &block_model(w)->layers[il];
 	struct pass *p = w->pass;
@@ -116,16 +219,16 @@ static void attention(struct worker *w, uint32_t il)
 		{ .weight = l->k, .bias = l->k_bias, .out = p->k },
 		{ .weight = l->v, .bias = l->v_bias, .out = p->v },
 	};
-	const struct product out = { .weight = l->o, .bias = l->o_bias, .out = p->x, .add = true };
+	struct product out = { .weight = l->o, .bias = l->o_bias };
 
 	block_norm(w, l->attn_norm, &p->normed);
-	block_matmul(w, qkv, 3, &p->normed);
+	block_matmul(w, qkv, l->k == NULL ? 1 : l->v == NULL ? 2 : 3, &p->normed);
 	attention_store(w, il);
 	attention_attend(w, il);
-	block_matmul(w, &out, 1, &p->mixed);
+	add(w, &out, &p->mixed, l->attn_post_norm, p->normed.f32);
 }
 
-static void feed_forward(struct worker *w, uint32_t il)
+void decoder_feed_forward(struct worker *w, uint32_t il)
 {
 	const struct layer *l = &block_model(w)->layers[il];
 	struct pass *p = w->pass;
@@ -133,12 +236,15 @@ static void feed_forward(struct worker *w, uint32_t il)
 		{ .weight = l->gate, .out = p->gate },
 		{ .weight = l->up, .out = p->up },
 	};
-	const struct product down = { .weight = l->down, .out = p->x, .add = true };
+	struct product down = { .weight = l->down };
 
 	block_norm(w, l->ffn_norm, &p->normed);
 	block_matmul(w, gate_up, 2, &p->normed);
-	block_swiglu(w, l->n_ff);
-	block_matmul(w, &down, 1, &p->hidden);
+	if (block_model(w)->geglu)
+		block_geglu(w, l->n_ff);
+	else
+		block_swiglu(w, l->n_ff);
+	add(w, &down, &p->hidden, l->ffn_post_norm, p->normed.f32);
 }
 
 void decoder_forward(struct worker *w)
@@ -147,8 +253,8 @@ void decoder_forward(struct worker *w)
 
 	block_embed(w);
 	for (uint32_t il = 0; il < m->n_layer; il++) {
-		attention(w, il);
-		feed_forward(w, il);
+		decoder_attention(w, il);
+		decoder_feed_forward(w, il);
 	}
 	block_logits(w);
 }

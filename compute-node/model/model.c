@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/bind.h"
 #include "model/model_impl.h"
 #include "tokenize/tokenizer.h"
 
@@ -86,6 +87,8 @@ static enum rc open_checked(struct model *m, const char *path, struct errmsg *wh
 		return errmsg_rc(why, RC_UNSUPPORTED, "GGUF: unknown architecture '%.*s'",
 		    (int)name.len, name.text);
 	rc = m->arch->bind(m, why);
+	if (rc == RC_OK)
+		rc = bind_cache(m, why);
 	if (rc == RC_OK)
 		rc = load_tokenizer(m, why);
 	if (rc == RC_OK)

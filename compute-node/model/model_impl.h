@@ -33,20 +33,31 @@ struct arch {
 /* NULL if there is no such architecture. */
 const struct arch *arch_find(struct gguf_string_view name);
 
-/* Tensors of one layer; what a family lacks is NULL. */
+/* How the queries and keys of a layer are rotated. */
+enum layer_rope { LAYER_ROPE, LAYER_ROPE_LOCAL, LAYER_ROPE_NONE };
+
+/* Sizes and tensors of one layer; what a family lacks is NULL or 0. */
 struct layer {
 	uint32_t n_head, n_head_kv, n_ff;
-	bool no_rope;
+	uint32_t head_dim_k, head_dim_v; /* the model's, unless bound before */
+	uint32_t window;                 /* positions seen, its own among them; 0: all */
+	uint32_t kv_back;                /* reads the KV of this many layers before; 0: its own */
+	enum layer_rope rope;
+	bool v_norm;                 /* RMS norm of each value head, without weights */
+	uint64_t keys_at, values_at; /* numbers a position that earlier layers keep */
 	const float *attn_norm;      /* [n_embd] */
 	const struct gguf_tensor *q; /* [n_head * head_dim_k][n_embd] */
 	const struct gguf_tensor *k; /* [n_head_kv * head_dim_k][n_embd] */
-	const struct gguf_tensor *v; /* [n_head_kv * head_dim_v][n_embd] */
+	const struct gguf_tensor *v; /* [n_head_kv * head_dim_v][n_embd]; NULL: v is k */
 	const struct gguf_tensor *o; /* [n_embd][n_head * head_dim_v] */
 	const float *q_bias, *k_bias, *v_bias, *o_bias;
+	const float *sinks;                  /* [n_head] a score without a value */
+	const float *attn_post_norm;         /* [n_embd] of what attention adds */
 	const float *q_norm, *k_norm;        /* [head_dim_k] of each head, before rotation */
 	const float *ffn_norm;               /* [n_embd] */
 	const struct gguf_tensor *gate, *up; /* [n_ff][n_embd] */
 	const struct gguf_tensor *down;      /* [n_embd][n_ff] */
+	const float *ffn_post_norm;          /* [n_embd] of what the network adds */
 };
 
 struct model {
@@ -60,8 +71,15 @@ struct model {
 	uint32_t n_head, n_head_kv, n_ff; /* the largest of any layer */
 	uint32_t head_dim_k, head_dim_v;
 	float norm_eps;
-	float attn_scale; /* of q·k */
-	struct rope rope;
+	bool geglu;          /* gate by GELU instead of SiLU */
+	float attn_scale;    /* of q·k */
+	float attn_softcap;  /* scores = cap·tanh(scores / cap); 0: none */
+	float logit_softcap; /* the same of logits */
+	float embd_scale;    /* of token embeddings; 0: none */
+	float temp_scale;    /* queries grow by temp_scale·ln(1 + ⌊pos / temp_step⌋) */
+	uint32_t temp_step;
+	struct rope rope, rope_local;      /* n_rot 0: the model has none */
+	uint64_t cache_keys, cache_values; /* numbers a position of all layers */
 	unsigned forms; /* bit 1 << enum kernel_form: what activations are needed as */
 
 	const struct gguf_tensor *token_embd; /* [n_vocab][n_embd] */

@@ -28,9 +28,18 @@ static enum rc read_type(struct model *m, struct scaling *s, struct errmsg *why)
 	if (rc != RC_OK && rc != RC_NOTFOUND)
 		return rc;
 	s->yarn = gguf_view_is(type, "yarn");
-	if (!s->yarn && !gguf_view_is(type, "linear") && !gguf_view_is(type, "none"))
+	if (!s->yarn && !gguf_view_is(type, "linear") && !gguf_view_is(type, "none") &&
+	    !gguf_view_is(type, "longrope"))
 		return errmsg_rc(why, RC_UNSUPPORTED, "GGUF: key %s: unknown scaling '%.*s'", key,
 		    (int)type.len, type.text);
+	return RC_OK;
+}
+
+static enum rc check_base(const struct model *m, const char *key, float base, struct errmsg *why)
+{
+	if (!(base > 1.0f))
+		return errmsg_rc(why, RC_INVALID, "GGUF: key %s.%s: %g is out of range",
+		    m->arch->name, key, (double)base);
 	return RC_OK;
 }
 
@@ -64,9 +73,9 @@ static enum rc read_scaling(struct model *m, struct scaling *s, struct errmsg *w
 		    m->n_ctx_train, &s->n_ctx_orig, why);
 	if (rc != RC_OK)
 		return rc;
-	if (!(s->base > 1.0f))
-		return errmsg_rc(why, RC_INVALID, "GGUF: key %s.rope.freq_base: %g is out of range",
-		    m->arch->name, (double)s->base);
+	rc = check_base(m, "rope.freq_base", s->base, why);
+	if (rc != RC_OK)
+		return rc;
 	if (!(s->factor > 0.0f))
 		return errmsg_rc(why, RC_INVALID,
 		    "GGUF: key %s.rope.scaling.factor: %g is out of range", m->arch->name,
@@ -97,52 +106,103 @@ static double kept(const struct scaling *s, uint32_t n_rot, uint32_t i)
 	return (1 - ramp) * (double)s->ext_factor;
 }
 
-enum rc rope_bind(struct model *m, bool halves, struct rope *out, struct errmsg *why)
+/* The even number of dimensions that are rotated. */
+static enum rc bind_dims(struct model *m, const char *key, uint32_t head_dim, uint32_t fallback,
+    struct rope *out, struct errmsg *why)
 {
-	struct scaling s = { .factor = 1.0f };
-	const float *divisors = NULL;
-	double *freqs;
-	enum rc rc = read_scaling(m, &s, why);
+	enum rc rc = bind_u32_or(m, key, head_dim, fallback, &out->n_rot, why);
 
-	if (rc == RC_OK)
-		rc = bind_u32_or(
-		    m, "rope.dimension_count", m->head_dim_k, m->head_dim_k, &out->n_rot, why);
-	if (rc != RC_OK)
-		return rc;
-	if (out->n_rot % 2 != 0)
-		return errmsg_rc(why, RC_INVALID, "GGUF: key %s.rope.dimension_count: %u is odd",
-		    m->arch->name, out->n_rot);
-	rc = bind_vector_or_null(
-	    m, BIND_GLOBAL, "rope_freqs.weight", out->n_rot / 2, &divisors, why);
-	if (rc != RC_OK)
-		return rc;
-	freqs = arena_array(&m->arena, out->n_rot / 2, sizeof(*freqs));
+	if (rc == RC_OK && out->n_rot % 2 != 0)
+		return errmsg_rc(
+		    why, RC_INVALID, "GGUF: key %s.%s: %u is odd", m->arch->name, key, out->n_rot);
+	return rc;
+}
+
+/* Frequencies, each divided by its own of `divisors` (may be NULL). */
+static enum rc make_freqs(struct model *m, const struct scaling *s, uint32_t n_rot,
+    const float *divisors, const double **out)
+{
+	double *freqs = arena_array(&m->arena, n_rot / 2, sizeof(*freqs));
+
 	if (freqs == NULL)
 		return RC_NOMEM;
-	for (uint32_t i = 0; i < out->n_rot / 2; i++) {
-		double own = exact_pow((double)s.base, -2.0 * i / out->n_rot);
+	for (uint32_t i = 0; i < n_rot / 2; i++) {
+		double own = exact_pow((double)s->base, -2.0 * i / n_rot);
 		double slow, keep;
 
 		if (divisors != NULL)
 			own /= (double)divisors[i];
-		slow = own / (double)s.factor;
-		keep = s.yarn ? kept(&s, out->n_rot, i) : 0;
+		slow = own / (double)s->factor;
+		keep = s->yarn ? kept(s, n_rot, i) : 0;
 		freqs[i] = slow * (1 - keep) + own * keep;
 	}
-	out->freqs = freqs;
+	*out = freqs;
+	return RC_OK;
+}
+
+static enum rc bind_freqs(
+    struct model *m, const struct scaling *s, struct rope *out, struct errmsg *why)
+{
+	const float *all = NULL, *near = NULL, *far = NULL;
+	uint64_t n = out->n_rot / 2;
+	enum rc rc = bind_vector_or_null(m, BIND_GLOBAL, "rope_freqs.weight", n, &all, why);
+
+	if (rc == RC_OK && all == NULL)
+		rc =
+		    bind_vector_or_null(m, BIND_GLOBAL, "rope_factors_short.weight", n, &near, why);
+	if (rc == RC_OK && near != NULL)
+		rc = bind_vector(m, BIND_GLOBAL, "rope_factors_long.weight", n, &far, why);
+	if (rc == RC_OK)
+		rc = make_freqs(m, s, out->n_rot, all != NULL ? all : near, &out->freqs);
+	if (rc == RC_OK && far != NULL)
+		rc = make_freqs(m, s, out->n_rot, far, &out->freqs_long);
+	return rc;
+}
+
+enum rc rope_bind(struct model *m, bool halves, struct rope *out, struct errmsg *why)
+{
+	struct scaling s = { .factor = 1.0f };
+	enum rc rc = read_scaling(m, &s, why);
+
+	if (rc == RC_OK)
+		rc = bind_dims(m, "rope.dimension_count", m->head_dim_k, m->head_dim_k, out, why);
+	if (rc == RC_OK)
+		rc = bind_freqs(m, &s, out, why);
+	if (rc != RC_OK)
+		return rc;
 	out->halves = halves;
+	out->n_ctx_short = s.n_ctx_orig;
 	out->magnitude = (double)s.attn_factor;
 	if (s.yarn && s.factor > 1.0f)
 		out->magnitude *= 1.0 + 0.1 * exact_log((double)s.factor);
 	return RC_OK;
 }
 
-void rope_table(const struct rope *rope, uint32_t pos, float *out)
+enum rc rope_bind_local(struct model *m, bool halves, uint32_t head_dim, float base,
+    struct rope *out, struct errmsg *why)
 {
+	struct scaling s = { .factor = 1.0f };
+	enum rc rc = bind_f32_or(m, "rope.freq_base_swa", base, &s.base, why);
+
+	if (rc == RC_OK)
+		rc = check_base(m, "rope.freq_base_swa", s.base, why);
+	if (rc == RC_OK)
+		rc = bind_dims(m, "rope.dimension_count_swa", head_dim, head_dim, out, why);
+	if (rc == RC_OK)
+		rc = make_freqs(m, &s, out->n_rot, NULL, &out->freqs);
+	out->halves = halves;
+	out->magnitude = 1.0;
+	return rc;
+}
+
+void rope_table(const struct rope *rope, bool far, uint32_t pos, float *out)
+{
+	const double *freqs = far ? rope->freqs_long : rope->freqs;
+
 	for (uint32_t i = 0; i < rope->n_rot / 2; i++) {
 		double s, c;
 
-		exact_sincos(pos * rope->freqs[i], &s, &c);
+		exact_sincos(pos * freqs[i], &s, &c);
 		out[2 * i] = (float)(c * rope->magnitude);
 		out[2 * i + 1] = (float)(s * rope->magnitude);
 	}
