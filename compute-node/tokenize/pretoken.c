@@ -85,6 +85,13 @@ static size_t match_gpt2(const struct span *span, size_t at)
 	return n > 0 ? n : scan_blanks(span, at);
 }
 
+/* ---- smollm, starcoder and their kin: each digit alone, then gpt-2 ---- */
+
+static size_t match_one_number(const struct span *span, size_t at)
+{
+	return scan_run(span, at, scan_is_number, 1);
+}
+
 /* ---- llama-bpe, with N{1,3}; qwen2, with one N:
  * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\nLN]?L+|N{1,3}| ?[^\sLN]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
 
@@ -358,6 +365,9 @@ static const struct pretoken pretokens[] = {
 	{ "qwen35", false, false, false, { match_qwen35 } },
 	{ "gpt-2", false, false, false, { match_gpt2 } },
 	{ "phi-2", false, false, false, { match_gpt2 } },
+	{ "smollm", false, false, false, { match_one_number, match_gpt2 } },
+	{ "starcoder", false, false, false, { match_one_number, match_gpt2 } },
+	{ "command-r", false, false, false, { match_one_number, match_gpt2 } },
 	{ "gpt-4o", false, false, false, { match_gpt4o } },
 	{ "tekken", true, true, false, { match_tekken } },
 	{ "deepseek-llm", false, false, false,

@@ -36,6 +36,21 @@ enum rc pool_open(const struct wire_keypair *keys, struct pool **out, struct err
 	return RC_OK;
 }
 
+void pool_on_link(struct pool *pool, pool_link_fn *fn, void *ctx)
+{
+	pool->on_link = fn;
+	pool->on_link_ctx = ctx;
+}
+
+/* Outside of the lock: the listener may ask the pool. */
+static void tell_link(const struct node *node, bool up, enum rc reason)
+{
+	const struct pool *pool = node->pool;
+
+	if (pool->on_link != NULL)
+		pool->on_link(pool->on_link_ctx, node->name, up, reason);
+}
+
 void node_hold(struct node *node)
 {
 	node->users++;
@@ -95,6 +110,7 @@ static void on_up(void *ctx, const struct wire_capabilities *can)
 	node->up = true;
 	tell_change(node->pool);
 	(void)pthread_mutex_unlock(&node->pool->lock);
+	tell_link(node, true, RC_OK);
 }
 
 static void on_message(void *ctx, const struct message *message)
@@ -120,6 +136,7 @@ static void on_down(void *ctx, enum rc reason)
 	call_tell_down(node, reason);
 	tell_change(node->pool);
 	(void)pthread_mutex_unlock(&node->pool->lock);
+	tell_link(node, false, reason);
 }
 
 static bool name_ok(const char *name)

@@ -20,6 +20,13 @@ struct pool;
 /* Borrows `keys` until pool_close. */
 enum rc pool_open(const struct wire_keypair *keys, struct pool **out, struct errmsg *why) RC_CHECK;
 
+/*
+ * Be told of each link that comes up (`up`, reason RC_OK) and goes down; on the
+ * link's own thread, so it must not block.  Before the first pool_add().
+ */
+typedef void pool_link_fn(void *ctx, const char *name, bool up, enum rc reason);
+void pool_on_link(struct pool *pool, pool_link_fn *fn, void *ctx);
+
 /* Every generation and call must have ended. */
 void pool_close(struct pool *pool);
 

@@ -47,6 +47,8 @@ struct pool {
 	size_t nodes_len;
 	uint64_t node_ids;
 	struct pool_watch *watches;
+	pool_link_fn *on_link; /* NULL: nobody asked */
+	void *on_link_ctx;
 };
 
 /* Under the lock: hold and let go of a node while talking to its client. */

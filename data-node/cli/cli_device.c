@@ -32,8 +32,7 @@ static const struct conf_option options[] = {
 	    .type = CONF_STRING,
 	    .offset = offsetof(struct device_options, url),
 	    .value = "URL",
-	    .fallback = "http://127.0.0.1:8420",
-	    .help = "where the device reaches this node; stands in the code" },
+	    .help = "where the device reaches this node, for the code (else where it listens)" },
 	{ .name = "json",
 	    .type = CONF_BOOL,
 	    .offset = offsetof(struct device_options, json),
@@ -84,8 +83,13 @@ static enum rc print_added(const struct device_options *values, const struct buf
 		json_decref(root);
 		return RC_BUG;
 	}
+	const char *url = json_string_value(json_object_get(root, "url"));
+	if (values->url != NULL)
+		url = values->url;
+	else if (url == NULL || url[0] == 0)
+		url = "http://127.0.0.1:8420"; /* nothing serves yet: where it will */
 	json_t *pairing = json_pack(
-	    "{s:i, s:s, s:s, s:s}", "hearth", 1, "url", values->url, "name", name, "token", token);
+	    "{s:i, s:s, s:s, s:s}", "hearth", 1, "url", url, "name", name, "token", token);
 	char *text = pairing != NULL ? json_dumps(pairing, JSON_COMPACT) : NULL;
 	(void)printf("token: %s\n", token);
 	if (text != NULL) {

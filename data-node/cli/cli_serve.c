@@ -16,6 +16,7 @@
 #include "store/store.h"
 
 #define CLOSE_GRACE_NS (5 * NS_PER_S)
+#define URL_BYTES_MAX ((size_t)256)
 #define HOST_BYTES_MAX 64
 
 struct serve_options {
@@ -126,6 +127,7 @@ static enum rc run(struct station *station, struct http_config *http_config,
 {
 	struct http_config control_config = { .station = station, .control_path = control_path };
 	struct http *http = NULL, *control = NULL;
+	char url[URL_BYTES_MAX];
 
 	http_config->station = station;
 	enum rc rc = http_open(http_config, &http, why);
@@ -133,6 +135,10 @@ static enum rc run(struct station *station, struct http_config *http_config,
 		rc = http_open(&control_config, &control, why);
 	if (rc == RC_OK) {
 		struct pollfd stop = { .fd = process_stop_fd(), .events = POLLIN };
+		(void)snprintf(url, sizeof(url),
+		    strchr(http_config->host, ':') != NULL ? "http://[%s]:%u" : "http://%s:%u",
+		    http_config->host, http_port(http));
+		station_set_url(station, url);
 		log_info("SERVE-READY", "listen=%s:%u control=%s records=%llu", http_config->host,
 		    http_port(http), control_path,
 		    (unsigned long long)store_cursor(station_store(station)));
@@ -158,7 +164,8 @@ static enum rc serve(const struct serve_options *values, struct arena *arena, st
 		.start_timeout_ns = values->start_timeout_ns,
 		.context_tokens = (uint32_t)values->context_tokens,
 		.answer_tokens = (uint32_t)values->answer_tokens,
-		.quota_bytes = values->quota_bytes };
+		.quota_bytes = values->quota_bytes,
+		.log_links = true };
 	struct http_config http = { .name = values->host_name,
 		.connections_max = (int)values->connections };
 	char host[HOST_BYTES_MAX];

@@ -319,6 +319,8 @@ void handle_control_devices_post(struct station *station, const struct api_reque
 	buf_printf(&response->body, "{\"id\":%" PRId64 ",", id);
 	put_string(&response->body, "name", name);
 	buf_printf(&response->body, ",\"token\":\"%s\",", token);
+	put_string(&response->body, "url", station_url(station));
+	buf_putc(&response->body, ',');
 	put_layers(&response->body, layers);
 	buf_puts(&response->body, "}\n");
 out:

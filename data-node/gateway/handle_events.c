@@ -77,7 +77,6 @@ struct page {
 static bool visit(void *ctx, const struct observation *obs)
 {
 	struct page *page = ctx;
-	char id[2 * OBS_ID_BYTES + 1];
 	struct buf one;
 
 	buf_init(&one, API_BODY_BYTES_MAX);
@@ -89,15 +88,7 @@ static bool visit(void *ctx, const struct observation *obs)
 	}
 	if (page->count > 0)
 		buf_putc(page->body, ',');
-	bool own_id = obs->client_id[0] != 0 ||
-		      (obs->extra_json != NULL && strstr(obs->extra_json, "\"id\":") != NULL);
-	if (!own_id) {
-		hex_encode(obs->obs_id, OBS_ID_BYTES, id);
-		buf_printf(page->body, "{\"id\":\"%s\",", id);
-		buf_append(page->body, one.bytes + 1, one.len - 1);
-	} else {
-		buf_append(page->body, one.bytes, one.len);
-	}
+	buf_append(page->body, one.bytes, one.len);
 	buf_fini(&one);
 	page->count++;
 	page->cut = page->body->len > PAGE_BYTES;

@@ -20,9 +20,11 @@ static void put_hit(const struct recall_hit *hit, struct buf *body)
 
 	hex_encode(obs->obs_id, OBS_ID_BYTES, id);
 	timestamp_format(obs->dev_t0_ns, start);
-	const char *own = obs->client_id[0] != 0 ? obs->client_id : id;
 	buf_puts(body, "{\"id\":");
-	buf_json_string(body, own, strlen(own));
+	if (obs->client_id[0] != 0)
+		buf_json_string(body, obs->client_id, strlen(obs->client_id));
+	else
+		buf_puts(body, "null"); /* the sender gave none */
 	buf_printf(body, ",\"obs_id\":\"%s\",\"source\":", id);
 	buf_json_string(body, obs->source, strlen(obs->source));
 	buf_printf(body, ",\"start\":\"%s\",\"layer\":\"%s\",\"score\":%.6g,\"text\":", start,

@@ -10,6 +10,7 @@
 
 #include "answer/pool.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "gateway/auth.h"
 #include "gateway/catalogue.h"
 #include "gateway/secret.h"
@@ -35,6 +36,7 @@ struct station {
 	struct pool *pool;
 	int64_t opened_mono_ns;
 	atomic_bool stopping;
+	_Atomic(const char *) url;
 };
 
 /* The zone becomes the process's: localtime_r() has no other input. */
@@ -113,6 +115,15 @@ static enum rc open_keys(struct station *s, struct errmsg *why)
 	return rc;
 }
 
+static void log_link(void *ctx, const char *name, bool up, enum rc reason)
+{
+	(void)ctx;
+	if (up)
+		log_info("COMPUTE-UP", "name=%s", name);
+	else
+		log_warn("COMPUTE-DOWN", "name=%s reason=%s", name, rc_word(reason));
+}
+
 static enum rc open_pool(struct station *s, struct errmsg *why)
 {
 	struct catalogue_compute *nodes = NULL;
@@ -122,6 +133,8 @@ static enum rc open_pool(struct station *s, struct errmsg *why)
 	enum rc rc = pool_open(&s->keys, &s->pool, why);
 	if (rc != RC_OK)
 		return rc;
+	if (s->config.log_links)
+		pool_on_link(s->pool, log_link, NULL);
 	arena_init(&arena, LIST_ARENA_BYTES);
 	rc = catalogue_compute_list(s->catalogue, &arena, &nodes, &len, why);
 	for (size_t i = 0; i < len && rc == RC_OK; i++)
@@ -191,6 +204,18 @@ void station_close(struct station *s)
 		keyring_close(s->keyring);
 	wire_keypair_wipe(&s->keys);
 	free(s);
+}
+
+void station_set_url(struct station *s, const char *url)
+{
+	atomic_store(&s->url, url);
+}
+
+const char *station_url(const struct station *s)
+{
+	const char *url = atomic_load(&s->url);
+
+	return url != NULL ? url : "";
 }
 
 const struct station_config *station_config(const struct station *s)

@@ -38,6 +38,7 @@ struct station_config {
 	uint32_t context_tokens;   /* budget of the moments in a prompt; 0: 2000 */
 	uint32_t answer_tokens;    /* where the client sets no max_tokens; 0: 1024 */
 	uint64_t quota_bytes;      /* of the store; 0: none */
+	bool log_links;            /* COMPUTE-UP and COMPUTE-DOWN */
 };
 
 /* Names of catalogue settings that station_create() writes. */
@@ -67,6 +68,11 @@ enum rc station_create(
 enum rc station_open(
     const struct station_config *config, struct station **out, struct errmsg *why) RC_CHECK;
 void station_close(struct station *station);
+
+/* Where devices reach this node, "http://127.0.0.1:8420"; "" before it listens.
+ * Set once; borrowed until station_close(). */
+void station_set_url(struct station *station, const char *url);
+const char *station_url(const struct station *station);
 
 const struct station_config *station_config(const struct station *station);
 struct store *station_store(struct station *station);

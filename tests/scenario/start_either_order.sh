@@ -15,9 +15,11 @@ data_start
 expect 'completion without a compute node' "$(status_of POST /v1/completions --data-binary "$question")" 503
 compute_start box "$T/tiny.gguf"
 wait_for_model tiny
+wait_until 10 'the link is told' log_has data COMPUTE-UP name=box
 first=$(post_json /v1/completions "$question" | jq -r '.choices[0].text')
-node_stop data
 node_stop box
+wait_until 10 'its loss is told' log_has data COMPUTE-DOWN name=box
+node_stop data
 
 # The compute node first.
 compute_start box "$T/tiny.gguf"

@@ -24,6 +24,7 @@ my %stages = (
 	'qwen2' => [$qwen2],
 	'qwen35' => [qr/(?:$contraction)|$lead?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|$tail/],
 	'gpt-2' => [$gpt2],
+	'smollm' => [qr/\p{N}/, $gpt2],
 	'gpt-4o' => [qr/$lead?$upper*$lower+(?:$contraction)?|$lead?$upper+$lower*(?:$contraction)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n\/]*|$tail/],
 	'tekken' => [qr/$lead?$upper*$lower+|$lead?$upper+$lower*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n\/]*|$tail/],
 	'deepseek-v3' => [
