@@ -13,6 +13,7 @@
 	X("run", cli_run, "complete a prompt with a model file")                                   \
 	X("logits", cli_logits, "write a model's logits for given tokens")                         \
 	X("tokenize", cli_tokenize, "turn text on standard input into token ids")                  \
+	X("embed", cli_embed, "turn lines of text on standard input into vectors")                 \
 	X("bench", cli_bench, "measure a model's speed and the machine's memory")                  \
 	X("inspect", cli_inspect, "what a model file holds")                                       \
 	X("plan", cli_plan, "what a model would take, and whether it fits")                        \

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "base/wipe.h"
+#include "infer/encode.h"
 #include "kernels/half.h"
 #include "kernels/kernels.h"
 #include "model/model_impl.h"
@@ -20,6 +21,10 @@ enum rc cache_measure(const struct model *m, const struct engine_config *config,
 		.n_ctx = (config->n_ctx + KERNEL_CELLS - 1) / KERNEL_CELLS * KERNEL_CELLS,
 		.n_seq = config->n_seq,
 	};
+	if (m->encoder != NULL) { /* all texts of a pass in a row */
+		out->n_ctx = encode_cells(config->n_ubatch);
+		out->n_seq = 1;
+	}
 	if (config->cache == CACHE_Q8_0)
 		return errmsg_rc(why, RC_UNSUPPORTED, "cache type q8_0 is not supported");
 	out->cell_bytes = config->cache == CACHE_F16 ? sizeof(uint16_t) : sizeof(float);

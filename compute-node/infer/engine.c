@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/wipe.h"
+#include "infer/embed.h"
+#include "infer/encode.h"
 #include "infer/pass.h"
 #include "model/model_impl.h"
 
@@ -15,7 +17,7 @@
 #define CTX_MAX (1u << 22)
 #define SEQ_MAX 1024u
 #define UBATCH_DEFAULT 256u
-#define UBATCH_MAX 4096u
+#define UBATCH_MAX 8192u
 #define ALIGN 64u
 /* What a thread costs besides its scratch: the touched part of its stack. */
 #define THREAD_BYTES (64u << 10)
@@ -76,6 +78,12 @@ static size_t largest(size_t a, size_t b)
 	return a > b ? a : b;
 }
 
+/* Positions that one softmax takes: a step, or a whole text of an encoder. */
+static size_t scores_width(const struct model *m, const struct engine_config *config)
+{
+	return m->encoder != NULL ? config->n_ubatch + KERNEL_CELLS : PASS_STEP;
+}
+
 static void lay_worker(
     struct layout *at, const struct model *m, const struct engine_config *config, struct worker *w)
 {
@@ -88,7 +96,7 @@ static void lay_worker(
 	}
 	w->tile = lay(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
 	w->queries = lay(at, KERNEL_QUERIES_MAX * dk, sizeof(float));
-	w->scores = lay(at, KERNEL_QUERIES_MAX * PASS_STEP, sizeof(float));
+	w->scores = lay(at, KERNEL_QUERIES_MAX * scores_width(m, config), sizeof(float));
 	w->step_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
 	w->sum_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
 }
@@ -116,6 +124,17 @@ static void lay_pass(
 	p->partial_values = lay(at, parts * dv, sizeof(float));
 }
 
+/* A text is computed whole, in 32-bit floats, and has no more positions than
+ * the model has learnt. */
+static void resolve_encoder(const struct model *m, struct engine_config *out)
+{
+	if (out->n_ctx > m->n_ctx_train)
+		out->n_ctx = m->n_ctx_train;
+	if (out->n_ubatch < out->n_ctx)
+		out->n_ubatch = out->n_ctx;
+	out->cache = CACHE_F32;
+}
+
 static enum rc resolve(const struct model *m, const struct engine_config *in,
     struct engine_config *out, struct errmsg *why)
 {
@@ -126,6 +145,8 @@ static enum rc resolve(const struct model *m, const struct engine_config *in,
 		out->n_seq = 1;
 	if (out->n_ubatch == 0)
 		out->n_ubatch = UBATCH_DEFAULT;
+	if (m->encoder != NULL)
+		resolve_encoder(m, out);
 	if (out->n_threads == 0)
 		out->n_threads = crew_cores();
 	if (out->n_ctx > CTX_MAX || out->n_seq > SEQ_MAX || out->n_ubatch > UBATCH_MAX ||
@@ -169,7 +190,8 @@ enum rc engine_plan(const struct model *m, const struct engine_config *config,
 	out->weights_bytes = m->info.weights_bytes;
 	out->cache_bytes = e.cache.keys_bytes + e.cache.values_bytes;
 	out->scratch_bytes = e.scratch_bytes + (uint64_t)e.config.n_threads * THREAD_BYTES +
-			     (uint64_t)e.config.n_seq * (sizeof(*e.seqs) + sizeof(*e.tails));
+			     (uint64_t)e.config.n_seq * (sizeof(*e.seqs) + sizeof(*e.tails)) +
+			     embed_bytes(m, &e.config);
 	return RC_OK;
 }
 
@@ -286,6 +308,36 @@ static enum rc check_rows(
 	return RC_OK;
 }
 
+/* The same for an encoder: whole texts, all in one ubatch. */
+static enum rc check_texts(
+    const struct engine *e, const struct engine_row *rows, size_t n, struct errmsg *why)
+{
+	size_t n_texts = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct engine_row *row = &rows[i];
+
+		if (row->token < 0 || (uint32_t)row->token >= e->model->n_vocab)
+			return errmsg_rc(why, RC_INVALID,
+			    "token id %" PRId32 " is outside the vocabulary of %" PRIu32,
+			    row->token, e->model->n_vocab);
+		if (row->want_logits)
+			return errmsg_rc(why, RC_UNSUPPORTED, "an encoder gives no logits");
+		if (row->pos != 0 && (i == 0 || row->pos != rows[i - 1].pos + 1))
+			return errmsg_rc(
+			    why, RC_INVALID, "position %" PRIu32 " in a text of %zu", row->pos, i);
+		if (row->pos >= e->config.n_ctx)
+			return errmsg_rc(why, RC_CONTEXT,
+			    "the text needs more than the context of %" PRIu32 " tokens",
+			    e->config.n_ctx);
+		n_texts += row->pos == 0;
+	}
+	if (n > e->config.n_ubatch || n_texts > ENCODE_TEXTS_MAX)
+		return errmsg_rc(why, RC_LIMIT, "%zu texts of %zu tokens (limits %u, %" PRIu32 ")",
+		    n_texts, n, ENCODE_TEXTS_MAX, e->config.n_ubatch);
+	return RC_OK;
+}
+
 static void run_thread(void *arg, unsigned thread)
 {
 	struct engine *e = arg;
@@ -302,12 +354,32 @@ static size_t count_wanted(const struct engine_row *rows, size_t n)
 	return wanted;
 }
 
+/* Texts of an encoder leave nothing behind. */
+static enum rc forward_texts(struct engine *e, const struct engine_row *rows, size_t n,
+    float *embeddings, struct errmsg *why)
+{
+	struct pass *p = &e->pass;
+	enum rc rc = check_texts(e, rows, n, why);
+
+	if (rc != RC_OK || n == 0)
+		return rc;
+	p->rows = rows;
+	p->n_rows = n;
+	p->embeddings = embeddings;
+	crew_run(e->crew, run_thread, e);
+	cache_wipe(&e->cache, 0, 0, encode_cells((uint32_t)n));
+	return RC_OK;
+}
+
 enum rc engine_forward(struct engine *e, const struct engine_row *rows, size_t rows_len,
     float *logits, float *embeddings, const volatile bool *cancel, struct errmsg *why)
 {
 	struct pass *p = &e->pass;
-	enum rc rc = check_rows(e, rows, rows_len, why);
+	enum rc rc;
 
+	if (e->model->encoder != NULL)
+		return forward_texts(e, rows, rows_len, embeddings, why);
+	rc = check_rows(e, rows, rows_len, why);
 	for (size_t at = 0; rc == RC_OK && at < rows_len; at += p->n_rows) {
 		if (cancel != NULL && *cancel)
 			return RC_CANCELLED;

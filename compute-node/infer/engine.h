@@ -67,6 +67,8 @@ const struct engine_config *engine_config(const struct engine *engine);
  * RC_INVALID (token id, position), RC_CONTEXT (sequence full), RC_CANCELLED
  * when `cancel` (may be NULL) turned true between ubatches: rows of finished
  * ubatches stay appended.
+ * An encoder computes whole texts, at most n_ubatch rows of them: each starts at
+ * position 0 and leaves nothing behind.  RC_UNSUPPORTED if logits are wanted.
  */
 enum rc engine_forward(struct engine *engine, const struct engine_row *rows, size_t rows_len,
     float *logits, float *embeddings, const volatile bool *cancel, struct errmsg *why) RC_CHECK;

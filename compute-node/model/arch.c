@@ -11,6 +11,8 @@ static const struct arch *const archs[] = {
 	&arch_qwen2,
 	&arch_qwen3,
 	&arch_smollm3,
+	&arch_bert,
+	&arch_nomic_bert,
 };
 
 const struct arch *arch_find(struct gguf_string_view name)

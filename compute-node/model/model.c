@@ -47,9 +47,27 @@ static enum rc describe(struct model *m, const char *path, struct errmsg *why)
 		return errmsg_rc(why, RC_BUG, "hash of the header");
 	if (template.text != NULL)
 		info->chat_template = arena_copy(&m->arena, template.text, template.len);
-	info->causal = true;
+	info->pools = m->pooling != POOLING_NONE;
+	info->causal = !info->pools;
 	if (info->name == NULL || (template.text != NULL && info->chat_template == NULL))
 		return RC_NOMEM;
+	return RC_OK;
+}
+
+/* A file that says how to pool is there to embed; encoders do in any case. */
+static enum rc bind_pooling(struct model *m, struct errmsg *why)
+{
+	uint32_t pooling = 0;
+	enum rc rc = bind_u32_or(m, "pooling_type", UINT32_MAX - 1,
+	    m->encoder != NULL ? POOLING_MEAN : 0, &pooling, why);
+
+	if (rc != RC_OK)
+		return rc;
+	if (pooling > POOLING_LAST)
+		return errmsg_rc(why, RC_UNSUPPORTED,
+		    "GGUF: key %s.pooling_type: %u%s is not supported", m->arch->name, pooling,
+		    pooling == POOLING_RANK ? " (ranking)" : "");
+	m->pooling = (enum pooling)pooling;
 	return RC_OK;
 }
 
@@ -89,6 +107,8 @@ static enum rc open_checked(struct model *m, const char *path, struct errmsg *wh
 	rc = m->arch->bind(m, why);
 	if (rc == RC_OK)
 		rc = bind_cache(m, why);
+	if (rc == RC_OK)
+		rc = bind_pooling(m, why);
 	if (rc == RC_OK)
 		rc = load_tokenizer(m, why);
 	if (rc == RC_OK)

@@ -20,7 +20,8 @@
 #define MODEL_VOCAB_MAX (1u << 22)
 #define MODEL_CTX_MAX (1u << 26)
 
-struct worker; /* infer/pass.h */
+struct worker;  /* infer/pass.h */
+struct encoder; /* model/encoder.h */
 
 struct arch {
 	const char *name; /* general.architecture */
@@ -29,6 +30,9 @@ struct arch {
 	/* One ubatch, run by every thread of the crew together. */
 	void (*forward)(struct worker *worker);
 };
+
+/* How a text's rows become its one vector; the numbers files use. */
+enum pooling { POOLING_NONE, POOLING_MEAN, POOLING_CLS, POOLING_LAST, POOLING_RANK };
 
 /* NULL if there is no such architecture. */
 const struct arch *arch_find(struct gguf_string_view name);
@@ -86,6 +90,8 @@ struct model {
 	const struct gguf_tensor *output;     /* [n_vocab][n_embd]; tied: token_embd */
 	const float *output_norm;             /* [n_embd] */
 	struct layer *layers;                 /* [n_layer] */
+	struct encoder *encoder;              /* NULL: a decoder */
+	enum pooling pooling;                 /* not NONE: embeds */
 };
 
 #endif
