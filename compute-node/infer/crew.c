@@ -1,6 +1,7 @@
 /*
- * The threads of a crew.  `generation` counts barriers and starts; whoever
- * arrives last moves it on.  The mutex serves sleepers only.
+ * The threads of a crew.  One word says which stage it is, how many threads
+ * hold a unit of it, and which unit is next; whoever ends the stage moves it
+ * on.  The mutexes serve sleepers only.
  */
 #include "infer/crew.h"
 
@@ -14,13 +15,22 @@
 
 #include "os/process.h"
 
-#define SPINS 4000 /* about 50 µs */
+/* Looks at a value before sleeping: about 100 µs at most.  A thread that
+ * waited in vain looks less often next time, since its partner lost its core. */
+#define SPINS_MAX 4096u
+#define SPINS_MIN 64u
 #define CACHE_LINE 64
 
-/* A counter that others wait on. */
+/* Word of work: stage, threads that hold a unit, next unit. */
+#define HOLDER (UINT64_C(1) << 31)
+#define STAGE (UINT64_C(1) << 40)
+#define UNIT_MASK (HOLDER - 1)
+#define HOLDER_MASK (STAGE - HOLDER)
+_Static_assert(CREW_THREADS_MAX < STAGE / HOLDER, "room for all holders");
+
+/* Where threads sleep until a word moves on. */
 struct gate {
-	_Alignas(CACHE_LINE) _Atomic uint32_t value;
-	_Atomic uint32_t sleepers;
+	_Alignas(CACHE_LINE) _Atomic uint32_t sleepers;
 	pthread_mutex_t mutex;
 	pthread_cond_t moved;
 };
@@ -32,15 +42,23 @@ struct member {
 };
 
 struct crew {
-	_Alignas(CACHE_LINE) _Atomic size_t next; /* unit of the stage */
+	_Alignas(CACHE_LINE) _Atomic uint64_t work;
 	_Alignas(CACHE_LINE) _Atomic unsigned arrived;
-	struct gate barrier, start;
+	_Alignas(CACHE_LINE) _Atomic uint64_t started; /* STAGE times the runs */
+	struct gate work_gate, start_gate;
 	unsigned n, running; /* running: threads that pthread_create made */
 	bool stop;
 	crew_fn *fn;
 	void *arg;
 	struct member members[];
 };
+
+/* What a thread knows of its crew; a thread runs in one at a time. */
+static _Thread_local struct {
+	uint64_t stage; /* bits of the word of work */
+	bool holding;
+	unsigned spins;
+} mine;
 
 static void relax(void)
 {
@@ -53,7 +71,6 @@ static void relax(void)
 
 static void gate_init(struct gate *gate)
 {
-	atomic_init(&gate->value, 0);
 	atomic_init(&gate->sleepers, 0);
 	(void)pthread_mutex_init(&gate->mutex, NULL);
 	(void)pthread_cond_init(&gate->moved, NULL);
@@ -65,26 +82,35 @@ static void gate_fini(struct gate *gate)
 	(void)pthread_cond_destroy(&gate->moved);
 }
 
-static void gate_wait(struct gate *gate, uint32_t old)
+static uint64_t stage_of(uint64_t word)
 {
-	for (int i = 0; i < SPINS; i++) {
-		if (atomic_load_explicit(&gate->value, memory_order_acquire) != old)
+	return word & ~(STAGE - 1);
+}
+
+/* Until the word has left `stage`. */
+static void gate_wait(struct gate *gate, _Atomic uint64_t *word, uint64_t stage)
+{
+	for (unsigned i = 0; i < mine.spins; i++) {
+		if (stage_of(atomic_load_explicit(word, memory_order_acquire)) != stage) {
+			if (mine.spins < SPINS_MAX)
+				mine.spins++;
 			return;
+		}
 		relax();
 	}
+	mine.spins = mine.spins / 2 < SPINS_MIN ? SPINS_MIN : mine.spins / 2;
 	(void)pthread_mutex_lock(&gate->mutex);
 	atomic_fetch_add(&gate->sleepers, 1);
-	while (atomic_load(&gate->value) == old)
+	while (stage_of(atomic_load(word)) == stage)
 		(void)pthread_cond_wait(&gate->moved, &gate->mutex);
 	atomic_fetch_sub(&gate->sleepers, 1);
 	(void)pthread_mutex_unlock(&gate->mutex);
 }
 
-static void gate_move(struct gate *gate)
+/* After the word has moved.  A sleeper registers before it looks at the word
+ * again, so either it sees the new one or we see the sleeper. */
+static void gate_wake(struct gate *gate)
 {
-	atomic_fetch_add(&gate->value, 1);
-	/* A sleeper registers before it looks at the value again, so either it
-	 * sees the new one or we see the sleeper. */
 	if (atomic_load(&gate->sleepers) == 0)
 		return;
 	(void)pthread_mutex_lock(&gate->mutex);
@@ -92,22 +118,55 @@ static void gate_move(struct gate *gate)
 	(void)pthread_mutex_unlock(&gate->mutex);
 }
 
-void crew_barrier(struct crew *crew)
-{
-	uint32_t old = atomic_load(&crew->barrier.value);
-
-	if (atomic_fetch_add(&crew->arrived, 1) + 1 < crew->n) {
-		gate_wait(&crew->barrier, old);
-		return;
-	}
-	atomic_store(&crew->arrived, 0);
-	atomic_store(&crew->next, 0);
-	gate_move(&crew->barrier);
-}
-
 size_t crew_take(struct crew *crew)
 {
-	return atomic_fetch_add_explicit(&crew->next, 1, memory_order_relaxed);
+	uint64_t word;
+
+	if (mine.holding)
+		return (size_t)(atomic_fetch_add(&crew->work, 1) & UNIT_MASK);
+	word = atomic_load(&crew->work);
+	do {
+		if (stage_of(word) != mine.stage)
+			return CREW_NONE;
+	} while (!atomic_compare_exchange_weak(&crew->work, &word, word + HOLDER + 1));
+	mine.holding = true;
+	return (size_t)(word & UNIT_MASK);
+}
+
+static void wait_stage(struct crew *crew)
+{
+	gate_wait(&crew->work_gate, &crew->work, mine.stage);
+	mine.stage += STAGE;
+}
+
+void crew_finish(struct crew *crew)
+{
+	uint64_t word = atomic_load(&crew->work), next;
+	bool last;
+
+	if (mine.holding) {
+		do {
+			last = (word & HOLDER_MASK) == HOLDER;
+			next = last ? mine.stage + STAGE : word - HOLDER;
+		} while (!atomic_compare_exchange_weak(&crew->work, &word, next));
+		mine.holding = false;
+		if (last)
+			gate_wake(&crew->work_gate);
+	}
+	wait_stage(crew);
+}
+
+void crew_barrier(struct crew *crew)
+{
+	if (mine.holding)
+		atomic_fetch_sub(&crew->work, HOLDER);
+	mine.holding = false;
+	if (atomic_fetch_add(&crew->arrived, 1) + 1 == crew->n) {
+		atomic_store(&crew->arrived, 0);
+		atomic_store(&crew->work, mine.stage + STAGE);
+		gate_wake(&crew->work_gate);
+	}
+	wait_stage(crew);
 }
 
 static void *member_main(void *arg)
@@ -116,8 +175,9 @@ static void *member_main(void *arg)
 	struct crew *crew = member->crew;
 
 	process_name_thread("crew");
-	for (uint32_t seen = 0;; seen++) {
-		gate_wait(&crew->start, seen);
+	mine.spins = SPINS_MAX;
+	for (uint64_t seen = 0;; seen += STAGE) {
+		gate_wait(&crew->start_gate, &crew->started, seen);
 		if (crew->stop)
 			return NULL;
 		crew->fn(crew->arg, member->index);
@@ -125,12 +185,19 @@ static void *member_main(void *arg)
 	}
 }
 
+static void start(struct crew *crew)
+{
+	atomic_fetch_add(&crew->started, STAGE);
+	gate_wake(&crew->start_gate);
+}
+
 void crew_run(struct crew *crew, crew_fn *fn, void *arg)
 {
 	crew->fn = fn;
 	crew->arg = arg;
-	atomic_store(&crew->next, 0);
-	gate_move(&crew->start);
+	mine.stage = stage_of(atomic_load(&crew->work));
+	mine.spins = mine.spins == 0 ? SPINS_MAX : mine.spins;
+	start(crew);
 	fn(arg, 0);
 	crew_barrier(crew);
 }
@@ -147,8 +214,8 @@ enum rc crew_new(unsigned n, struct crew **out, struct errmsg *why)
 	if (crew == NULL)
 		return RC_NOMEM;
 	*crew = (struct crew){ .n = n };
-	gate_init(&crew->barrier);
-	gate_init(&crew->start);
+	gate_init(&crew->work_gate);
+	gate_init(&crew->start_gate);
 	for (unsigned i = 1; i < n; i++) {
 		crew->members[i] = (struct member){ .crew = crew, .index = i };
 		if (pthread_create(
@@ -167,11 +234,11 @@ void crew_free(struct crew *crew)
 	if (crew == NULL)
 		return;
 	crew->stop = true;
-	gate_move(&crew->start);
+	start(crew);
 	for (unsigned i = 1; i <= crew->running; i++)
 		(void)pthread_join(crew->members[i].thread, NULL);
-	gate_fini(&crew->barrier);
-	gate_fini(&crew->start);
+	gate_fini(&crew->work_gate);
+	gate_fini(&crew->start_gate);
 	free(crew);
 }
 

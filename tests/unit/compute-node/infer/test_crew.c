@@ -1,4 +1,5 @@
 /* Crew: every unit once, stages in order, sleepers wake. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -19,6 +20,7 @@ struct job {
 	_Atomic uint32_t taken[STAGES][UNITS];
 	_Atomic uint32_t early; /* units of a stage seen before the last one ended */
 	_Atomic uint32_t runs;
+	uint32_t rounds; /* how often each unit was taken when a stage has ended */
 };
 
 static void work(void *arg, unsigned thread)
@@ -30,7 +32,7 @@ static void work(void *arg, unsigned thread)
 	for (size_t stage = 0; stage < STAGES; stage++) {
 		for (size_t unit; (unit = crew_take(job->crew)) < UNITS;) {
 			job->taken[stage][unit]++;
-			if (stage > 0 && job->taken[stage - 1][UNITS - 1 - unit] != 1)
+			if (stage > 0 && job->taken[stage - 1][UNITS - 1 - unit] != job->rounds)
 				job->early++;
 		}
 		crew_barrier(job->crew);
@@ -45,6 +47,7 @@ static void check(unsigned threads)
 	assert_non_null(job);
 	assert_int_equal(crew_new(threads, &job->crew, &why), RC_OK);
 	assert_int_equal(crew_size(job->crew), threads);
+	job->rounds = 1;
 	crew_run(job->crew, work, job);
 	assert_int_equal(job->runs, threads);
 	assert_int_equal(job->early, 0);
@@ -87,6 +90,47 @@ static void test_many_short_runs_reach_every_thread(void **unused)
 	free(job);
 }
 
+/* The last thread comes when the others are through. */
+static void run_late(void *arg, unsigned thread)
+{
+	struct job *job = arg;
+
+	while (thread + 1 == crew_size(job->crew) && job->runs + 1 < crew_size(job->crew))
+		(void)sched_yield();
+	for (size_t stage = 0; stage < STAGES; stage++) {
+		for (size_t unit; (unit = crew_take(job->crew)) < UNITS;) {
+			job->taken[stage][unit]++;
+			if (stage > 0 && job->taken[stage - 1][UNITS - 1 - unit] != job->rounds)
+				job->early++;
+		}
+		crew_finish(job->crew);
+	}
+	job->runs++;
+}
+
+static void test_a_thread_that_holds_no_unit_holds_nobody_up(void **unused)
+{
+	(void)unused;
+	for (unsigned threads = 2; threads <= 4; threads++) {
+		struct job *job = calloc(1, sizeof(*job));
+		struct errmsg why = ERRMSG_INIT;
+
+		assert_non_null(job);
+		assert_int_equal(crew_new(threads, &job->crew, &why), RC_OK);
+		job->rounds = 1;
+		crew_run(job->crew, run_late, job);
+		job->rounds = 2;
+		crew_run(job->crew, work, job); /* and both kinds of stages go together */
+		assert_int_equal(job->early, 0);
+		for (size_t stage = 0; stage < STAGES; stage++) {
+			for (size_t unit = 0; unit < UNITS; unit++)
+				assert_int_equal(job->taken[stage][unit], 2);
+		}
+		crew_free(job->crew);
+		free(job);
+	}
+}
+
 static void test_absurd_thread_counts_are_refused(void **unused)
 {
 	struct crew *crew = NULL;
@@ -104,6 +148,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_unit_is_taken_once_and_stages_do_not_overlap),
 		cmocka_unit_test(test_many_short_runs_reach_every_thread),
+		cmocka_unit_test(test_a_thread_that_holds_no_unit_holds_nobody_up),
 		cmocka_unit_test(test_absurd_thread_counts_are_refused),
 	};
 
