@@ -10,6 +10,9 @@
 #define UNITS_A_THREAD 8u
 #define UNIT_STRIPS_MAX 16u
 #define CAP_UNIT 4096u /* logits capped in one go */
+/* Of ACT_CLAMPED_GATED. */
+#define CLAMP 7.0f
+#define CLAMPED_SLOPE 1.702f
 
 const struct model *block_model(const struct worker *w)
 {
@@ -76,12 +79,22 @@ void block_norm_add(struct worker *w, const float *weight, float *from)
 	crew_barrier(p->crew);
 }
 
+struct acts block_slice(const struct acts *acts, size_t first, size_t n_rows, size_t n)
+{
+	struct acts slice = { .f32 = acts->f32 + first * n, .n_rows = n_rows };
+	size_t n_blocks = n / KERNEL_BLOCK;
+
+	if (acts->q8.quants != NULL)
+		slice.q8 = (struct q8_rows){ acts->q8.quants + first * n,
+			acts->q8.scales + first * n_blocks, acts->q8.bias + first * n_blocks, n };
+	return slice;
+}
+
 /* Rows first … first + n_rows - 1 of a weight matrix times all rows of `in`. */
-static void multiply(struct worker *w, const struct product *product, const struct acts *in,
+static void multiply(struct worker *w, const struct gguf_tensor *weight, const struct acts *in,
     size_t first, size_t n_rows, float *out, size_t out_stride)
 {
 	const struct kernels *kernels = w->pass->kernels;
-	const struct gguf_tensor *weight = product->weight;
 	size_t k = (size_t)weight->dims[0], row_bytes = type_row_bytes(weight->type, k);
 	const uint8_t *rows = weight->data + first * row_bytes;
 	struct q8_rows q8 = in->q8;
@@ -101,20 +114,28 @@ static void multiply(struct worker *w, const struct product *product, const stru
 	kernels->tile(w->quants, w->scales, &q8, 0, in->n_rows, n_rows, out, out_stride);
 }
 
+static size_t height_of(const struct product *product)
+{
+	return product->n_rows != 0 ? product->n_rows : (size_t)product->weight->dims[1];
+}
+
 static void multiply_strip(
     struct worker *w, const struct product *product, const struct acts *in, size_t strip)
 {
-	size_t height = (size_t)product->weight->dims[1], first = strip * KERNEL_STRIP;
+	size_t height = height_of(product), first = strip * KERNEL_STRIP;
 	size_t n_rows = height - first < KERNEL_STRIP ? height - first : KERNEL_STRIP;
+	size_t stride = product->out_stride != 0 ? product->out_stride : height;
 
+	in = product->in != NULL ? product->in : in;
 	if (!product->add && product->bias == NULL) {
-		multiply(w, product, in, first, n_rows, product->out + first, height);
+		multiply(w, product->weight, in, product->first + first, n_rows,
+		    product->out + first, stride);
 		return;
 	}
-	multiply(w, product, in, first, n_rows, w->tile, KERNEL_STRIP);
+	multiply(w, product->weight, in, product->first + first, n_rows, w->tile, KERNEL_STRIP);
 	for (size_t t = 0; t < in->n_rows; t++) {
 		const float *from = w->tile + t * KERNEL_STRIP;
-		float *to = product->out + t * height + first;
+		float *to = product->out + t * stride + first;
 
 		for (size_t r = 0; r < n_rows; r++) {
 			float sum = from[r];
@@ -128,7 +149,7 @@ static void multiply_strip(
 
 static size_t strips_of(const struct product *product)
 {
-	return ((size_t)product->weight->dims[1] + KERNEL_STRIP - 1) / KERNEL_STRIP;
+	return (height_of(product) + KERNEL_STRIP - 1) / KERNEL_STRIP;
 }
 
 void block_matmul(struct worker *w, const struct product *products, size_t n, const struct acts *in)
@@ -151,6 +172,32 @@ void block_matmul(struct worker *w, const struct product *products, size_t n, co
 		}
 	}
 	crew_barrier(crew);
+}
+
+static float clamped_gate(float gate, float up)
+{
+	gate = gate < CLAMP ? gate : CLAMP;
+	up = up < CLAMP ? up : CLAMP;
+	up = up > -CLAMP ? up : -CLAMP;
+	return gate / (1.0f + exact_expf(-CLAMPED_SLOPE * gate)) * (up + 1.0f);
+}
+
+void block_activate(const struct worker *w, enum activation kind, const float *gate,
+    const float *up, size_t n, float *out)
+{
+	switch (kind) {
+	case ACT_SILU_GATED:
+		w->pass->kernels->swiglu(gate, up, n, out);
+		return;
+	case ACT_CLAMPED_GATED:
+		for (size_t i = 0; i < n; i++)
+			out[i] = clamped_gate(gate[i], up[i]);
+		return;
+	case ACT_RELU_SQUARED:
+		for (size_t i = 0; i < n; i++)
+			out[i] = up[i] > 0 ? up[i] * up[i] : 0;
+		return;
+	}
 }
 
 void block_swiglu(struct worker *w, size_t n)

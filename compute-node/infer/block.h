@@ -8,15 +8,19 @@
 #define INFER_BLOCK_H
 
 #include "infer/pass.h"
+#include "model/model_impl.h"
 
 struct gguf_tensor;
 
 /* out (+)= weight · in + bias, for every row of `in`. */
 struct product {
 	const struct gguf_tensor *weight;
-	const float *bias; /* may be NULL */
-	float *out;        /* [rows][rows of weight] */
-	bool add;          /* add to what is there */
+	size_t first, n_rows;  /* rows of `weight`, through all its dimensions; n_rows 0: dims[1] */
+	const float *bias;     /* [n_rows], may be NULL */
+	const struct acts *in; /* NULL: what the other products of the call multiply */
+	float *out;            /* [rows of in][out_stride] */
+	size_t out_stride;     /* 0: n_rows */
+	bool add;              /* add to what is there */
 };
 
 const struct model *block_model(const struct worker *worker);
@@ -34,9 +38,16 @@ void block_norm_add(struct worker *worker, const float *weight, float *from);
 void block_matmul(
     struct worker *worker, const struct product *products, size_t n, const struct acts *in);
 
+/* out = activation of `n` numbers; `gate` is not read where the kind has none. */
+void block_activate(const struct worker *worker, enum activation kind, const float *gate,
+    const float *up, size_t n, float *out);
+
 /* hidden = silu(gate) * up, or gelu(gate) * up, `n` wide. */
 void block_swiglu(struct worker *worker, size_t n);
 void block_geglu(struct worker *worker, size_t n);
+
+/* `n_rows` rows of `acts` from `first` on, `n` wide. */
+struct acts block_slice(const struct acts *acts, size_t first, size_t n_rows, size_t n);
 
 /* Fill in the 8-bit form of one finished row of `n`, if the model needs it. */
 void block_quantize_row(const struct worker *worker, struct acts *acts, size_t row, size_t n);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/wipe.h"
+#include "infer/block.h"
 #include "infer/embed.h"
 #include "infer/encode.h"
 #include "infer/pass.h"
@@ -73,11 +74,6 @@ static void lay_acts(
 	acts->q8.bias = lay(at, rows * (width / KERNEL_BLOCK + 1), sizeof(int32_t));
 }
 
-static size_t largest(size_t a, size_t b)
-{
-	return a > b ? a : b;
-}
-
 /* Positions that one softmax takes: a step, or a whole text of an encoder. */
 static size_t scores_width(const struct model *m, const struct engine_config *config)
 {
@@ -87,7 +83,7 @@ static size_t scores_width(const struct model *m, const struct engine_config *co
 static void lay_worker(
     struct layout *at, const struct model *m, const struct engine_config *config, struct worker *w)
 {
-	size_t k = largest(largest(m->n_embd, m->n_ff), (size_t)m->n_head * m->head_dim_v);
+	size_t k = (size_t)m->row_max;
 	size_t dk = m->head_dim_k, dv = m->head_dim_v;
 
 	if ((m->forms & 1u << FORM_Q8) != 0) {
@@ -99,6 +95,38 @@ static void lay_worker(
 	w->scores = lay(at, KERNEL_QUERIES_MAX * scores_width(m, config), sizeof(float));
 	w->step_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
 	w->sum_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
+}
+
+static void lay_experts(struct layout *at, const struct model *m, size_t rows, struct routed *r)
+{
+	const struct moe *moe = &m->moe;
+	size_t slots = rows * moe->n_used;
+
+	if (moe->n_expert == 0)
+		return;
+	r->scores = lay(at, rows * moe->n_expert, sizeof(float));
+	r->keys = lay(at, rows * moe->n_expert, sizeof(float));
+	r->taken = lay(at, rows * moe->n_expert, 1);
+	r->chosen = lay(at, slots, sizeof(uint32_t));
+	r->weights = lay(at, slots, sizeof(float));
+	r->slots = lay(at, slots, sizeof(uint32_t));
+	r->ends = lay(at, moe->n_expert, sizeof(uint32_t));
+	lay_acts(at, m, &r->in, slots, m->n_embd);
+	r->gate = lay(at, slots * moe->n_ff, sizeof(float));
+	r->up = lay(at, slots * moe->n_ff, sizeof(float));
+	lay_acts(at, m, &r->hidden, slots, moe->n_ff);
+	r->out = lay(at, slots * m->n_embd, sizeof(float));
+	r->ins = lay(at, moe->n_expert, sizeof(struct acts));
+	r->hiddens = lay(at, moe->n_expert, sizeof(struct acts));
+	r->inner = lay(at, 2 * (size_t)moe->n_expert, sizeof(struct product));
+	r->outer = lay(at, (size_t)moe->n_expert + 1, sizeof(struct product));
+	if (moe->n_ff_shared == 0)
+		return;
+	r->shared_gate = lay(at, rows * moe->n_ff_shared, sizeof(float));
+	r->shared_up = lay(at, rows * moe->n_ff_shared, sizeof(float));
+	lay_acts(at, m, &r->shared_hidden, rows, moe->n_ff_shared);
+	r->shared = lay(at, rows * m->n_embd, sizeof(float));
+	r->shared_scale = lay(at, rows, sizeof(float));
 }
 
 static void lay_pass(
@@ -116,6 +144,7 @@ static void lay_pass(
 	p->gate = lay(at, rows * m->n_ff, sizeof(float));
 	p->up = lay(at, rows * m->n_ff, sizeof(float));
 	lay_acts(at, m, &p->hidden, rows, m->n_ff);
+	lay_experts(at, m, rows, &p->routed);
 	p->rope = lay(at, rows * m->rope.n_rot, sizeof(float));
 	p->rope_local = lay(at, rows * m->rope_local.n_rot, sizeof(float));
 	p->n_steps_max = (config->n_ctx + PASS_STEP - 1) / PASS_STEP;

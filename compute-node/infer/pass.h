@@ -14,6 +14,7 @@
 #include "kernels/kernels.h"
 
 struct model;
+struct product; /* infer/block.h */
 
 /* Positions that one step of attention takes together; partial results of
  * steps are merged in order, so this number is part of the numerics. */
@@ -26,6 +27,29 @@ struct acts {
 	float *f32;        /* [n_rows][width of the matrix] */
 	struct q8_rows q8; /* the same; NULL if the model has no such weights */
 	size_t n_rows;     /* in this stage */
+};
+
+/* A feed-forward network of experts: each choice of a row is a slot, and the
+ * slots of one expert stand together. */
+struct routed {
+	float *scores, *keys; /* [n_ubatch][n_expert] of the router; what the choice goes by */
+	uint8_t *taken;       /* the same shape: out of the choice */
+	uint32_t *chosen;     /* [n_ubatch][n_used] experts, best first */
+	float *weights;       /* the same shape */
+	uint32_t *slots;      /* the same shape */
+	uint32_t *ends;       /* [n_expert] behind each expert's slots */
+	bool gather;          /* some expert has rows that do not stand together */
+	struct acts in;       /* [slots][n_embd] */
+	float *gate, *up;     /* [slots][n_ff] */
+	struct acts hidden;   /* [slots][n_ff] */
+	float *out;           /* [slots][n_embd] */
+	struct acts *ins, *hiddens;    /* [n_expert] of each expert that has rows */
+	struct product *inner, *outer; /* [2 * n_expert], [n_expert + 1] */
+	size_t n_inner, n_outer;
+	float *shared_gate, *shared_up; /* [n_ubatch][n_ff_shared] */
+	struct acts shared_hidden;
+	float *shared;       /* [n_ubatch][n_embd] */
+	float *shared_scale; /* [n_ubatch] */
 };
 
 struct pass {
@@ -47,6 +71,7 @@ struct pass {
 	float *gate, *up;         /* [n_ubatch][n_ff] */
 	struct acts hidden;       /* [n_ubatch][n_ff] */
 	bool rope_long;           /* the context asks for the long factors */
+	struct routed routed;     /* empty without experts */
 	float *rope;              /* [n_ubatch][n_rot / 2][2] cos, sin */
 	float *rope_local;        /* the same of layers that rotate by rope_local */
 	struct partial *partials; /* [PASS_SPLIT_ROWS][n_head][steps] */

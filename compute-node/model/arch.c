@@ -10,6 +10,7 @@ static const struct arch *const archs[] = {
 	&arch_phi3,
 	&arch_qwen2,
 	&arch_qwen3,
+	&arch_qwen3moe,
 	&arch_smollm3,
 	&arch_bert,
 	&arch_nomic_bert,

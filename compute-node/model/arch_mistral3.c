@@ -23,8 +23,11 @@ static enum rc bind_magnitude(struct model *m, struct errmsg *why)
 
 static enum rc mistral3_bind(struct model *m, struct errmsg *why)
 {
-	enum rc rc = decoder_bind(m, 0, why);
+	enum rc rc;
 
+	m->moe.gating = MOE_SOFTMAX;
+	m->moe.norm = true;
+	rc = decoder_bind(m, 0, why);
 	if (rc == RC_OK)
 		rc = bind_magnitude(m, why);
 	if (rc == RC_OK)

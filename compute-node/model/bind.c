@@ -98,8 +98,19 @@ enum rc bind_f32_or(
 	return RC_OK;
 }
 
-static enum rc find(struct model *m, int layer, const char *name, uint64_t n_rows, uint64_t n,
-    const struct gguf_tensor **out, struct errmsg *why)
+enum rc bind_bool_or(struct model *m, const char *key, bool fallback, bool *out, struct errmsg *why)
+{
+	char name[GGUF_KEY_BYTES_MAX];
+	enum rc rc;
+
+	full_key(m, key, name);
+	*out = fallback;
+	rc = gguf_get_bool(m->gguf, name, out, why);
+	return rc == RC_NOTFOUND ? RC_OK : rc;
+}
+
+static enum rc find(struct model *m, int layer, const char *name, uint64_t n_stack, uint64_t n_rows,
+    uint64_t n, const struct gguf_tensor **out, struct errmsg *why)
 {
 	char full[GGUF_NAME_BYTES_MAX + 1];
 	const struct gguf_tensor *t;
@@ -108,21 +119,22 @@ static enum rc find(struct model *m, int layer, const char *name, uint64_t n_row
 	t = gguf_find_tensor(m->gguf, full);
 	if (t == NULL)
 		return errmsg_rc(why, RC_INVALID, "GGUF: tensor %s is missing", full);
-	if (t->dims[0] != n || t->dims[1] != n_rows || t->dims[2] != 1 || t->dims[3] != 1)
+	if (t->dims[0] != n || t->dims[1] != n_rows || t->dims[2] != n_stack || t->dims[3] != 1)
 		return errmsg_rc(why, RC_INVALID,
 		    "GGUF: tensor %s is [%" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64
-		    "], expected [%" PRIu64 ", %" PRIu64 "]",
-		    full, t->dims[0], t->dims[1], t->dims[2], t->dims[3], n, n_rows);
+		    "], expected [%" PRIu64 ", %" PRIu64 "]%s",
+		    full, t->dims[0], t->dims[1], t->dims[2], t->dims[3], n, n_rows,
+		    n_stack > 1 ? " for each expert or head" : "");
 	*out = t;
 	return RC_OK;
 }
 
-enum rc bind_matrix(struct model *m, int layer, const char *name, uint64_t n_rows, uint64_t n,
-    const struct gguf_tensor **out, struct errmsg *why)
+enum rc bind_stack(struct model *m, int layer, const char *name, uint64_t n_stack, uint64_t n_rows,
+    uint64_t n, const struct gguf_tensor **out, struct errmsg *why)
 {
 	const struct gguf_tensor *t = NULL;
 	enum kernel_form form;
-	enum rc rc = find(m, layer, name, n_rows, n, &t, why);
+	enum rc rc = find(m, layer, name, n_stack, n_rows, n, &t, why);
 
 	if (rc != RC_OK)
 		return rc;
@@ -131,6 +143,7 @@ enum rc bind_matrix(struct model *m, int layer, const char *name, uint64_t n_row
 		return errmsg_rc(why, RC_UNSUPPORTED, "GGUF: tensor %.*s: type %s is not supported",
 		    (int)t->name.len, t->name.text, type_info(t->type)->name);
 	m->forms |= 1u << form;
+	m->row_max = n > m->row_max ? n : m->row_max;
 	*out = t;
 	return RC_OK;
 }
@@ -155,11 +168,17 @@ enum rc bind_slice(struct model *m, const struct gguf_tensor *matrix, uint64_t f
 	return RC_OK;
 }
 
-enum rc bind_vector(
-    struct model *m, int layer, const char *name, uint64_t n, const float **out, struct errmsg *why)
+enum rc bind_matrix(struct model *m, int layer, const char *name, uint64_t n_rows, uint64_t n,
+    const struct gguf_tensor **out, struct errmsg *why)
+{
+	return bind_stack(m, layer, name, 1, n_rows, n, out, why);
+}
+
+enum rc bind_vectors(struct model *m, int layer, const char *name, uint64_t n_rows, uint64_t n,
+    const float **out, struct errmsg *why)
 {
 	const struct gguf_tensor *t = NULL;
-	enum rc rc = find(m, layer, name, 1, n, &t, why);
+	enum rc rc = find(m, layer, name, 1, n_rows, n, &t, why);
 
 	if (rc != RC_OK)
 		return rc;
@@ -171,6 +190,12 @@ enum rc bind_vector(
 		    (int)t->name.len, t->name.text);
 	*out = (const float *)(const void *)t->data;
 	return RC_OK;
+}
+
+enum rc bind_vector(
+    struct model *m, int layer, const char *name, uint64_t n, const float **out, struct errmsg *why)
+{
+	return bind_vectors(m, layer, name, 1, n, out, why);
 }
 
 enum rc bind_vector_or_null(
@@ -201,9 +226,12 @@ static enum rc layer_sizes(struct model *m, uint32_t il, struct errmsg *why)
 		rc = bind_u32_layer(m, "feed_forward_length", il, MODEL_FF_MAX, 0, &l->n_ff, why);
 	if (rc != RC_OK)
 		return rc;
-	if (l->n_head == 0 || l->n_ff == 0)
-		return errmsg_rc(why, RC_INVALID, "GGUF: key %s.%s is missing", m->arch->name,
-		    l->n_head == 0 ? "attention.head_count" : "feed_forward_length");
+	if (l->n_head == 0)
+		return errmsg_rc(
+		    why, RC_INVALID, "GGUF: key %s.attention.head_count is missing", m->arch->name);
+	if (l->n_ff == 0 && (m->moe.n_expert == 0 || il < m->moe.n_dense))
+		return errmsg_rc(
+		    why, RC_INVALID, "GGUF: key %s.feed_forward_length is missing", m->arch->name);
 	if (l->n_head % l->n_head_kv != 0)
 		return errmsg_rc(why, RC_INVALID,
 		    "GGUF: key %s.attention.head_count_kv: %u does not divide %u heads",

@@ -28,6 +28,9 @@ enum rc bind_u32_layer(struct model *model, const char *key, uint32_t layer, uin
 enum rc bind_f32_or(
     struct model *model, const char *key, float fallback, float *out, struct errmsg *why) RC_CHECK;
 
+enum rc bind_bool_or(
+    struct model *model, const char *key, bool fallback, bool *out, struct errmsg *why) RC_CHECK;
+
 /* A matrix of `n_rows` rows of `n` weights of a type that can be multiplied.
  * RC_INVALID (missing, shape), RC_UNSUPPORTED (type). */
 enum rc bind_matrix(struct model *model, int layer, const char *name, uint64_t n_rows, uint64_t n,
@@ -36,6 +39,13 @@ enum rc bind_matrix(struct model *model, int layer, const char *name, uint64_t n
 /* Rows first … first + n_rows - 1 of a bound matrix, as a matrix of its own. */
 enum rc bind_slice(struct model *model, const struct gguf_tensor *matrix, uint64_t first,
     uint64_t n_rows, const struct gguf_tensor **out, struct errmsg *why) RC_CHECK;
+/* `n_stack` such matrices in one tensor of three dimensions. */
+enum rc bind_stack(struct model *model, int layer, const char *name, uint64_t n_stack,
+    uint64_t n_rows, uint64_t n, const struct gguf_tensor **out, struct errmsg *why) RC_CHECK;
+
+/* `n_rows` vectors of `n` F32, one after the other. */
+enum rc bind_vectors(struct model *model, int layer, const char *name, uint64_t n_rows, uint64_t n,
+    const float **out, struct errmsg *why) RC_CHECK;
 
 /* A vector of `n` F32. */
 enum rc bind_vector(struct model *model, int layer, const char *name, uint64_t n, const float **out,

@@ -5,7 +5,9 @@
 
 #include "infer/attention.h"
 #include "infer/block.h"
+#include "infer/experts.h"
 #include "model/bind.h"
+#include "model/moe.h"
 
 enum rc decoder_bind_shape(struct model *m, struct errmsg *why)
 {
@@ -18,20 +20,15 @@ enum rc decoder_bind_shape(struct model *m, struct errmsg *why)
 		{ "block_count", MODEL_LAYERS_MAX, &m->n_layer },
 		{ "context_length", MODEL_CTX_MAX, &m->n_ctx_train },
 	};
-	uint32_t n_expert = 0, head_dim;
+	uint32_t head_dim;
 	enum rc rc = RC_OK;
 
 	for (size_t i = 0; rc == RC_OK && i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		rc = bind_u32(m, numbers[i].key, numbers[i].max, numbers[i].out, why);
 	if (rc == RC_OK)
-		rc = bind_u32_or(m, "expert_count", UINT32_MAX, 0, &n_expert, why);
-	if (rc != RC_OK)
-		return rc;
-	if (n_expert != 0)
-		return errmsg_rc(why, RC_UNSUPPORTED,
-		    "GGUF: key %s.expert_count: %u: mixtures of experts are not supported",
-		    m->arch->name, n_expert);
-	rc = bind_layer_sizes(m, why);
+		rc = moe_bind(m, why);
+	if (rc == RC_OK)
+		rc = bind_layer_sizes(m, why);
 	if (rc != RC_OK)
 		return rc;
 	head_dim = m->n_embd / m->n_head;
@@ -154,8 +151,12 @@ static enum rc bind_feed_forward(struct model *m, uint32_t il, unsigned traits, 
 	const int at = (int)il;
 	const uint64_t n = m->n_embd, n_ff = l->n_ff;
 	const struct gguf_tensor *both = NULL;
-	enum rc rc = bind_vector(m, at, "ffn_norm.weight", n, &l->ffn_norm, why);
+	enum rc rc = bind_vector(m, at,
+	    (traits & DECODER_POST_IS_FFN) != 0 ? "post_attention_norm.weight" : "ffn_norm.weight",
+	    n, &l->ffn_norm, why);
 
+	if (rc == RC_OK && moe_in_layer(m, il))
+		return moe_bind_layer(m, il, why);
 	if (rc == RC_OK && (traits & DECODER_FUSED_UP) != 0) {
 		rc = bind_matrix(m, at, "ffn_up.weight", 2 * n_ff, n, &both, why);
 		if (rc == RC_OK)
@@ -239,6 +240,10 @@ void decoder_feed_forward(struct worker *w, uint32_t il)
 	struct product down = { .weight = l->down };
 
 	block_norm(w, l->ffn_norm, &p->normed);
+	if (l->experts != NULL) {
+		experts_forward(w, il);
+		return;
+	}
 	block_matmul(w, gate_up, 2, &p->normed);
 	if (block_model(w)->geglu)
 		block_geglu(w, l->n_ff);

@@ -13,11 +13,12 @@
 #include "model/model_impl.h"
 
 enum decoder_trait {
-	DECODER_HALVES = 1,     /* rotates pairs (i, i + n_rot / 2) */
-	DECODER_HEAD_NORMS = 2, /* query and key heads must have norms */
-	DECODER_SANDWICH = 4,   /* what a block adds is normed, too */
-	DECODER_FUSED_UP = 8,   /* ffn_up holds the rows of gate, then those of up */
-	DECODER_V_IS_K = 16,    /* without attn_v the projected keys are the values */
+	DECODER_HALVES = 1,       /* rotates pairs (i, i + n_rot / 2) */
+	DECODER_HEAD_NORMS = 2,   /* query and key heads must have norms */
+	DECODER_SANDWICH = 4,     /* what a block adds is normed, too */
+	DECODER_FUSED_UP = 8,     /* ffn_up holds the rows of gate, then those of up */
+	DECODER_V_IS_K = 16,      /* without attn_v the projected keys are the values */
+	DECODER_POST_IS_FFN = 32, /* the norm before the network is named post_attention_norm */
 };
 
 /* Keys: sizes, heads, norms and scale; allocates the layers. */

@@ -19,6 +19,7 @@
 #define MODEL_FF_MAX (1u << 20)
 #define MODEL_VOCAB_MAX (1u << 22)
 #define MODEL_CTX_MAX (1u << 26)
+#define MODEL_EXPERTS_MAX 4096u
 
 struct worker;  /* infer/pass.h */
 struct encoder; /* model/encoder.h */
@@ -39,6 +40,48 @@ const struct arch *arch_find(struct gguf_string_view name);
 
 /* How the queries and keys of a layer are rotated. */
 enum layer_rope { LAYER_ROPE, LAYER_ROPE_LOCAL, LAYER_ROPE_NONE };
+
+/* How scores of the router become weights (numbers as in expert_gating_func). */
+enum moe_gating { MOE_SOFTMAX = 1, MOE_SIGMOID = 2, MOE_SOFTMAX_CHOSEN = 3 };
+
+/* What a network does between its matrices. */
+enum activation {
+	ACT_SILU_GATED,    /* silu(gate) * up */
+	ACT_CLAMPED_GATED, /* gpt-oss: bounded, gate * σ(1.702 gate) * (up + 1) */
+	ACT_RELU_SQUARED   /* max(up, 0)², no gate */
+};
+
+enum moe_shared { MOE_SHARED_NONE, MOE_SHARED_COUNTED, MOE_SHARED_SCALED };
+
+/* Experts of the model; n_expert 0: it has none. */
+struct moe {
+	uint32_t n_expert, n_used, n_dense; /* n_dense: leading layers without */
+	uint32_t n_ff, n_ff_shared;         /* the largest of any layer */
+	uint32_t n_group, n_group_used;     /* 1: not in groups */
+	enum moe_gating gating;
+	bool keyed;  /* keys may say otherwise than the family about gating and norm */
+	bool norm;   /* weights of a row sum to 1 */
+	float scale; /* of the weights */
+	enum activation activation;
+	enum moe_shared shared;
+};
+
+/* Experts of one layer; matrices of all experts stand behind each other.  Gate
+ * and up may be one tensor, gate first. */
+struct experts {
+	uint32_t n_ff, n_ff_shared;
+	const struct gguf_tensor *router;       /* [n_expert][n_embd] */
+	const float *router_bias;               /* [n_expert] */
+	const float *choice_bias;               /* [n_expert] for the choice alone */
+	const struct gguf_tensor *gate, *up;    /* [n_expert][n_ff][n_embd] */
+	const struct gguf_tensor *down;         /* [n_expert][n_embd][n_ff] */
+	const float *gate_bias, *up_bias;       /* [n_expert][n_ff] */
+	const float *down_bias;                 /* [n_expert][n_embd] */
+	const struct gguf_tensor *shared_gate;  /* [n_ff_shared][n_embd] */
+	const struct gguf_tensor *shared_up;    /* the same */
+	const struct gguf_tensor *shared_down;  /* [n_embd][n_ff_shared] */
+	const struct gguf_tensor *shared_scale; /* [1][n_embd] */
+};
 
 /* Sizes and tensors of one layer; what a family lacks is NULL or 0. */
 struct layer {
@@ -62,6 +105,7 @@ struct layer {
 	const struct gguf_tensor *gate, *up; /* [n_ff][n_embd] */
 	const struct gguf_tensor *down;      /* [n_embd][n_ff] */
 	const float *ffn_post_norm;          /* [n_embd] of what the network adds */
+	struct experts *experts;             /* instead of gate, up and down */
 };
 
 struct model {
@@ -82,7 +126,9 @@ struct model {
 	float embd_scale;    /* of token embeddings; 0: none */
 	float temp_scale;    /* queries grow by temp_scale·ln(1 + ⌊pos / temp_step⌋) */
 	uint32_t temp_step;
-	struct rope rope, rope_local;      /* n_rot 0: the model has none */
+	struct rope rope, rope_local; /* n_rot 0: the model has none */
+	struct moe moe;
+	uint64_t row_max;                  /* the longest row of any matrix */
 	uint64_t cache_keys, cache_values; /* numbers a position of all layers */
 	unsigned forms; /* bit 1 << enum kernel_form: what activations are needed as */
 

@@ -135,24 +135,32 @@ static void put_block(struct gguf_build *b, enum tensor_type type, float spread,
 	buf_append(&b->data, block, info->block_bytes);
 }
 
-void gguf_build_tensor(struct gguf_build *b, const char *name, enum tensor_type type, uint64_t n,
-    uint64_t n_rows, float spread, float center)
+void gguf_build_stack(struct gguf_build *b, const char *name, enum tensor_type type, uint64_t n,
+    uint64_t n_rows, uint64_t n_stack, float spread, float center)
 {
-	uint64_t offset, blocks = n * (n_rows > 0 ? n_rows : 1) / type_info(type)->block;
+	uint64_t offset, blocks = n * (n_rows > 0 ? n_rows : 1) / type_info(type)->block * n_stack;
 
 	while (b->data.len % b->alignment != 0)
 		buf_putc(&b->data, 0);
 	offset = b->data.len;
 	put_string(&b->infos, name);
-	put_u32(&b->infos, n_rows > 0 ? 2 : 1);
+	put_u32(&b->infos, n_stack > 1 ? 3 : n_rows > 0 ? 2 : 1);
 	buf_append(&b->infos, &n, sizeof(n));
 	if (n_rows > 0)
 		buf_append(&b->infos, &n_rows, sizeof(n_rows));
+	if (n_stack > 1)
+		buf_append(&b->infos, &n_stack, sizeof(n_stack));
 	put_u32(&b->infos, type);
 	buf_append(&b->infos, &offset, sizeof(offset));
 	b->n_tensors++;
 	for (uint64_t i = 0; i < blocks; i++)
 		put_block(b, type, spread, center);
+}
+
+void gguf_build_tensor(struct gguf_build *b, const char *name, enum tensor_type type, uint64_t n,
+    uint64_t n_rows, float spread, float center)
+{
+	gguf_build_stack(b, name, type, n, n_rows, 1, spread, center);
 }
 
 static void put_header(struct gguf_build *b, struct buf *out)

@@ -36,6 +36,10 @@ void gguf_build_i32s(struct gguf_build *build, const char *key, const int32_t *v
 void gguf_build_tensor(struct gguf_build *build, const char *name, enum tensor_type type,
     uint64_t n, uint64_t n_rows, float spread, float center);
 
+/* `n_stack` of them in one tensor. */
+void gguf_build_stack(struct gguf_build *build, const char *name, enum tensor_type type, uint64_t n,
+    uint64_t n_rows, uint64_t n_stack, float spread, float center);
+
 /* All of it; the caller frees. */
 uint8_t *gguf_build_finish(struct gguf_build *build, size_t *len);
 

@@ -1,0 +1,111 @@
+/* The families' tables and what turns them into files. */
+#include "family_build.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What every file begins with: two layers of 64, 6 heads of 32 on 2. */
+#define SIZES(layers)                                                                              \
+	{ "context_length", 'u', FAMILY_CTX, NULL }, { "embedding_length", 'u', 64, NULL },        \
+	    { "block_count", 'u', layers, NULL },                                                  \
+	{                                                                                          \
+		"attention.layer_norm_rms_epsilon", 'f', 1e-6, NULL                                \
+	}
+
+#define HEADS                                                                                      \
+	{ "attention.head_count", 'u', 6, NULL }, { "attention.head_count_kv", 'u', 2, NULL },     \
+	    { "attention.key_length", 'u', 32, NULL },                                             \
+	{                                                                                          \
+		"attention.value_length", 'u', 32, NULL                                            \
+	}
+
+#define EXPERTS(n, used)                                                                           \
+	{ "expert_count", 'u', n, NULL }, { "expert_used_count", 'u', used, NULL },                \
+	{                                                                                          \
+		"expert_feed_forward_length", 'u', 96, NULL                                        \
+	}
+
+#define ATTENTION(il)                                                                              \
+	{ "blk." il ".attn_norm.weight", FAMILY_NORM, 64, 0, 0 },                                  \
+	    { "blk." il ".attn_q.weight", FAMILY_MATRIX, 64, 192, 0 },                             \
+	    { "blk." il ".attn_k.weight", FAMILY_MATRIX, 64, 64, 0 },                              \
+	    { "blk." il ".attn_v.weight", FAMILY_MATRIX, 64, 64, 0 },                              \
+	{                                                                                          \
+		"blk." il ".attn_output.weight", FAMILY_MATRIX, 192, 64, 0                         \
+	}
+
+#define HEAD_NORMS(il)                                                                             \
+	{ "blk." il ".attn_q_norm.weight", FAMILY_NORM, 32, 0, 0 },                                \
+	{                                                                                          \
+		"blk." il ".attn_k_norm.weight", FAMILY_NORM, 32, 0, 0                             \
+	}
+
+#define ROUTED(il, n)                                                                              \
+	{ "blk." il ".ffn_gate_inp.weight", FAMILY_FLOAT, 64, n, 0 },                              \
+	    { "blk." il ".ffn_gate_exps.weight", FAMILY_MATRIX, 64, 96, n },                       \
+	    { "blk." il ".ffn_up_exps.weight", FAMILY_MATRIX, 64, 96, n },                         \
+	{                                                                                          \
+		"blk." il ".ffn_down_exps.weight", FAMILY_MATRIX, 96, 64, n                        \
+	}
+
+#define FFN_NORM(il)                                                                               \
+	{                                                                                          \
+		"blk." il ".ffn_norm.weight", FAMILY_NORM, 64, 0, 0                                \
+	}
+
+const struct family family_table[] = {
+	{ .name = "Mixtral",
+	    .arch = "llama",
+	    .keys = { SIZES(2), HEADS, EXPERTS(5, 2) },
+	    .tensors = { ATTENTION("0"), FFN_NORM("0"), ROUTED("0", 5), ATTENTION("1"),
+		FFN_NORM("1"), ROUTED("1", 5) } },
+	{ .name = "qwen3moe",
+	    .arch = "qwen3moe",
+	    .keys = { SIZES(1), HEADS, EXPERTS(12, 3) },
+	    .tensors = { ATTENTION("0"), HEAD_NORMS("0"), FFN_NORM("0"), ROUTED("0", 12) } },
+	{ 0 },
+};
+
+static void put_key(struct gguf_build *b, const char *arch, const struct family_key *key)
+{
+	char name[128];
+	int32_t items[16];
+	size_t n = 0;
+
+	(void)snprintf(name, sizeof(name), "%s.%s", arch, key->name);
+	switch (key->type) {
+	case 'u':
+		gguf_build_u32(b, name, (uint32_t)key->value);
+		return;
+	case 'f':
+		gguf_build_f32(b, name, (float)key->value);
+		return;
+	case 'b':
+		gguf_build_bool(b, name, key->value != 0);
+		return;
+	default:
+		for (const char *at = key->text; *at != '\0'; at++)
+			items[n++] = *at - '0';
+		gguf_build_i32s(b, name, items, n);
+	}
+}
+
+static void put_tensor(struct gguf_build *b, const struct family_tensor *t, enum tensor_type type)
+{
+	bool matrix = t->kind == FAMILY_MATRIX, norm = t->kind == FAMILY_NORM;
+
+	gguf_build_stack(b, t->name, matrix ? type : TYPE_F32, t->n, t->n_rows,
+	    t->n_stack > 0 ? t->n_stack : 1, matrix || norm ? 0.1f : 0.5f, norm ? 1.0f : 0.0f);
+}
+
+void family_build(struct gguf_build *b, const struct family *f, enum tensor_type type)
+{
+	gguf_build_string(b, "general.architecture", f->arch);
+	gguf_build_string(b, "tokenizer.ggml.model", "no_vocab");
+	for (const struct family_key *key = f->keys; key->name != NULL; key++)
+		put_key(b, f->arch, key);
+	gguf_build_tensor(b, "token_embd.weight", type, 64, FAMILY_VOCAB, 1.0f, 0);
+	gguf_build_tensor(b, "output_norm.weight", TYPE_F32, 64, 0, 0.1f, 1.0f);
+	for (const struct family_tensor *t = f->tensors; t->name != NULL; t++)
+		put_tensor(b, t, type);
+}

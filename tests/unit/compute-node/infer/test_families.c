@@ -1,0 +1,269 @@
+/*
+ * Families with experts and with state: the bits of a row depend on its own
+ * past alone, and a file that lacks a tensor or has it in another shape is
+ * refused by name.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "family_build.h"
+#include "infer/engine.h"
+#include "model/model.h"
+
+#define N_TOKENS 24
+#define N_FLOATS ((size_t)N_TOKENS * FAMILY_VOCAB)
+
+static char path[64];
+static int32_t ids[2][N_TOKENS];
+
+static enum rc open_built(struct gguf_build *b, struct model **out, struct errmsg *why)
+{
+	enum rc rc;
+
+	assert_true(gguf_build_write(b, path));
+	rc = model_open(path, out, why);
+	(void)unlink(path);
+	return rc;
+}
+
+static struct model *open_family(const struct family *f, enum tensor_type type)
+{
+	struct gguf_build b;
+	struct errmsg why = ERRMSG_INIT;
+	struct model *model = NULL;
+
+	gguf_build_init(&b, 7);
+	family_build(&b, f, type);
+	if (open_built(&b, &model, &why) != RC_OK)
+		fail_msg("%s: %s", f->name, why.text);
+	gguf_build_fini(&b);
+	return model;
+}
+
+static struct engine *start(const struct model *model, const struct engine_config *config)
+{
+	struct engine *engine = NULL;
+	struct errmsg why = ERRMSG_INIT;
+
+	if (engine_new(model, config, &engine, &why) != RC_OK)
+		fail_msg("%s", why.text);
+	return engine;
+}
+
+/* Append tokens first … first + n - 1 of text `which`. */
+static void append(
+    struct engine *engine, uint32_t seq, int which, size_t first, size_t n, float *logits)
+{
+	struct engine_row rows[N_TOKENS];
+	struct errmsg why = ERRMSG_INIT;
+
+	for (size_t i = 0; i < n; i++)
+		rows[i] = (struct engine_row){ .token = ids[which][first + i],
+			.seq = seq,
+			.pos = (uint32_t)(first + i),
+			.want_logits = true };
+	if (engine_forward(engine, rows, n, logits, NULL, NULL, &why) != RC_OK)
+		fail_msg("%s", why.text);
+}
+
+static void assert_same(const char *name, const float *a, const float *b, size_t rows)
+{
+	for (size_t i = 0; i < rows * FAMILY_VOCAB; i++) {
+		if (memcmp(a + i, b + i, sizeof(float)) != 0)
+			fail_msg("%s: row %zu differs", name, i / FAMILY_VOCAB);
+		if (!(a[i] == a[i]))
+			fail_msg("%s: row %zu is no number", name, i / FAMILY_VOCAB);
+	}
+}
+
+static void check_ubatches_and_threads(
+    const char *name, const struct model *model, enum cache_type cache, const float *expected)
+{
+	static const uint32_t ubatches[] = { 1, 2, 5, 256 };
+	float got[N_FLOATS];
+
+	for (uint32_t i = 0; i < 4; i++) {
+		struct engine_config config = { .n_ctx = N_TOKENS,
+			.n_threads = 1 + i % 3,
+			.n_ubatch = ubatches[i],
+			.cache = cache };
+		struct engine *engine = start(model, &config);
+
+		append(engine, 0, 0, 0, N_TOKENS, got);
+		assert_same(name, got, expected, N_TOKENS);
+		engine_free(engine);
+	}
+}
+
+/* Prefill up to `cut`, decode the rest, another sequence in the same passes. */
+static void check_cut(const char *name, struct engine *engine, size_t cut, const float *expected)
+{
+	float got[N_FLOATS], both[2 * FAMILY_VOCAB];
+	struct errmsg why = ERRMSG_INIT;
+
+	append(engine, 1, 0, 0, cut, got);
+	append(engine, 0, 1, 0, cut, got);
+	for (uint32_t at = (uint32_t)cut; at < N_TOKENS; at++) {
+		const struct engine_row rows[2] = {
+			{ .token = ids[1][at], .seq = 0, .pos = at, .want_logits = true },
+			{ .token = ids[0][at], .seq = 1, .pos = at, .want_logits = true },
+		};
+
+		assert_int_equal(engine_forward(engine, rows, 2, both, NULL, NULL, &why), RC_OK);
+		assert_same(name, both + FAMILY_VOCAB, expected + at * FAMILY_VOCAB, 1);
+	}
+	engine_seq_wipe(engine, 0);
+	engine_seq_wipe(engine, 1);
+}
+
+static void check_bits(const struct family *f, enum tensor_type type, enum cache_type cache)
+{
+	struct model *model = open_family(f, type);
+	struct engine_config config = { .n_ctx = N_TOKENS, .n_threads = 1, .cache = cache };
+	struct engine *engine = start(model, &config);
+	float expected[N_FLOATS];
+
+	append(engine, 0, 0, 0, N_TOKENS, expected);
+	engine_free(engine);
+	check_ubatches_and_threads(f->name, model, cache, expected);
+	config.n_seq = config.n_threads = 2;
+	config.n_ubatch = 4;
+	engine = start(model, &config);
+	for (size_t cut = 1; cut < N_TOKENS; cut += 6)
+		check_cut(f->name, engine, cut, expected);
+	engine_free(engine);
+	model_close(model);
+}
+
+static void test_bits_are_equal_for_every_family_ubatch_thread_count_and_cut(void **unused)
+{
+	(void)unused;
+	for (const struct family *f = family_table; f->name != NULL; f++) {
+		check_bits(f, TYPE_F32, CACHE_F32);
+		check_bits(f, TYPE_Q8_0, CACHE_F16);
+		check_bits(f, TYPE_MXFP4, CACHE_F16);
+	}
+}
+
+static void test_a_cut_sequence_goes_on_like_a_fresh_one_or_says_it_cannot(void **unused)
+{
+	(void)unused;
+	for (const struct family *f = family_table; f->name != NULL; f++) {
+		struct model *model = open_family(f, TYPE_F32);
+		struct engine_config config = { .n_ctx = N_TOKENS, .n_threads = 2 };
+		struct engine *engine = start(model, &config);
+		float expected[N_FLOATS], got[N_FLOATS];
+		size_t from = f->recurrent ? 0 : 9;
+
+		append(engine, 0, 0, 0, N_TOKENS, expected);
+		assert_int_equal(
+		    engine_seq_truncate(engine, 0, 9), f->recurrent ? RC_UNSUPPORTED : RC_OK);
+		assert_int_equal(engine_seq_len(engine, 0), f->recurrent ? N_TOKENS : 9);
+		assert_int_equal(engine_seq_truncate(engine, 0, N_TOKENS), RC_OK);
+		if (f->recurrent)
+			assert_int_equal(engine_seq_truncate(engine, 0, 0), RC_OK);
+		append(engine, 0, 0, from, N_TOKENS - from, got + from * FAMILY_VOCAB);
+		assert_same(f->name, got + from * FAMILY_VOCAB, expected + from * FAMILY_VOCAB,
+		    N_TOKENS - from);
+		engine_free(engine);
+		model_close(model);
+	}
+}
+
+static void expect_named(const struct family *f, struct gguf_build *b, const char *name)
+{
+	struct errmsg why = ERRMSG_INIT;
+	struct model *model = NULL;
+
+	if (open_built(b, &model, &why) == RC_OK)
+		fail_msg("%s: %s as it should not be", f->name, name);
+	if (strstr(why.text, name) == NULL)
+		fail_msg("%s: '%s' names no %s", f->name, why.text, name);
+}
+
+static void test_a_missing_tensor_is_named(void **unused)
+{
+	(void)unused;
+	for (const struct family *f = family_table; f->name != NULL; f++) {
+		for (const struct family_tensor *t = f->tensors; t->name != NULL; t++) {
+			struct gguf_build b;
+			uint8_t *at;
+
+			if (t->kind == FAMILY_BIAS)
+				continue;
+			gguf_build_init(&b, 7);
+			family_build(&b, f, TYPE_F32);
+			at = memmem(b.infos.bytes, b.infos.len, t->name, strlen(t->name));
+			assert_non_null(at);
+			*at = 'x';
+			expect_named(f, &b, t->name);
+			gguf_build_fini(&b);
+		}
+	}
+}
+
+static void test_a_mis_shaped_tensor_is_named(void **unused)
+{
+	(void)unused;
+	for (const struct family *f = family_table; f->name != NULL; f++) {
+		for (size_t i = 0; f->tensors[i].name != NULL; i++) {
+			struct family other = *f;
+			struct gguf_build b;
+
+			other.tensors[i].n += 32;
+			gguf_build_init(&b, 7);
+			family_build(&b, &other, TYPE_F32);
+			expect_named(f, &b, f->tensors[i].name);
+			gguf_build_fini(&b);
+		}
+	}
+}
+
+static void test_the_plan_covers_what_is_taken(void **unused)
+{
+	(void)unused;
+	for (const struct family *f = family_table; f->name != NULL; f++) {
+		struct model *model = open_family(f, TYPE_F32);
+		struct engine_config config = { .n_ctx = 32, .n_threads = 1 };
+		struct engine_plan one, two;
+		struct errmsg why = ERRMSG_INIT;
+
+		assert_int_equal(engine_plan(model, &config, &one, &why), RC_OK);
+		config.n_seq = 2;
+		assert_int_equal(engine_plan(model, &config, &two, &why), RC_OK);
+		assert_int_equal(two.cache_bytes, 2 * one.cache_bytes);
+		config.n_ctx = 128;
+		assert_int_equal(engine_plan(model, &config, &two, &why), RC_OK);
+		/* state is no longer for more context, KV is */
+		assert_int_equal(two.cache_bytes < 8 * one.cache_bytes, f->recurrent);
+		model_close(model);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bits_are_equal_for_every_family_ubatch_thread_count_and_cut),
+		cmocka_unit_test(test_a_cut_sequence_goes_on_like_a_fresh_one_or_says_it_cannot),
+		cmocka_unit_test(test_a_missing_tensor_is_named),
+		cmocka_unit_test(test_a_mis_shaped_tensor_is_named),
+		cmocka_unit_test(test_the_plan_covers_what_is_taken),
+	};
+	uint64_t state = 31;
+
+	for (size_t i = 0; i < N_TOKENS; i++) {
+		ids[0][i] = (int32_t)(random_next(&state) % FAMILY_VOCAB);
+		ids[1][i] = (int32_t)(random_next(&state) % FAMILY_VOCAB);
+	}
+	(void)snprintf(path, sizeof(path), "/tmp/test_families.%d.gguf", (int)getpid());
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
