@@ -243,6 +243,7 @@ void gguf_build_llama(struct gguf_build *b, const struct gguf_build_llama *s)
 
 	gguf_build_string(b, "general.architecture", arch);
 	put_number(b, arch, "context_length", s->n_ctx);
+	put_number(b, arch, "vocab_size", s->n_vocab);
 	put_number(b, arch, "embedding_length", s->n_embd);
 	put_number(b, arch, "block_count", s->n_layer);
 	put_number(b, arch, "feed_forward_length", s->n_ff);
