@@ -5,6 +5,8 @@ static const struct arch *const archs[] = {
 	&arch_gemma2,
 	&arch_gemma3,
 	&arch_glm4,
+	&arch_glm4moe,
+	&arch_gpt_oss,
 	&arch_llama,
 	&arch_mistral3,
 	&arch_phi3,

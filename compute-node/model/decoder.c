@@ -20,11 +20,14 @@ enum rc decoder_bind_shape(struct model *m, struct errmsg *why)
 		{ "block_count", MODEL_LAYERS_MAX, &m->n_layer },
 		{ "context_length", MODEL_CTX_MAX, &m->n_ctx_train },
 	};
-	uint32_t head_dim;
+	uint32_t head_dim, n_next = 0;
 	enum rc rc = RC_OK;
 
 	for (size_t i = 0; rc == RC_OK && i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		rc = bind_u32(m, numbers[i].key, numbers[i].max, numbers[i].out, why);
+	if (rc == RC_OK) /* blocks that guess further tokens: counted, not run */
+		rc = bind_u32_or(m, "nextn_predict_layers", m->n_layer - 1, 0, &n_next, why);
+	m->n_layer -= n_next;
 	if (rc == RC_OK)
 		rc = moe_bind(m, why);
 	if (rc == RC_OK)

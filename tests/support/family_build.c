@@ -53,6 +53,38 @@
 		"blk." il ".ffn_norm.weight", FAMILY_NORM, 64, 0, 0                                \
 	}
 
+#define POST_NORM(il)                                                                              \
+	{                                                                                          \
+		"blk." il ".post_attention_norm.weight", FAMILY_NORM, 64, 0, 0                     \
+	}
+
+#define QKV_BIASES(il)                                                                             \
+	{ "blk." il ".attn_q.bias", FAMILY_BIAS, 192, 0, 0 },                                      \
+	    { "blk." il ".attn_k.bias", FAMILY_BIAS, 64, 0, 0 },                                   \
+	{                                                                                          \
+		"blk." il ".attn_v.bias", FAMILY_BIAS, 64, 0, 0                                    \
+	}
+
+#define OSS_BIASES(il)                                                                             \
+	{ "blk." il ".attn_q.bias", FAMILY_NEED, 192, 0, 0 },                                      \
+	    { "blk." il ".attn_k.bias", FAMILY_NEED, 64, 0, 0 },                                   \
+	    { "blk." il ".attn_v.bias", FAMILY_NEED, 64, 0, 0 },                                   \
+	    { "blk." il ".attn_output.bias", FAMILY_NEED, 64, 0, 0 },                              \
+	    { "blk." il ".attn_sinks.weight", FAMILY_NEED, 6, 0, 0 },                              \
+	    { "blk." il ".ffn_gate_inp.bias", FAMILY_NEED, 6, 0, 0 },                              \
+	    { "blk." il ".ffn_gate_exps.bias", FAMILY_NEED, 96, 6, 0 },                            \
+	    { "blk." il ".ffn_up_exps.bias", FAMILY_NEED, 96, 6, 0 },                              \
+	{                                                                                          \
+		"blk." il ".ffn_down_exps.bias", FAMILY_NEED, 64, 6, 0                             \
+	}
+
+#define SHARED(il, n)                                                                              \
+	{ "blk." il ".ffn_gate_shexp.weight", FAMILY_MATRIX, 64, n, 0 },                           \
+	    { "blk." il ".ffn_up_shexp.weight", FAMILY_MATRIX, 64, n, 0 },                         \
+	{                                                                                          \
+		"blk." il ".ffn_down_shexp.weight", FAMILY_MATRIX, n, 64, 0                        \
+	}
+
 const struct family family_table[] = {
 	{ .name = "Mixtral",
 	    .arch = "llama",
@@ -63,6 +95,27 @@ const struct family family_table[] = {
 	    .arch = "qwen3moe",
 	    .keys = { SIZES(1), HEADS, EXPERTS(12, 3) },
 	    .tensors = { ATTENTION("0"), HEAD_NORMS("0"), FFN_NORM("0"), ROUTED("0", 12) } },
+	{ .name = "glm4moe",
+	    .arch = "glm4moe",
+	    .keys = { SIZES(3), HEADS, EXPERTS(6, 2), { "feed_forward_length", 'u', 160, NULL },
+		{ "rope.dimension_count", 'u', 16, NULL },
+		{ "leading_dense_block_count", 'u', 1, NULL },
+		{ "nextn_predict_layers", 'u', 1, NULL }, { "expert_shared_count", 'u', 2, NULL },
+		{ "expert_weights_norm", 'b', 1, NULL },
+		{ "expert_weights_scale", 'f', 1.5, NULL } },
+	    .tensors = { ATTENTION("0"), POST_NORM("0"), QKV_BIASES("0"),
+		{ "blk.0.ffn_gate.weight", FAMILY_MATRIX, 64, 160, 0 },
+		{ "blk.0.ffn_up.weight", FAMILY_MATRIX, 64, 160, 0 },
+		{ "blk.0.ffn_down.weight", FAMILY_MATRIX, 160, 64, 0 }, ATTENTION("1"),
+		POST_NORM("1"), ROUTED("1", 6), SHARED("1", 192),
+		{ "blk.1.exp_probs_b.bias", FAMILY_BIAS, 6, 0, 0 } } },
+	{ .name = "gpt-oss",
+	    .arch = "gpt-oss",
+	    .keys = { SIZES(2), HEADS, EXPERTS(6, 2), { "attention.sliding_window", 'u', 5, NULL },
+		{ "rope.scaling.type", 's', 0, "yarn" }, { "rope.scaling.factor", 'f', 4, NULL },
+		{ "rope.scaling.original_context_length", 'u', 16, NULL } },
+	    .tensors = { ATTENTION("0"), POST_NORM("0"), ROUTED("0", 6), OSS_BIASES("0"),
+		ATTENTION("1"), POST_NORM("1"), ROUTED("1", 6), OSS_BIASES("1") } },
 	{ 0 },
 };
 
@@ -82,6 +135,9 @@ static void put_key(struct gguf_build *b, const char *arch, const struct family_
 		return;
 	case 'b':
 		gguf_build_bool(b, name, key->value != 0);
+		return;
+	case 's':
+		gguf_build_string(b, name, key->text);
 		return;
 	default:
 		for (const char *at = key->text; *at != '\0'; at++)

@@ -21,7 +21,7 @@ enum family_kind {
 
 struct family_key {
 	const char *name; /* without the architecture */
-	char type;        /* 'u' number, 'f' float, 'b' bool, 'a' array of the digits in text */
+	char type;        /* 'u' number, 'f' float, 'b' bool, 's' text, 'a' array of its digits */
 	double value;
 	const char *text;
 };
