@@ -4,6 +4,7 @@
 #   make check               build and run the tests (what tests/run does)
 #   SANITIZE=address,undefined | thread    instrumented build in a folder of its own
 #   CC=clang                 another compiler, likewise
+#   CROSS=aarch64-linux-gnu  for arm64, in build/arm64 (libraries: deploy/packages-arm64)
 #   V=1                      show the commands
 
 CC      ?= cc
@@ -12,8 +13,9 @@ CC      := cc
 endif
 V       ?= 0
 SANITIZE ?=
+CROSS   ?=
 comma   := ,
-B       ?= build$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))$(if $(filter-out cc gcc,$(CC)),/$(notdir $(CC)))
+B       ?= build$(if $(CROSS),/$(patsubst aarch64-%,arm64,$(CROSS)))$(if $(SANITIZE),/sanitize-$(subst $(comma),-,$(SANITIZE)))$(if $(filter-out cc gcc,$(CC)),/$(notdir $(CC)))
 Q       := $(if $(filter 1,$(V)),,@)
 say      = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $(2))
 
@@ -29,7 +31,22 @@ FLOAT   := -ffp-contract=off
 CFLAGS_ALL := $(STD) $(OPT) -g $(WARN) $(HARDEN) $(SAN) $(FLOAT) -pthread -MMD -MP $(CFLAGS)
 LDFLAGS_ALL := -pie -pthread $(SAN) -Wl,-z,relro,-z,now $(LDFLAGS)
 
+# Another architecture: the target's libraries stand in SYSROOT; where that is
+# empty or absent they are the system's own (Debian's multiarch).
+ifneq ($(CROSS),)
+B       := $(B)
+SYSROOT := $(or $(SYSROOT),$(shell deploy/packages-arm64 --dir))
+ROOT    := $(wildcard $(SYSROOT))
+TARGET  := $(if $(filter-out cc gcc,$(CC)),$(CC) --target=$(CROSS),$(CROSS)-gcc) $(if $(ROOT),--sysroot=$(ROOT))
+TARGET_LIB := $(ROOT)/usr/lib/$(CROSS)
+override CC := $(TARGET)
+AR      := $(CROSS)-ar
+PKG     := PKG_CONFIG_SYSROOT_DIR=$(ROOT) PKG_CONFIG_LIBDIR=$(TARGET_LIB)/pkgconfig:$(TARGET_LIB)/openblas-pthread/pkgconfig pkg-config
+INSTALLER := deploy/packages-arm64
+else
 PKG     := pkg-config
+INSTALLER := deploy/packages
+endif
 PKGS_COMMON  := libzmq libprotobuf-c libsodium
 PKGS_COMPUTE :=
 PKGS_DATA    := lmdb sqlite3 libmicrohttpd jansson libcurl libqrencode
@@ -37,7 +54,7 @@ PKGS_TEST    := cmocka openblas
 PKGS_ALL     := $(PKGS_COMMON) $(PKGS_COMPUTE) $(PKGS_DATA)
 ifeq ($(filter help clean lint,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PKG) --exists $(PKGS_ALL) && command -v protoc-c >/dev/null && echo yes),yes)
-$(error missing libraries ($(PKGS_ALL), protoc-c): run deploy/packages to install them)
+$(error missing libraries ($(PKGS_ALL), protoc-c): run $(INSTALLER) to install them)
 endif
 endif
 CFLAGS_PKG   := $(shell $(PKG) --cflags $(PKGS_ALL) 2>/dev/null)
@@ -45,6 +62,7 @@ LIBS_COMMON  := $(shell $(PKG) --libs $(PKGS_COMMON) 2>/dev/null)
 LIBS_COMPUTE := $(LIBS_COMMON) -lm
 LIBS_DATA    := $(shell $(PKG) --libs $(PKGS_DATA) 2>/dev/null) $(LIBS_COMMON) -lm
 LIBS_TEST    := -lcmocka
+CFLAGS_TEST  := $(shell $(PKG) --cflags $(PKGS_TEST) 2>/dev/null)
 LIBS_ORACLE  := $(shell $(PKG) --libs openblas 2>/dev/null)
 
 # ---- sources, by wildcard: a new file needs no line here --------------------
@@ -90,7 +108,7 @@ $(B)/data-node: $(call obj,data-node/main.c) $(B)/libdata.a $(B)/libcommon.a
 
 define archive
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 endef
 $(B)/libcommon.a: $(COMMON_OBJ)
 	$(archive)
@@ -105,13 +123,18 @@ $(B)/libsupport.a: $(call obj,$(SUPPORT_SRC))
 INC := -Icommon -I$(B)/gen
 $(B)/obj/compute-node/%.o $(B)/obj/tests/%.o: INC_NODE = -Icompute-node
 $(B)/obj/data-node/%.o: INC_NODE = -Idata-node
-# The suffix of a kernel is its instruction set is its flag.
+# The suffix of a kernel is its instruction set is its flag; on another
+# architecture its file is empty.
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+ifeq ($(MACHINE),x86_64)
 $(B)/obj/%_avx2.o: ISA = -mavx2 -mfma -mf16c
 $(B)/obj/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c
 $(B)/obj/%_avx512vnni.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c
-$(B)/obj/%_neon.o: ISA =
+else ifeq ($(MACHINE),aarch64)
+# *_neon.c: every CPU of the architecture has it
 $(B)/obj/%_neondot.o: ISA = -march=armv8.2-a+dotprod
-$(B)/obj/%_neoni8mm.o: ISA = -march=armv8.6-a+i8mm+dotprod
+$(B)/obj/%_neoni8mm.o: ISA = -march=armv8.2-a+dotprod+i8mm
+endif
 
 compile = $(CC) $(CFLAGS_ALL) $(INC) $(INC_NODE) $(CFLAGS_PKG) $(ISA) -c -o $@ $<
 $(B)/obj/%.o: %.c | $(GEN_H)
@@ -130,7 +153,7 @@ $(call obj,data-node/gateway/handle_web.c): $(WEB_FILES)
 
 # ---- tests -------------------------------------------------------------------
 $(B)/obj/tests/unit/data-node/%.o $(B)/obj/tests/golden/data-node/%.o $(B)/obj/tests/tools/data_%.o $(B)/obj/tests/bench/data_%.o $(B)/obj/tests/fuzz/data_%.o $(B)/obj/tests/support/slice_%.o: INC_NODE = -Idata-node
-$(B)/obj/tests/%.o: INC += -Itests/support
+$(B)/obj/tests/%.o: INC += -Itests/support $(CFLAGS_TEST)
 
 define link_test
 	$(call say,LINK,$@)

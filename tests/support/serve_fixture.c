@@ -260,9 +260,10 @@ static void run_program(struct serve_fixture *fixture, int log_fd)
 	find_program(program, sizeof(program));
 	(void)dup2(log_fd, STDERR_FILENO);
 	closefrom(STDERR_FILENO + 1); /* whatever the tests' caller had open */
-	(void)execl(program, program, "serve", "--dir", fixture->dir, "--model",
-	    fixture->model_path, "--listen", "tcp://127.0.0.1:0", "-t", "2", "--budget", "1G",
-	    (char *)NULL);
+	/* another architecture's program needs its emulator, as tests/run does */
+	(void)execl("/bin/sh", "sh", "-c", "exec $HEARTH_EMULATOR \"$0\" \"$@\"", program, "serve",
+	    "--dir", fixture->dir, "--model", fixture->model_path, "--listen", "tcp://127.0.0.1:0",
+	    "-t", "2", "--budget", "1G", (char *)NULL);
 	_exit(127);
 }
 
