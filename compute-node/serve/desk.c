@@ -12,6 +12,8 @@
 #include "os/process.h"
 #include "serve/prompt.h"
 
+/* What vectors may take of a message. */
+#define VECTORS_BYTES_MAX (WIRE_MESSAGE_BYTES_MAX - 4096)
 #define FLUSH_WAIT_NS (5 * NS_PER_MS) /* while the outbox holds something */
 
 struct request {
@@ -20,6 +22,7 @@ struct request {
 	uint64_t id;
 	int64_t deadline_ns; /* 0: none */
 	struct job *job;     /* with a Generate */
+	uint8_t key[WIRE_KEY_BYTES];
 	struct buf bytes;
 };
 
@@ -42,8 +45,8 @@ static void request_free(struct request *request)
 	free(request);
 }
 
-enum rc desk_submit(
-    struct desk *desk, wire_peer peer, const struct message *message, struct job *job)
+enum rc desk_submit(struct desk *desk, wire_peer peer, const uint8_t key[WIRE_KEY_BYTES],
+    const struct message *message, struct job *job)
 {
 	struct request *request = calloc(1, sizeof(*request));
 
@@ -58,6 +61,7 @@ enum rc desk_submit(
 	request->peer = peer;
 	request->id = message->request_id;
 	request->job = job;
+	memcpy(request->key, key, WIRE_KEY_BYTES);
 	if (message->ttl_ms != 0)
 		request->deadline_ns = clock_mono_ns() + (int64_t)message->ttl_ms * NS_PER_MS;
 	(void)pthread_mutex_lock(&desk->lock);
@@ -193,15 +197,91 @@ static void do_plan(struct desk *desk, const struct request *request, const stru
 		refuse_rc(desk, request, rc, &why);
 }
 
-static void do_embed(
-    struct desk *desk, const struct request *request, const struct message *message)
+/* Answer with the code that `rc` stands for, and the numbers of a CONTEXT. */
+static void refuse_text(struct desk *desk, const struct request *request, enum rc rc,
+    const struct errmsg *why, size_t n_tokens, uint32_t n_ctx)
 {
-	struct errmsg why = ERRMSG_INIT;
-	enum rc rc = fleet_find(desk->fleet, message->u.embed.model) == NULL
-			 ? errmsg_rc(&why, RC_NOTFOUND, "no such model here")
-			 : errmsg_rc(&why, RC_UNSUPPORTED, "this model does not embed");
+	struct fault fault;
 
-	refuse_rc(desk, request, rc, &why);
+	scheduler_count_refused(desk->sched);
+	fault_from_rc(&fault, rc, why);
+	if (rc == RC_CONTEXT) {
+		fault.context = n_ctx;
+		fault.needed = n_tokens;
+	}
+	refuse(desk, request, &fault);
+}
+
+static enum rc check_embed(const struct served_model *model, const struct wire_embed *ask,
+    const struct tokenizer **tokenizer, struct errmsg *why)
+{
+	enum rc rc;
+
+	if (model != NULL && !model->info->pools)
+		return errmsg_rc(why, RC_UNSUPPORTED, "this model does not embed");
+	rc = check_tokenizer(model, tokenizer, why);
+	if (rc != RC_OK)
+		return rc;
+	if (ask->texts_len == 0)
+		return errmsg_rc(why, RC_INVALID, "texts: none");
+	if (ask->texts_len > VECTORS_BYTES_MAX / sizeof(float) / model->info->n_embd)
+		return errmsg_rc(why, RC_LIMIT,
+		    "texts: %zu vectors of %u numbers do not fit an answer", ask->texts_len,
+		    model->info->n_embd);
+	return RC_OK;
+}
+
+/* All texts one behind another; `n_last` is how long the last one is. */
+static enum rc tokenize_texts(const struct served_model *model, const struct wire_embed *ask,
+    struct tokens *ids, size_t *ends, size_t *n_last, struct errmsg *why)
+{
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; rc == RC_OK && i < ask->texts_len; i++) {
+		size_t before = ids->len;
+
+		rc = embed_tokenize(
+		    model->tokenizer, ask->texts[i], strlen(ask->texts[i]), ids, why);
+		*n_last = ids->len - before;
+		ends[i] = ids->len;
+		if (rc == RC_OK)
+			rc = embed_check(model->engine, *n_last, why);
+	}
+	return rc;
+}
+
+static void do_embed(struct desk *desk, const struct request *request,
+    const struct message *message, struct arena *arena)
+{
+	const struct wire_embed *ask = &message->u.embed;
+	const struct served_model *model = fleet_find(desk->fleet, ask->model);
+	const struct tokenizer *tokenizer = NULL;
+	struct tokens ids = { .len = 0 };
+	struct errmsg why = ERRMSG_INIT;
+	size_t n_last = 0, *ends = NULL;
+
+	enum rc rc = check_embed(model, ask, &tokenizer, &why);
+	if (rc == RC_OK) {
+		ends = arena_array(arena, ask->texts_len, sizeof(ends[0]));
+		rc =
+		    ends == NULL ? RC_NOMEM : tokenize_texts(model, ask, &ids, ends, &n_last, &why);
+	}
+	if (rc == RC_OK) {
+		const struct embed_request embed = { .peer = request->peer,
+			.key = request->key,
+			.request_id = request->id,
+			.deadline_ns = request->deadline_ns,
+			.model = model,
+			.ids = &ids,
+			.ends = ends,
+			.n = ask->texts_len };
+
+		rc = scheduler_embed(desk->sched, &embed, &why);
+	}
+	if (rc != RC_OK)
+		refuse_text(
+		    desk, request, rc, &why, n_last, model != NULL ? model->config.n_ctx : 0);
+	tokens_free(&ids);
 }
 
 static void handle_decoded(struct desk *desk, const struct request *request,
@@ -218,7 +298,7 @@ static void handle_decoded(struct desk *desk, const struct request *request,
 	else if (message->kind == MESSAGE_PLAN_REQUEST)
 		do_plan(desk, request, message);
 	else
-		do_embed(desk, request, message);
+		do_embed(desk, request, message, arena);
 }
 
 static void handle(struct desk *desk, const struct request *request)

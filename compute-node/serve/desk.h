@@ -3,7 +3,8 @@
  * own, so that tokenising a long prompt holds no running answer up.
  *
  * Generate is decoded, rendered, tokenised and checked here and then handed to
- * the scheduler; Tokenize, Embed and PlanRequest are answered here.  Requests
+ * the scheduler, and so are an Embed's texts as tokens; Tokenize and
+ * PlanRequest are answered here.  Requests
  * wait encoded, in order of arrival, within the limits below.  One arena lives
  * at a time.  The thread also flushes the outbox.
  */
@@ -37,8 +38,8 @@ void desk_close(struct desk *desk);
  * Queue a request; `job` comes with a Generate, else NULL.  Any thread; does
  * not block.  RC_AGAIN: full; RC_NOMEM.
  */
-enum rc desk_submit(
-    struct desk *desk, wire_peer peer, const struct message *message, struct job *job) RC_CHECK;
+enum rc desk_submit(struct desk *desk, wire_peer peer, const uint8_t key[WIRE_KEY_BYTES],
+    const struct message *message, struct job *job) RC_CHECK;
 
 /* The outbox may hold something now: look after it. */
 void desk_wake(struct desk *desk);

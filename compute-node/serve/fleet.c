@@ -171,6 +171,7 @@ enum rc fleet_open(const struct fleet_config *config, struct fleet *out, struct 
 		if (rc != RC_OK)
 			break;
 		served->config = *engine_config(served->engine);
+		served->cache_type = fleet_cache_word(served->config.cache);
 		served->numerics_id = engine_numerics_id(served->engine);
 	}
 	if (rc != RC_OK)
@@ -234,7 +235,7 @@ void fleet_describe(const struct fleet *fleet, struct wire_model out[FLEET_MODEL
 			.parameters = served->info->parameters,
 			.weights_bytes = served->info->weights_bytes,
 			.chat = served->info->causal,
-			.embed = false, /* no pooling is served yet */
+			.embed = served->info->pools,
 			.chat_template = fleet_template_name(served),
 			.cache_type = served->cache_type,
 			.embedding_length = served->info->n_embd };

@@ -46,6 +46,9 @@ static enum rc lane_init(struct lane *lane, const struct served_model *model)
 	if (lane->seqs == NULL || lane->rows == NULL || lane->logits == NULL ||
 	    lane->scratch.candidates == NULL || lane->scratch.logits == NULL)
 		return RC_NOMEM;
+	if (model->info->pools &&
+	    embed_new(model->model, model->engine, &lane->embed, NULL) != RC_OK)
+		return RC_NOMEM;
 	for (uint32_t i = 0; i < config->n_seq; i++) {
 		lane->seqs[i].ids = calloc(config->n_ctx, sizeof(int32_t));
 		if (lane->seqs[i].ids == NULL)
@@ -56,6 +59,7 @@ static enum rc lane_init(struct lane *lane, const struct served_model *model)
 
 static void lane_fini(struct lane *lane)
 {
+	embed_free(lane->embed);
 	for (uint32_t i = 0; lane->seqs != NULL && i < lane->model->config.n_seq; i++) {
 		if (lane->seqs[i].ids != NULL)
 			sequence_wipe(lane, &lane->seqs[i]);
@@ -116,6 +120,10 @@ void scheduler_free(struct scheduler *sched)
 	for (size_t i = 0; i < SCHEDULER_JOBS_MAX; i++) {
 		if (sched->jobs[i] != NULL)
 			job_free(sched->jobs[i]);
+	}
+	for (size_t i = 0; i < SCHEDULER_EMBEDS_MAX; i++) {
+		if (sched->embeds[i] != NULL)
+			embed_job_free(sched->embeds[i]);
 	}
 	for (size_t i = 0; sched->lanes != NULL && i < sched->config.fleet->n; i++) {
 		if (sched->lanes[i].model != NULL)
@@ -210,7 +218,7 @@ bool scheduler_step(struct scheduler *sched)
 	/* Once before the arithmetic: Started and what was held up need not wait. */
 	worked |= scheduler_deliver(sched, now_ns);
 	for (size_t i = 0; i < sched->config.fleet->n; i++)
-		worked |= lane_run(sched, &sched->lanes[i]);
+		worked |= lane_run(sched, &sched->lanes[i]) | lane_embed(sched, &sched->lanes[i]);
 	worked |= scheduler_deliver(sched, clock_mono_ns());
 	return worked;
 }
@@ -271,8 +279,11 @@ void scheduler_rate_add(struct scheduler *sched, uint64_t tokens)
 void scheduler_get_load(struct scheduler *sched, struct wire_load *out)
 {
 	*out = (struct wire_load){ .active = atomic_load(&sched->active) };
-	for (size_t i = 0; i < sched->config.fleet->n; i++)
-		out->slots += sched->config.fleet->models[i].config.n_seq;
+	for (size_t i = 0; i < sched->config.fleet->n; i++) {
+		const struct served_model *model = &sched->config.fleet->models[i];
+
+		out->slots += model->info->causal ? model->config.n_seq : 0;
+	}
 	(void)pthread_mutex_lock(&sched->lock);
 	roll_rate(sched, clock_mono_ns());
 	out->queued = (uint32_t)sched->queued;

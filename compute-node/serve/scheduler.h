@@ -34,6 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "infer/embed.h"
 #include "serve/fault.h"
 #include "serve/fleet.h"
 #include "serve/generation.h"
@@ -41,6 +42,8 @@
 #include "wire/server.h"
 
 #define SCHEDULER_JOBS_MAX ((size_t)256)
+#define SCHEDULER_EMBEDS_MAX ((size_t)64)
+#define SCHEDULER_EMBED_TOKENS_MAX ((size_t)1 << 22) /* of all that wait */
 
 struct scheduler;
 struct job;
@@ -98,6 +101,23 @@ void scheduler_peer_gone(struct scheduler *sched, wire_peer peer);
 enum rc scheduler_lease(struct scheduler *sched, wire_peer peer, const uint8_t key[WIRE_KEY_BYTES],
     const struct message *message, struct wire_lease_state *answer, bool *has_answer,
     struct fault *fault) RC_CHECK;
+
+/* Texts to embed; each has passed embed_check(). */
+struct embed_request {
+	wire_peer peer;
+	const uint8_t *key; /* [WIRE_KEY_BYTES] */
+	uint64_t request_id;
+	int64_t deadline_ns; /* 0: none */
+	const struct served_model *model;
+	struct tokens *ids; /* of all texts; taken on RC_OK */
+	const size_t *ends; /* [n] where each text ends in `ids` */
+	size_t n;           /* at least 1 */
+};
+
+/* The answer, Vectors or Error, comes through `reply`.  RC_BUSY, RC_LIMIT,
+ * RC_NOMEM: it does not, the caller tells the peer. */
+enum rc scheduler_embed(
+    struct scheduler *sched, const struct embed_request *request, struct errmsg *why) RC_CHECK;
 
 /* One round; false if there was nothing to do. */
 bool scheduler_step(struct scheduler *sched);

@@ -5,6 +5,7 @@
  *   scheduler_lease.c    lease messages; sequences changing hands
  *   scheduler_run.c      rows, engine_forward, pacing
  *   scheduler_deliver.c  Started, Tokens, Done, Error on their way out
+ *   scheduler_embed.c    texts to vectors
  */
 #ifndef SERVE_SCHEDULER_IMPL_H
 #define SERVE_SCHEDULER_IMPL_H
@@ -66,6 +67,22 @@ struct sequence {
 	uint32_t len;
 };
 
+/* Texts on their way to vectors. */
+struct embed_job {
+	wire_peer peer;
+	uint64_t request_id;
+	uint8_t key[WIRE_KEY_BYTES];
+	const struct served_model *model;
+	int64_t deadline_ns; /* 0: none */
+	struct tokens ids;   /* of all texts */
+	struct embed_text *texts;
+	float *vectors; /* [n][n_embd] */
+	size_t n, done, in_turn;
+	uint32_t n_embd;
+	uint64_t turn;        /* under the lock: the lowest is next */
+	bool cancelled, gone; /* under the lock */
+};
+
 /* One engine and its sequences. */
 struct lane {
 	const struct served_model *model;
@@ -73,9 +90,11 @@ struct lane {
 	struct engine_row *rows; /* [n_ubatch] */
 	float *logits;           /* [n_seq][n_vocab] */
 	struct generation_scratch scratch;
-	uint32_t turn;    /* who comes first, for fairness */
-	double decode_ns; /* smoothed: a round of decoding alone */
-	double prompt_ns; /* smoothed: one row of a prompt */
+	struct embed *embed;         /* NULL: the model does not embed */
+	struct embed_job *embedding; /* begun; NULL: none */
+	uint32_t turn;               /* who comes first, for fairness */
+	double decode_ns;            /* smoothed: a round of decoding alone */
+	double prompt_ns;            /* smoothed: one row of a prompt */
 };
 
 struct scheduler {
@@ -89,6 +108,8 @@ struct scheduler {
 	size_t queued;                        /* PREPARING and WAITING */
 	uint64_t next_number;
 	struct lease_table leases;
+	struct embed_job *embeds[SCHEDULER_EMBEDS_MAX]; /* NULL: free place */
+	uint64_t next_turn;
 
 	/* The scheduler's thread only. */
 	struct job *live[SCHEDULER_JOBS_MAX]; /* RUNNING and CLOSING */
@@ -134,6 +155,14 @@ struct lane *scheduler_lane(struct scheduler *sched, const struct served_model *
 /* scheduler_deliver.c */
 /* Send what can be sent; true if anything was.  Ended jobs leave `live`. */
 bool scheduler_deliver(struct scheduler *sched, int64_t now_ns);
+
+/* scheduler_embed.c */
+/* One pass, if this lane embeds and something waits. */
+bool lane_embed(struct scheduler *sched, struct lane *lane);
+/* Under the lock: mark a peer's requests, or the one. */
+void scheduler_flag_embeds(
+    struct scheduler *sched, wire_peer peer, const uint64_t *request_id, bool gone);
+void embed_job_free(struct embed_job *job);
 
 /* scheduler.c */
 void scheduler_rate_add(struct scheduler *sched, uint64_t tokens);

@@ -173,6 +173,7 @@ void scheduler_cancel(struct scheduler *sched, wire_peer peer, uint64_t request_
 	struct job *job = find(sched, peer, request_id);
 	if (job != NULL)
 		atomic_store(&job->cancelled, true);
+	scheduler_flag_embeds(sched, peer, &request_id, false);
 	(void)pthread_mutex_unlock(&sched->lock);
 	scheduler_wake(sched);
 }
@@ -194,6 +195,7 @@ void scheduler_peer_gone(struct scheduler *sched, wire_peer peer)
 		if (sched->jobs[i] != NULL && sched->jobs[i]->peer == peer)
 			atomic_store(&sched->jobs[i]->gone, true);
 	}
+	scheduler_flag_embeds(sched, peer, NULL, true);
 	lease_close_of_peer(&sched->leases, peer);
 	(void)pthread_mutex_unlock(&sched->lock);
 	scheduler_wake(sched);

@@ -119,7 +119,7 @@ static void on_generate(
 	enum rc rc = scheduler_register(service->sched, peer->id, peer->key, message, &job, &fault);
 
 	if (rc == RC_OK) {
-		rc = desk_submit(service->desk, peer->id, message, job);
+		rc = desk_submit(service->desk, peer->id, peer->key, message, job);
 		if (rc == RC_OK)
 			return;
 		scheduler_abandon(service->sched, job);
@@ -133,7 +133,7 @@ static void on_generate(
 static void on_desk_request(
     struct service *service, const struct peer *peer, const struct message *message)
 {
-	enum rc rc = desk_submit(service->desk, peer->id, message, NULL);
+	enum rc rc = desk_submit(service->desk, peer->id, peer->key, message, NULL);
 	struct fault fault;
 
 	if (rc == RC_OK)

@@ -122,6 +122,16 @@ static void put_single(struct serve_answer *answer, const struct message *messag
 		for (size_t i = 0; i < answer->counts_len; i++)
 			answer->counts[i] = message->u.token_ids.part_counts[i];
 		break;
+	case MESSAGE_VECTORS: {
+		size_t len = message->u.vectors.values_len;
+		float *values = calloc(len, sizeof(*values));
+
+		require(values != NULL, "memory");
+		memcpy(values, message->u.vectors.values, len * sizeof(*values));
+		answer->vectors = message->u.vectors;
+		answer->vectors.values = values;
+		break;
+	}
 	case MESSAGE_PLAN:
 		answer->plan = message->u.plan;
 		break;
@@ -361,6 +371,7 @@ void serve_fixture_stop(struct serve_fixture *fixture)
 static void clear(struct serve_answer *answer)
 {
 	free(answer->prompt_ids);
+	free((void *)(uintptr_t)answer->vectors.values);
 	free(answer->ids);
 	free(answer->text_ends);
 	free(answer->times_ns);

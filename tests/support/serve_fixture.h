@@ -46,6 +46,7 @@ struct serve_answer {
 	uint64_t context, needed;
 	uint32_t counts[16];
 	size_t counts_len;
+	struct wire_vectors vectors; /* values are the answer's own */
 	struct wire_plan plan;
 	struct wire_stats stats;
 	struct wire_lease_state lease;
