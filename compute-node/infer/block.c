@@ -64,6 +64,20 @@ void block_norm(struct worker *w, const float *weight, struct acts *out)
 	crew_barrier(p->crew);
 }
 
+void block_take(struct worker *w, struct acts *out)
+{
+	struct pass *p = w->pass;
+	size_t n = p->model->n_embd;
+
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
+		memcpy(out->f32 + t * n, p->x + t * n, n * sizeof(float));
+		block_quantize_row(w, out, t, n);
+	}
+	if (w->thread == 0)
+		out->n_rows = p->n_rows;
+	crew_barrier(p->crew);
+}
+
 void block_norm_add(struct worker *w, const float *weight, float *from)
 {
 	struct pass *p = w->pass;
@@ -221,7 +235,7 @@ void block_geglu(struct worker *w, size_t n)
 		const float *gate = p->gate + t * n, *up = p->up + t * n;
 
 		for (size_t i = 0; i < n; i++)
-			p->hidden.f32[t * n + i] = exact_gelu(gate[i]) * up[i];
+			p->hidden.f32[t * n + i] = exact_gelu_half(p->model->gelu, gate[i]) * up[i];
 		block_quantize_row(w, &p->hidden, t, n);
 	}
 	if (w->thread == 0)

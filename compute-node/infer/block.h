@@ -31,6 +31,9 @@ void block_embed(struct worker *worker);
 /* out = RMS norm of x. */
 void block_norm(struct worker *worker, const float *weight, struct acts *out);
 
+/* out = x. */
+void block_take(struct worker *worker, struct acts *out);
+
 /* x += RMS norm of `from` [n_rows][n_embd], which is scratch afterwards. */
 void block_norm_add(struct worker *worker, const float *weight, float *from);
 

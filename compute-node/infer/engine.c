@@ -91,6 +91,7 @@ static void lay_worker(
 		w->scales = lay(at, (k / KERNEL_BLOCK + 1) * KERNEL_STRIP, sizeof(float));
 	}
 	w->tile = lay(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
+	w->row = lay(at, (size_t)m->n_layer * m->n_per_layer, sizeof(float));
 	w->queries = lay(at, KERNEL_QUERIES_MAX * dk, sizeof(float));
 	w->scores = lay(at, KERNEL_QUERIES_MAX * scores_width(m, config), sizeof(float));
 	w->step_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
@@ -147,6 +148,7 @@ static void lay_pass(
 	lay_experts(at, m, rows, &p->routed);
 	p->rope = lay(at, rows * m->rope.n_rot, sizeof(float));
 	p->rope_local = lay(at, rows * m->rope_local.n_rot, sizeof(float));
+	p->per_layer = lay(at, rows * m->n_layer * m->n_per_layer, sizeof(float));
 	p->n_steps_max = (config->n_ctx + PASS_STEP - 1) / PASS_STEP;
 	parts = config->n_threads > 1 ? (PASS_SPLIT_ROWS - 1) * m->n_head * p->n_steps_max : 0;
 	p->partials = lay(at, parts, sizeof(struct partial));

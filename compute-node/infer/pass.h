@@ -74,6 +74,7 @@ struct pass {
 	struct routed routed;     /* empty without experts */
 	float *rope;              /* [n_ubatch][n_rot / 2][2] cos, sin */
 	float *rope_local;        /* the same of layers that rotate by rope_local */
+	float *per_layer;         /* [n_ubatch][n_layer][n_per_layer] */
 	struct partial *partials; /* [PASS_SPLIT_ROWS][n_head][steps] */
 	float *partial_values;    /* the same, [head_dim_v] each */
 	size_t n_steps_max;
@@ -90,6 +91,7 @@ struct worker {
 	uint8_t *quants;    /* unpacked strip */
 	float *scales;      /* of the strip */
 	float *tile;        /* [n_ubatch][KERNEL_STRIP] */
+	float *row;         /* [n_layer * n_per_layer] */
 	float *queries;     /* [KERNEL_QUERIES_MAX][head_dim_k] */
 	float *scores;      /* [KERNEL_QUERIES_MAX][PASS_STEP] */
 	float *step_values; /* [KERNEL_QUERIES_MAX][head_dim_v] of one step */

@@ -93,3 +93,9 @@ void exact_sincos(double x, double *sin_x, double *cos_x)
 	if (quadrant == 1 || quadrant == 2)
 		*cos_x = -*cos_x;
 }
+
+void exact_gelu_table(float table[EXACT_GELU_VALUES])
+{
+	for (uint32_t i = 0; i < EXACT_GELU_VALUES; i++)
+		table[i] = half_from_f16(half_to_f16(exact_gelu(half_from_f16((uint16_t)i))));
+}

@@ -89,6 +89,23 @@ static inline float exact_gelu(float x)
 	return 0.5f * x * (1.0f + exact_tanhf(inner));
 }
 
+/*
+ * The same of x rounded to 16 bits, rounded to 16 bits: decoders with GELU gates
+ * are used and measured with such a table by the runtimes they come from, and
+ * the rounding is seen in their logits.
+ */
+#define EXACT_GELU_VALUES 65536u /* one for each 16-bit float */
+#define EXACT_GELU_ALL 10.0f     /* from here on it is x, or 0 */
+
+void exact_gelu_table(float table[EXACT_GELU_VALUES]);
+
+static inline float exact_gelu_half(const float *table, float x)
+{
+	if (x >= EXACT_GELU_ALL)
+		return x;
+	return x <= -EXACT_GELU_ALL ? 0.0f : table[half_to_f16(x)];
+}
+
 /* In double, for tables made at load and for sampling; error about 1e-15
  * relative.  sincos: |x| up to 2^30. */
 double exact_exp(double x);

@@ -4,6 +4,7 @@
 static const struct arch *const archs[] = {
 	&arch_gemma2,
 	&arch_gemma3,
+	&arch_gemma4,
 	&arch_glm4,
 	&arch_glm4moe,
 	&arch_gpt_oss,

@@ -27,12 +27,15 @@
 static enum rc bind_scales(struct model *m, uint32_t wide_layers, struct errmsg *why)
 {
 	float scale = 1.0f / sqrtf((float)m->head_dim_k);
+	enum rc rc;
 
 	if (m->n_layer == wide_layers)
 		scale = 1.0f / sqrtf((float)(m->n_embd / m->n_head));
-	m->geglu = true;
 	m->embd_scale = sqrtf((float)m->n_embd);
-	return bind_f32_or(m, "attention.scale", scale, &m->attn_scale, why);
+	rc = bind_gelu(m);
+	if (rc == RC_OK)
+		rc = bind_f32_or(m, "attention.scale", scale, &m->attn_scale, why);
+	return rc;
 }
 
 static enum rc gemma2_bind(struct model *m, struct errmsg *why)

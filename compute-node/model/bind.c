@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/exact.h"
 #include "kernels/kernels.h"
 
 #define UNSET_U32 UINT32_MAX
@@ -254,6 +255,17 @@ enum rc bind_layer_sizes(struct model *m, struct errmsg *why)
 	return rc;
 }
 
+enum rc bind_gelu(struct model *m)
+{
+	float *table = arena_array(&m->arena, EXACT_GELU_VALUES, sizeof(*table));
+
+	if (table == NULL)
+		return RC_NOMEM;
+	exact_gelu_table(table);
+	m->gelu = table;
+	return RC_OK;
+}
+
 enum rc bind_windows(struct model *m, uint32_t window, uint32_t period, struct errmsg *why)
 {
 	const char *key = "attention.sliding_window_pattern";
@@ -267,7 +279,8 @@ enum rc bind_windows(struct model *m, uint32_t window, uint32_t period, struct e
 	pattern = gguf_find(m->gguf, name);
 	flags = pattern != NULL && pattern->type == GGUF_ARRAY;
 	if (rc == RC_OK && !flags)
-		rc = bind_u32_or(m, key, MODEL_LAYERS_MAX, period, &period, why);
+		rc = period > 0 ? bind_u32_or(m, key, MODEL_LAYERS_MAX, period, &period, why)
+				: bind_u32(m, key, MODEL_LAYERS_MAX, &period, why);
 	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
 		uint32_t local = il % period < period - 1;
 

@@ -59,9 +59,12 @@ enum rc bind_vector_or_null(struct model *model, int layer, const char *name, ui
  * model->layers.  n_layer is known. */
 enum rc bind_layer_sizes(struct model *model, struct errmsg *why) RC_CHECK;
 
+/* Gates are GELU: makes model->gelu. */
+enum rc bind_gelu(struct model *model) RC_CHECK;
+
 /* Windows of layers: attention.sliding_window (or `window`; 0: none) in all but
  * each last of `period` layers, or as attention.sliding_window_pattern says, a
- * period or one flag a layer. */
+ * period or one flag a layer.  `period` 0: it must say so. */
 enum rc bind_windows(
     struct model *model, uint32_t window, uint32_t period, struct errmsg *why) RC_CHECK;
 

@@ -248,7 +248,7 @@ void decoder_feed_forward(struct worker *w, uint32_t il)
 		return;
 	}
 	block_matmul(w, gate_up, 2, &p->normed);
-	if (block_model(w)->geglu)
+	if (block_model(w)->gelu != NULL)
 		block_geglu(w, l->n_ff);
 	else
 		block_swiglu(w, l->n_ff);

@@ -106,6 +106,11 @@ struct layer {
 	const struct gguf_tensor *down;      /* [n_embd][n_ff] */
 	const float *ffn_post_norm;          /* [n_embd] of what the network adds */
 	struct experts *experts;             /* instead of gate, up and down */
+	/* What the layer learns of the token itself (gemma4). */
+	const struct gguf_tensor *token_gate; /* [n_per_layer][n_embd] */
+	const struct gguf_tensor *token_proj; /* [n_embd][n_per_layer] */
+	const float *token_post_norm;         /* [n_embd] */
+	const float *out_scale;               /* [1] of the stream behind the layer */
 };
 
 struct model {
@@ -119,7 +124,7 @@ struct model {
 	uint32_t n_head, n_head_kv, n_ff; /* the largest of any layer */
 	uint32_t head_dim_k, head_dim_v;
 	float norm_eps;
-	bool geglu;          /* gate by GELU instead of SiLU */
+	const float *gelu;   /* table of exact_gelu_half(); NULL: gates are SiLU */
 	float attn_scale;    /* of q·k */
 	float attn_softcap;  /* scores = cap·tanh(scores / cap); 0: none */
 	float logit_softcap; /* the same of logits */
@@ -135,9 +140,14 @@ struct model {
 	const struct gguf_tensor *token_embd; /* [n_vocab][n_embd] */
 	const struct gguf_tensor *output;     /* [n_vocab][n_embd]; tied: token_embd */
 	const float *output_norm;             /* [n_embd] */
-	struct layer *layers;                 /* [n_layer] */
-	struct encoder *encoder;              /* NULL: a decoder */
-	enum pooling pooling;                 /* not NONE: embeds */
+	/* A token's embedding for each layer (gemma4); n_per_layer 0: none. */
+	uint32_t n_per_layer;
+	const struct gguf_tensor *per_layer_embd; /* [n_vocab][n_layer * n_per_layer] */
+	const struct gguf_tensor *per_layer_proj; /* [n_layer * n_per_layer][n_embd] */
+	const float *per_layer_norm;              /* [n_per_layer] */
+	struct layer *layers;                     /* [n_layer] */
+	struct encoder *encoder;                  /* NULL: a decoder */
+	enum pooling pooling;                     /* not NONE: embeds */
 };
 
 #endif

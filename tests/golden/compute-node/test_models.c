@@ -99,6 +99,12 @@ static double nmse(const float *got, const float *expected, size_t n)
 	return error / power;
 }
 
+/* gemma4 does not scale its scores, so keys of 16 bits weigh more. */
+static double f16_bound(const char *name, double bound)
+{
+	return strncmp(name, "gemma4", 6) == 0 ? 20 * bound : bound;
+}
+
 /* NMSE against the file, and the same bits for all ubatches and threads. */
 static void check_logits(const char *folder, const char *name, const char *suffix, double bound)
 {
@@ -119,7 +125,7 @@ static void check_logits(const char *folder, const char *name, const char *suffi
 
 		print_message("%s/%s %s: NMSE %.3g (bound %.3g)\n", folder, name,
 		    cache == 0 ? "f32" : "f16", got, bound);
-		if (!(got <= bound))
+		if (!(got <= (type == CACHE_F16 ? f16_bound(name, bound) : bound)))
 			fail_msg("%s: NMSE %g, bound %g", name, got, bound);
 		for (size_t i = 0; i < 4; i++) {
 			float *other = logits_of(model, ids, n, ubatches[i], 1 + (uint32_t)i, type);
@@ -137,8 +143,8 @@ static void test_the_arch_set_is_within_its_bound(void **unused)
 {
 	static const char *const names[] = { "llama-dense", "llama-yarn-dense", "qwen2-dense",
 		"qwen3-dense", "qwen3-yarn-dense", "smollm3-dense", "mistral3-dense", "phi3-dense",
-		"glm4-dense", "gemma2-dense", "gemma3-dense", "qwen3moe-moe", "glm4moe-moe",
-		"gpt-oss-moe" };
+		"glm4-dense", "gemma2-dense", "gemma3-dense", "gemma4-dense", "gemma4-nople-dense",
+		"qwen3moe-moe", "glm4moe-moe", "gpt-oss-moe" };
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -1,0 +1,224 @@
+/*
+ * gemma4: as gemma3 with unscaled scores, normed values, heads of another size
+ * and rotation in windowed layers, and the last layers reading the keys and
+ * values of earlier ones.  Small models add to each layer an embedding of the
+ * token of its own, mixed with a projection of the common one and gated by the
+ * stream (Gemma Team 2025, Gemma 3n; 2026).
+ */
+#include <math.h>
+
+#include "infer/block.h"
+#include "kernels/exact.h"
+#include "model/arch.h"
+#include "model/bind.h"
+#include "model/decoder.h"
+
+#define LOCAL_BASE 10000.0f
+#define PER_LAYER_MAX 4096u
+
+/* Head sizes and rotation of layers with a window. */
+static enum rc bind_local(struct model *m, struct errmsg *why)
+{
+	uint32_t dk = m->head_dim_k, dv = m->head_dim_v;
+	enum rc rc = bind_windows(m, 0, 0, why);
+
+	if (rc == RC_OK && !bind_has(m, BIND_GLOBAL, "rope_freqs.weight"))
+		rc = errmsg_rc(why, RC_INVALID, "GGUF: tensor rope_freqs.weight is missing");
+	if (rc == RC_OK)
+		rc = rope_bind(m, true, &m->rope, why);
+	if (rc == RC_OK)
+		rc = bind_u32_or(m, "attention.key_length_swa", MODEL_HEAD_DIM_MAX, dk, &dk, why);
+	if (rc == RC_OK)
+		rc = bind_u32_or(m, "attention.value_length_swa", MODEL_HEAD_DIM_MAX, dv, &dv, why);
+	if (rc == RC_OK)
+		rc = rope_bind_local(m, true, dk, LOCAL_BASE, &m->rope_local, why);
+	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
+		struct layer *l = &m->layers[il];
+
+		l->v_norm = true;
+		if (l->window == 0)
+			continue;
+		l->head_dim_k = dk;
+		l->head_dim_v = dv;
+		l->rope = LAYER_ROPE_LOCAL;
+	}
+	m->head_dim_k = dk > m->head_dim_k ? dk : m->head_dim_k;
+	m->head_dim_v = dv > m->head_dim_v ? dv : m->head_dim_v;
+	return rc;
+}
+
+/* The last layers read the KV of the last one before them of their kind. */
+static enum rc bind_sharing(struct model *m, struct errmsg *why)
+{
+	const char *key = "attention.shared_kv_layers";
+	uint32_t n_shared = 0;
+	enum rc rc = bind_u32_or(m, key, m->n_layer - 1, 0, &n_shared, why);
+
+	if (rc != RC_OK)
+		return rc;
+	for (uint32_t il = m->n_layer - n_shared; il < m->n_layer; il++) {
+		struct layer *l = &m->layers[il];
+		uint32_t from = m->n_layer - n_shared;
+
+		while (from > 0 && (m->layers[from - 1].window > 0) != (l->window > 0))
+			from--;
+		if (from == 0 || m->layers[from - 1].n_head_kv != l->n_head_kv)
+			return errmsg_rc(why, RC_INVALID,
+			    "GGUF: key %s.%s: %u leaves no KV for layer %u", m->arch->name, key,
+			    n_shared, il);
+		l->kv_back = il - (from - 1);
+	}
+	return RC_OK;
+}
+
+static enum rc bind_per_layer(struct model *m, struct errmsg *why)
+{
+	uint64_t n, all;
+	enum rc rc = bind_u32_or(
+	    m, "embedding_length_per_layer_input", PER_LAYER_MAX, 0, &m->n_per_layer, why);
+
+	if (rc != RC_OK || m->n_per_layer == 0)
+		return rc;
+	n = m->n_per_layer;
+	all = n * m->n_layer;
+	m->n_ff = n > m->n_ff ? m->n_per_layer : m->n_ff; /* shares its scratch */
+	rc = bind_matrix(m, BIND_GLOBAL, "per_layer_token_embd.weight", m->n_vocab, all,
+	    &m->per_layer_embd, why);
+	if (rc == RC_OK)
+		rc = bind_matrix(m, BIND_GLOBAL, "per_layer_model_proj.weight", all, m->n_embd,
+		    &m->per_layer_proj, why);
+	if (rc == RC_OK)
+		rc = bind_vector(
+		    m, BIND_GLOBAL, "per_layer_proj_norm.weight", n, &m->per_layer_norm, why);
+	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
+		struct layer *l = &m->layers[il];
+		const int at = (int)il;
+
+		rc = bind_matrix(m, at, "inp_gate.weight", n, m->n_embd, &l->token_gate, why);
+		if (rc == RC_OK)
+			rc = bind_matrix(m, at, "proj.weight", m->n_embd, n, &l->token_proj, why);
+		if (rc == RC_OK)
+			rc = bind_vector(
+			    m, at, "post_norm.weight", m->n_embd, &l->token_post_norm, why);
+	}
+	return rc;
+}
+
+static enum rc gemma4_bind(struct model *m, struct errmsg *why)
+{
+	enum rc rc = decoder_bind_shape(m, why);
+
+	if (rc != RC_OK)
+		return rc;
+	m->attn_scale = 1.0f;
+	m->embd_scale = sqrtf((float)m->n_embd);
+	rc = bind_gelu(m);
+	if (rc == RC_OK)
+		rc = bind_local(m, why);
+	if (rc == RC_OK)
+		rc = bind_sharing(m, why);
+	if (rc == RC_OK)
+		rc = bind_f32_or(m, "final_logit_softcapping", 0, &m->logit_softcap, why);
+	if (rc == RC_OK)
+		rc = decoder_bind_tensors(
+		    m, DECODER_SANDWICH | DECODER_HEAD_NORMS | DECODER_V_IS_K, why);
+	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++)
+		rc = bind_vector_or_null(
+		    m, (int)il, "layer_output_scale.weight", 1, &m->layers[il].out_scale, why);
+	return rc == RC_OK ? bind_per_layer(m, why) : rc;
+}
+
+/* One row of per-layer inputs: (norm(projection / √n_embd) + embedding·√n) / √2 */
+static void mix_inputs(struct worker *w, size_t row)
+{
+	const struct pass *p = w->pass;
+	const struct model *m = p->model;
+	const struct gguf_tensor *embd = m->per_layer_embd;
+	size_t n = m->n_per_layer, all = n * m->n_layer;
+	float *inputs = p->per_layer + row * all;
+	float down = 1.0f / sqrtf((float)m->n_embd), up = sqrtf((float)n), half = sqrtf(0.5f);
+
+	kernels_widen(embd->type,
+	    embd->data + (size_t)p->rows[row].token * type_row_bytes(embd->type, all), all, w->row);
+	for (size_t i = 0; i < all; i++)
+		inputs[i] *= down;
+	for (size_t at = 0; at < all; at += n)
+		p->kernels->rms_norm(inputs + at, m->per_layer_norm, n, m->norm_eps, inputs + at);
+	for (size_t i = 0; i < all; i++)
+		inputs[i] = (inputs[i] + w->row[i] * up) * half;
+}
+
+static void per_layer_inputs(struct worker *w)
+{
+	struct pass *p = w->pass;
+	const struct product project = { .weight = p->model->per_layer_proj, .out = p->per_layer };
+
+	block_take(w, &p->normed);
+	block_matmul(w, &project, 1, &p->normed);
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;)
+		mix_inputs(w, t);
+	crew_barrier(p->crew);
+}
+
+/* x += norm(proj · (gelu(gate · x) * the layer's input)) */
+static void token_input(struct worker *w, uint32_t il)
+{
+	struct pass *p = w->pass;
+	const struct model *m = p->model;
+	const struct layer *l = &m->layers[il];
+	const struct product gate = { .weight = l->token_gate, .out = p->gate };
+	const struct product proj = { .weight = l->token_proj, .out = p->normed.f32 };
+	size_t n = m->n_per_layer;
+
+	block_take(w, &p->normed);
+	block_matmul(w, &gate, 1, &p->normed);
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
+		const float *input = p->per_layer + (t * m->n_layer + il) * n;
+
+		for (size_t i = 0; i < n; i++)
+			p->hidden.f32[t * n + i] =
+			    exact_gelu_half(m->gelu, p->gate[t * n + i]) * input[i];
+		block_quantize_row(w, &p->hidden, t, n);
+	}
+	if (w->thread == 0)
+		p->hidden.n_rows = p->n_rows;
+	crew_barrier(p->crew);
+	block_matmul(w, &proj, 1, &p->hidden);
+	block_norm_add(w, l->token_post_norm, p->normed.f32);
+}
+
+static void scale_stream(struct worker *w, float factor)
+{
+	struct pass *p = w->pass;
+	size_t n = p->model->n_embd;
+
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
+		for (size_t i = 0; i < n; i++)
+			p->x[t * n + i] *= factor;
+	}
+	crew_barrier(p->crew);
+}
+
+static void gemma4_forward(struct worker *w)
+{
+	const struct model *m = block_model(w);
+
+	block_embed(w);
+	if (m->n_per_layer > 0)
+		per_layer_inputs(w);
+	for (uint32_t il = 0; il < m->n_layer; il++) {
+		decoder_attention(w, il);
+		decoder_feed_forward(w, il);
+		if (m->n_per_layer > 0)
+			token_input(w, il);
+		if (m->layers[il].out_scale != NULL)
+			scale_stream(w, *m->layers[il].out_scale);
+	}
+	block_logits(w);
+}
+
+const struct arch arch_gemma4 = {
+	.name = "gemma4",
+	.bind = gemma4_bind,
+	.forward = gemma4_forward,
+};
