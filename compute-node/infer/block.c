@@ -26,8 +26,8 @@ void block_quantize_row(const struct worker *w, struct acts *acts, size_t row, s
 
 	if (q8->quants == NULL || n % KERNEL_BLOCK != 0)
 		return;
-	w->pass->kernels->quantize(acts->f32 + row * n, n, q8->quants + row * n,
-	    q8->scales + row * n_blocks, q8->bias + row * n_blocks);
+	w->pass->kernels->quantize(
+	    acts->f32 + row * n, n, q8->quants + row * n, q8->blocks + row * n_blocks);
 }
 
 void block_embed(struct worker *w)
@@ -100,7 +100,7 @@ struct acts block_slice(const struct acts *acts, size_t first, size_t n_rows, si
 
 	if (acts->q8.quants != NULL)
 		slice.q8 = (struct q8_rows){ acts->q8.quants + first * n,
-			acts->q8.scales + first * n_blocks, acts->q8.bias + first * n_blocks, n };
+			acts->q8.blocks + first * n_blocks, n };
 	return slice;
 }
 
@@ -125,7 +125,8 @@ static void multiply(struct worker *w, const struct gguf_tensor *weight, const s
 		return;
 	}
 	kernels->strip[weight->type](rows, row_bytes, n_rows, k, w->quants, w->scales);
-	kernels->tile(w->quants, w->scales, &q8, 0, in->n_rows, n_rows, out, out_stride);
+	kernels->tile[kernels_kind(weight->type)](
+	    w->quants, w->scales, &q8, 0, in->n_rows, n_rows, out, out_stride);
 }
 
 static size_t height_of(const struct product *product)

@@ -70,8 +70,7 @@ static void lay_acts(
 	if ((m->forms & 1u << FORM_Q8) == 0)
 		return;
 	acts->q8.quants = lay(at, rows * width, 1);
-	acts->q8.scales = lay(at, rows * (width / KERNEL_BLOCK + 1), sizeof(float));
-	acts->q8.bias = lay(at, rows * (width / KERNEL_BLOCK + 1), sizeof(int32_t));
+	acts->q8.blocks = lay(at, rows * (width / KERNEL_BLOCK + 1), sizeof(struct q8_block));
 }
 
 /* Positions that one softmax takes: a step, or a whole text of an encoder. */
@@ -88,7 +87,8 @@ static void lay_worker(
 
 	if ((m->forms & 1u << FORM_Q8) != 0) {
 		w->quants = lay(at, k * KERNEL_STRIP, 1);
-		w->scales = lay(at, (k / KERNEL_BLOCK + 1) * KERNEL_STRIP, sizeof(float));
+		w->scales = lay(
+		    at, (k / KERNEL_BLOCK + 1) * KERNEL_STRIP * KERNEL_FLOATS_MAX, sizeof(float));
 	}
 	w->tile = lay(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
 	w->row = lay(at, (size_t)m->n_layer * m->n_per_layer, sizeof(float));

@@ -214,8 +214,7 @@ static void copy_row(const struct acts *from, size_t row, struct acts *to, size_
 	if (target.q8.quants == NULL || n % KERNEL_BLOCK != 0)
 		return;
 	memcpy(target.q8.quants, source.q8.quants, n);
-	memcpy(target.q8.scales, source.q8.scales, n / KERNEL_BLOCK * sizeof(*target.q8.scales));
-	memcpy(target.q8.bias, source.q8.bias, n / KERNEL_BLOCK * sizeof(*target.q8.bias));
+	memcpy(target.q8.blocks, source.q8.blocks, n / KERNEL_BLOCK * sizeof(*target.q8.blocks));
 }
 
 static void route(struct worker *w, const struct experts *e)

@@ -16,13 +16,15 @@ static const struct kernels scalar_set = {
 	.rows = { [TYPE_F32] = scalar_rows_f32,
 	    [TYPE_F16] = scalar_rows_f16,
 	    [TYPE_BF16] = scalar_rows_bf16 },
-	.strip = { [TYPE_Q4_0] = scalar_strip_q4_0,
-	    [TYPE_Q5_0] = scalar_strip_q5_0,
-	    [TYPE_Q8_0] = scalar_strip_q8_0,
-	    [TYPE_IQ4_NL] = scalar_strip_iq4_nl,
-	    [TYPE_IQ4_XS] = scalar_strip_iq4_xs,
-	    [TYPE_MXFP4] = scalar_strip_mxfp4 },
-	.tile = scalar_tile,
+	.strip = {
+#define X(type, name, kind) [TYPE_##type] = scalar_strip_##name,
+	    BLOCK_FORMATS(X)
+#undef X
+	},
+	.tile = { [KIND_PLAIN] = scalar_tile_plain,
+	    [KIND_HALVES] = scalar_tile_halves,
+	    [KIND_MIN] = scalar_tile_min,
+	    [KIND_MIN_HALVES] = scalar_tile_min_halves },
 	.quantize = scalar_quantize,
 	.rms_norm = scalar_rms_norm,
 	.swiglu = scalar_swiglu,
@@ -91,22 +93,47 @@ enum kernel_form kernels_form(enum tensor_type type)
 	return scalar_set.strip[type] != NULL ? FORM_Q8 : FORM_NONE;
 }
 
-size_t kernels_strip_bytes(size_t k)
+enum kernel_kind kernels_kind(enum tensor_type type)
 {
-	return k * KERNEL_STRIP + k / KERNEL_BLOCK * KERNEL_STRIP * sizeof(float);
+	static const enum kernel_kind kinds[TYPE_NUMBER_MAX + 1] = {
+#define X(type, name, kind) [TYPE_##type] = (kind),
+		BLOCK_FORMATS(X)
+#undef X
+	};
+
+	return kinds[type];
+}
+
+/* A block's weights from its integers and the floats of each 32. */
+static void widen_kind(enum kernel_kind kind, const int8_t *quants, const float *floats, float *out)
+{
+	for (size_t i = 0; i < KERNEL_BLOCK; i++) {
+		size_t half = i / (KERNEL_BLOCK / 2);
+		float q = (float)quants[i];
+
+		if (kind == KIND_PLAIN)
+			out[i] = q * floats[0];
+		else if (kind == KIND_HALVES)
+			out[i] = q * floats[half];
+		else
+			out[i] = q * floats[0] + floats[kind == KIND_MIN ? 1 : 1 + half];
+	}
 }
 
 static void widen_blocks(enum tensor_type type, const uint8_t *row, size_t n, float *out)
 {
 	const struct type_info *info = type_info(type);
 	block_fn *block = block_of(type);
+	enum kernel_kind kind = kernels_kind(type);
+	size_t floats = kernels_floats(kind);
 	int8_t quants[BLOCK_WEIGHTS_MAX];
-	float scales[BLOCK_SCALES_MAX];
+	float block_floats[BLOCK_FLOATS_MAX];
 
 	for (size_t i = 0; i < n; i += info->block, row += info->block_bytes) {
-		block(row, quants, scales);
-		for (size_t j = 0; j < info->block; j++)
-			out[i + j] = (float)quants[j] * scales[j / KERNEL_BLOCK];
+		block(row, quants, block_floats);
+		for (size_t j = 0; j < info->block / KERNEL_BLOCK; j++)
+			widen_kind(kind, quants + j * KERNEL_BLOCK, block_floats + j * floats,
+			    out + i + j * KERNEL_BLOCK);
 	}
 }
 

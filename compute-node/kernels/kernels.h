@@ -9,7 +9,10 @@
  *  K1  a dot product of floats keeps 16 partial sums, the element k going to
  *      sum k mod 16 by fma; they are added as a tree (8, 4, 2, 1 apart).
  *  K2  a dot product with 8-bit activations adds the exact integer sum of each
- *      block of 32, scaled, to one float, block after block, by fma.
+ *      block of 32, scaled, to one float, block after block, by fma.  Where
+ *      halves of a block have scales of their own, the scaled sum of the first
+ *      and by fma that of the second make the block's; offsets are added
+ *      behind, by fma, as offset times the scaled sum of the activations.
  *  K3  attention scores add head dimensions in order, weighted values add
  *      positions in order, both by fma.
  * Pure, any thread; nothing is allocated.
@@ -34,11 +37,45 @@
 /* What a weight type wants its activations as. */
 enum kernel_form { FORM_NONE, FORM_F32, FORM_Q8 };
 
+/* How the weights of a type are scaled (K2), and so which tile multiplies them:
+ * the floats that a row has for each 32 weights. */
+enum kernel_kind {
+	KIND_PLAIN,      /* scale */
+	KIND_HALVES,     /* scale of the first 16, scale of the others */
+	KIND_MIN,        /* scale, offset added to each weight */
+	KIND_MIN_HALVES, /* scale, offset of the first 16, offset of the others */
+	KERNEL_KINDS
+};
+#define KERNEL_FLOATS_MAX 3
+
+static inline size_t kernels_floats(enum kernel_kind kind)
+{
+	return kind == KIND_PLAIN ? 1 : kind == KIND_MIN_HALVES ? 3 : 2;
+}
+
+/* What 32 activations have in common. */
+struct q8_block {
+	float scale;
+	float sum;    /* scale * sum of the integers */
+	int32_t bias; /* -KERNEL_BIAS * sum of the integers */
+	int32_t low;  /* the same of the first 16 */
+};
+
+/* What `sum` is of, for either half: the division is exact. */
+static inline float q8_sum_low(const struct q8_block *b)
+{
+	return (float)(b->low / -KERNEL_BIAS) * b->scale;
+}
+
+static inline float q8_sum_high(const struct q8_block *b)
+{
+	return (float)((b->bias - b->low) / -KERNEL_BIAS) * b->scale;
+}
+
 /* Rows of activations as 8-bit integers; k is a multiple of KERNEL_BLOCK. */
 struct q8_rows {
-	int8_t *quants; /* [rows][k] */
-	float *scales;  /* [rows][k / 32] */
-	int32_t *bias;  /* [rows][k / 32]: -KERNEL_BIAS * sum of the block */
+	int8_t *quants;          /* [rows][k] */
+	struct q8_block *blocks; /* [rows][k / 32] */
 	size_t k;
 };
 
@@ -48,7 +85,8 @@ typedef void kernel_rows_fn(const uint8_t *weights, size_t row_bytes, size_t n_r
     size_t x_stride, size_t n_x, size_t k, float *out, size_t out_stride);
 
 /* Unpack up to KERNEL_STRIP rows of a quantised type.
- * quants: [k / 4][KERNEL_STRIP][4] weight + KERNEL_BIAS; scales: [k / 32][KERNEL_STRIP].
+ * quants: [k / 4][KERNEL_STRIP][4] weight + KERNEL_BIAS;
+ * scales: [k / 32][floats of the kind][KERNEL_STRIP].
  * Missing rows repeat the last one. */
 typedef void kernel_strip_fn(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
     uint8_t *quants, float *scales);
@@ -63,8 +101,7 @@ typedef void kernel_direct_fn(const uint8_t *weights, size_t row_bytes, size_t n
     const struct q8_rows *x, size_t n_x, float *out, size_t out_stride);
 
 /* One row to 8 bits: scale = max |x| / 127 for each block of 32, ties to even. */
-typedef void kernel_quantize_fn(
-    const float *x, size_t k, int8_t *quants, float *scales, int32_t *bias);
+typedef void kernel_quantize_fn(const float *x, size_t k, int8_t *quants, struct q8_block *blocks);
 
 /* y = x / sqrt(mean(x²) + eps) * weight (weight may be NULL, y may be x). */
 typedef void kernel_norm_fn(const float *x, const float *weight, size_t n, float eps, float *y);
@@ -89,7 +126,7 @@ struct kernels {
 	const char *name; /* "avx512vnni": the best set that is used */
 	kernel_rows_fn *rows[TYPE_NUMBER_MAX + 1];
 	kernel_strip_fn *strip[TYPE_NUMBER_MAX + 1];
-	kernel_tile_fn *tile;
+	kernel_tile_fn *tile[KERNEL_KINDS];
 	kernel_direct_fn *direct[TYPE_NUMBER_MAX + 1]; /* NULL where strip and tile do */
 	kernel_quantize_fn *quantize;
 	kernel_norm_fn *rms_norm;
@@ -113,8 +150,8 @@ size_t kernels_sets(const struct kernels *out[KERNEL_SETS_MAX]);
 /* What a type's matrix wants; FORM_NONE if it cannot be computed here. */
 enum kernel_form kernels_form(enum tensor_type type);
 
-/* Bytes of scratch that unpacking a strip of rows of `k` weights takes. */
-size_t kernels_strip_bytes(size_t k);
+/* Of a type whose form is FORM_Q8. */
+enum kernel_kind kernels_kind(enum tensor_type type);
 
 /* One row of any computable type as F32. */
 void kernels_widen(enum tensor_type type, const uint8_t *row, size_t n, float *out);

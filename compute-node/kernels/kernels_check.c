@@ -9,8 +9,9 @@
 #include "kernels/half.h"
 #include "kernels/kernels_sets.h"
 
-#define K_FLOAT 83 /* not a multiple of any vector */
-#define K_BLOCKS 96
+#define K_FLOAT 83  /* not a multiple of any vector */
+#define K_BLOCKS 96 /* activations; and weights of a format of short blocks */
+#define K_STRIP 512 /* two of the longest blocks */
 #define N_ROWS 35
 #define N_X 13 /* more than any tile is wide */
 #define HEAD 40
@@ -20,13 +21,12 @@
 
 struct bench {
 	uint64_t state;
-	uint8_t weights[KERNEL_STRIP * K_BLOCKS * 4 + N_ROWS * K_FLOAT * 4];
-	float x[N_X * K_BLOCKS], y[N_X * K_BLOCKS];
-	uint8_t quants[2][KERNEL_STRIP * K_BLOCKS];
-	float scales[2][KERNEL_STRIP * K_BLOCKS / KERNEL_BLOCK];
-	int8_t a_quants[2][N_X * K_BLOCKS];
-	float a_scales[2][N_X * K_BLOCKS / KERNEL_BLOCK];
-	int32_t a_bias[2][N_X * K_BLOCKS / KERNEL_BLOCK];
+	uint8_t weights[KERNEL_STRIP * K_STRIP * 2];
+	float x[N_X * K_STRIP], y[N_X * K_BLOCKS];
+	uint8_t quants[2][KERNEL_STRIP * K_STRIP];
+	float scales[2][KERNEL_STRIP * K_STRIP / KERNEL_BLOCK * KERNEL_FLOATS_MAX];
+	int8_t a_quants[2][N_X * K_STRIP];
+	struct q8_block a_blocks[2][N_X * K_STRIP / KERNEL_BLOCK];
 	uint16_t cache[CELLS * HEAD * 2];
 	float out[2][N_X * (N_ROWS + CELLS + K_BLOCKS)];
 };
@@ -50,15 +50,33 @@ static void fill_f16(struct bench *b, uint16_t *out, size_t n)
 		out[i] = half_to_f16(random_float(b));
 }
 
-/* Any bytes are a valid block but for its F16 scale, which stands first. */
-static void fill_blocks(struct bench *b, enum tensor_type type)
+/* Any bytes are a valid block but for F16 scales, which may stand in the
+ * first or the last four bytes: those are given sane bits everywhere. */
+static void fill_blocks(struct bench *b, enum tensor_type type, size_t k)
 {
-	size_t row = type_row_bytes(type, K_BLOCKS), step = type_info(type)->block_bytes;
+	size_t row = type_row_bytes(type, k), step = type_info(type)->block_bytes;
 
 	for (size_t i = 0; i < row * KERNEL_STRIP; i++)
 		b->weights[i] = (uint8_t)random_next(&b->state);
-	for (size_t i = 0; i < row * KERNEL_STRIP; i += step)
-		fill_f16(b, (uint16_t *)(void *)(b->weights + i), 1);
+	for (size_t i = 0; i < row * KERNEL_STRIP; i += step) {
+		const size_t places[] = { i, i + 2, i + step - 4, i + step - 2 };
+
+		for (size_t j = 0; j < 4; j++) {
+			uint16_t half = half_to_f16(random_float(b));
+
+			memcpy(b->weights + places[j], &half, sizeof(half));
+		}
+		if (type == TYPE_MXFP4)
+			b->weights[i] = (uint8_t)(120 + i % 9);
+	}
+}
+
+/* Columns to try: whole blocks, but not always of one kind of remainder. */
+static size_t columns_of(enum tensor_type type)
+{
+	return type_info(type)->block > K_BLOCKS ? K_STRIP
+	       : type_info(type)->block == 64    ? 192
+						 : K_BLOCKS;
 }
 
 static bool same_out(const struct bench *b)
@@ -99,12 +117,14 @@ static bool rows_agree(
 static bool strip_agrees(
     struct bench *b, enum tensor_type type, kernel_strip_fn *spec, kernel_strip_fn *fast)
 {
-	size_t row_bytes = type_row_bytes(type, K_BLOCKS);
+	size_t k = columns_of(type), row_bytes = type_row_bytes(type, k);
 
-	fill_blocks(b, type);
+	fill_blocks(b, type, k);
+	memset(b->quants, 0, sizeof(b->quants));
+	memset(b->scales, 0, sizeof(b->scales));
 	for (size_t n = 1; n <= KERNEL_STRIP; n += 31) {
-		spec(b->weights, row_bytes, n, K_BLOCKS, b->quants[0], b->scales[0]);
-		fast(b->weights, row_bytes, n, K_BLOCKS, b->quants[1], b->scales[1]);
+		spec(b->weights, row_bytes, n, k, b->quants[0], b->scales[0]);
+		fast(b->weights, row_bytes, n, k, b->quants[1], b->scales[1]);
 		if (memcmp(b->quants[0], b->quants[1], sizeof(b->quants[0])) != 0 ||
 		    memcmp(b->scales[0], b->scales[1], sizeof(b->scales[0])) != 0)
 			return false;
@@ -115,30 +135,37 @@ static bool strip_agrees(
 static bool quantize_agrees(struct bench *b, kernel_quantize_fn *spec, kernel_quantize_fn *fast)
 {
 	memset(b->x, 0, KERNEL_BLOCK * sizeof(float)); /* a block of zeros */
-	spec(b->x, K_BLOCKS * N_X, b->a_quants[0], b->a_scales[0], b->a_bias[0]);
-	fast(b->x, K_BLOCKS * N_X, b->a_quants[1], b->a_scales[1], b->a_bias[1]);
+	spec(b->x, K_BLOCKS * N_X, b->a_quants[0], b->a_blocks[0]);
+	fast(b->x, K_BLOCKS * N_X, b->a_quants[1], b->a_blocks[1]);
 	fill_floats(b, b->x, KERNEL_BLOCK);
-	return memcmp(b->a_quants[0], b->a_quants[1], sizeof(b->a_quants[0])) == 0 &&
-	       memcmp(b->a_scales[0], b->a_scales[1], sizeof(b->a_scales[0])) == 0 &&
-	       memcmp(b->a_bias[0], b->a_bias[1], sizeof(b->a_bias[0])) == 0;
+	return memcmp(b->a_quants[0], b->a_quants[1], K_BLOCKS * N_X) == 0 &&
+	       memcmp(b->a_blocks[0], b->a_blocks[1],
+		   K_BLOCKS * N_X / KERNEL_BLOCK * sizeof(struct q8_block)) == 0;
 }
 
-static bool tile_agrees(struct bench *b, const struct kernels *scalar, kernel_tile_fn *fast)
+/* Rows of `k` activations for a product. */
+static struct q8_rows quantized(struct bench *b, const struct kernels *scalar, size_t n, size_t k)
 {
-	struct q8_rows rows = { b->a_quants[0], b->a_scales[0], b->a_bias[0], K_BLOCKS };
+	for (size_t i = 0; i < n; i++)
+		scalar->quantize(
+		    b->x + i * k, k, b->a_quants[0] + i * k, b->a_blocks[0] + i * k / KERNEL_BLOCK);
+	return (struct q8_rows){ b->a_quants[0], b->a_blocks[0], k };
+}
 
-	fill_blocks(b, TYPE_Q8_0);
-	scalar->strip[TYPE_Q8_0](b->weights, type_row_bytes(TYPE_Q8_0, K_BLOCKS), KERNEL_STRIP,
-	    K_BLOCKS, b->quants[0], b->scales[0]);
-	for (size_t i = 0; i < N_X; i++)
-		scalar->quantize(b->x + i * K_BLOCKS, K_BLOCKS, b->a_quants[0] + i * K_BLOCKS,
-		    b->a_scales[0] + i * K_BLOCKS / KERNEL_BLOCK,
-		    b->a_bias[0] + i * K_BLOCKS / KERNEL_BLOCK);
+/* Strips of every integer, floats of the kind's number at random. */
+static bool tile_agrees(
+    struct bench *b, enum kernel_kind kind, const struct kernels *scalar, kernel_tile_fn *fast)
+{
+	struct q8_rows rows = quantized(b, scalar, N_X, K_BLOCKS);
+
+	for (size_t i = 0; i < KERNEL_STRIP * K_BLOCKS; i++)
+		b->quants[0][i] = (uint8_t)random_next(&b->state);
+	fill_floats(b, b->scales[0], KERNEL_STRIP * K_BLOCKS / KERNEL_BLOCK * KERNEL_FLOATS_MAX);
 	for (size_t n = 1; n <= N_X; n++) {
 		size_t n_rows = n % 2 == 0 ? KERNEL_STRIP : 19;
 
 		clear_out(b);
-		scalar->tile(
+		scalar->tile[kind](
 		    b->quants[0], b->scales[0], &rows, N_X - n, n, n_rows, b->out[0], N_ROWS);
 		fast(b->quants[0], b->scales[0], &rows, N_X - n, n, n_rows, b->out[1], N_ROWS);
 		if (!same_out(b))
@@ -151,21 +178,17 @@ static bool tile_agrees(struct bench *b, const struct kernels *scalar, kernel_ti
 static bool direct_agrees(
     struct bench *b, enum tensor_type type, const struct kernels *scalar, kernel_direct_fn *fast)
 {
-	struct q8_rows rows = { b->a_quants[0], b->a_scales[0], b->a_bias[0], K_BLOCKS };
-	size_t row_bytes = type_row_bytes(type, K_BLOCKS);
+	size_t k = columns_of(type), row_bytes = type_row_bytes(type, k);
+	struct q8_rows rows = quantized(b, scalar, KERNEL_DIRECT_X, k);
 
-	fill_blocks(b, type);
-	for (size_t i = 0; i < KERNEL_DIRECT_X; i++)
-		scalar->quantize(b->x + i * K_BLOCKS, K_BLOCKS, b->a_quants[0] + i * K_BLOCKS,
-		    b->a_scales[0] + i * K_BLOCKS / KERNEL_BLOCK,
-		    b->a_bias[0] + i * K_BLOCKS / KERNEL_BLOCK);
+	fill_blocks(b, type, k);
 	for (size_t n = 1; n <= KERNEL_DIRECT_X; n++) {
 		size_t n_rows = n % 2 == 0 ? KERNEL_STRIP : 9 * n;
 
 		clear_out(b);
-		scalar->strip[type](
-		    b->weights, row_bytes, n_rows, K_BLOCKS, b->quants[0], b->scales[0]);
-		scalar->tile(b->quants[0], b->scales[0], &rows, 0, n, n_rows, b->out[0], N_ROWS);
+		scalar->strip[type](b->weights, row_bytes, n_rows, k, b->quants[0], b->scales[0]);
+		scalar->tile[kernels_kind(type)](
+		    b->quants[0], b->scales[0], &rows, 0, n, n_rows, b->out[0], N_ROWS);
 		fast(b->weights, row_bytes, n_rows, &rows, n, b->out[1], N_ROWS);
 		if (!same_out(b))
 			return false;
@@ -266,7 +289,7 @@ bool kernels_adopt(
 	bool any = false;
 
 	b->state = SEED;
-	fill_floats(b, b->x, N_X * K_BLOCKS);
+	fill_floats(b, b->x, N_X * K_STRIP);
 	fill_floats(b, b->y, N_X * K_BLOCKS);
 	for (size_t t = 0; t <= TYPE_NUMBER_MAX; t++) {
 		enum tensor_type type = (enum tensor_type)t;
@@ -276,7 +299,8 @@ bool kernels_adopt(
 		ADOPT(strip[t], strip_agrees(b, type, scalar->strip[t], candidate->strip[t]));
 	}
 	ADOPT(quantize, quantize_agrees(b, scalar->quantize, candidate->quantize));
-	ADOPT(tile, tile_agrees(b, scalar, candidate->tile));
+	for (size_t i = 0; i < KERNEL_KINDS; i++)
+		ADOPT(tile[i], tile_agrees(b, (enum kernel_kind)i, scalar, candidate->tile[i]));
 	ADOPT(rms_norm, norm_agrees(b, scalar->rms_norm, candidate->rms_norm));
 	ADOPT(swiglu, gate_agrees(b, scalar->swiglu, candidate->swiglu));
 	ADOPT(softmax, softmax_agrees(b, scalar->softmax, candidate->softmax));

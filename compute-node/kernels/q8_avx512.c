@@ -7,7 +7,7 @@
 #define STEP_BYTES (KERNEL_STRIP * 4) /* four weights of every row */
 #define SCALE_BLOCKS 8                /* blocks whose scales are collected together */
 
-void avx512_quantize(const float *x, size_t k, int8_t *quants, float *scales, int32_t *bias)
+void avx512_quantize(const float *x, size_t k, int8_t *quants, struct q8_block *blocks)
 {
 	const __m512 limit = _mm512_set1_ps(127.0f);
 
@@ -16,7 +16,7 @@ void avx512_quantize(const float *x, size_t k, int8_t *quants, float *scales, in
 		__m512 tops = _mm512_max_ps(_mm512_abs_ps(v[0]), _mm512_setzero_ps());
 		float top = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(v[1]), tops));
 		__m512 inverse = _mm512_set1_ps(top > 0 ? 127.0f / top : 0.0f);
-		__m512i sum = _mm512_setzero_si512();
+		int32_t sums[2];
 
 		UNROLL for (size_t i = 0; i < 2; i++)
 		{
@@ -28,10 +28,12 @@ void avx512_quantize(const float *x, size_t k, int8_t *quants, float *scales, in
 
 			_mm_storeu_si128(
 			    (__m128i *)(void *)(quants + i * 16), _mm512_cvtepi32_epi8(q));
-			sum = _mm512_add_epi32(sum, q);
+			sums[i] = _mm512_reduce_add_epi32(q);
 		}
-		scales[b] = top / 127.0f;
-		bias[b] = -KERNEL_BIAS * _mm512_reduce_add_epi32(sum);
+		blocks[b] = (struct q8_block){ .scale = top / 127.0f,
+			.sum = top / 127.0f * (float)(sums[0] + sums[1]),
+			.bias = -KERNEL_BIAS * (sums[0] + sums[1]),
+			.low = -KERNEL_BIAS * sums[0] };
 	}
 }
 

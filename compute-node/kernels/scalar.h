@@ -5,12 +5,14 @@
 #ifndef KERNELS_SCALAR_H
 #define KERNELS_SCALAR_H
 
+#include "kernels/blocks.h"
 #include "kernels/kernels.h"
 
 kernel_rows_fn scalar_rows_f32, scalar_rows_f16, scalar_rows_bf16;
-kernel_strip_fn scalar_strip_q4_0, scalar_strip_q5_0, scalar_strip_q8_0;
-kernel_strip_fn scalar_strip_iq4_nl, scalar_strip_iq4_xs, scalar_strip_mxfp4;
-kernel_tile_fn scalar_tile;
+#define X(type, name, kind) kernel_strip_fn scalar_strip_##name;
+BLOCK_FORMATS(X)
+#undef X
+kernel_tile_fn scalar_tile_plain, scalar_tile_halves, scalar_tile_min, scalar_tile_min_halves;
 kernel_quantize_fn scalar_quantize;
 kernel_norm_fn scalar_rms_norm;
 kernel_gate_fn scalar_swiglu;

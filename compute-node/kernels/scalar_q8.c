@@ -18,69 +18,107 @@ static void unpack(enum tensor_type type, const uint8_t *weights, size_t row_byt
 {
 	const struct type_info *info = type_info(type);
 	block_fn *block = block_of(type);
+	size_t floats = kernels_floats(kernels_kind(type)), n = info->block / KERNEL_BLOCK * floats;
 	int8_t values[BLOCK_WEIGHTS_MAX];
-	float block_scales[BLOCK_SCALES_MAX];
+	float block_floats[BLOCK_FLOATS_MAX];
 
 	for (size_t r = 0; r < KERNEL_STRIP; r++) {
 		const uint8_t *at = strip_row(weights, row_bytes, n_rows, r);
 
 		for (size_t i = 0; i < k; i += info->block, at += info->block_bytes) {
-			block(at, values, block_scales);
+			block(at, values, block_floats);
 			for (size_t j = 0; j < info->block; j++)
 				quants[((i + j) / 4 * KERNEL_STRIP + r) * 4 + j % 4] =
 				    (uint8_t)(values[j] + KERNEL_BIAS);
-			for (size_t j = 0; j < info->block / KERNEL_BLOCK; j++)
-				scales[(i / KERNEL_BLOCK + j) * KERNEL_STRIP + r] = block_scales[j];
+			for (size_t j = 0; j < n; j++)
+				scales[(i / KERNEL_BLOCK * floats + j) * KERNEL_STRIP + r] =
+				    block_floats[j];
 		}
 	}
 }
 
-#define STRIP(name, type)                                                                          \
-	void name(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,               \
-	    uint8_t *quants, float *scales)                                                        \
+#define X(type, name, kind)                                                                        \
+	void scalar_strip_##name(const uint8_t *weights, size_t row_bytes, size_t n_rows,          \
+	    size_t k, uint8_t *quants, float *scales)                                              \
 	{                                                                                          \
-		unpack(type, weights, row_bytes, n_rows, k, quants, scales);                       \
+		unpack(TYPE_##type, weights, row_bytes, n_rows, k, quants, scales);                \
 	}
+BLOCK_FORMATS(X)
+#undef X
 
-STRIP(scalar_strip_q4_0, TYPE_Q4_0)
-STRIP(scalar_strip_q5_0, TYPE_Q5_0)
-STRIP(scalar_strip_q8_0, TYPE_Q8_0)
-STRIP(scalar_strip_iq4_nl, TYPE_IQ4_NL)
-STRIP(scalar_strip_iq4_xs, TYPE_IQ4_XS)
-STRIP(scalar_strip_mxfp4, TYPE_MXFP4)
+/* Weights first … end - 1 of row `r` times activations, from `bias` on. */
+static int32_t dot(
+    const uint8_t *quants, size_t r, const int8_t *a, size_t first, size_t end, int32_t bias)
+{
+	for (size_t i = first; i < end; i++)
+		bias += quants[(i / 4 * KERNEL_STRIP + r) * 4 + i % 4] * a[i];
+	return bias;
+}
 
-void scalar_tile(const uint8_t *quants, const float *scales, const struct q8_rows *x,
-    size_t x_first, size_t n_x, size_t n_rows, float *out, size_t out_stride)
+/* One block of one weight row times one row: the specification of K2. */
+static float add_block(enum kernel_kind kind, const uint8_t *quants, const float *scales, size_t r,
+    const int8_t *a, const struct q8_block *x, size_t b, float sum)
+{
+	const float *floats = scales + b * kernels_floats(kind) * KERNEL_STRIP + r;
+	size_t first = b * KERNEL_BLOCK, middle = first + KERNEL_BLOCK / 2;
+	int32_t low, high;
+	float both;
+
+	if (kind != KIND_HALVES) {
+		int32_t whole = dot(quants, r, a, first, first + KERNEL_BLOCK, x->bias);
+
+		sum = fmaf((float)whole, floats[0] * x->scale, sum);
+		if (kind == KIND_MIN)
+			sum = fmaf(x->sum, floats[KERNEL_STRIP], sum);
+		if (kind == KIND_MIN_HALVES) {
+			sum = fmaf(q8_sum_low(x), floats[KERNEL_STRIP], sum);
+			sum = fmaf(q8_sum_high(x), floats[2 * KERNEL_STRIP], sum);
+		}
+		return sum;
+	}
+	low = dot(quants, r, a, first, middle, x->low);
+	high = dot(quants, r, a, middle, first + KERNEL_BLOCK, x->bias - x->low);
+	both = fmaf((float)high, floats[KERNEL_STRIP], (float)low * floats[0]);
+	return fmaf(both, x->scale, sum);
+}
+
+static void tile(enum kernel_kind kind, const uint8_t *quants, const float *scales,
+    const struct q8_rows *x, size_t x_first, size_t n_x, size_t n_rows, float *out,
+    size_t out_stride)
 {
 	size_t n_blocks = x->k / KERNEL_BLOCK;
 
 	for (size_t t = 0; t < n_x; t++) {
 		const int8_t *a = x->quants + (x_first + t) * x->k;
-		const float *a_scales = x->scales + (x_first + t) * n_blocks;
-		const int32_t *bias = x->bias + (x_first + t) * n_blocks;
+		const struct q8_block *blocks = x->blocks + (x_first + t) * n_blocks;
 
 		for (size_t r = 0; r < n_rows; r++) {
 			float sum = 0;
 
-			for (size_t b = 0; b < n_blocks; b++) {
-				int32_t dot = bias[b];
-
-				for (size_t i = b * KERNEL_BLOCK; i < (b + 1) * KERNEL_BLOCK; i++)
-					dot +=
-					    quants[(i / 4 * KERNEL_STRIP + r) * 4 + i % 4] * a[i];
-				sum = fmaf(
-				    (float)dot, scales[b * KERNEL_STRIP + r] * a_scales[b], sum);
-			}
+			for (size_t b = 0; b < n_blocks; b++)
+				sum = add_block(kind, quants, scales, r, a, blocks + b, b, sum);
 			out[t * out_stride + r] = sum;
 		}
 	}
 }
 
-void scalar_quantize(const float *x, size_t k, int8_t *quants, float *scales, int32_t *bias)
+#define TILE(name, kind)                                                                           \
+	void name(const uint8_t *quants, const float *scales, const struct q8_rows *x,             \
+	    size_t x_first, size_t n_x, size_t n_rows, float *out, size_t out_stride)              \
+	{                                                                                          \
+		tile(kind, quants, scales, x, x_first, n_x, n_rows, out, out_stride);              \
+	}
+
+TILE(scalar_tile_plain, KIND_PLAIN)
+TILE(scalar_tile_halves, KIND_HALVES)
+TILE(scalar_tile_min, KIND_MIN)
+TILE(scalar_tile_min_halves, KIND_MIN_HALVES)
+
+void scalar_quantize(const float *x, size_t k, int8_t *quants, struct q8_block *blocks)
 {
 	for (size_t b = 0; b < k / KERNEL_BLOCK; b++, x += KERNEL_BLOCK, quants += KERNEL_BLOCK) {
 		float top = 0, inverse;
-		int32_t sum = 0;
+		int32_t sum = 0, low = 0;
 
 		for (size_t i = 0; i < KERNEL_BLOCK; i++)
 			top = fabsf(x[i]) > top ? fabsf(x[i]) : top;
@@ -92,8 +130,11 @@ void scalar_quantize(const float *x, size_t k, int8_t *quants, float *scales, in
 
 			quants[i] = sane ? (int8_t)scaled : 0;
 			sum += quants[i];
+			low += i < KERNEL_BLOCK / 2 ? quants[i] : 0;
 		}
-		scales[b] = top / 127.0f;
-		bias[b] = -KERNEL_BIAS * sum;
+		blocks[b] = (struct q8_block){ .scale = top / 127.0f,
+			.sum = top / 127.0f * (float)sum,
+			.bias = -KERNEL_BIAS * sum,
+			.low = -KERNEL_BIAS * low };
 	}
 }

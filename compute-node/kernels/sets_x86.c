@@ -27,7 +27,10 @@ const struct kernels kernels_avx2 = {
 	    [TYPE_F16] = avx2_rows_f16,
 	    [TYPE_BF16] = avx2_rows_bf16 },
 	.strip = { [TYPE_Q4_0] = avx2_strip_q4_0, [TYPE_Q8_0] = avx2_strip_q8_0 },
-	.tile = avx2_tile,
+	.tile = { [KIND_PLAIN] = avx2_tile_plain,
+	    [KIND_HALVES] = avx2_tile_halves,
+	    [KIND_MIN] = avx2_tile_min,
+	    [KIND_MIN_HALVES] = avx2_tile_min_halves },
 	.quantize = avx2_quantize,
 	.rms_norm = avx2_rms_norm,
 	.swiglu = avx2_swiglu,
@@ -56,7 +59,10 @@ const struct kernels kernels_avx512 = {
 
 const struct kernels kernels_avx512vnni = {
 	.name = "avx512vnni",
-	.tile = avx512vnni_tile,
+	.tile = { [KIND_PLAIN] = avx512vnni_tile_plain,
+	    [KIND_HALVES] = avx512vnni_tile_halves,
+	    [KIND_MIN] = avx512vnni_tile_min,
+	    [KIND_MIN_HALVES] = avx512vnni_tile_min_halves },
 	.direct = { [TYPE_Q4_0] = avx512vnni_direct_q4_0, [TYPE_Q8_0] = avx512vnni_direct_q8_0 },
 };
 #else

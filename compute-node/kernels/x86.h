@@ -7,7 +7,7 @@
 #if defined(__x86_64__)
 kernel_rows_fn avx2_rows_f32, avx2_rows_f16, avx2_rows_bf16;
 kernel_strip_fn avx2_strip_q4_0, avx2_strip_q8_0;
-kernel_tile_fn avx2_tile;
+kernel_tile_fn avx2_tile_plain, avx2_tile_halves, avx2_tile_min, avx2_tile_min_halves;
 kernel_quantize_fn avx2_quantize;
 kernel_norm_fn avx2_rms_norm;
 kernel_gate_fn avx2_swiglu;
@@ -24,7 +24,8 @@ kernel_softmax_fn avx512_softmax;
 kernel_scores_fn avx512_scores_f16, avx512_scores_f32;
 kernel_mix_fn avx512_mix_f16, avx512_mix_f32;
 
-kernel_tile_fn avx512vnni_tile;
+kernel_tile_fn avx512vnni_tile_plain, avx512vnni_tile_halves;
+kernel_tile_fn avx512vnni_tile_min, avx512vnni_tile_min_halves;
 kernel_direct_fn avx512vnni_direct_q4_0, avx512vnni_direct_q8_0;
 #endif
 

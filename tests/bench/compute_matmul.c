@@ -24,10 +24,9 @@
 static struct {
 	float x[X_MAX * K], out[X_MAX * KERNEL_STRIP];
 	int8_t quants[X_MAX * K];
-	float scales[X_MAX * K / KERNEL_BLOCK];
-	int32_t bias[X_MAX * K / KERNEL_BLOCK];
+	struct q8_block blocks[X_MAX * K / KERNEL_BLOCK];
 	uint8_t strip[KERNEL_STRIP * K];
-	float strip_scales[KERNEL_STRIP * K / KERNEL_BLOCK];
+	float strip_scales[KERNEL_STRIP * K / KERNEL_BLOCK * KERNEL_FLOATS_MAX];
 } m;
 
 static volatile uint64_t sink;
@@ -43,7 +42,7 @@ static double cpu_s(void)
 static void multiply(const struct kernels *kernels, enum tensor_type type, const uint8_t *weights,
     size_t n_rows, size_t n_x)
 {
-	const struct q8_rows rows = { m.quants, m.scales, m.bias, K };
+	const struct q8_rows rows = { m.quants, m.blocks, K };
 	size_t row_bytes = type_row_bytes(type, K);
 
 	for (size_t r = 0; r + KERNEL_STRIP <= n_rows; r += KERNEL_STRIP) {
@@ -60,7 +59,7 @@ static void multiply(const struct kernels *kernels, enum tensor_type type, const
 			continue;
 		}
 		kernels->strip[type](at, row_bytes, KERNEL_STRIP, K, m.strip, m.strip_scales);
-		kernels->tile(
+		kernels->tile[kernels_kind(type)](
 		    m.strip, m.strip_scales, &rows, 0, n_x, KERNEL_STRIP, m.out, KERNEL_STRIP);
 	}
 }
@@ -138,8 +137,8 @@ int main(void)
 	for (size_t i = 0; i < X_MAX * K; i++)
 		m.x[i] = (float)(random_next(&state) >> 40) * 0x1p-23f - 1.0f;
 	for (size_t t = 0; t < X_MAX; t++)
-		kernels->quantize(m.x + t * K, K, m.quants + t * K, m.scales + t * K / KERNEL_BLOCK,
-		    m.bias + t * K / KERNEL_BLOCK);
+		kernels->quantize(
+		    m.x + t * K, K, m.quants + t * K, m.blocks + t * K / KERNEL_BLOCK);
 	(void)printf("kernels %s, one core, rows of %d; GB/s of weights\n", kernels->name, K);
 	(void)printf("%-8s %10s %10s %8s %10s %12s %14s\n", "type", "plain read", "1 row", "ratio",
 	    "4 rows", "1, in cache", "256: GMAC/s");

@@ -172,8 +172,8 @@ static double peer_nmse(const char *format)
 
 static void test_the_quant_set_is_within_the_peers_error(void **unused)
 {
-	static const char *const names[] = { "F16", "BF16", "Q8_0", "Q4_0", "Q5_0", "IQ4_NL",
-		"IQ4_XS", "MXFP4" };
+	static const char *const names[] = { "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1",
+		"Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4" };
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -19,7 +19,7 @@
 #include "kernels/kernels_sets.h"
 
 #define MAX_ROWS 70
-#define MAX_K 352
+#define MAX_K 800
 #define MAX_X 20
 #define HEAD_MAX 96
 #define CELLS 80
@@ -42,6 +42,30 @@ static size_t below(size_t n)
 	return (size_t)(random_next(&state) % n);
 }
 
+/* Sane F16 numbers where a block has them. */
+static void put_halves(enum tensor_type type, uint8_t *block)
+{
+	static const struct {
+		enum tensor_type type;
+		int at;
+	} places[] = { { TYPE_Q2_K, 80 }, { TYPE_Q3_K, 108 }, { TYPE_Q6_K, 208 },
+		{ TYPE_NVFP4, -1 } };
+	int at = 0;
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		at = type == places[i].type ? places[i].at : at;
+	for (int i = 0; at >= 0 && i < 2; i++) {
+		uint16_t half = half_to_f16(random_float());
+
+		/* the second is an offset where there is one, else any byte */
+		if (i == 0 || kernels_kind(type) == KIND_MIN ||
+		    kernels_kind(type) == KIND_MIN_HALVES)
+			memcpy(block + at + 2 * i, &half, sizeof(half));
+		if (type == TYPE_F16)
+			break;
+	}
+}
+
 /* A matrix of `type` with random content, its scales being sane. */
 static uint8_t *random_matrix(enum tensor_type type, size_t n_rows, size_t k)
 {
@@ -53,7 +77,6 @@ static uint8_t *random_matrix(enum tensor_type type, size_t n_rows, size_t k)
 		out[i] = (uint8_t)random_next(&state);
 	for (size_t i = 0; i < bytes; i += step) {
 		float value = random_float();
-		uint16_t half = half_to_f16(value);
 
 		if (type == TYPE_F32)
 			memcpy(out + i, &value, sizeof(value));
@@ -62,7 +85,7 @@ static uint8_t *random_matrix(enum tensor_type type, size_t n_rows, size_t k)
 		else if (type == TYPE_BF16)
 			out[i + 1] = (uint8_t)((out[i + 1] & 0x80) | 0x3f);
 		else
-			memcpy(out + i, &half, sizeof(half));
+			put_halves(type, out + i);
 	}
 	return out;
 }
@@ -103,17 +126,16 @@ static double nmse(const float *got, const double *expected, size_t n)
 struct q8 {
 	struct q8_rows rows;
 	int8_t quants[MAX_X * MAX_K];
-	float scales[MAX_X * MAX_K / KERNEL_BLOCK];
-	int32_t bias[MAX_X * MAX_K / KERNEL_BLOCK];
+	struct q8_block blocks[MAX_X * MAX_K / KERNEL_BLOCK];
 };
 
 static void quantize_rows(
     const struct kernels *kernels, const float *x, size_t n_x, size_t k, struct q8 *out)
 {
-	out->rows = (struct q8_rows){ out->quants, out->scales, out->bias, k };
+	out->rows = (struct q8_rows){ out->quants, out->blocks, k };
 	for (size_t t = 0; t < n_x; t++)
-		kernels->quantize(x + t * k, k, out->quants + t * k,
-		    out->scales + t * k / KERNEL_BLOCK, out->bias + t * k / KERNEL_BLOCK);
+		kernels->quantize(
+		    x + t * k, k, out->quants + t * k, out->blocks + t * k / KERNEL_BLOCK);
 }
 
 /* A whole matrix by one set, strip by strip. */
@@ -122,7 +144,7 @@ static void multiply(const struct kernels *kernels, enum tensor_type type, const
 {
 	static struct q8 q8;
 	static uint8_t quants[KERNEL_STRIP * MAX_K];
-	static float scales[KERNEL_STRIP * MAX_K / KERNEL_BLOCK];
+	static float scales[KERNEL_STRIP * MAX_K / KERNEL_BLOCK * KERNEL_FLOATS_MAX];
 	size_t row_bytes = type_row_bytes(type, k);
 
 	if (kernels_form(type) == FORM_F32) {
@@ -139,7 +161,8 @@ static void multiply(const struct kernels *kernels, enum tensor_type type, const
 			continue;
 		}
 		kernels->strip[type](weights + r * row_bytes, row_bytes, n, k, quants, scales);
-		kernels->tile(quants, scales, &q8.rows, 0, n_x, n, out + r, n_rows);
+		kernels->tile[kernels_kind(type)](
+		    quants, scales, &q8.rows, 0, n_x, n, out + r, n_rows);
 	}
 }
 
@@ -241,7 +264,8 @@ static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 
 	if (kernels_has_avx2()) {
 		assert_true(kernels_adopt(&set, &kernels_avx2, kernels_scalar()));
-		assert_ptr_equal(set.tile, kernels_avx2.tile);
+		for (size_t i = 0; i < KERNEL_KINDS; i++)
+			assert_ptr_equal(set.tile[i], kernels_avx2.tile[i]);
 		assert_ptr_equal(set.quantize, kernels_avx2.quantize);
 		assert_ptr_equal(set.softmax, kernels_avx2.softmax);
 		assert_ptr_equal(set.mix_f16, kernels_avx2.mix_f16);
@@ -258,11 +282,43 @@ static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 		assert_ptr_equal(best->mix_f32, kernels_avx512.mix_f32);
 	}
 	if (kernels_has_avx512vnni()) {
-		assert_ptr_equal(best->tile, kernels_avx512vnni.tile);
+		for (size_t i = 0; i < KERNEL_KINDS; i++)
+			assert_ptr_equal(best->tile[i], kernels_avx512vnni.tile[i]);
 		assert_ptr_equal(best->direct[TYPE_Q4_0], kernels_avx512vnni.direct[TYPE_Q4_0]);
 		assert_ptr_equal(best->direct[TYPE_Q8_0], kernels_avx512vnni.direct[TYPE_Q8_0]);
 	}
 #endif
+}
+
+/* NVFP4 as published: FP4 E2M1 in groups of 16 with an FP8 E4M3 scale each,
+ * no sign; the values from the definition of such numbers. */
+static void test_nvfp4_is_what_its_definition_says(void **unused)
+{
+	uint8_t block[36];
+	float out[64];
+
+	(void)unused;
+	state = 19;
+	for (int round = 0; round < 2000; round++) {
+		for (size_t i = 0; i < sizeof(block); i++)
+			block[i] = (uint8_t)random_next(&state);
+		kernels_widen(TYPE_NVFP4, block, 64, out);
+		for (int i = 0; i < 64; i++) {
+			int group = i / 16, in_group = i % 16;
+			int byte = block[4 + 8 * group + in_group % 8];
+			int code = in_group < 8 ? byte & 15 : byte >> 4;
+			int e2 = code >> 1 & 3, m2 = code & 1;
+			double element = e2 == 0 ? 0.5 * m2 : ldexp(1 + 0.5 * m2, e2 - 1);
+			int e8 = block[group] >> 3 & 15, m8 = block[group] & 7;
+			double scale = e8 == 0 ? ldexp(m8, -9) : ldexp(1 + m8 / 8.0, e8 - 7);
+
+			if (e8 == 15 && m8 == 7)
+				scale = 0; /* no number */
+			if (code >= 8)
+				element = -element;
+			assert_true(fabs((double)out[i] - element * scale) <= 0);
+		}
+	}
 }
 
 static void wrong_norm(const float *x, const float *weight, size_t n, float eps, float *y)
@@ -371,17 +427,15 @@ static void test_quantizing_gives_equal_bits_for_hostile_numbers(void **unused)
 	state = 17;
 	for (int round = 0; round < 300; round++) {
 		int8_t quants[2][KERNEL_BLOCK];
-		float scales[2];
-		int32_t bias[2];
+		struct q8_block blocks[2];
 
 		for (size_t i = 0; i < KERNEL_BLOCK; i++)
 			x[i] = below(4) == 0 ? hostile[below(12)] : random_float();
-		kernels_scalar()->quantize(x, KERNEL_BLOCK, quants[0], &scales[0], &bias[0]);
+		kernels_scalar()->quantize(x, KERNEL_BLOCK, quants[0], &blocks[0]);
 		for (size_t i = 0; i < n_sets; i++) {
-			sets[i]->quantize(x, KERNEL_BLOCK, quants[1], &scales[1], &bias[1]);
+			sets[i]->quantize(x, KERNEL_BLOCK, quants[1], &blocks[1]);
 			assert_memory_equal(quants[0], quants[1], sizeof(quants[0]));
-			assert_memory_equal(&scales[0], &scales[1], sizeof(float));
-			assert_int_equal(bias[0], bias[1]);
+			assert_memory_equal(&blocks[0], &blocks[1], sizeof(blocks[0]));
 		}
 	}
 }
@@ -432,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_every_set_multiplies_to_the_bits_of_scalar),
 		cmocka_unit_test(test_a_row_has_the_same_bits_alone_and_in_a_batch),
 		cmocka_unit_test(test_no_function_of_this_cpus_sets_failed_its_check),
+		cmocka_unit_test(test_nvfp4_is_what_its_definition_says),
 		cmocka_unit_test(test_a_kernel_with_one_wrong_bit_is_not_adopted),
 		cmocka_unit_test(test_every_set_attends_to_the_bits_of_scalar),
 		cmocka_unit_test(test_every_set_norms_gates_and_softmaxes_to_the_bits_of_scalar),
