@@ -6,9 +6,7 @@
 #include "kernels/exact.h"
 #include "model/model_impl.h"
 
-/* Units of a stage for each thread: enough to even out, few enough to stream. */
-#define UNITS_A_THREAD 8u
-#define UNIT_STRIPS_MAX 16u
+#define UNIT_STRIPS_MAX 64u
 #define CAP_UNIT 4096u /* logits capped in one go */
 /* Of ACT_CLAMPED_GATED. */
 #define CLAMP 7.0f
@@ -47,7 +45,7 @@ void block_embed(struct worker *w)
 		rope_table(rope, p->rope_long, p->rows[t].pos, p->rope + t * rope->n_rot);
 		rope_table(local, false, p->rows[t].pos, p->rope_local + t * local->n_rot);
 	}
-	crew_barrier(p->crew);
+	crew_finish(p->crew);
 }
 
 void block_norm(struct worker *w, const float *weight, struct acts *out)
@@ -90,7 +88,7 @@ void block_norm_add(struct worker *w, const float *weight, float *from)
 		for (size_t i = 0; i < n; i++)
 			x[i] += row[i];
 	}
-	crew_barrier(p->crew);
+	crew_finish(p->crew);
 }
 
 struct acts block_slice(const struct acts *acts, size_t first, size_t n_rows, size_t n)
@@ -167,26 +165,157 @@ static size_t strips_of(const struct product *product)
 	return (height_of(product) + KERNEL_STRIP - 1) / KERNEL_STRIP;
 }
 
-void block_matmul(struct worker *w, const struct product *products, size_t n, const struct acts *in)
+/* Some strips of a stage: those of the unit `index`. */
+struct share {
+	size_t first, n;
+};
+
+/* Large units first, which a thread streams, then ever smaller ones, which
+ * even the threads out. */
+static struct share share_of(const struct worker *w, size_t total, size_t index)
+{
+	size_t parts = 2 * (size_t)crew_size(w->pass->crew);
+	struct share s = { 0 };
+
+	for (size_t i = 0; i <= index && s.first + s.n <= total; i++) {
+		s.first += s.n;
+		s.n = (total - s.first) / parts;
+		s.n = s.n < 1 ? 1 : s.n > UNIT_STRIPS_MAX ? UNIT_STRIPS_MAX : s.n;
+	}
+	return s;
+}
+
+/* All rows of the residual stream, or those that want logits, normed by this
+ * thread for itself. */
+static const struct acts *norm_own(struct worker *w, const float *norm, bool wanted)
+{
+	struct pass *p = w->pass;
+	size_t n = p->model->n_embd;
+
+	w->own.n_rows = 0;
+	for (size_t t = 0; t < p->n_rows; t++) {
+		if (wanted && !p->rows[t].want_logits)
+			continue;
+		p->kernels->rms_norm(
+		    p->x + t * n, norm, n, p->model->norm_eps, w->own.f32 + w->own.n_rows * n);
+		block_quantize_row(w, &w->own, w->own.n_rows++, n);
+	}
+	return &w->own;
+}
+
+/* What a stage multiplies: `in` (NULL where each product names its own), or
+ * with `norm` what norm_own() gives. */
+struct source {
+	const struct acts *in;
+	const float *norm;
+	bool wanted;
+};
+
+/* A thread looks at what others write only while it holds a unit. */
+static void multiply_shared(
+    struct worker *w, const struct product *products, size_t n, struct source from)
 {
 	struct crew *crew = w->pass->crew;
-	size_t total = 0, unit;
+	size_t total = 0;
+	bool counted = false;
 
-	for (size_t i = 0; i < n; i++)
-		total += strips_of(&products[i]);
-	unit = total / (crew_size(crew) * UNITS_A_THREAD);
-	unit = unit < 1 ? 1 : unit > UNIT_STRIPS_MAX ? UNIT_STRIPS_MAX : unit;
-	for (size_t at; (at = crew_take(crew) * unit) < total;) {
-		for (size_t s = at; s < at + unit && s < total; s++) {
+	for (size_t unit; (unit = crew_take(crew)) != CREW_NONE;) {
+		struct share share;
+
+		for (size_t i = 0; !counted && i < n; i++)
+			total += strips_of(&products[i]);
+		counted = true;
+		share = share_of(w, total, unit);
+		if (share.first >= total)
+			break;
+		if (from.in == NULL && from.norm != NULL)
+			from.in = norm_own(w, from.norm, from.wanted);
+		for (size_t s = share.first; s < share.first + share.n; s++) {
 			const struct product *product = products;
 			size_t strip = s;
 
 			while (strip >= strips_of(product))
 				strip -= strips_of(product++);
-			multiply_strip(w, product, in, strip);
+			multiply_strip(w, product, from.in, strip);
 		}
 	}
-	crew_barrier(crew);
+	crew_finish(crew);
+}
+
+void block_matmul(struct worker *w, const struct product *products, size_t n, const struct acts *in)
+{
+	multiply_shared(w, products, n, (struct source){ .in = in });
+}
+
+void block_norm_matmul(
+    struct worker *w, const float *norm, const struct product *products, size_t n)
+{
+	struct pass *p = w->pass;
+	struct source from = { .norm = norm };
+
+	if (p->n_rows > PASS_OWN_ROWS) {
+		block_norm(w, norm, &p->normed);
+		from.in = &p->normed;
+	}
+	multiply_shared(w, products, n, from);
+}
+
+static void gate_row(const struct pass *p, const float *gate, const float *up, size_t n, float *out)
+{
+	if (p->model->gelu == NULL) {
+		p->kernels->swiglu(gate, up, n, out);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		out[i] = exact_gelu_half(p->model->gelu, gate[i]) * up[i];
+}
+
+/* One strip of both matrices, and of `hidden` in both forms. */
+static void gate_strip(struct worker *w, const struct gguf_tensor *gate,
+    const struct gguf_tensor *up, const struct acts *in, size_t strip)
+{
+	struct pass *p = w->pass;
+	size_t height = (size_t)gate->dims[1], first = strip * KERNEL_STRIP;
+	size_t n_rows = height - first < KERNEL_STRIP ? height - first : KERNEL_STRIP;
+	size_t n_blocks = height / KERNEL_BLOCK;
+	const struct q8_rows *q8 = &p->hidden.q8;
+
+	multiply(w, gate, in, first, n_rows, w->tile, KERNEL_STRIP);
+	multiply(w, up, in, first, n_rows, w->tile_up, KERNEL_STRIP);
+	for (size_t t = 0; t < in->n_rows; t++) {
+		float *out = p->hidden.f32 + t * height + first;
+
+		gate_row(p, w->tile + t * KERNEL_STRIP, w->tile_up + t * KERNEL_STRIP, n_rows, out);
+		if (q8->quants != NULL && height % KERNEL_BLOCK == 0)
+			p->kernels->quantize(out, n_rows, q8->quants + t * height + first,
+			    q8->blocks + t * n_blocks + strip);
+	}
+}
+
+_Static_assert(KERNEL_STRIP == KERNEL_BLOCK, "a strip of hidden is a block of its 8-bit form");
+
+void block_norm_gated(struct worker *w, const float *norm, const struct gguf_tensor *gate,
+    const struct gguf_tensor *up)
+{
+	struct pass *p = w->pass;
+	const struct acts *in = NULL;
+	size_t total = ((size_t)gate->dims[1] + KERNEL_STRIP - 1) / KERNEL_STRIP;
+
+	if (p->n_rows > PASS_OWN_ROWS) {
+		block_norm(w, norm, &p->normed);
+		in = &p->normed;
+	}
+	for (size_t unit; (unit = crew_take(p->crew)) != CREW_NONE;) {
+		struct share share = share_of(w, total, unit);
+
+		if (share.first >= total)
+			break;
+		if (in == NULL)
+			in = norm_own(w, norm, false);
+		for (size_t s = share.first; s < share.first + share.n; s++)
+			gate_strip(w, gate, up, in, s);
+	}
+	crew_finish(p->crew);
 }
 
 static float clamped_gate(float gate, float up)
@@ -220,28 +349,10 @@ void block_swiglu(struct worker *w, size_t n)
 	struct pass *p = w->pass;
 
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
-		p->kernels->swiglu(p->gate + t * n, p->up + t * n, n, p->hidden.f32 + t * n);
+		gate_row(p, p->gate + t * n, p->up + t * n, n, p->hidden.f32 + t * n);
 		block_quantize_row(w, &p->hidden, t, n);
 	}
-	if (w->thread == 0)
-		p->hidden.n_rows = p->n_rows;
-	crew_barrier(p->crew);
-}
-
-void block_geglu(struct worker *w, size_t n)
-{
-	struct pass *p = w->pass;
-
-	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
-		const float *gate = p->gate + t * n, *up = p->up + t * n;
-
-		for (size_t i = 0; i < n; i++)
-			p->hidden.f32[t * n + i] = exact_gelu_half(p->model->gelu, gate[i]) * up[i];
-		block_quantize_row(w, &p->hidden, t, n);
-	}
-	if (w->thread == 0)
-		p->hidden.n_rows = p->n_rows;
-	crew_barrier(p->crew);
+	crew_finish(p->crew);
 }
 
 /* The row that is the `i`-th to want logits, or n_rows. */
@@ -262,11 +373,23 @@ static void cap_logits(struct worker *w, size_t n_wanted)
 	size_t n = n_wanted * p->model->n_vocab;
 	float cap = p->model->logit_softcap;
 
-	for (size_t at; (at = crew_take(p->crew) * CAP_UNIT) < n;) {
-		for (size_t i = at; i < n && i < at + CAP_UNIT; i++)
+	for (size_t unit; (unit = crew_take(p->crew)) < (n + CAP_UNIT - 1) / CAP_UNIT;) {
+		for (size_t i = unit * CAP_UNIT; i < n && i < (unit + 1) * CAP_UNIT; i++)
 			p->logits[i] = exact_softcap(p->logits[i], cap);
 	}
-	crew_barrier(p->crew);
+	crew_finish(p->crew);
+}
+
+static void norm_embeddings(struct worker *w)
+{
+	struct pass *p = w->pass;
+	const struct model *m = p->model;
+	size_t n = m->n_embd;
+
+	for (size_t i; (i = crew_take(p->crew)) < p->n_rows;)
+		p->kernels->rms_norm(
+		    p->x + i * n, m->output_norm, n, m->norm_eps, p->embeddings + i * n);
+	crew_finish(p->crew);
 }
 
 void block_logits(struct worker *w)
@@ -275,24 +398,26 @@ void block_logits(struct worker *w)
 	const struct model *m = p->model;
 	size_t n = m->n_embd, n_wanted = 0;
 	const struct product output = { .weight = m->output, .out = p->logits };
+	struct acts wanted = p->normed;
+	struct source from = { .norm = m->output_norm, .wanted = true };
 
 	for (size_t t = 0; t < p->n_rows; t++)
 		n_wanted += p->rows[t].want_logits;
-	for (size_t i; p->embeddings != NULL && (i = crew_take(p->crew)) < p->n_rows;)
-		p->kernels->rms_norm(
-		    p->x + i * n, m->output_norm, n, m->norm_eps, p->embeddings + i * n);
-	crew_barrier(p->crew);
+	if (p->embeddings != NULL)
+		norm_embeddings(w);
 	if (n_wanted == 0)
 		return;
-	for (size_t i; (i = crew_take(p->crew)) < n_wanted;) {
-		p->kernels->rms_norm(p->x + wanted_row(p, i) * n, m->output_norm, n, m->norm_eps,
-		    p->normed.f32 + i * n);
-		block_quantize_row(w, &p->normed, i, n);
+	if (n_wanted > PASS_OWN_ROWS) {
+		for (size_t i; (i = crew_take(p->crew)) < n_wanted;) {
+			p->kernels->rms_norm(p->x + wanted_row(p, i) * n, m->output_norm, n,
+			    m->norm_eps, wanted.f32 + i * n);
+			block_quantize_row(w, &wanted, i, n);
+		}
+		crew_finish(p->crew);
+		wanted.n_rows = n_wanted;
+		from.in = &wanted;
 	}
-	if (w->thread == 0)
-		p->normed.n_rows = n_wanted;
-	crew_barrier(p->crew);
-	block_matmul(w, &output, 1, &p->normed);
+	multiply_shared(w, &output, 1, from);
 	if (m->logit_softcap != 0)
 		cap_logits(w, n_wanted);
 }

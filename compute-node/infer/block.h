@@ -2,7 +2,7 @@
  * Blocks: the parts that architectures are written with.
  *
  * Every thread of the crew calls the same blocks in the same order; each block
- * shares its work out and ends with a barrier, so the next one sees its result.
+ * shares its work out and ends when it is done, so the next one sees its result.
  */
 #ifndef INFER_BLOCK_H
 #define INFER_BLOCK_H
@@ -45,9 +45,16 @@ void block_matmul(
 void block_activate(const struct worker *worker, enum activation kind, const float *gate,
     const float *up, size_t n, float *out);
 
+/* block_norm and block_matmul; few rows are normed by every thread for itself. */
+void block_norm_matmul(
+    struct worker *worker, const float *norm, const struct product *products, size_t n);
+
+/* hidden = act(gate · normed) * (up · normed), from the residual stream, as one stage. */
+void block_norm_gated(struct worker *worker, const float *norm, const struct gguf_tensor *gate,
+    const struct gguf_tensor *up);
+
 /* hidden = silu(gate) * up, or gelu(gate) * up, `n` wide. */
 void block_swiglu(struct worker *worker, size_t n);
-void block_geglu(struct worker *worker, size_t n);
 
 /* `n_rows` rows of `acts` from `first` on, `n` wide. */
 struct acts block_slice(const struct acts *acts, size_t first, size_t n_rows, size_t n);

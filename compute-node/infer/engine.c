@@ -92,6 +92,8 @@ static void lay_worker(
 	}
 	w->tile = lay(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
 	w->row = lay(at, (size_t)m->n_layer * m->n_per_layer, sizeof(float));
+	w->tile_up = lay(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
+	lay_acts(at, m, &w->own, PASS_OWN_ROWS, m->n_embd);
 	w->queries = lay(at, KERNEL_QUERIES_MAX * dk, sizeof(float));
 	w->scores = lay(at, KERNEL_QUERIES_MAX * scores_width(m, config), sizeof(float));
 	w->step_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
@@ -376,6 +378,15 @@ static void run_thread(void *arg, unsigned thread)
 	e->model->arch->forward(&e->workers[thread]);
 }
 
+/* The rows that the pass points at. */
+static void run(struct engine *e)
+{
+	struct pass *p = &e->pass;
+
+	p->normed.n_rows = p->mixed.n_rows = p->hidden.n_rows = p->n_rows;
+	crew_run(e->crew, run_thread, e);
+}
+
 static size_t count_wanted(const struct engine_row *rows, size_t n)
 {
 	size_t wanted = 0;
@@ -397,7 +408,7 @@ static enum rc forward_texts(struct engine *e, const struct engine_row *rows, si
 	p->rows = rows;
 	p->n_rows = n;
 	p->embeddings = embeddings;
-	crew_run(e->crew, run_thread, e);
+	run(e);
 	cache_wipe(&e->cache, 0, 0, encode_cells((uint32_t)n));
 	return RC_OK;
 }
@@ -418,7 +429,7 @@ enum rc engine_forward(struct engine *e, const struct engine_row *rows, size_t r
 		p->n_rows = rows_len - at < e->config.n_ubatch ? rows_len - at : e->config.n_ubatch;
 		p->logits = logits;
 		p->embeddings = embeddings;
-		crew_run(e->crew, run_thread, e);
+		run(e);
 		for (size_t i = 0; i < p->n_rows; i++) {
 			struct sequence *seq = &e->seqs[p->rows[i].seq];
 

@@ -21,12 +21,15 @@ struct product; /* infer/block.h */
 #define PASS_STEP 256u
 /* With fewer rows than this the steps of a row are shared out to threads. */
 #define PASS_SPLIT_ROWS 4u
+/* Up to so many rows every thread norms for itself what it multiplies, which
+ * takes less than waiting for others. */
+#define PASS_OWN_ROWS 8u
 
 /* Rows that a matrix will be multiplied with, in the forms its weights want. */
 struct acts {
 	float *f32;        /* [n_rows][width of the matrix] */
 	struct q8_rows q8; /* the same; NULL if the model has no such weights */
-	size_t n_rows;     /* in this stage */
+	size_t n_rows;     /* that stand in it; of a pass unless its block says other */
 };
 
 /* A feed-forward network of experts: each choice of a row is a slot, and the
@@ -92,6 +95,8 @@ struct worker {
 	float *scales;      /* of the strip */
 	float *tile;        /* [n_ubatch][KERNEL_STRIP] */
 	float *row;         /* [n_layer * n_per_layer] */
+	float *tile_up;     /* the same */
+	struct acts own;    /* [PASS_OWN_ROWS][n_embd] normed by this thread for itself */
 	float *queries;     /* [KERNEL_QUERIES_MAX][head_dim_k] */
 	float *scores;      /* [KERNEL_QUERIES_MAX][PASS_STEP] */
 	float *step_values; /* [KERNEL_QUERIES_MAX][head_dim_v] of one step */

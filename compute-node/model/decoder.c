@@ -225,8 +225,7 @@ void decoder_attention(struct worker *w, uint32_t il)
 	};
 	struct product out = { .weight = l->o, .bias = l->o_bias };
 
-	block_norm(w, l->attn_norm, &p->normed);
-	block_matmul(w, qkv, l->k == NULL ? 1 : l->v == NULL ? 2 : 3, &p->normed);
+	block_norm_matmul(w, l->attn_norm, qkv, l->k == NULL ? 1 : l->v == NULL ? 2 : 3);
 	attention_store(w, il);
 	attention_attend(w, il);
 	add(w, &out, &p->mixed, l->attn_post_norm, p->normed.f32);
@@ -236,22 +235,14 @@ void decoder_feed_forward(struct worker *w, uint32_t il)
 {
 	const struct layer *l = &block_model(w)->layers[il];
 	struct pass *p = w->pass;
-	const struct product gate_up[] = {
-		{ .weight = l->gate, .out = p->gate },
-		{ .weight = l->up, .out = p->up },
-	};
 	struct product down = { .weight = l->down };
 
-	block_norm(w, l->ffn_norm, &p->normed);
 	if (l->experts != NULL) {
+		block_norm(w, l->ffn_norm, &p->normed);
 		experts_forward(w, il);
 		return;
 	}
-	block_matmul(w, gate_up, 2, &p->normed);
-	if (block_model(w)->gelu != NULL)
-		block_geglu(w, l->n_ff);
-	else
-		block_swiglu(w, l->n_ff);
+	block_norm_gated(w, l->ffn_norm, l->gate, l->up);
 	add(w, &down, &p->hidden, l->ffn_post_norm, p->normed.f32);
 }
 
