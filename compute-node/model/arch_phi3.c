@@ -9,7 +9,7 @@
 
 static enum rc phi3_bind(struct model *m, struct errmsg *why)
 {
-	return decoder_bind(m, DECODER_HALVES | DECODER_FUSED_UP, why);
+	return decoder_bind(m, DECODER_HALVES | DECODER_FUSED_QKV | DECODER_FUSED_UP, why);
 }
 
 const struct arch arch_phi3 = {

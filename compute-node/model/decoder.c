@@ -131,7 +131,8 @@ static enum rc bind_attention(struct model *m, uint32_t il, unsigned traits, str
 	struct layer *l = &m->layers[il];
 	const int at = (int)il;
 	const uint64_t n = m->n_embd;
-	bool fused = !bind_has(m, at, "attn_q.weight") && bind_has(m, at, "attn_qkv.weight");
+	bool fused = !bind_has(m, at, "attn_q.weight") &&
+		     ((traits & DECODER_FUSED_QKV) != 0 || bind_has(m, at, "attn_qkv.weight"));
 	enum rc rc = bind_vector(m, at, "attn_norm.weight", n, &l->attn_norm, why);
 
 	if (rc == RC_OK)

@@ -140,20 +140,24 @@ static enum rc make_freqs(struct model *m, const struct scaling *s, uint32_t n_r
 	return RC_OK;
 }
 
+/* rope_freqs, or one set of factors for contexts up to the original one and one
+ * for longer ones. */
 static enum rc bind_freqs(
     struct model *m, const struct scaling *s, struct rope *out, struct errmsg *why)
 {
-	const float *all = NULL, *near = NULL, *far = NULL;
+	const char *near_name = "rope_factors_short.weight", *far_name = "rope_factors_long.weight";
+	const float *near = NULL, *far = NULL;
 	uint64_t n = out->n_rot / 2;
-	enum rc rc = bind_vector_or_null(m, BIND_GLOBAL, "rope_freqs.weight", n, &all, why);
+	enum rc rc = bind_vector_or_null(m, BIND_GLOBAL, "rope_freqs.weight", n, &near, why);
 
-	if (rc == RC_OK && all == NULL)
-		rc =
-		    bind_vector_or_null(m, BIND_GLOBAL, "rope_factors_short.weight", n, &near, why);
-	if (rc == RC_OK && near != NULL)
-		rc = bind_vector(m, BIND_GLOBAL, "rope_factors_long.weight", n, &far, why);
+	if (rc == RC_OK && near == NULL &&
+	    (bind_has(m, BIND_GLOBAL, near_name) || bind_has(m, BIND_GLOBAL, far_name))) {
+		rc = bind_vector(m, BIND_GLOBAL, near_name, n, &near, why);
+		if (rc == RC_OK)
+			rc = bind_vector(m, BIND_GLOBAL, far_name, n, &far, why);
+	}
 	if (rc == RC_OK)
-		rc = make_freqs(m, s, out->n_rot, all != NULL ? all : near, &out->freqs);
+		rc = make_freqs(m, s, out->n_rot, near, &out->freqs);
 	if (rc == RC_OK && far != NULL)
 		rc = make_freqs(m, s, out->n_rot, far, &out->freqs_long);
 	return rc;

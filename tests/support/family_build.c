@@ -1,4 +1,4 @@
-/* The families' tables and what turns them into files. */
+/* Families with experts and with state, and what turns a family into a file. */
 #include "family_build.h"
 
 #include <stdio.h>
@@ -118,6 +118,18 @@ const struct family family_table[] = {
 		ATTENTION("1"), POST_NORM("1"), ROUTED("1", 6), OSS_BIASES("1") } },
 	{ 0 },
 };
+
+const struct family *family_next(const struct family *f)
+{
+	const struct family *next = f == NULL ? family_table : f + 1;
+	bool dense = false;
+
+	for (const struct family *d = family_dense; d->name != NULL; d++)
+		dense = dense || d == f;
+	if (next->name == NULL && !dense)
+		next = family_dense;
+	return next->name != NULL ? next : NULL;
+}
 
 static void put_key(struct gguf_build *b, const char *arch, const struct family_key *key)
 {

@@ -1,6 +1,6 @@
 /*
- * Tiny random models of the families with experts and with state, for tests:
- * every key and tensor such a file has, from one table.
+ * Tiny random models of the families, for tests: every key and tensor such a
+ * file has, from two tables.
  */
 #ifndef SUPPORT_FAMILY_BUILD_H
 #define SUPPORT_FAMILY_BUILD_H
@@ -9,7 +9,7 @@
 
 #define FAMILY_VOCAB 70
 #define FAMILY_CTX 64
-#define FAMILY_TENSORS_MAX 64
+#define FAMILY_TENSORS_MAX 80
 
 enum family_kind {
 	FAMILY_MATRIX, /* of the type that is asked for */
@@ -39,8 +39,12 @@ struct family {
 	struct family_tensor tensors[FAMILY_TENSORS_MAX];
 };
 
-/* All of them; ends with a name of NULL. */
-extern const struct family family_table[];
+/* Families with experts and with state, and dense ones; each ends with a name of
+ * NULL. */
+extern const struct family family_table[], family_dense[];
+
+/* All of both: `f` NULL gives the first, the last gives NULL. */
+const struct family *family_next(const struct family *f);
 
 /* Keys and tensors, matrices of `type` (a block of at most 32). */
 void family_build(struct gguf_build *build, const struct family *family, enum tensor_type type);
