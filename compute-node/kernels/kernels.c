@@ -49,6 +49,10 @@ static const struct kernels_row {
 	{ kernels_has_avx512vnni, &kernels_avx512vnni },
 	{ kernels_has_avx512, &kernels_avx512 },
 	{ kernels_has_avx2, &kernels_avx2 },
+#elif defined(__aarch64__)
+	{ kernels_has_neoni8mm, &kernels_neoni8mm },
+	{ kernels_has_neondot, &kernels_neondot },
+	{ kernels_has_neon, &kernels_neon },
 #endif
 	{ NULL, NULL },
 };

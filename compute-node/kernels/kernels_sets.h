@@ -1,6 +1,7 @@
 /*
  * The sets of instruction sets, and the check that lets a function in.
- * One group of files each: *_avx2.c, *_avx512.c, *_avx512vnni.c.
+ * One group of files each: *_avx2.c, *_avx512.c, *_avx512vnni.c, *_neon.c,
+ * *_neondot.c, *_neoni8mm.c.
  */
 #ifndef KERNELS_KERNELS_SETS_H
 #define KERNELS_KERNELS_SETS_H
@@ -14,6 +15,13 @@ bool kernels_has_avx512vnni(void);
 extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;
 extern const struct kernels kernels_avx512vnni;
+#elif defined(__aarch64__)
+bool kernels_has_neon(void);
+bool kernels_has_neondot(void);
+bool kernels_has_neoni8mm(void);
+extern const struct kernels kernels_neon;
+extern const struct kernels kernels_neondot;
+extern const struct kernels kernels_neoni8mm;
 #endif
 
 /*

@@ -255,6 +255,26 @@ static void test_a_row_has_the_same_bits_alone_and_in_a_batch(void **unused)
 	for_shapes(check_alone);
 }
 
+#if defined(__aarch64__)
+/* What `set` has of rows, strips, direct products and the tile. */
+static void assert_products_adopted(const struct kernels *candidate)
+{
+	struct kernels set = *kernels_scalar();
+
+	assert_true(kernels_adopt(&set, candidate, kernels_scalar()));
+	for (size_t kind = 0; kind < KERNEL_KINDS; kind++)
+		assert_ptr_equal(set.tile[kind], candidate->tile[kind]);
+	for (size_t t = 0; t <= TYPE_NUMBER_MAX; t++) {
+		if (candidate->rows[t] != NULL)
+			assert_ptr_equal(set.rows[t], candidate->rows[t]);
+		if (candidate->strip[t] != NULL)
+			assert_ptr_equal(set.strip[t], candidate->strip[t]);
+		if (candidate->direct[t] != NULL)
+			assert_ptr_equal(set.direct[t], candidate->direct[t]);
+	}
+}
+#endif
+
 static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 {
 	(void)unused;
@@ -287,6 +307,25 @@ static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 		assert_ptr_equal(best->direct[TYPE_Q4_0], kernels_avx512vnni.direct[TYPE_Q4_0]);
 		assert_ptr_equal(best->direct[TYPE_Q8_0], kernels_avx512vnni.direct[TYPE_Q8_0]);
 	}
+#elif defined(__aarch64__)
+	const struct kernels *best = kernels_get();
+
+	if (kernels_has_neondot())
+		assert_products_adopted(&kernels_neondot);
+	assert_products_adopted(&kernels_neon);
+	assert_string_equal(best->name, kernels_has_neoni8mm()  ? "neoni8mm"
+					: kernels_has_neondot() ? "neondot"
+								: "neon");
+	if (kernels_has_neoni8mm())
+		assert_memory_equal(best->tile, kernels_neoni8mm.tile, sizeof(best->tile));
+	assert_ptr_equal(best->quantize, kernels_neon.quantize);
+	assert_ptr_equal(best->rms_norm, kernels_neon.rms_norm);
+	assert_ptr_equal(best->swiglu, kernels_neon.swiglu);
+	assert_ptr_equal(best->softmax, kernels_neon.softmax);
+	assert_ptr_equal(best->scores_f16, kernels_neon.scores_f16);
+	assert_ptr_equal(best->scores_f32, kernels_neon.scores_f32);
+	assert_ptr_equal(best->mix_f16, kernels_neon.mix_f16);
+	assert_ptr_equal(best->mix_f32, kernels_neon.mix_f32);
 #endif
 }
 
