@@ -1,6 +1,7 @@
 /*
- * Attention: units of work are (row tile, KV head), or with few rows (row,
- * KV head, step), the steps then being merged by whoever finishes the row.
+ * Attention: units of work are (row tile, KV head); with few rows all of a KV
+ * head of one sequence, from rotation to 8-bit form; with fewer units than
+ * threads (row, KV head, step), the steps then being merged.
  */
 #include "infer/attention.h"
 
@@ -48,40 +49,48 @@ static void warm_queries(const struct model *m, uint32_t pos, float *q, size_t n
 		q[i] *= factor;
 }
 
-/* Keys and values of one row: prepared and put into the cache. */
-static void store_row(const struct worker *w, uint32_t il, size_t row)
+/* Key and value of one KV head of a row: prepared and put into the cache. */
+static void store_head(const struct worker *w, uint32_t il, uint32_t head_kv, size_t row)
 {
 	const struct pass *p = w->pass;
 	const struct layer *l = &p->model->layers[il];
-	size_t dk = l->head_dim_k, dv = l->head_dim_v, n = l->n_head_kv;
-	float *k = p->k + row * n * dk, *v = p->v + row * n * dv;
+	size_t dk = l->head_dim_k, dv = l->head_dim_v, at = row * l->n_head_kv + head_kv;
+	float *k = p->k + at * dk, *v = p->v + at * dv;
 
 	if (l->v == NULL)
-		memcpy(v, k, n * dv * sizeof(float));
-	turn_heads(w, l, row, k, n, l->k_norm);
-	for (uint32_t h = 0; h < n; h++) {
-		if (l->v_norm)
-			p->kernels->rms_norm(v + h * dv, NULL, dv, p->model->norm_eps, v + h * dv);
-		cache_store(
-		    p->cache, il, p->rows[row].seq, h, p->rows[row].pos, k + h * dk, v + h * dv);
-	}
+		memcpy(v, k, dv * sizeof(float));
+	turn_heads(w, l, row, k, 1, l->k_norm);
+	if (l->v_norm)
+		p->kernels->rms_norm(v, NULL, dv, p->model->norm_eps, v);
+	cache_store(p->cache, il, p->rows[row].seq, head_kv, p->rows[row].pos, k, v);
+}
+
+/* All of a KV head of one row that comes before its scores. */
+static void prepare_head(const struct worker *w, uint32_t il, uint32_t head_kv, size_t row)
+{
+	const struct pass *p = w->pass;
+	const struct model *m = p->model;
+	const struct layer *l = &m->layers[il];
+	size_t group = l->n_head / l->n_head_kv, nq = group * l->head_dim_k;
+	float *q = p->q + (row * l->n_head_kv + head_kv) * nq;
+
+	turn_heads(w, l, row, q, group, l->q_norm);
+	if (m->temp_scale != 0)
+		warm_queries(m, p->rows[row].pos, q, nq);
+	if (l->kv_back == 0)
+		store_head(w, il, head_kv, row);
 }
 
 void attention_store(struct worker *w, uint32_t il)
 {
 	struct pass *p = w->pass;
-	const struct model *m = p->model;
-	const struct layer *l = &m->layers[il];
-	size_t nq = (size_t)l->n_head * l->head_dim_k;
+	uint32_t n = p->model->layers[il].n_head_kv;
 
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
-		turn_heads(w, l, t, p->q + t * nq, l->n_head, l->q_norm);
-		if (m->temp_scale != 0)
-			warm_queries(m, p->rows[t].pos, p->q + t * nq, nq);
-		if (l->kv_back == 0)
-			store_row(w, il, t);
+		for (uint32_t h = 0; h < n; h++)
+			prepare_head(w, il, h, t);
 	}
-	crew_barrier(p->crew);
+	crew_finish(p->crew);
 }
 
 /* Query `i` of the tile stands in row i / n_heads. */
@@ -314,7 +323,7 @@ static void attend_rows(struct worker *w, uint32_t il)
 			mine = crew_take(p->crew);
 		}
 	}
-	crew_barrier(p->crew);
+	crew_finish(p->crew);
 }
 
 static size_t partial_index(const struct pass *p, size_t row, size_t head, size_t step)
@@ -387,24 +396,103 @@ static void attend_split(struct worker *w, uint32_t il)
 			}
 		}
 	}
-	crew_barrier(p->crew);
+	crew_finish(p->crew);
 	for (size_t at; (at = crew_take(p->crew)) < p->n_rows * l->n_head;)
 		merge_parts(w, il, at / l->n_head, at % l->n_head);
-	crew_barrier(p->crew);
+	crew_finish(p->crew);
+}
+
+/* Rows of one sequence from `row` on. */
+static size_t rows_of_sequence(const struct pass *p, size_t row)
+{
+	size_t n = 1;
+
+	while (row + n < p->n_rows && p->rows[row + n].seq == p->rows[row].seq)
+		n++;
+	return n;
+}
+
+/* 8-bit form of what the query heads of one KV head gave for a row. */
+static void quantize_heads(
+    const struct worker *w, const struct layer *l, size_t head_kv, size_t row)
+{
+	const struct pass *p = w->pass;
+	const struct q8_rows *q8 = &p->mixed.q8;
+	size_t n = (size_t)l->n_head / l->n_head_kv * l->head_dim_v;
+	size_t at = (row * l->n_head_kv + head_kv) * n;
+
+	if (q8->quants != NULL)
+		p->kernels->quantize(
+		    p->mixed.f32 + at, n, q8->quants + at, q8->blocks + at / KERNEL_BLOCK);
+}
+
+/* Whether attend_few() may be used: nothing that one unit writes to the cache
+ * is read by another, blocks of the 8-bit form end with KV heads, and there is
+ * a unit for every thread. */
+static bool few(const struct pass *p, const struct layer *l)
+{
+	size_t n_runs = 0;
+
+	if (p->n_rows > PASS_OWN_ROWS ||
+	    l->n_head / l->n_head_kv * l->head_dim_v % KERNEL_BLOCK != 0)
+		return false;
+	for (size_t row = 0; row < p->n_rows; row += rows_of_sequence(p, row), n_runs++) {
+		for (size_t before = 0; before < row; before++) {
+			if (p->rows[before].seq == p->rows[row].seq)
+				return false;
+		}
+	}
+	return n_runs * l->n_head_kv >= crew_size(p->crew);
+}
+
+/* Everything between the matrices, by KV head and sequence, as one stage. */
+static void attend_few(struct worker *w, uint32_t il)
+{
+	struct pass *p = w->pass;
+	const struct layer *l = &p->model->layers[il];
+	size_t group = l->n_head / l->n_head_kv, unit = 0;
+	size_t n_heads = min_size(group, KERNEL_QUERIES_MAX);
+	size_t mine = crew_take(p->crew);
+
+	for (size_t row = 0, n; row < p->n_rows; row += n) {
+		n = rows_of_sequence(p, row);
+		for (uint32_t h = 0; h < l->n_head_kv; h++, unit++) {
+			if (unit != mine)
+				continue;
+			for (size_t t = row; t < row + n; t++)
+				prepare_head(w, il, h, t);
+			for (size_t t = row, tile; t < row + n; t += tile) {
+				tile = rows_together(p, t, n_heads);
+				attend_heads(w, il, h, t, tile);
+			}
+			for (size_t t = row; t < row + n; t++)
+				quantize_heads(w, l, h, t);
+			mine = crew_take(p->crew);
+		}
+	}
+	crew_finish(p->crew);
 }
 
 void attention_attend(struct worker *w, uint32_t il)
 {
 	struct pass *p = w->pass;
-	size_t n = (size_t)p->model->layers[il].n_head * p->model->layers[il].head_dim_v;
+	const struct layer *l = &p->model->layers[il];
 
 	if (p->n_rows < PASS_SPLIT_ROWS && crew_size(p->crew) > 1)
 		attend_split(w, il);
 	else
 		attend_rows(w, il);
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;)
-		block_quantize_row(w, &p->mixed, t, n);
-	if (w->thread == 0)
-		p->mixed.n_rows = p->n_rows;
-	crew_barrier(p->crew);
+		block_quantize_row(w, &p->mixed, t, (size_t)l->n_head * l->head_dim_v);
+	crew_finish(p->crew);
+}
+
+void attention_layer(struct worker *w, uint32_t il)
+{
+	if (few(w->pass, &w->pass->model->layers[il])) {
+		attend_few(w, il);
+		return;
+	}
+	attention_store(w, il);
+	attention_attend(w, il);
 }

@@ -15,7 +15,10 @@
 /* Rotate q and k of the pass, put k and v into the cache. */
 void attention_store(struct worker *worker, uint32_t layer);
 
-/* mixed = softmax(q·k * scale) · v over each row's own past. */
+/* mixed = softmax(q·k * scale) · v over each row's own past, in both forms. */
 void attention_attend(struct worker *worker, uint32_t layer);
+
+/* Both, as one stage where rows are few. */
+void attention_layer(struct worker *worker, uint32_t layer);
 
 #endif

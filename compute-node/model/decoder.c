@@ -227,8 +227,7 @@ void decoder_attention(struct worker *w, uint32_t il)
 	struct product out = { .weight = l->o, .bias = l->o_bias };
 
 	block_norm_matmul(w, l->attn_norm, qkv, l->k == NULL ? 1 : l->v == NULL ? 2 : 3);
-	attention_store(w, il);
-	attention_attend(w, il);
+	attention_layer(w, il);
 	add(w, &out, &p->mixed, l->attn_post_norm, p->normed.f32);
 }
 
