@@ -11,6 +11,7 @@
 /* Of ACT_CLAMPED_GATED. */
 #define CLAMP 7.0f
 #define CLAMPED_SLOPE 1.702f
+#define CLAMPED_UNIT 64u /* numbers at once */
 
 const struct model *block_model(const struct worker *w)
 {
@@ -318,12 +319,19 @@ void block_norm_gated(struct worker *w, const float *norm, const struct gguf_ten
 	crew_finish(p->crew);
 }
 
-static float clamped_gate(float gate, float up)
+/* gate σ(slope gate) (up + 1) = silu(slope gate) / slope (up + 1) */
+static void clamped_gates(
+    const struct worker *w, const float *gate, const float *up, size_t n, float *out)
 {
-	gate = gate < CLAMP ? gate : CLAMP;
-	up = up < CLAMP ? up : CLAMP;
-	up = up > -CLAMP ? up : -CLAMP;
-	return gate / (1.0f + exact_expf(-CLAMPED_SLOPE * gate)) * (up + 1.0f);
+	float gates[CLAMPED_UNIT], ups[CLAMPED_UNIT];
+
+	for (size_t i = 0; i < n; i++) {
+		gates[i] = (gate[i] < CLAMP ? gate[i] : CLAMP) * CLAMPED_SLOPE;
+		ups[i] = up[i] < CLAMP ? up[i] : CLAMP;
+		ups[i] = (ups[i] > -CLAMP ? ups[i] : -CLAMP) + 1.0f;
+		ups[i] /= CLAMPED_SLOPE;
+	}
+	w->pass->kernels->swiglu(gates, ups, n, out);
 }
 
 void block_activate(const struct worker *w, enum activation kind, const float *gate,
@@ -334,8 +342,9 @@ void block_activate(const struct worker *w, enum activation kind, const float *g
 		w->pass->kernels->swiglu(gate, up, n, out);
 		return;
 	case ACT_CLAMPED_GATED:
-		for (size_t i = 0; i < n; i++)
-			out[i] = clamped_gate(gate[i], up[i]);
+		for (size_t i = 0; i < n; i += CLAMPED_UNIT)
+			clamped_gates(w, gate + i, up + i,
+			    n - i < CLAMPED_UNIT ? n - i : CLAMPED_UNIT, out + i);
 		return;
 	case ACT_RELU_SQUARED:
 		for (size_t i = 0; i < n; i++)

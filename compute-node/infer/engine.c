@@ -37,6 +37,7 @@ struct engine {
 	const struct model *model;
 	struct engine_config config;
 	struct cache cache;
+	struct state state;
 	struct pass pass;
 	struct crew *crew;
 	struct worker *workers; /* [n_threads] */
@@ -94,6 +95,8 @@ static void lay_worker(
 	w->row = lay(at, (size_t)m->n_layer * m->n_per_layer, sizeof(float));
 	w->tile_up = lay(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
 	lay_acts(at, m, &w->own, PASS_OWN_ROWS, m->n_embd);
+	w->products = lay(at, m->n_products, sizeof(struct product));
+	w->heads = lay(at, 2 * (size_t)m->recurrent.n_state, sizeof(float));
 	w->queries = lay(at, KERNEL_QUERIES_MAX * dk, sizeof(float));
 	w->scores = lay(at, KERNEL_QUERIES_MAX * scores_width(m, config), sizeof(float));
 	w->step_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
@@ -132,6 +135,20 @@ static void lay_experts(struct layout *at, const struct model *m, size_t rows, s
 	r->shared_scale = lay(at, rows, sizeof(float));
 }
 
+static void lay_recurrent(struct layout *at, const struct model *m, size_t rows, struct recur *r)
+{
+	const struct recurrent *s = &m->recurrent;
+	size_t inner = (size_t)s->n_head * s->head_dim, gate = (size_t)m->n_head * m->head_dim_v;
+
+	if (s->n_layer == 0)
+		return;
+	r->in = lay(at, rows * s->n_channel, sizeof(float));
+	r->z = lay(at, rows * (inner > gate ? inner : gate), sizeof(float));
+	r->beta = lay(at, rows * s->n_head, sizeof(float));
+	r->alpha = lay(at, rows * s->n_head, sizeof(float));
+	lay_acts(at, m, &r->out, rows, inner);
+}
+
 static void lay_pass(
     struct layout *at, const struct model *m, const struct engine_config *config, struct pass *p)
 {
@@ -148,6 +165,7 @@ static void lay_pass(
 	p->up = lay(at, rows * m->n_ff, sizeof(float));
 	lay_acts(at, m, &p->hidden, rows, m->n_ff);
 	lay_experts(at, m, rows, &p->routed);
+	lay_recurrent(at, m, rows, &p->recur);
 	p->rope = lay(at, rows * m->rope.n_rot, sizeof(float));
 	p->rope_local = lay(at, rows * m->rope_local.n_rot, sizeof(float));
 	p->per_layer = lay(at, rows * m->n_layer * m->n_per_layer, sizeof(float));
@@ -217,11 +235,13 @@ enum rc engine_plan(const struct model *m, const struct engine_config *config,
 	if (rc == RC_OK)
 		rc = cache_measure(m, &e.config, &e.cache, why);
 	if (rc == RC_OK)
+		rc = state_measure(m, &e.config, &e.state, why);
+	if (rc == RC_OK)
 		rc = lay_all(&e, NULL, why);
 	if (rc != RC_OK)
 		return rc;
 	out->weights_bytes = m->info.weights_bytes;
-	out->cache_bytes = e.cache.keys_bytes + e.cache.values_bytes;
+	out->cache_bytes = e.cache.keys_bytes + e.cache.values_bytes + e.state.bytes;
 	out->scratch_bytes = e.scratch_bytes + (uint64_t)e.config.n_threads * THREAD_BYTES +
 			     (uint64_t)e.config.n_seq * (sizeof(*e.seqs) + sizeof(*e.tails)) +
 			     embed_bytes(m, &e.config);
@@ -241,9 +261,13 @@ static enum rc take_all(struct engine *e, struct errmsg *why)
 	enum rc rc = cache_measure(e->model, config, &e->cache, why);
 
 	if (rc == RC_OK)
+		rc = state_measure(e->model, config, &e->state, why);
+	if (rc == RC_OK)
 		rc = lay_all(e, NULL, why);
 	if (rc == RC_OK)
 		rc = cache_take(&e->cache, why);
+	if (rc == RC_OK)
+		rc = state_take(&e->state, why);
 	if (rc != RC_OK)
 		return rc;
 	e->scratch = aligned_alloc(ALIGN, e->scratch_bytes);
@@ -260,6 +284,7 @@ static enum rc take_all(struct engine *e, struct errmsg *why)
 	e->pass.model = e->model;
 	e->pass.kernels = kernels_get();
 	e->pass.cache = &e->cache;
+	e->pass.state = &e->state;
 	e->pass.rope_long = is_long(e->model, config->n_ctx);
 	for (uint32_t i = 0; i < config->n_threads; i++) {
 		e->workers[i].pass = &e->pass;
@@ -298,6 +323,7 @@ void engine_free(struct engine *e)
 	for (uint32_t i = 0; e->seqs != NULL && e->cache.values != NULL && i < e->config.n_seq; i++)
 		engine_seq_wipe(e, i);
 	cache_fini(&e->cache);
+	state_fini(&e->state);
 	if (e->scratch != NULL)
 		wipe(e->scratch, e->scratch_bytes);
 	free(e->scratch);
@@ -452,14 +478,19 @@ uint32_t engine_seq_len(const struct engine *e, uint32_t seq)
 
 enum rc engine_seq_truncate(struct engine *e, uint32_t seq, uint32_t n_keep)
 {
-	if (n_keep < e->seqs[seq].n_past)
-		e->seqs[seq].n_past = n_keep;
+	if (n_keep >= e->seqs[seq].n_past)
+		return RC_OK;
+	if (n_keep > 0 && e->model->recurrent.n_layer > 0)
+		return RC_UNSUPPORTED;
+	state_wipe(&e->state, seq);
+	e->seqs[seq].n_past = n_keep;
 	return RC_OK;
 }
 
 void engine_seq_wipe(struct engine *e, uint32_t seq)
 {
 	cache_wipe(&e->cache, seq, 0, e->seqs[seq].n_touched);
+	state_wipe(&e->state, seq);
 	e->seqs[seq] = (struct sequence){ 0 };
 }
 

@@ -77,7 +77,7 @@ enum rc engine_forward(struct engine *engine, const struct engine_row *rows, siz
 uint32_t engine_seq_len(const struct engine *engine, uint32_t seq);
 
 /* Forget all but the first n_keep tokens; RC_UNSUPPORTED where the model's
- * state cannot go back (recurrent layers) and n_keep is not 0. */
+ * state cannot go back (recurrent layers): then n_keep is 0 or all. */
 enum rc engine_seq_truncate(struct engine *engine, uint32_t seq, uint32_t n_keep) RC_CHECK;
 
 /* Forget all and zero the memory that held it. */

@@ -11,6 +11,7 @@
 #include "infer/cache.h"
 #include "infer/crew.h"
 #include "infer/engine.h"
+#include "infer/state.h"
 #include "kernels/kernels.h"
 
 struct model;
@@ -55,11 +56,20 @@ struct routed {
 	float *shared_scale; /* [n_ubatch] */
 };
 
+/* What recurrent layers work on; attention with a gate keeps it in z. */
+struct recur {
+	float *in;           /* [n_ubatch][n_channel] */
+	float *z;            /* [n_ubatch][d_inner or n_head * head_dim_v] */
+	float *beta, *alpha; /* [n_ubatch][n_head] */
+	struct acts out;     /* [n_ubatch][d_inner] */
+};
+
 struct pass {
 	const struct model *model;
 	const struct kernels *kernels;
 	struct crew *crew;
 	struct cache *cache;
+	struct state *state;
 
 	const struct engine_row *rows;
 	size_t n_rows;     /* ≤ n_ubatch */
@@ -75,6 +85,7 @@ struct pass {
 	struct acts hidden;       /* [n_ubatch][n_ff] */
 	bool rope_long;           /* the context asks for the long factors */
 	struct routed routed;     /* empty without experts */
+	struct recur recur;       /* empty without recurrent layers */
 	float *rope;              /* [n_ubatch][n_rot / 2][2] cos, sin */
 	float *rope_local;        /* the same of layers that rotate by rope_local */
 	float *per_layer;         /* [n_ubatch][n_layer][n_per_layer] */
@@ -91,16 +102,18 @@ struct partial {
 struct worker {
 	struct pass *pass;
 	unsigned thread;
-	uint8_t *quants;    /* unpacked strip */
-	float *scales;      /* of the strip */
-	float *tile;        /* [n_ubatch][KERNEL_STRIP] */
-	float *row;         /* [n_layer * n_per_layer] */
-	float *tile_up;     /* the same */
-	struct acts own;    /* [PASS_OWN_ROWS][n_embd] normed by this thread for itself */
-	float *queries;     /* [KERNEL_QUERIES_MAX][head_dim_k] */
-	float *scores;      /* [KERNEL_QUERIES_MAX][PASS_STEP] */
-	float *step_values; /* [KERNEL_QUERIES_MAX][head_dim_v] of one step */
-	float *sum_values;  /* [KERNEL_QUERIES_MAX][head_dim_v] merged */
+	uint8_t *quants;          /* unpacked strip */
+	float *scales;            /* of the strip */
+	float *tile;              /* [n_ubatch][KERNEL_STRIP] */
+	float *row;               /* [n_layer * n_per_layer] */
+	float *tile_up;           /* the same */
+	struct acts own;          /* [PASS_OWN_ROWS][n_embd] normed by this thread for itself */
+	struct product *products; /* [model's n_products] */
+	float *heads;             /* [2 * n_state] q and k of a recurrent head */
+	float *queries;           /* [KERNEL_QUERIES_MAX][head_dim_k] */
+	float *scores;            /* [KERNEL_QUERIES_MAX][PASS_STEP] */
+	float *step_values;       /* [KERNEL_QUERIES_MAX][head_dim_v] of one step */
+	float *sum_values;        /* [KERNEL_QUERIES_MAX][head_dim_v] merged */
 };
 
 #endif

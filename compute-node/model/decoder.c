@@ -149,7 +149,7 @@ static enum rc bind_attention(struct model *m, uint32_t il, unsigned traits, str
 	return rc;
 }
 
-static enum rc bind_feed_forward(struct model *m, uint32_t il, unsigned traits, struct errmsg *why)
+enum rc decoder_bind_feed_forward(struct model *m, uint32_t il, unsigned traits, struct errmsg *why)
 {
 	struct layer *l = &m->layers[il];
 	const int at = (int)il;
@@ -186,7 +186,7 @@ enum rc decoder_bind_tensors(struct model *m, unsigned traits, struct errmsg *wh
 	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
 		rc = bind_attention(m, il, traits, why);
 		if (rc == RC_OK)
-			rc = bind_feed_forward(m, il, traits, why);
+			rc = decoder_bind_feed_forward(m, il, traits, why);
 	}
 	return rc;
 }

@@ -20,6 +20,8 @@
 #define MODEL_VOCAB_MAX (1u << 22)
 #define MODEL_CTX_MAX (1u << 26)
 #define MODEL_EXPERTS_MAX 4096u
+#define MODEL_STATE_MAX 4096u /* rows of a recurrent head's matrix */
+#define RECURRENT_CONV_MAX 7u /* inputs that a convolution keeps */
 
 struct worker;  /* infer/pass.h */
 struct encoder; /* model/encoder.h */
@@ -83,6 +85,30 @@ struct experts {
 	const struct gguf_tensor *shared_scale; /* [1][n_embd] */
 };
 
+/* Recurrent layers of the model, all of one shape; n_layer 0: it has none. */
+struct recurrent {
+	uint32_t n_layer;
+	uint32_t n_conv;    /* inputs that the convolution keeps: its width - 1 */
+	uint32_t n_channel; /* that are convolved */
+	uint32_t n_head, head_dim;
+	uint32_t n_group; /* key heads, or groups of heads with B and C in common */
+	uint32_t n_state; /* width of keys, B and C */
+	bool tiled; /* head h has key head h mod n_group; else those of a group are neighbours */
+};
+
+/* Tensors of one recurrent layer; d_inner = n_head * head_dim. */
+struct mixer {
+	uint32_t index;                         /* among the recurrent layers */
+	const struct gguf_tensor *in;           /* [n_channel][n_embd], or all projections */
+	const struct gguf_tensor *z;            /* [d_inner][n_embd] */
+	const struct gguf_tensor *beta, *alpha; /* [n_head][n_embd], or one for both */
+	const struct gguf_tensor *out;          /* [n_embd][d_inner] */
+	const float *conv;                      /* [n_channel][n_conv + 1] */
+	const float *conv_bias;                 /* [n_channel] */
+	const float *a, *dt, *d;                /* [n_head] */
+	const float *norm;                      /* [head_dim], or [d_inner] */
+};
+
 /* Sizes and tensors of one layer; what a family lacks is NULL or 0. */
 struct layer {
 	uint32_t n_head, n_head_kv, n_ff;
@@ -111,6 +137,7 @@ struct layer {
 	const struct gguf_tensor *token_proj; /* [n_embd][n_per_layer] */
 	const float *token_post_norm;         /* [n_embd] */
 	const float *out_scale;               /* [1] of the stream behind the layer */
+	struct mixer *mixer;                  /* recurrent: instead of attention */
 };
 
 struct model {
@@ -133,6 +160,8 @@ struct model {
 	uint32_t temp_step;
 	struct rope rope, rope_local; /* n_rot 0: the model has none */
 	struct moe moe;
+	struct recurrent recurrent;
+	uint32_t n_products;               /* the most that the family multiplies in one stage */
 	uint64_t row_max;                  /* the longest row of any matrix */
 	uint64_t cache_keys, cache_values; /* numbers a position of all layers */
 	unsigned forms; /* bit 1 << enum kernel_form: what activations are needed as */

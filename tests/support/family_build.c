@@ -85,6 +85,60 @@
 		"blk." il ".ffn_down_shexp.weight", FAMILY_MATRIX, n, 64, 0                        \
 	}
 
+/* 6 value heads of 32 on 2 key heads of 20: 80 + 192 channels. */
+#define DELTA_KEYS                                                                                 \
+	{ "ssm.conv_kernel", 'u', 4, NULL }, { "ssm.inner_size", 'u', 192, NULL },                 \
+	    { "ssm.state_size", 'u', 20, NULL }, { "ssm.time_step_rank", 'u', 6, NULL },           \
+	{                                                                                          \
+		"ssm.group_count", 'u', 2, NULL                                                    \
+	}
+
+#define DELTA_LAYER(il)                                                                            \
+	{ "blk." il ".attn_norm.weight", FAMILY_NORM, 64, 0, 0 },                                  \
+	    { "blk." il ".ssm_conv1d.weight", FAMILY_NEED, 4, 272, 0 },                            \
+	    { "blk." il ".ssm_a", FAMILY_NEED, 6, 0, 0 },                                          \
+	    { "blk." il ".ssm_dt.bias", FAMILY_NEED, 6, 0, 0 },                                    \
+	    { "blk." il ".ssm_norm.weight", FAMILY_NORM, 32, 0, 0 },                               \
+	{                                                                                          \
+		"blk." il ".ssm_out.weight", FAMILY_MATRIX, 192, 64, 0                             \
+	}
+
+#define DELTA_PARTS(il)                                                                            \
+	{ "blk." il ".attn_qkv.weight", FAMILY_MATRIX, 64, 272, 0 },                               \
+	    { "blk." il ".attn_gate.weight", FAMILY_MATRIX, 64, 192, 0 },                          \
+	    { "blk." il ".ssm_beta.weight", FAMILY_FLOAT, 64, 6, 0 },                              \
+	{                                                                                          \
+		"blk." il ".ssm_alpha.weight", FAMILY_FLOAT, 64, 6, 0                              \
+	}
+
+#define DELTA_WHOLE(il)                                                                            \
+	{ "blk." il ".ssm_in.weight", FAMILY_EITHER, 64, 464, 0 },                                 \
+	{                                                                                          \
+		"blk." il ".ssm_ba.weight", FAMILY_EITHER, 64, 12, 0                               \
+	}
+
+#define GATED_ATTENTION(il)                                                                        \
+	{ "blk." il ".attn_norm.weight", FAMILY_NORM, 64, 0, 0 },                                  \
+	    { "blk." il ".attn_q.weight", FAMILY_MATRIX, 64, 384, 0 },                             \
+	    { "blk." il ".attn_k.weight", FAMILY_MATRIX, 64, 64, 0 },                              \
+	    { "blk." il ".attn_v.weight", FAMILY_MATRIX, 64, 64, 0 },                              \
+	    { "blk." il ".attn_output.weight", FAMILY_MATRIX, 192, 64, 0 }, HEAD_NORMS(il)
+
+#define DENSE(il)                                                                                  \
+	POST_NORM(il), { "blk." il ".ffn_gate.weight", FAMILY_MATRIX, 64, 96, 0 },                 \
+	    { "blk." il ".ffn_up.weight", FAMILY_MATRIX, 64, 96, 0 },                              \
+	{                                                                                          \
+		"blk." il ".ffn_down.weight", FAMILY_MATRIX, 96, 64, 0                             \
+	}
+
+#define MERGED(il, n)                                                                              \
+	POST_NORM(il), { "blk." il ".ffn_gate_inp.weight", FAMILY_FLOAT, 64, n, 0 },               \
+	    { "blk." il ".ffn_gate_up_exps.weight", FAMILY_EITHER, 64, 192, n },                   \
+	    { "blk." il ".ffn_down_exps.weight", FAMILY_MATRIX, 96, 64, n }, SHARED(il, 96),       \
+	{                                                                                          \
+		"blk." il ".ffn_gate_inp_shexp.weight", FAMILY_FLOAT, 64, 0, 0                     \
+	}
+
 const struct family family_table[] = {
 	{ .name = "Mixtral",
 	    .arch = "llama",
@@ -116,6 +170,35 @@ const struct family family_table[] = {
 		{ "rope.scaling.original_context_length", 'u', 16, NULL } },
 	    .tensors = { ATTENTION("0"), POST_NORM("0"), ROUTED("0", 6), OSS_BIASES("0"),
 		ATTENTION("1"), POST_NORM("1"), ROUTED("1", 6), OSS_BIASES("1") } },
+	{ .name = "qwen35",
+	    .arch = "qwen35",
+	    .recurrent = true,
+	    .keys = { SIZES(3), HEADS, { "feed_forward_length", 'u', 96, NULL }, DELTA_KEYS,
+		{ "rope.dimension_count", 'u', 8, NULL },
+		{ "attention.recurrent_layers", 'a', 0, "101" } },
+	    .tensors = { DELTA_LAYER("0"), DELTA_PARTS("0"), DENSE("0"), GATED_ATTENTION("1"),
+		DENSE("1"), DELTA_LAYER("2"), DELTA_PARTS("2"), DENSE("2") } },
+	{ .name = "qwen35moe",
+	    .arch = "qwen35moe",
+	    .recurrent = true,
+	    .keys = { SIZES(2), HEADS, EXPERTS(7, 3), DELTA_KEYS,
+		{ "full_attention_interval", 'u', 2, NULL } },
+	    .tensors = { DELTA_LAYER("0"), DELTA_PARTS("0"), MERGED("0", 7), GATED_ATTENTION("1"),
+		MERGED("1", 7) } },
+	{ .name = "qwen3next",
+	    .arch = "qwen3next",
+	    .recurrent = true,
+	    .keys = { SIZES(2), HEADS, EXPERTS(7, 3), DELTA_KEYS,
+		{ "full_attention_interval", 'u', 2, NULL } },
+	    .tensors = { DELTA_LAYER("0"), DELTA_WHOLE("0"), MERGED("0", 7), GATED_ATTENTION("1"),
+		MERGED("1", 7) } },
+	{ .name = "qwen3next in parts",
+	    .arch = "qwen3next",
+	    .recurrent = true,
+	    .keys = { SIZES(2), HEADS, EXPERTS(7, 3), DELTA_KEYS,
+		{ "full_attention_interval", 'u', 2, NULL } },
+	    .tensors = { DELTA_LAYER("0"), DELTA_PARTS("0"), MERGED("0", 7), GATED_ATTENTION("1"),
+		MERGED("1", 7) } },
 	{ 0 },
 };
 
@@ -160,7 +243,7 @@ static void put_key(struct gguf_build *b, const char *arch, const struct family_
 
 static void put_tensor(struct gguf_build *b, const struct family_tensor *t, enum tensor_type type)
 {
-	bool matrix = t->kind == FAMILY_MATRIX, norm = t->kind == FAMILY_NORM;
+	bool matrix = t->kind <= FAMILY_EITHER, norm = t->kind == FAMILY_NORM;
 
 	gguf_build_stack(b, t->name, matrix ? type : TYPE_F32, t->n, t->n_rows,
 	    t->n_stack > 0 ? t->n_stack : 1, matrix || norm ? 0.1f : 0.5f, norm ? 1.0f : 0.0f);

@@ -13,6 +13,7 @@
 
 enum family_kind {
 	FAMILY_MATRIX, /* of the type that is asked for */
+	FAMILY_EITHER, /* the same; other files have it under other names */
 	FAMILY_FLOAT,  /* a matrix that is F32 in every file */
 	FAMILY_NORM,   /* around 1 */
 	FAMILY_BIAS,   /* around 0; a file may lack it */

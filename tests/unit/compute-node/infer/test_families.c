@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "family_build.h"
 #include "infer/engine.h"
+#include "model/gguf.h"
 #include "model/model.h"
 
 #define N_TOKENS 24
@@ -204,7 +205,7 @@ static void test_a_missing_tensor_is_named(void **unused)
 			at = memmem(b.infos.bytes, b.infos.len, t->name, strlen(t->name));
 			assert_non_null(at);
 			*at = 'x';
-			expect_named(f, &b, t->name);
+			expect_named(f, &b, t->kind == FAMILY_EITHER ? "is missing" : t->name);
 			gguf_build_fini(&b);
 		}
 	}
@@ -248,6 +249,97 @@ static void test_the_plan_covers_what_is_taken(void **unused)
 	}
 }
 
+static const struct family *find_family(const char *name)
+{
+	const struct family *f = family_table;
+
+	while (f->name != NULL && strcmp(f->name, name) != 0)
+		f++;
+	assert_non_null(f->name);
+	return f;
+}
+
+/* Copy floats from a tensor to one of a file being built, whose places are
+ * those of the opened file `laid`. */
+static void copy_floats(struct gguf_build *to, const struct model *laid, const char *to_name,
+    size_t to_first, const struct model *from, const char *from_name, size_t from_first, size_t n)
+{
+	const struct gguf *out = model_gguf(laid);
+	size_t at = (size_t)(gguf_find_tensor(out, to_name)->data -
+			     gguf_find_tensor(out, "token_embd.weight")->data);
+
+	memcpy(to->data.bytes + at + to_first * sizeof(float),
+	    gguf_find_tensor(model_gguf(from), from_name)->data + from_first * sizeof(float),
+	    n * sizeof(float));
+}
+
+/* The same of rows of 64. */
+static void copy_rows(struct gguf_build *to, const struct model *laid, const char *to_name,
+    size_t to_row, const struct model *from, const char *from_name, size_t from_row, size_t n)
+{
+	copy_floats(to, laid, to_name, to_row * 64, from, from_name, from_row * 64, n * 64);
+}
+
+/* What the older files have in one matrix, sorted into the newer ones. */
+static void sort_parts(struct gguf_build *to, const struct model *laid, const struct model *from)
+{
+	const char *in = "blk.0.ssm_in.weight", *ba = "blk.0.ssm_ba.weight";
+	const char *qkv = "blk.0.attn_qkv.weight";
+
+	for (size_t g = 0; g < 2; g++) {
+		size_t row = g * (20 + 20 + 96 + 96);
+
+		copy_rows(to, laid, qkv, g * 20, from, in, row, 20);
+		copy_rows(to, laid, qkv, 40 + g * 20, from, in, row + 20, 20);
+		copy_rows(to, laid, qkv, 80 + g * 96, from, in, row + 40, 96);
+		copy_rows(to, laid, "blk.0.attn_gate.weight", g * 96, from, in, row + 136, 96);
+		copy_rows(to, laid, "blk.0.ssm_beta.weight", g * 3, from, ba, g * 6, 3);
+		copy_rows(to, laid, "blk.0.ssm_alpha.weight", g * 3, from, ba, g * 6 + 3, 3);
+	}
+}
+
+static void logits_of(const struct model *model, float *logits)
+{
+	struct engine_config config = { .n_ctx = N_TOKENS, .n_threads = 1 };
+	struct engine *engine = start(model, &config);
+
+	append(engine, 0, 0, 0, N_TOKENS, logits);
+	engine_free(engine);
+}
+
+static void test_projections_in_one_matrix_give_what_those_in_parts_give(void **unused)
+{
+	const struct family *whole = find_family("qwen3next"),
+			    *parts = find_family("qwen3next in parts");
+	struct model *from = open_family(whole, TYPE_F32), *to = open_family(parts, TYPE_F32);
+	struct gguf_build b;
+	struct errmsg why = ERRMSG_INIT;
+	float expected[N_FLOATS], got[N_FLOATS];
+
+	(void)unused;
+	logits_of(from, expected);
+	gguf_build_init(&b, 7);
+	family_build(&b, parts, TYPE_F32);
+	/* the seed is one, the order of tensors is not */
+	copy_floats(
+	    &b, to, "token_embd.weight", 0, from, "token_embd.weight", 0, 64 * FAMILY_VOCAB);
+	copy_floats(&b, to, "output_norm.weight", 0, from, "output_norm.weight", 0, 64);
+	for (const struct family_tensor *t = whole->tensors; t->name != NULL; t++) {
+		size_t rows = (t->n_rows > 0 ? t->n_rows : 1) * (t->n_stack > 0 ? t->n_stack : 1);
+
+		if (gguf_find_tensor(model_gguf(to), t->name) != NULL)
+			copy_floats(&b, to, t->name, 0, from, t->name, 0, t->n * rows);
+	}
+	sort_parts(&b, to, from);
+	model_close(to);
+	assert_int_equal(open_built(&b, &to, &why), RC_OK);
+	logits_of(to, got);
+	assert_same("in parts", got, expected, N_TOKENS);
+	gguf_build_fini(&b);
+	model_close(to);
+	model_close(from);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_a_cut_sequence_goes_on_like_a_fresh_one_or_says_it_cannot),
 		cmocka_unit_test(test_a_missing_tensor_is_named),
 		cmocka_unit_test(test_a_mis_shaped_tensor_is_named),
+		cmocka_unit_test(test_projections_in_one_matrix_give_what_those_in_parts_give),
 		cmocka_unit_test(test_the_plan_covers_what_is_taken),
 	};
 	uint64_t state = 31;
