@@ -350,6 +350,9 @@ void block_activate(const struct worker *w, enum activation kind, const float *g
 		for (size_t i = 0; i < n; i++)
 			out[i] = up[i] > 0 ? up[i] * up[i] : 0;
 		return;
+	case ACT_GELU_GATED:
+		gate_row(w->pass, gate, up, n, out);
+		return;
 	}
 }
 

@@ -126,6 +126,11 @@ static void lay_experts(struct layout *at, const struct model *m, size_t rows, s
 	r->hiddens = lay(at, moe->n_expert, sizeof(struct acts));
 	r->inner = lay(at, 2 * (size_t)moe->n_expert, sizeof(struct product));
 	r->outer = lay(at, (size_t)moe->n_expert + 1, sizeof(struct product));
+	if (moe->beside) {
+		lay_acts(at, m, &r->router_in, rows, m->n_embd);
+		r->stream = lay(at, rows * m->n_embd, sizeof(float));
+		r->dense = lay(at, rows * m->n_embd, sizeof(float));
+	}
 	if (moe->n_ff_shared == 0)
 		return;
 	r->shared_gate = lay(at, rows * moe->n_ff_shared, sizeof(float));

@@ -23,7 +23,10 @@ static void score(struct worker *w, const struct experts *e)
 {
 	struct routed *r = &w->pass->routed;
 	const struct product all[] = {
-		{ .weight = e->router, .bias = e->router_bias, .out = r->scores },
+		{ .weight = e->router,
+		    .bias = e->router_bias,
+		    .in = e->router_norm != NULL ? &r->router_in : &w->pass->normed,
+		    .out = r->scores },
 		{ .weight = e->shared_gate, .out = r->shared_gate },
 		{ .weight = e->shared_up, .out = r->shared_up },
 		{ .weight = e->shared_scale, .out = r->shared_scale },
@@ -137,6 +140,8 @@ static void choose_row(struct worker *w, const struct experts *e, size_t t)
 		r->taken[at + chosen[i]] = 1;
 	}
 	weigh(moe, scores, chosen, r->weights + t * moe->n_used);
+	for (uint32_t i = 0; e->out_scale != NULL && i < moe->n_used; i++)
+		r->weights[t * moe->n_used + i] *= e->out_scale[chosen[i]];
 }
 
 /* One expert's products for its slots first … end - 1. */

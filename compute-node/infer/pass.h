@@ -54,6 +54,10 @@ struct routed {
 	struct acts shared_hidden;
 	float *shared;       /* [n_ubatch][n_embd] */
 	float *shared_scale; /* [n_ubatch] */
+	/* Beside a dense network: what the router reads, the stream meanwhile, what
+	 * the dense network gives; all [n_ubatch][n_embd]. */
+	struct acts router_in;
+	float *stream, *dense;
 };
 
 /* What recurrent layers work on; attention with a gate keeps it in z. */

@@ -3,11 +3,14 @@
  * and rotation in windowed layers, and the last layers reading the keys and
  * values of earlier ones.  Small models add to each layer an embedding of the
  * token of its own, mixed with a projection of the common one and gated by the
- * stream (Gemma Team 2025, Gemma 3n; 2026).
+ * stream; large ones have experts beside the dense network (Gemma Team 2025,
+ * Gemma 3n; 2026).
  */
 #include <math.h>
+#include <string.h>
 
 #include "infer/block.h"
+#include "infer/experts.h"
 #include "kernels/exact.h"
 #include "model/arch.h"
 #include "model/bind.h"
@@ -104,10 +107,42 @@ static enum rc bind_per_layer(struct model *m, struct errmsg *why)
 	return rc;
 }
 
+/* Norms around experts and dense network.  The router reads x / rms(x) / √n_embd
+ * times a scale of its own. */
+static enum rc bind_beside(struct model *m, uint32_t il, struct errmsg *why)
+{
+	struct experts *e = m->layers[il].experts;
+	const int at = (int)il;
+	const uint64_t n = m->n_embd;
+	const float *scale = NULL;
+	float *norm = arena_array(&m->arena, m->n_embd, sizeof(*norm));
+	enum rc rc = norm != NULL ? RC_OK : RC_NOMEM;
+
+	if (rc == RC_OK)
+		rc = bind_vector(m, at, "ffn_gate_inp.scale", n, &scale, why);
+	if (rc == RC_OK)
+		rc = bind_vector(m, at, "pre_ffw_norm_2.weight", n, &e->norm, why);
+	if (rc == RC_OK)
+		rc = bind_vector(m, at, "post_ffw_norm_1.weight", n, &e->dense_post_norm, why);
+	if (rc == RC_OK)
+		rc = bind_vector(m, at, "post_ffw_norm_2.weight", n, &e->post_norm, why);
+	if (rc == RC_OK)
+		rc = bind_vector_or_null(
+		    m, at, "ffn_down_exps.scale", m->moe.n_expert, &e->out_scale, why);
+	for (uint64_t i = 0; rc == RC_OK && i < n; i++)
+		norm[i] = scale[i] / sqrtf((float)n);
+	e->router_norm = norm;
+	return rc;
+}
+
 static enum rc gemma4_bind(struct model *m, struct errmsg *why)
 {
-	enum rc rc = decoder_bind_shape(m, why);
+	enum rc rc;
 
+	m->moe = (struct moe){
+		.gating = MOE_SOFTMAX, .norm = true, .activation = ACT_GELU_GATED, .beside = true
+	};
+	rc = decoder_bind_shape(m, why);
 	if (rc != RC_OK)
 		return rc;
 	m->attn_scale = 1.0f;
@@ -120,11 +155,14 @@ static enum rc gemma4_bind(struct model *m, struct errmsg *why)
 	if (rc == RC_OK)
 		rc = bind_f32_or(m, "final_logit_softcapping", 0, &m->logit_softcap, why);
 	if (rc == RC_OK)
-		rc = decoder_bind_tensors(
-		    m, DECODER_SANDWICH | DECODER_HEAD_NORMS | DECODER_V_IS_K, why);
-	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++)
+		rc = decoder_bind_tensors(m,
+		    DECODER_SANDWICH | DECODER_HEAD_NORMS | DECODER_V_IS_K | DECODER_BESIDE, why);
+	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
 		rc = bind_vector_or_null(
 		    m, (int)il, "layer_output_scale.weight", 1, &m->layers[il].out_scale, why);
+		if (rc == RC_OK && m->layers[il].experts != NULL)
+			rc = bind_beside(m, il, why);
+	}
 	return rc == RC_OK ? bind_per_layer(m, why) : rc;
 }
 
@@ -180,8 +218,6 @@ static void token_input(struct worker *w, uint32_t il)
 			    exact_gelu_half(m->gelu, p->gate[t * n + i]) * input[i];
 		block_quantize_row(w, &p->hidden, t, n);
 	}
-	if (w->thread == 0)
-		p->hidden.n_rows = p->n_rows;
 	crew_barrier(p->crew);
 	block_matmul(w, &proj, 1, &p->hidden);
 	block_norm_add(w, l->token_post_norm, p->normed.f32);
@@ -199,6 +235,57 @@ static void scale_stream(struct worker *w, float factor)
 	crew_barrier(p->crew);
 }
 
+/* stream = x, x = 0: what the experts give adds up alone. */
+static void set_aside(struct worker *w)
+{
+	struct pass *p = w->pass;
+	size_t n = p->model->n_embd;
+
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
+		memcpy(p->routed.stream + t * n, p->x + t * n, n * sizeof(float));
+		memset(p->x + t * n, 0, n * sizeof(float));
+	}
+	crew_barrier(p->crew);
+}
+
+/* x = stream + norm(norm(dense) + norm(x)) */
+static void join(struct worker *w, const struct layer *l)
+{
+	struct pass *p = w->pass;
+	kernel_norm_fn *norm = p->kernels->rms_norm;
+	size_t n = p->model->n_embd;
+	float eps = p->model->norm_eps;
+
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
+		float *x = p->x + t * n, *dense = p->routed.dense + t * n;
+
+		norm(dense, l->experts->dense_post_norm, n, eps, dense);
+		norm(x, l->experts->post_norm, n, eps, x);
+		for (size_t i = 0; i < n; i++)
+			dense[i] += x[i];
+		norm(dense, l->ffn_post_norm, n, eps, dense);
+		for (size_t i = 0; i < n; i++)
+			x[i] = p->routed.stream[t * n + i] + dense[i];
+	}
+	crew_barrier(p->crew);
+}
+
+/* The dense network and the experts, each with norms of its own. */
+static void feed_forward_beside(struct worker *w, uint32_t il)
+{
+	struct pass *p = w->pass;
+	const struct layer *l = &p->model->layers[il];
+	const struct product down = { .weight = l->down, .out = p->routed.dense };
+
+	block_norm_gated(w, l->ffn_norm, l->gate, l->up);
+	block_matmul(w, &down, 1, &p->hidden);
+	block_norm(w, l->experts->router_norm, &p->routed.router_in);
+	block_norm(w, l->experts->norm, &p->normed);
+	set_aside(w);
+	experts_forward(w, il);
+	join(w, l);
+}
+
 static void gemma4_forward(struct worker *w)
 {
 	const struct model *m = block_model(w);
@@ -208,7 +295,10 @@ static void gemma4_forward(struct worker *w)
 		per_layer_inputs(w);
 	for (uint32_t il = 0; il < m->n_layer; il++) {
 		decoder_attention(w, il);
-		decoder_feed_forward(w, il);
+		if (m->layers[il].experts != NULL)
+			feed_forward_beside(w, il);
+		else
+			decoder_feed_forward(w, il);
 		if (m->n_per_layer > 0)
 			token_input(w, il);
 		if (m->layers[il].out_scale != NULL)

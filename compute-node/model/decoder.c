@@ -160,7 +160,9 @@ enum rc decoder_bind_feed_forward(struct model *m, uint32_t il, unsigned traits,
 	    n, &l->ffn_norm, why);
 
 	if (rc == RC_OK && moe_in_layer(m, il))
-		return moe_bind_layer(m, il, why);
+		rc = moe_bind_layer(m, il, why);
+	if (rc != RC_OK || (l->experts != NULL && (traits & DECODER_BESIDE) == 0))
+		return rc;
 	if (rc == RC_OK && (traits & DECODER_FUSED_UP) != 0) {
 		rc = bind_matrix(m, at, "ffn_up.weight", 2 * n_ff, n, &both, why);
 		if (rc == RC_OK)

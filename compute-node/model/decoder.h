@@ -18,6 +18,7 @@ enum decoder_trait {
 	DECODER_SANDWICH = 4,     /* what a block adds is normed, too */
 	DECODER_FUSED_UP = 8,     /* ffn_up holds the rows of gate, then those of up */
 	DECODER_FUSED_QKV = 64,   /* q, k and v are one matrix, unless there is attn_q */
+	DECODER_BESIDE = 128,     /* experts work beside a dense network */
 	DECODER_V_IS_K = 16,      /* without attn_v the projected keys are the values */
 	DECODER_POST_IS_FFN = 32, /* the norm before the network is named post_attention_norm */
 };

@@ -50,7 +50,8 @@ enum moe_gating { MOE_SOFTMAX = 1, MOE_SIGMOID = 2, MOE_SOFTMAX_CHOSEN = 3 };
 enum activation {
 	ACT_SILU_GATED,    /* silu(gate) * up */
 	ACT_CLAMPED_GATED, /* gpt-oss: bounded, gate * σ(1.702 gate) * (up + 1) */
-	ACT_RELU_SQUARED   /* max(up, 0)², no gate */
+	ACT_RELU_SQUARED,  /* max(up, 0)², no gate */
+	ACT_GELU_GATED     /* gelu(gate) * up, by the model's table */
 };
 
 enum moe_shared { MOE_SHARED_NONE, MOE_SHARED_COUNTED, MOE_SHARED_SCALED };
@@ -66,6 +67,7 @@ struct moe {
 	float scale; /* of the weights */
 	enum activation activation;
 	enum moe_shared shared;
+	bool beside; /* a dense network works on the same rows */
 };
 
 /* Experts of one layer; matrices of all experts stand behind each other.  Gate
@@ -83,6 +85,10 @@ struct experts {
 	const struct gguf_tensor *shared_up;    /* the same */
 	const struct gguf_tensor *shared_down;  /* [n_embd][n_ff_shared] */
 	const struct gguf_tensor *shared_scale; /* [1][n_embd] */
+	const float *out_scale;                 /* [n_expert] of what each expert gives */
+	/* Beside a dense network (gemma4), all [n_embd]: of what the router reads, of
+	 * what the experts read and give, of what the dense network gives. */
+	const float *router_norm, *norm, *post_norm, *dense_post_norm;
 };
 
 /* Recurrent layers of the model, all of one shape; n_layer 0: it has none. */

@@ -1,4 +1,5 @@
-/* Dense families: layers of 64, 6 heads of 32 on 2, a network of 96. */
+/* Dense families, and gemma4 with experts beside: layers of 64, 6 heads of 32 on 2, a network
+ * of 96. */
 #include "family_build.h"
 
 #define SIZES(layers)                                                                              \
@@ -58,6 +59,14 @@
 	    SANDWICH(il)
 #define PER_LAYER(il)                                                                              \
 	MATRIX(il, "inp_gate", 64, 32), MATRIX(il, "proj", 32, 64), NORM(il, "post_norm", 64)
+#define BESIDE(il)                                                                                 \
+	T(il, "ffn_gate_inp.weight", FLOAT, 64, 6), T(il, "ffn_gate_inp.scale", NORM, 64, 0),      \
+	    NORM(il, "pre_ffw_norm_2", 64), NORM(il, "post_ffw_norm_1", 64),                       \
+	    NORM(il, "post_ffw_norm_2", 64), T(il, "ffn_down_exps.scale", BIAS, 6, 0),             \
+	    { "blk." il ".ffn_gate_up_exps.weight", FAMILY_EITHER, 64, 192, 6 },                   \
+	{                                                                                          \
+		"blk." il ".ffn_down_exps.weight", FAMILY_MATRIX, 96, 64, 6                        \
+	}
 #define GEMMA4_KEYS(layers, pattern)                                                               \
 	SIZES(layers), HEADS_OF(64), { "attention.key_length_swa", 'u', 32, NULL },                \
 	    { "attention.value_length_swa", 'u', 32, NULL },                                       \
@@ -132,5 +141,12 @@ const struct family family_dense[] = {
 	    .keys = { GEMMA4_KEYS(2, "01") },
 	    .tensors = { { "rope_freqs.weight", FAMILY_NORM, 32, 0, 0 }, GEMMA4_FULL("0"),
 		GEMMA4_LOCAL("1") } },
+	{ .name = "gemma4 with experts",
+	    .arch = "gemma4",
+	    .keys = { GEMMA4_KEYS(2, "10"), { "expert_count", 'u', 6, NULL },
+		{ "expert_used_count", 'u', 2, NULL },
+		{ "expert_feed_forward_length", 'u', 96, NULL } },
+	    .tensors = { { "rope_freqs.weight", FAMILY_NORM, 32, 0, 0 }, GEMMA4_LOCAL("0"),
+		BESIDE("0"), GEMMA4_FULL("1"), BESIDE("1") } },
 	{ 0 },
 };
