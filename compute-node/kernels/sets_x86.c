@@ -46,7 +46,11 @@ const struct kernels kernels_avx512 = {
 	.rows = { [TYPE_F32] = avx512_rows_f32,
 	    [TYPE_F16] = avx512_rows_f16,
 	    [TYPE_BF16] = avx512_rows_bf16 },
-	.strip = { [TYPE_Q4_0] = avx512_strip_q4_0, [TYPE_Q8_0] = avx512_strip_q8_0 },
+	.strip = {
+#define X(type, name, kind) [TYPE_##type] = avx512_strip_##name,
+	    BLOCK_FORMATS(X)
+#undef X
+	},
 	.quantize = avx512_quantize,
 	.rms_norm = avx512_rms_norm,
 	.swiglu = avx512_swiglu,
@@ -63,7 +67,11 @@ const struct kernels kernels_avx512vnni = {
 	    [KIND_HALVES] = avx512vnni_tile_halves,
 	    [KIND_MIN] = avx512vnni_tile_min,
 	    [KIND_MIN_HALVES] = avx512vnni_tile_min_halves },
-	.direct = { [TYPE_Q4_0] = avx512vnni_direct_q4_0, [TYPE_Q8_0] = avx512vnni_direct_q8_0 },
+	.direct = {
+#define X(type, name, kind) [TYPE_##type] = avx512vnni_direct_##name,
+	    BLOCK_FORMATS(X)
+#undef X
+	},
 };
 #else
 typedef int no_x86; /* a translation unit is never empty */

@@ -16,7 +16,9 @@ kernel_scores_fn avx2_scores_f16, avx2_scores_f32;
 kernel_mix_fn avx2_mix_f16, avx2_mix_f32;
 
 kernel_rows_fn avx512_rows_f32, avx512_rows_f16, avx512_rows_bf16;
-kernel_strip_fn avx512_strip_q4_0, avx512_strip_q8_0;
+#define X(type, name, kind) kernel_strip_fn avx512_strip_##name;
+BLOCK_FORMATS(X)
+#undef X
 kernel_quantize_fn avx512_quantize;
 kernel_norm_fn avx512_rms_norm;
 kernel_gate_fn avx512_swiglu;
@@ -26,7 +28,9 @@ kernel_mix_fn avx512_mix_f16, avx512_mix_f32;
 
 kernel_tile_fn avx512vnni_tile_plain, avx512vnni_tile_halves;
 kernel_tile_fn avx512vnni_tile_min, avx512vnni_tile_min_halves;
-kernel_direct_fn avx512vnni_direct_q4_0, avx512vnni_direct_q8_0;
+#define X(type, name, kind) kernel_direct_fn avx512vnni_direct_##name;
+BLOCK_FORMATS(X)
+#undef X
 #endif
 
 #endif

@@ -8,8 +8,6 @@
 #include "kernels/kernels.h"
 #include "kernels/x86_avx512.h"
 
-#define Q4_0_BYTES 18
-#define Q8_0_BYTES 34
 #define HALF (KERNEL_STRIP / 2)
 #define CACHE_LINE 64
 
@@ -48,17 +46,6 @@ INLINE void point_at_rows(
 {
 	for (size_t r = 0; r < KERNEL_STRIP; r++)
 		rows[r] = weights + (r < n_rows ? r : n_rows - 1) * row_bytes;
-}
-
-/* The strip behind this one will be wanted next: fetch the part of it that
- * corresponds to block `b`. */
-INLINE void prefetch_next(
-    const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t block_bytes, size_t b)
-{
-	const uint8_t *next = weights + n_rows * row_bytes + b * block_bytes * KERNEL_STRIP;
-
-	for (size_t i = 0; i < block_bytes * KERNEL_STRIP; i += CACHE_LINE)
-		_mm_prefetch((const char *)next + i, _MM_HINT_T0);
 }
 
 #endif

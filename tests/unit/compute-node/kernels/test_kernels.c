@@ -292,8 +292,8 @@ static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 	}
 	if (kernels_has_avx512()) {
 		assert_ptr_equal(best->rows[TYPE_F16], kernels_avx512.rows[TYPE_F16]);
-		assert_ptr_equal(best->strip[TYPE_Q8_0], kernels_avx512.strip[TYPE_Q8_0]);
-		assert_ptr_equal(best->strip[TYPE_Q4_0], kernels_avx512.strip[TYPE_Q4_0]);
+		for (size_t i = 0; i <= TYPE_NUMBER_MAX; i++)
+			assert_ptr_equal(best->strip[i], kernels_avx512.strip[i]);
 		assert_ptr_equal(best->quantize, kernels_avx512.quantize);
 		assert_ptr_equal(best->rms_norm, kernels_avx512.rms_norm);
 		assert_ptr_equal(best->swiglu, kernels_avx512.swiglu);
@@ -304,8 +304,8 @@ static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 	if (kernels_has_avx512vnni()) {
 		for (size_t i = 0; i < KERNEL_KINDS; i++)
 			assert_ptr_equal(best->tile[i], kernels_avx512vnni.tile[i]);
-		assert_ptr_equal(best->direct[TYPE_Q4_0], kernels_avx512vnni.direct[TYPE_Q4_0]);
-		assert_ptr_equal(best->direct[TYPE_Q8_0], kernels_avx512vnni.direct[TYPE_Q8_0]);
+		for (size_t i = 0; i <= TYPE_NUMBER_MAX; i++)
+			assert_ptr_equal(best->direct[i], kernels_avx512vnni.direct[i]);
 	}
 #elif defined(__aarch64__)
 	const struct kernels *best = kernels_get();
