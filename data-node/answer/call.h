@@ -16,7 +16,8 @@ struct call;
 #define CALL_AVOID_MAX POOL_NODES_MAX
 
 struct call_want {
-	const char *model;           /* NULL: any model that chats */
+	const char *model;           /* NULL: any */
+	bool embeds;                 /* a model that embeds; else one that chats */
 	const uint8_t *content_hash; /* this very model, by any name; NULL: any */
 	const char *numerics_id;     /* preferred; NULL: no matter */
 	const char *cache_type;      /* preferred; NULL: no matter */

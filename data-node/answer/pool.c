@@ -319,7 +319,8 @@ const struct wire_model *node_find(const struct node *node, const struct call_wa
 		} else if (want->model != NULL && strcmp(model->name, want->model) != 0) {
 			continue;
 		}
-		if (!model->chat || model->context < want->context_min)
+		if (!(want->embeds ? model->embed : model->chat) ||
+		    model->context < want->context_min)
 			continue;
 		return model;
 	}

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "answer/answer_api.h"
+#include "answer/embeddings.h"
 #include "gateway/handlers.h"
 #include "gateway/metric.h"
 
@@ -29,6 +30,7 @@ static const struct route routes[] = {
 	{ "GET", "/v1/models", ACCESS_PERSON, answer_api_models },
 	{ "POST", "/v1/chat/completions", ACCESS_PERSON, answer_api_chat },
 	{ "POST", "/v1/completions", ACCESS_PERSON, answer_api_completions },
+	{ "POST", "/v1/embeddings", ACCESS_PERSON, answer_api_embeddings },
 	{ "GET", "/metrics", ACCESS_DEVICE, handle_metrics_get },
 	{ "GET", "/healthz", ACCESS_OPEN, handle_healthz_get },
 	{ "GET", "/", ACCESS_OPEN, handle_web_get },

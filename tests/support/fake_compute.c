@@ -344,6 +344,45 @@ static void on_tokenize(struct fake_compute *fake, wire_peer peer, const struct 
 	(void)send_message(fake, peer, &answer);
 }
 
+void fake_compute_vector(const char *text, float out[FAKE_VECTOR_LEN])
+{
+	size_t len = strlen(text);
+
+	out[0] = (float)len / 3.0F;
+	out[1] = -1.0e-7F * (float)(uint8_t)text[0];
+	out[2] = (float)(uint8_t)text[len == 0 ? 0 : len - 1];
+	out[3] = 0.1F;
+	out[4] = 0;
+}
+
+/* A prompt token for each byte. */
+static void on_embed(struct fake_compute *fake, wire_peer peer, const struct message *message)
+{
+	const struct wire_embed *embed = &message->u.embed;
+	struct message answer = { .kind = MESSAGE_VECTORS, .request_id = message->request_id };
+	float *values = calloc(embed->texts_len + 1, FAKE_VECTOR_LEN * sizeof(*values));
+
+	require(values != NULL, "memory");
+	fake->embeds++;
+	fake->texts += (unsigned)embed->texts_len;
+	for (size_t i = 0; i < embed->texts_len; i++) {
+		fake_compute_vector(embed->texts[i], values + i * FAKE_VECTOR_LEN);
+		answer.u.vectors.prompt_tokens += (uint32_t)strlen(embed->texts[i]);
+	}
+	answer.u.vectors.length = FAKE_VECTOR_LEN;
+	answer.u.vectors.values = values;
+	answer.u.vectors.values_len = embed->texts_len * FAKE_VECTOR_LEN;
+	if (fake->script.refuse_times > 0) {
+		fake->script.refuse_times--;
+		fake->refused++;
+		send_error(fake, peer, message->request_id, fake->script.refuse,
+		    fake->script.refuse_context, fake->script.refuse_needed);
+	} else if (!fake->script.mute_embed) {
+		(void)send_message(fake, peer, &answer);
+	}
+	free(values);
+}
+
 static void on_message(void *ctx, wire_peer peer, const struct message *message)
 {
 	struct fake_compute *fake = ctx;
@@ -354,6 +393,8 @@ static void on_message(void *ctx, wire_peer peer, const struct message *message)
 		on_generate(fake, peer, message);
 	} else if (message->kind == MESSAGE_TOKENIZE) {
 		on_tokenize(fake, peer, message);
+	} else if (message->kind == MESSAGE_EMBED) {
+		on_embed(fake, peer, message);
 	} else if (message->kind == MESSAGE_CREDIT && run != NULL) {
 		run->limit += message->u.credit;
 		if (run->limit - run->next > fake->sent_ahead_max)
@@ -398,7 +439,9 @@ static void capabilities(void *ctx, struct wire_capabilities *out)
 		.context = fake->script.context,
 		.parameters = 1000,
 		.weights_bytes = 1000,
-		.chat = true,
+		.chat = !fake->script.embeds,
+		.embed = fake->script.embeds,
+		.embedding_length = fake->script.embeds ? FAKE_VECTOR_LEN : 0,
 		.chat_template = "plain",
 		.cache_type = fake->script.cache_type,
 	};

@@ -39,6 +39,8 @@ struct fake_script {
 	uint64_t prompt_bytes_max; /* more in a Generate: CONTEXT; 0: no limit */
 	bool mute;                 /* never answers a Generate */
 	bool mute_tokenize;
+	bool embeds; /* and does not chat: a text's vector is fake_compute_vector() */
+	bool mute_embed;
 	bool lie_about_text; /* leaves a gap in the text once */
 	bool ignore_credit;
 	enum wire_finish finish; /* STOP */
@@ -65,6 +67,7 @@ struct fake_compute {
 	struct fake_run runs[FAKE_RUNS_MAX];
 	struct wire_model offered;
 	/* [lock] what it saw */
+	unsigned embeds, texts; /* Embed messages, and what was in them */
 	unsigned generates, resumes, cancels, tokenizes, refused, sent_ahead_max;
 	uint32_t last_max_tokens, last_resumed_from;
 	struct wire_sampling last_sampling;
@@ -86,6 +89,9 @@ void fake_compute_set(struct fake_compute *fake, const struct fake_script *scrip
 /* Wait until `*counter` is at least `n`. */
 void fake_compute_wait(struct fake_compute *fake, const unsigned *counter, unsigned n);
 unsigned fake_compute_get(struct fake_compute *fake, const unsigned *counter);
+
+#define FAKE_VECTOR_LEN 5
+void fake_compute_vector(const char *text, float out[FAKE_VECTOR_LEN]);
 
 /* The text of the first `tokens` tokens of a whole answer. */
 void fake_compute_text(uint32_t tokens, struct buf *out);
