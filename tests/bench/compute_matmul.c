@@ -19,6 +19,7 @@
 #define NEAR_BYTES ((size_t)384 << 10)
 #define X_MAX 256
 #define REPEATS 5
+#define READ_AHEAD ((size_t)16 << 10)
 #define TYPES_MAX 32
 
 static struct {
@@ -64,17 +65,29 @@ static void multiply(const struct kernels *kernels, enum tensor_type type, const
 	}
 }
 
+/* In order, a word of each cache line, fetched some pages ahead as the kernels
+ * do: as fast as one core can have it. */
 static void read_all(const uint8_t *bytes, size_t len)
 {
-	const uint64_t *at = (const uint64_t *)(const void *)bytes;
-	uint64_t sums[8] = { 0 };
+	uint64_t sum = 0;
 
-	for (size_t i = 0; i + 8 <= len / 8; i += 8) {
-		for (size_t j = 0; j < 8; j++)
-			sums[j] += at[i + j];
+	for (size_t i = 0; i + 64 <= len; i += 64) {
+		uint64_t word;
+
+		__builtin_prefetch(bytes + i + READ_AHEAD);
+		memcpy(&word, bytes + i, sizeof(word));
+		sum += word;
 	}
-	for (size_t j = 0; j < 8; j++)
-		sink += sums[j];
+	sink += sum;
+}
+
+/* Numbers as a model has them: no exponent bytes of denormal products. */
+static void make_sane(enum tensor_type type, uint8_t *weights)
+{
+	if (type != TYPE_MXFP4)
+		return;
+	for (size_t i = 0; i < FAR_BYTES; i += type_info(type)->block_bytes)
+		weights[i] = 120;
 }
 
 static int compare(const void *a, const void *b)
@@ -108,6 +121,7 @@ static void report(const struct kernels *kernels, enum tensor_type type, uint8_t
 	double weights_near =
 	    (double)(NEAR_BYTES / type_row_bytes(type, K) / KERNEL_STRIP * KERNEL_STRIP * K);
 
+	make_sane(type, weights);
 	for (size_t i = 0; i < REPEATS; i++) {
 		start = cpu_s();
 		read_all(weights, FAR_BYTES);
