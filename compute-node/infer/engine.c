@@ -96,6 +96,7 @@ static void lay_worker(
 	w->tile_up = lay(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
 	lay_acts(at, m, &w->own, PASS_OWN_ROWS, m->n_embd);
 	w->products = lay(at, m->n_products, sizeof(struct product));
+	w->slices = lay(at, m->n_products, sizeof(struct acts));
 	w->heads = lay(at, 2 * (size_t)m->recurrent.n_state, sizeof(float));
 	w->queries = lay(at, KERNEL_QUERIES_MAX * dk, sizeof(float));
 	w->scores = lay(at, KERNEL_QUERIES_MAX * scores_width(m, config), sizeof(float));
@@ -140,6 +141,26 @@ static void lay_experts(struct layout *at, const struct model *m, size_t rows, s
 	r->shared_scale = lay(at, rows, sizeof(float));
 }
 
+static void lay_latents(struct layout *at, const struct model *m, size_t rows, struct latents *l)
+{
+	const struct latent_sizes *s = &m->latent;
+	size_t n_head = m->n_head, n_rot = m->rope.n_rot;
+
+	if (s->n_rank == 0)
+		return;
+	lay_acts(at, m, &l->q_rank, rows, s->n_q_rank);
+	l->q = lay(at, rows * n_head * (s->n_nope + n_rot), sizeof(float));
+	l->kv = lay(at, rows * (s->n_rank + n_rot), sizeof(float));
+	lay_acts(at, m, &l->rank, rows, s->n_rank);
+	if (s->absorbed) {
+		lay_acts(at, m, &l->by_head, rows * n_head,
+		    s->n_nope > s->n_rank ? s->n_nope : s->n_rank);
+		lay_acts(at, m, &l->values, rows, n_head * s->n_value);
+	} else {
+		l->heads_kv = lay(at, rows * n_head * (s->n_nope + s->n_value), sizeof(float));
+	}
+}
+
 static void lay_recurrent(struct layout *at, const struct model *m, size_t rows, struct recur *r)
 {
 	const struct recurrent *s = &m->recurrent;
@@ -170,6 +191,7 @@ static void lay_pass(
 	p->up = lay(at, rows * m->n_ff, sizeof(float));
 	lay_acts(at, m, &p->hidden, rows, m->n_ff);
 	lay_experts(at, m, rows, &p->routed);
+	lay_latents(at, m, rows, &p->latents);
 	lay_recurrent(at, m, rows, &p->recur);
 	p->rope = lay(at, rows * m->rope.n_rot, sizeof(float));
 	p->rope_local = lay(at, rows * m->rope_local.n_rot, sizeof(float));
@@ -415,6 +437,8 @@ static void run(struct engine *e)
 	struct pass *p = &e->pass;
 
 	p->normed.n_rows = p->mixed.n_rows = p->hidden.n_rows = p->n_rows;
+	p->routed.shared_hidden.n_rows = p->recur.out.n_rows = p->n_rows;
+	p->latents.q_rank.n_rows = p->latents.rank.n_rows = p->latents.values.n_rows = p->n_rows;
 	crew_run(e->crew, run_thread, e);
 }
 

@@ -42,13 +42,12 @@ static void score(struct worker *w, const struct experts *e)
 }
 
 /* Scores become what the weights are taken from. */
-static void gate_scores(const struct worker *w, float *scores)
+static void gate_scores(const struct kernels *kernels, const struct moe *moe, float *scores)
 {
-	const struct moe *moe = &w->pass->model->moe;
 	float max, sum;
 
 	if (moe->gating == MOE_SOFTMAX) {
-		sum = w->pass->kernels->softmax(scores, moe->n_expert, 1.0f, &max);
+		sum = kernels->softmax(scores, moe->n_expert, 1.0f, &max);
 		for (uint32_t i = 0; i < moe->n_expert; i++)
 			scores[i] /= sum;
 	} else if (moe->gating == MOE_SIGMOID) {
@@ -121,27 +120,36 @@ static void weigh(
 		weights[i] *= factor;
 }
 
+void experts_choose(
+    const struct kernels *kernels, const struct moe *moe, const float *bias, const struct choice *c)
+{
+	gate_scores(kernels, moe, c->scores);
+	for (uint32_t i = 0; i < moe->n_expert; i++)
+		c->keys[i] = bias != NULL ? c->scores[i] + bias[i] : c->scores[i];
+	memset(c->taken, 0, moe->n_expert);
+	if (moe->n_group > 1)
+		choose_groups(moe, c->keys, c->taken);
+	for (uint32_t i = 0; i < moe->n_used; i++) {
+		c->chosen[i] = best(c->keys, c->taken, moe->n_expert);
+		c->taken[c->chosen[i]] = 1;
+	}
+	weigh(moe, c->scores, c->chosen, c->weights);
+}
+
 static void choose_row(struct worker *w, const struct experts *e, size_t t)
 {
 	const struct moe *moe = &w->pass->model->moe;
-	struct routed *r = &w->pass->routed;
-	size_t at = t * moe->n_expert;
-	float *scores = r->scores + at, *keys = r->keys + at;
-	uint32_t *chosen = r->chosen + t * moe->n_used;
+	const struct routed *r = &w->pass->routed;
+	const size_t at = t * moe->n_expert, slot = t * moe->n_used;
+	const struct choice choice = { .scores = r->scores + at,
+		.keys = r->keys + at,
+		.taken = r->taken + at,
+		.chosen = r->chosen + slot,
+		.weights = r->weights + slot };
 
-	gate_scores(w, scores);
-	for (uint32_t i = 0; i < moe->n_expert; i++)
-		keys[i] = e->choice_bias != NULL ? scores[i] + e->choice_bias[i] : scores[i];
-	memset(r->taken + at, 0, moe->n_expert);
-	if (moe->n_group > 1)
-		choose_groups(moe, keys, r->taken + at);
-	for (uint32_t i = 0; i < moe->n_used; i++) {
-		chosen[i] = best(keys, r->taken + at, moe->n_expert);
-		r->taken[at + chosen[i]] = 1;
-	}
-	weigh(moe, scores, chosen, r->weights + t * moe->n_used);
+	experts_choose(w->pass->kernels, moe, e->choice_bias, &choice);
 	for (uint32_t i = 0; e->out_scale != NULL && i < moe->n_used; i++)
-		r->weights[t * moe->n_used + i] *= e->out_scale[chosen[i]];
+		choice.weights[i] *= e->out_scale[choice.chosen[i]];
 }
 
 /* One expert's products for its slots first … end - 1. */
@@ -266,9 +274,7 @@ static void activate(struct worker *w, const struct experts *e)
 			block_quantize_row(w, &r->shared_hidden, t, n_shared);
 		}
 	}
-	if (w->thread == 0)
-		r->shared_hidden.n_rows = p->n_rows;
-	crew_barrier(p->crew);
+	crew_finish(p->crew);
 }
 
 static void add_row(const struct pass *p, const struct experts *e, size_t t)
@@ -306,5 +312,5 @@ void experts_forward(struct worker *w, uint32_t il)
 	block_matmul(w, p->routed.outer, p->routed.n_outer, NULL);
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;)
 		add_row(p, e, t);
-	crew_barrier(p->crew);
+	crew_finish(p->crew);
 }

@@ -10,8 +10,22 @@
 #define INFER_EXPERTS_H
 
 #include "infer/pass.h"
+#include "model/model_impl.h"
 
 /* x += experts(normed), with the shared experts where the layer has some. */
 void experts_forward(struct worker *worker, uint32_t layer);
+
+/* A row's choice: in, its scores; out, experts and weights. */
+struct choice {
+	float *scores;    /* [n_expert] what the router gives; overwritten */
+	float *keys;      /* [n_expert] scratch */
+	uint8_t *taken;   /* [n_expert] scratch */
+	uint32_t *chosen; /* [n_used] best first */
+	float *weights;   /* [n_used] */
+};
+
+/* `bias` (may be NULL) counts for the choice, not for the weights. */
+void experts_choose(const struct kernels *kernels, const struct moe *moe, const float *bias,
+    const struct choice *choice);
 
 #endif

@@ -68,6 +68,17 @@ struct recur {
 	struct acts out;     /* [n_ubatch][d_inner] */
 };
 
+/* Attention through a latent vector. */
+struct latents {
+	struct acts q_rank;  /* [n_ubatch][n_q_rank] */
+	float *q;            /* [n_ubatch][n_head][n_nope + n_rot] */
+	float *kv;           /* [n_ubatch][n_rank + n_rot] */
+	struct acts rank;    /* [n_ubatch][n_rank] the latent, normed */
+	struct acts by_head; /* [n_head][n_rows][n_nope or n_rank] */
+	struct acts values;  /* [n_ubatch][n_head * n_value] */
+	float *heads_kv;     /* [n_ubatch][n_head][n_nope + n_value], not absorbed */
+};
+
 struct pass {
 	const struct model *model;
 	const struct kernels *kernels;
@@ -89,6 +100,7 @@ struct pass {
 	struct acts hidden;       /* [n_ubatch][n_ff] */
 	bool rope_long;           /* the context asks for the long factors */
 	struct routed routed;     /* empty without experts */
+	struct latents latents;   /* empty without them */
 	struct recur recur;       /* empty without recurrent layers */
 	float *rope;              /* [n_ubatch][n_rot / 2][2] cos, sin */
 	float *rope_local;        /* the same of layers that rotate by rope_local */
@@ -113,6 +125,7 @@ struct worker {
 	float *tile_up;           /* the same */
 	struct acts own;          /* [PASS_OWN_ROWS][n_embd] normed by this thread for itself */
 	struct product *products; /* [model's n_products] */
+	struct acts *slices;      /* [model's n_products] */
 	float *heads;             /* [2 * n_state] q and k of a recurrent head */
 	float *queries;           /* [KERNEL_QUERIES_MAX][head_dim_k] */
 	float *scores;            /* [KERNEL_QUERIES_MAX][PASS_STEP] */

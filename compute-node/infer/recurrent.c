@@ -214,9 +214,7 @@ static void finish_rows(struct worker *w)
 
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;)
 		block_quantize_row(w, &p->recur.out, t, n);
-	if (w->thread == 0)
-		p->recur.out.n_rows = p->n_rows;
-	crew_barrier(p->crew);
+	crew_finish(p->crew);
 }
 
 void recurrent_delta(struct worker *w, uint32_t il)

@@ -2,6 +2,7 @@
 #include "model/arch.h"
 
 static const struct arch *const archs[] = {
+	&arch_deepseek2,
 	&arch_gemma2,
 	&arch_gemma3,
 	&arch_gemma4,

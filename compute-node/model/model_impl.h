@@ -115,6 +115,24 @@ struct mixer {
 	const float *norm;                      /* [head_dim], or [d_inner] */
 };
 
+/* Attention through a latent vector (deepseek2). */
+struct latent_sizes {
+	uint32_t n_rank, n_q_rank; /* of the latent; of queries, 0: they have none */
+	uint32_t n_nope, n_value;  /* of a head: what is not rotated of its key; its value */
+	bool absorbed;             /* heads share key and value; else each has its own */
+};
+
+struct latent {
+	const struct gguf_tensor *q_a;  /* [n_q_rank][n_embd] or NULL */
+	const float *q_norm;            /* [n_q_rank] */
+	const struct gguf_tensor *q_b;  /* [n_head * (n_nope + n_rot)][n_q_rank or n_embd] */
+	const struct gguf_tensor *kv_a; /* [n_rank + n_rot][n_embd] */
+	const float *kv_norm;           /* [n_rank] */
+	const struct gguf_tensor *k_b;  /* [n_head][n_rank][n_nope] */
+	const struct gguf_tensor *v_b;  /* [n_head][n_value][n_rank] */
+	const struct gguf_tensor *kv_b; /* not absorbed: [n_head * (n_nope + n_value)][n_rank] */
+};
+
 /* Sizes and tensors of one layer; what a family lacks is NULL or 0. */
 struct layer {
 	uint32_t n_head, n_head_kv, n_ff;
@@ -143,6 +161,7 @@ struct layer {
 	const struct gguf_tensor *token_proj; /* [n_embd][n_per_layer] */
 	const float *token_post_norm;         /* [n_embd] */
 	const float *out_scale;               /* [1] of the stream behind the layer */
+	struct latent *latent;                /* instead of q, k and v */
 	struct mixer *mixer;                  /* recurrent: instead of attention */
 };
 
@@ -167,6 +186,7 @@ struct model {
 	struct rope rope, rope_local; /* n_rot 0: the model has none */
 	struct moe moe;
 	struct recurrent recurrent;
+	struct latent_sizes latent;
 	uint32_t n_products;               /* the most that the family multiplies in one stage */
 	uint64_t row_max;                  /* the longest row of any matrix */
 	uint64_t cache_keys, cache_values; /* numbers a position of all layers */

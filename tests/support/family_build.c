@@ -139,6 +139,41 @@
 		"blk." il ".ffn_gate_inp_shexp.weight", FAMILY_FLOAT, 64, 0, 0                     \
 	}
 
+/* 6 heads: keys of 32 and 8 that are rotated, values of 32, a latent of 64. */
+#define LATENT_KEYS                                                                                \
+	{ "attention.head_count", 'u', 6, NULL }, { "attention.q_lora_rank", 'u', 96, NULL },      \
+	    { "attention.kv_lora_rank", 'u', 64, NULL }, { "rope.dimension_count", 'u', 8, NULL }, \
+	    { "feed_forward_length", 'u', 160, NULL }, { "expert_shared_count", 'u', 1, NULL },    \
+	    { "rope.scaling.type", 's', 0, "yarn" }, { "rope.scaling.factor", 'f', 4, NULL },      \
+	    { "rope.scaling.yarn_log_multiplier", 'f', 0.0707, NULL },                             \
+	{                                                                                          \
+		"rope.scaling.original_context_length", 'u', 16, NULL                              \
+	}
+
+#define LATENT(il)                                                                                 \
+	{ "blk." il ".attn_norm.weight", FAMILY_NORM, 64, 0, 0 },                                  \
+	    { "blk." il ".attn_q_a.weight", FAMILY_MATRIX, 64, 96, 0 },                            \
+	    { "blk." il ".attn_q_a_norm.weight", FAMILY_NORM, 96, 0, 0 },                          \
+	    { "blk." il ".attn_q_b.weight", FAMILY_MATRIX, 96, 240, 0 },                           \
+	    { "blk." il ".attn_kv_a_mqa.weight", FAMILY_MATRIX, 64, 72, 0 },                       \
+	    { "blk." il ".attn_kv_a_norm.weight", FAMILY_NORM, 64, 0, 0 },                         \
+	{                                                                                          \
+		"blk." il ".attn_output.weight", FAMILY_MATRIX, 192, 64, 0                         \
+	}
+
+#define LATENT_SPLIT(il)                                                                           \
+	{ "blk." il ".attn_k_b.weight", FAMILY_MATRIX, 32, 64, 6 },                                \
+	{                                                                                          \
+		"blk." il ".attn_v_b.weight", FAMILY_MATRIX, 64, 32, 6                             \
+	}
+
+#define PLAIN(il)                                                                                  \
+	{ "blk." il ".ffn_gate.weight", FAMILY_MATRIX, 64, 160, 0 },                               \
+	    { "blk." il ".ffn_up.weight", FAMILY_MATRIX, 64, 160, 0 },                             \
+	{                                                                                          \
+		"blk." il ".ffn_down.weight", FAMILY_MATRIX, 160, 64, 0                            \
+	}
+
 const struct family family_table[] = {
 	{ .name = "Mixtral",
 	    .arch = "llama",
@@ -199,6 +234,39 @@ const struct family family_table[] = {
 		{ "full_attention_interval", 'u', 2, NULL } },
 	    .tensors = { DELTA_LAYER("0"), DELTA_PARTS("0"), MERGED("0", 7), GATED_ATTENTION("1"),
 		MERGED("1", 7) } },
+	{ .name = "deepseek2",
+	    .arch = "deepseek2",
+	    .keys = { SIZES(2), EXPERTS(12, 3), LATENT_KEYS,
+		{ "attention.head_count_kv", 'u', 1, NULL },
+		{ "attention.key_length", 'u', 72, NULL },
+		{ "attention.value_length", 'u', 64, NULL },
+		{ "attention.key_length_mla", 'u', 40, NULL },
+		{ "attention.value_length_mla", 'u', 32, NULL },
+		{ "leading_dense_block_count", 'u', 1, NULL },
+		{ "expert_group_count", 'u', 4, NULL }, { "expert_group_used_count", 'u', 2, NULL },
+		{ "expert_gating_func", 'u', 2, NULL }, { "expert_weights_norm", 'b', 1, NULL },
+		{ "expert_weights_scale", 'f', 2.5, NULL } },
+	    .tensors = { LATENT("0"), LATENT_SPLIT("0"), FFN_NORM("0"), PLAIN("0"), LATENT("1"),
+		LATENT_SPLIT("1"), FFN_NORM("1"), ROUTED("1", 12), SHARED("1", 96),
+		{ "blk.1.exp_probs_b.bias", FAMILY_BIAS, 12, 0, 0 } } },
+	{ .name = "deepseek2 unsplit",
+	    .arch = "deepseek2",
+	    .keys = { SIZES(1), EXPERTS(6, 2), LATENT_KEYS,
+		{ "attention.head_count_kv", 'u', 6, NULL },
+		{ "attention.key_length", 'u', 40, NULL },
+		{ "attention.value_length", 'u', 32, NULL } },
+	    .tensors = { LATENT("0"), { "blk.0.attn_kv_b.weight", FAMILY_MATRIX, 64, 384, 0 },
+		FFN_NORM("0"), ROUTED("0", 6), SHARED("0", 96) } },
+	{ .name = "deepseek2 split",
+	    .arch = "deepseek2",
+	    .keys = { SIZES(1), EXPERTS(6, 2), LATENT_KEYS,
+		{ "attention.head_count_kv", 'u', 1, NULL },
+		{ "attention.key_length", 'u', 72, NULL },
+		{ "attention.value_length", 'u', 64, NULL },
+		{ "attention.key_length_mla", 'u', 40, NULL },
+		{ "attention.value_length_mla", 'u', 32, NULL } },
+	    .tensors = { LATENT("0"), LATENT_SPLIT("0"), FFN_NORM("0"), ROUTED("0", 6),
+		SHARED("0", 96) } },
 	{ 0 },
 };
 

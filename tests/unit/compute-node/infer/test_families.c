@@ -280,6 +280,21 @@ static void copy_rows(struct gguf_build *to, const struct model *laid, const cha
 	copy_floats(to, laid, to_name, to_row * 64, from, from_name, from_row * 64, n * 64);
 }
 
+/* All tensors that both files have; one seed gives others in another order. */
+static void copy_common(struct gguf_build *to, const struct model *laid,
+    const struct family *family, const struct model *from)
+{
+	copy_floats(to, laid, "token_embd.weight", 0, from, "token_embd.weight", 0,
+	    (size_t)64 * FAMILY_VOCAB);
+	copy_floats(to, laid, "output_norm.weight", 0, from, "output_norm.weight", 0, 64);
+	for (const struct family_tensor *t = family->tensors; t->name != NULL; t++) {
+		size_t rows = (t->n_rows > 0 ? t->n_rows : 1) * (t->n_stack > 0 ? t->n_stack : 1);
+
+		if (gguf_find_tensor(model_gguf(laid), t->name) != NULL)
+			copy_floats(to, laid, t->name, 0, from, t->name, 0, t->n * rows);
+	}
+}
+
 /* What the older files have in one matrix, sorted into the newer ones. */
 static void sort_parts(struct gguf_build *to, const struct model *laid, const struct model *from)
 {
@@ -300,7 +315,7 @@ static void sort_parts(struct gguf_build *to, const struct model *laid, const st
 
 static void logits_of(const struct model *model, float *logits)
 {
-	struct engine_config config = { .n_ctx = N_TOKENS, .n_threads = 1 };
+	struct engine_config config = { .n_ctx = N_TOKENS, .n_threads = 1, .cache = CACHE_F32 };
 	struct engine *engine = start(model, &config);
 
 	append(engine, 0, 0, 0, N_TOKENS, logits);
@@ -320,21 +335,59 @@ static void test_projections_in_one_matrix_give_what_those_in_parts_give(void **
 	logits_of(from, expected);
 	gguf_build_init(&b, 7);
 	family_build(&b, parts, TYPE_F32);
-	/* the seed is one, the order of tensors is not */
-	copy_floats(
-	    &b, to, "token_embd.weight", 0, from, "token_embd.weight", 0, 64 * FAMILY_VOCAB);
-	copy_floats(&b, to, "output_norm.weight", 0, from, "output_norm.weight", 0, 64);
-	for (const struct family_tensor *t = whole->tensors; t->name != NULL; t++) {
-		size_t rows = (t->n_rows > 0 ? t->n_rows : 1) * (t->n_stack > 0 ? t->n_stack : 1);
-
-		if (gguf_find_tensor(model_gguf(to), t->name) != NULL)
-			copy_floats(&b, to, t->name, 0, from, t->name, 0, t->n * rows);
-	}
+	copy_common(&b, to, whole, from);
 	sort_parts(&b, to, from);
 	model_close(to);
 	assert_int_equal(open_built(&b, &to, &why), RC_OK);
 	logits_of(to, got);
 	assert_same("in parts", got, expected, N_TOKENS);
+	gguf_build_fini(&b);
+	model_close(to);
+	model_close(from);
+}
+
+/* Keys transposed into the space of the latent, values as they are. */
+static void split_heads(struct gguf_build *to, const struct model *laid, const struct model *from)
+{
+	const char *kv = "blk.0.attn_kv_b.weight";
+
+	for (size_t h = 0; h < 6; h++) {
+		for (size_t j = 0; j < 32; j++) {
+			for (size_t r = 0; r < 64; r++)
+				copy_floats(to, laid, "blk.0.attn_k_b.weight",
+				    (h * 64 + r) * 32 + j, from, kv, (h * 64 + j) * 64 + r, 1);
+		}
+		copy_rows(to, laid, "blk.0.attn_v_b.weight", h * 32, from, kv, h * 64 + 32, 32);
+	}
+}
+
+static void test_attention_through_the_latent_equals_that_of_heads(void **unused)
+{
+	const struct family *unsplit = find_family("deepseek2 unsplit");
+	const struct family *split = find_family("deepseek2 split");
+	struct model *from = open_family(unsplit, TYPE_F32), *to = open_family(split, TYPE_F32);
+	struct gguf_build b;
+	struct errmsg why = ERRMSG_INIT;
+	float expected[N_FLOATS], got[N_FLOATS];
+	double error = 0, power = 0;
+
+	(void)unused;
+	logits_of(from, expected);
+	gguf_build_init(&b, 7);
+	family_build(&b, split, TYPE_F32);
+	copy_common(&b, to, unsplit, from);
+	split_heads(&b, to, from);
+	model_close(to);
+	assert_int_equal(open_built(&b, &to, &why), RC_OK);
+	logits_of(to, got);
+	for (size_t i = 0; i < N_FLOATS; i++) {
+		double d = (double)got[i] - (double)expected[i];
+
+		error += d * d;
+		power += (double)expected[i] * (double)expected[i];
+	}
+	if (!(error <= 1e-11 * power))
+		fail_msg("NMSE %g", error / power);
 	gguf_build_fini(&b);
 	model_close(to);
 	model_close(from);
@@ -348,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_a_missing_tensor_is_named),
 		cmocka_unit_test(test_a_mis_shaped_tensor_is_named),
 		cmocka_unit_test(test_projections_in_one_matrix_give_what_those_in_parts_give),
+		cmocka_unit_test(test_attention_through_the_latent_equals_that_of_heads),
 		cmocka_unit_test(test_the_plan_covers_what_is_taken),
 	};
 	uint64_t state = 31;
