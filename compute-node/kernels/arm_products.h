@@ -3,7 +3,7 @@
  * includes this has defined
  *     DOT(acc, w, x)             acc[i] += w[4i … 4i+3] · x[4i … 4i+3]
  *     DOT_LANE(acc, w, x, lane)  the same with x[4·lane …] for every i
- * and gets TILE(name, kind) and DIRECT(name, unpack, scale, bytes).  Weights and
+ * and gets TILE(function, kind) and DIRECT(function, ARM_FORMATS…).  Weights and
  * activations are signed here, so the bias of the strip layout is taken off.
  */
 #ifndef KERNELS_ARM_PRODUCTS_H
@@ -70,8 +70,9 @@ INLINE void add_block(enum kernel_kind kind, size_t nx, const uint8_t *w, const 
 		const struct q8_block *x = blocks[i / 2] + b;
 		const float *f = floats + i % 2 * 4;
 
-		sums[i] = kind == KIND_HALVES ? vfmaq_n_f32(sums[i], both[i], x->scale)
-					      : add_plain(kind, sums[i], dots[i], f, x);
+		sums[i] = kind == KIND_HALVES
+			      ? vfmaq_n_f32(sums[i], both[i], x->scale)
+			      : add_plain(kind, sums[i], dots[i], f, KERNEL_STRIP, x);
 	}
 }
 
@@ -117,53 +118,77 @@ INLINE void tile_eight(enum kernel_kind kind, size_t nx, const uint8_t *quants, 
 		}                                                                                  \
 	}
 
-/* Four rows times `nx` rows of activations, straight from the rows' blocks. */
-INLINE void direct_four(unpack_fn *unpack, scale_fn *scale, size_t bytes, size_t nx,
-    const uint8_t *const *rows, const struct q8_rows *x, size_t n_rows, float *out,
-    size_t out_stride)
+/* Four rows of group `g` of a block times `nx` rows of activations, of which it
+ * is block `b`; all but the numbers are constant. */
+INLINE void direct_group(unpack_fn *unpack, floats_fn *floats, enum kernel_kind kind, size_t nx,
+    const uint8_t *const *rows, size_t at, size_t g, const struct q8_rows *x, size_t b,
+    float32x4_t *sums)
+{
+	int32x4_t dots[KERNEL_DIRECT_X * 4], zero = vdupq_n_s32(0);
+	float columns[KERNEL_FLOATS_MAX * 4];
+
+	UNROLL for (size_t r = 0; r < 4; r++)
+	{
+		float own[KERNEL_FLOATS_MAX];
+		int8x16_t w[2];
+
+		unpack(rows[r] + at, g, w);
+		floats(rows[r] + at, g, own);
+		UNROLL for (size_t i = 0; i < kernels_floats(kind); i++) columns[i * 4 + r] =
+		    own[i];
+		UNROLL for (size_t t = 0; t < nx; t++)
+		{
+			const int8_t *a = x->quants + t * x->k + b * KERNEL_BLOCK;
+			int32x4_t first = DOT(zero, w[0], vld1q_s8(a));
+
+			dots[t * 4 + r] = kind == KIND_HALVES
+					      ? vpaddq_s32(first, DOT(zero, w[1], vld1q_s8(a + 16)))
+					      : DOT(first, w[1], vld1q_s8(a + 16));
+		}
+	}
+	UNROLL for (size_t t = 0; t < nx; t++)
+	{
+		const struct q8_block *block = x->blocks + t * (x->k / KERNEL_BLOCK) + b;
+		int32x4_t ab = vpaddq_s32(dots[t * 4], dots[t * 4 + 1]);
+		int32x4_t cd = vpaddq_s32(dots[t * 4 + 2], dots[t * 4 + 3]);
+
+		if (kind == KIND_HALVES) { /* the halves of each row alternate */
+			float32x4_t low = vcvtq_f32_s32(vuzp1q_s32(ab, cd));
+			float32x4_t high = vcvtq_f32_s32(vuzp2q_s32(ab, cd));
+
+			low = vmulq_f32(low, vld1q_f32(columns));
+			sums[t] = vfmaq_n_f32(
+			    sums[t], vfmaq_f32(low, high, vld1q_f32(columns + 4)), block->scale);
+		} else {
+			sums[t] = add_plain(kind, sums[t], vpaddq_s32(ab, cd), columns, 4, block);
+		}
+	}
+}
+
+INLINE void direct_four(unpack_fn *unpack, floats_fn *floats, enum kernel_kind kind,
+    size_t n_groups, size_t bytes, size_t nx, const uint8_t *const *rows, const struct q8_rows *x,
+    size_t n_rows, float *out, size_t out_stride)
 {
 	size_t n_blocks = x->k / KERNEL_BLOCK;
 	float32x4_t sums[KERNEL_DIRECT_X];
 
 	UNROLL for (size_t t = 0; t < nx; t++) sums[t] = vdupq_n_f32(0);
-	for (size_t b = 0; b < n_blocks; b++) {
-		int32x4_t dots[KERNEL_DIRECT_X * 4];
-		float scales[4];
-
-		UNROLL for (size_t r = 0; r < 4; r++)
-		{
-			int8x16_t w[2];
-
-			unpack(rows[r] + b * bytes, w);
-			scales[r] = scale(rows[r] + b * bytes);
-			UNROLL for (size_t t = 0; t < nx; t++)
-			{
-				const int8_t *a = x->quants + t * x->k + b * KERNEL_BLOCK;
-				int32x4_t dot = DOT(vdupq_n_s32(0), w[0], vld1q_s8(a));
-
-				dots[t * 4 + r] = DOT(dot, w[1], vld1q_s8(a + 16));
-			}
-		}
-		UNROLL for (size_t t = 0; t < nx; t++)
-		{
-			const int32x4_t *d = dots + t * 4;
-			int32x4_t dot = vpaddq_s32(vpaddq_s32(d[0], d[1]), vpaddq_s32(d[2], d[3]));
-
-			sums[t] = vfmaq_f32(sums[t], vcvtq_f32_s32(dot),
-			    vmulq_n_f32(vld1q_f32(scales), x->blocks[t * n_blocks + b].scale));
-		}
-	}
+	for (size_t b = 0; b < n_blocks; b++)
+		direct_group(
+		    unpack, floats, kind, nx, rows, b / n_groups * bytes, b % n_groups, x, b, sums);
 	UNROLL for (size_t t = 0; t < nx; t++) write_rows(out + t * out_stride, sums[t], n_rows);
 }
 
-INLINE void direct_all(unpack_fn *unpack, scale_fn *scale, size_t bytes, const uint8_t *weights,
-    size_t row_bytes, size_t n_rows, const struct q8_rows *x, size_t n_x, float *out,
-    size_t out_stride)
+INLINE void direct_all(unpack_fn *unpack, floats_fn *floats, enum kernel_kind kind, size_t n_groups,
+    size_t bytes, const uint8_t *weights, size_t row_bytes, size_t n_rows, const struct q8_rows *x,
+    size_t n_x, float *out, size_t out_stride)
 {
 	const uint8_t *rows[KERNEL_STRIP];
 
 	point_at_rows(weights, row_bytes, n_rows, rows);
-#define CALL(nx) direct_four(unpack, scale, bytes, nx, rows + r, x, n_rows - r, out + r, out_stride)
+#define CALL(nx)                                                                                   \
+	direct_four(unpack, floats, kind, n_groups, bytes, nx, rows + r, x, n_rows - r, out + r,   \
+	    out_stride)
 	for (size_t r = 0; r < n_rows; r += 4) {
 		if (n_x == 1)
 			CALL(1);
@@ -177,12 +202,12 @@ INLINE void direct_all(unpack_fn *unpack, scale_fn *scale, size_t bytes, const u
 #undef CALL
 }
 
-#define DIRECT(name, unpack, scale, bytes)                                                         \
-	void name(const uint8_t *weights, size_t row_bytes, size_t n_rows,                         \
+#define DIRECT(function, name, floats, kind, n_groups, bytes)                                      \
+	void function(const uint8_t *weights, size_t row_bytes, size_t n_rows,                     \
 	    const struct q8_rows *x, size_t n_x, float *out, size_t out_stride)                    \
 	{                                                                                          \
-		direct_all(                                                                        \
-		    unpack, scale, bytes, weights, row_bytes, n_rows, x, n_x, out, out_stride);    \
+		direct_all(unpack_##name, floats_##floats, kind, n_groups, bytes, weights,         \
+		    row_bytes, n_rows, x, n_x, out, out_stride);                                   \
 	}
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * NEON: 8-bit activations, strips and products.  Spec: scalar_q8.c.
+ * NEON: 8-bit activations and products.  Spec: scalar_q8.c.
  *
  * Two products of a weight (-128 … 127) and an activation (-127 … 127) fit in
  * 16 bits: pairs are added there, then pairs of pairs in 32.
@@ -24,11 +24,10 @@ TILE(neon_tile_plain, KIND_PLAIN)
 TILE(neon_tile_halves, KIND_HALVES)
 TILE(neon_tile_min, KIND_MIN)
 TILE(neon_tile_min_halves, KIND_MIN_HALVES)
-DIRECT(neon_direct_q4_0, unpack_q4_0, scale_f16, Q4_0_BYTES)
-DIRECT(neon_direct_q5_0, unpack_q5_0, scale_f16, Q5_0_BYTES)
-DIRECT(neon_direct_q8_0, unpack_q8_0, scale_f16, Q8_0_BYTES)
-DIRECT(neon_direct_iq4_nl, unpack_iq4_nl, scale_f16, IQ4_NL_BYTES)
-DIRECT(neon_direct_mxfp4, unpack_mxfp4, scale_mxfp4, MXFP4_BYTES)
+#define X(type, name, kind, floats, groups, bytes)                                                 \
+	DIRECT(neon_direct_##name, name, floats, kind, groups, bytes)
+ARM_FORMATS(X)
+#undef X
 
 void neon_quantize(const float *x, size_t k, int8_t *quants, struct q8_block *blocks)
 {
@@ -65,60 +64,6 @@ void neon_quantize(const float *x, size_t k, int8_t *quants, struct q8_block *bl
 			.low = -KERNEL_BIAS * sums[0] };
 	}
 }
-
-/* Sixteen weights of four rows to four steps of the strip. */
-INLINE void store_steps(const int8x16_t rows[4], uint8_t *out)
-{
-	int32x4_t a = vreinterpretq_s32_s8(rows[0]), b = vreinterpretq_s32_s8(rows[1]);
-	int32x4_t c = vreinterpretq_s32_s8(rows[2]), d = vreinterpretq_s32_s8(rows[3]);
-	int64x2_t ab0 = vreinterpretq_s64_s32(vtrn1q_s32(a, b));
-	int64x2_t ab1 = vreinterpretq_s64_s32(vtrn2q_s32(a, b));
-	int64x2_t cd0 = vreinterpretq_s64_s32(vtrn1q_s32(c, d));
-	int64x2_t cd1 = vreinterpretq_s64_s32(vtrn2q_s32(c, d));
-	int64x2_t steps[4] = { vtrn1q_s64(ab0, cd0), vtrn1q_s64(ab1, cd1), vtrn2q_s64(ab0, cd0),
-		vtrn2q_s64(ab1, cd1) };
-
-	UNROLL for (size_t j = 0; j < 4; j++) vst1q_u8(out + j * STEP_BYTES,
-	    veorq_u8(vreinterpretq_u8_s64(steps[j]), vdupq_n_u8(KERNEL_BIAS)));
-}
-
-INLINE void strip(unpack_fn *unpack, scale_fn *scale, size_t bytes, const uint8_t *weights,
-    size_t row_bytes, size_t n_rows, size_t k, uint8_t *quants, float *scales)
-{
-	const uint8_t *rows[KERNEL_STRIP];
-
-	point_at_rows(weights, row_bytes, n_rows, rows);
-	for (size_t b = 0; b < k / KERNEL_BLOCK; b++) {
-		for (size_t r = 0; r < KERNEL_STRIP; r += 4) {
-			int8x16_t low[4], high[4], w[2];
-
-			UNROLL for (size_t i = 0; i < 4; i++)
-			{
-				unpack(rows[r + i] + b * bytes, w);
-				low[i] = w[0];
-				high[i] = w[1];
-				scales[r + i] = scale(rows[r + i] + b * bytes);
-			}
-			store_steps(low, quants + r * 4);
-			store_steps(high, quants + 4 * STEP_BYTES + r * 4);
-		}
-		quants += KERNEL_BLOCK * KERNEL_STRIP;
-		scales += KERNEL_STRIP;
-	}
-}
-
-#define STRIP(name, unpack, scale, bytes)                                                          \
-	void name(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,               \
-	    uint8_t *quants, float *scales)                                                        \
-	{                                                                                          \
-		strip(unpack, scale, bytes, weights, row_bytes, n_rows, k, quants, scales);        \
-	}
-
-STRIP(neon_strip_q4_0, unpack_q4_0, scale_f16, Q4_0_BYTES)
-STRIP(neon_strip_q5_0, unpack_q5_0, scale_f16, Q5_0_BYTES)
-STRIP(neon_strip_q8_0, unpack_q8_0, scale_f16, Q8_0_BYTES)
-STRIP(neon_strip_iq4_nl, unpack_iq4_nl, scale_f16, IQ4_NL_BYTES)
-STRIP(neon_strip_mxfp4, unpack_mxfp4, scale_mxfp4, MXFP4_BYTES)
 #else
 typedef int no_arm; /* a translation unit is never empty */
 #endif

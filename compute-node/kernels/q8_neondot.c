@@ -10,11 +10,10 @@ TILE(neondot_tile_plain, KIND_PLAIN)
 TILE(neondot_tile_halves, KIND_HALVES)
 TILE(neondot_tile_min, KIND_MIN)
 TILE(neondot_tile_min_halves, KIND_MIN_HALVES)
-DIRECT(neondot_direct_q4_0, unpack_q4_0, scale_f16, Q4_0_BYTES)
-DIRECT(neondot_direct_q5_0, unpack_q5_0, scale_f16, Q5_0_BYTES)
-DIRECT(neondot_direct_q8_0, unpack_q8_0, scale_f16, Q8_0_BYTES)
-DIRECT(neondot_direct_iq4_nl, unpack_iq4_nl, scale_f16, IQ4_NL_BYTES)
-DIRECT(neondot_direct_mxfp4, unpack_mxfp4, scale_mxfp4, MXFP4_BYTES)
+#define X(type, name, kind, floats, groups, bytes)                                                 \
+	DIRECT(neondot_direct_##name, name, floats, kind, groups, bytes)
+ARM_FORMATS(X)
+#undef X
 #else
 typedef int no_arm; /* a translation unit is never empty */
 #endif

@@ -81,7 +81,7 @@ INLINE void add_block(enum kernel_kind kind, size_t np, const uint8_t *w, const 
 
 		sums[t] = kind == KIND_HALVES
 			      ? vfmaq_n_f32(sums[t], both[t], x->scale)
-			      : add_plain(kind, sums[t], dots_of(dots, t), floats, x);
+			      : add_plain(kind, sums[t], dots_of(dots, t), floats, KERNEL_STRIP, x);
 	}
 }
 

@@ -21,25 +21,21 @@ bool kernels_has_neoni8mm(void)
 	return kernels_has_neondot() && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
 }
 
+#define STRIP(type, name, kind, floats, groups, bytes) [TYPE_##type] = neon_strip_##name,
+#define DIRECT(type, name, kind, floats, groups, bytes) [TYPE_##type] = neon_direct_##name,
+#define DIRECT_DOT(type, name, kind, floats, groups, bytes) [TYPE_##type] = neondot_direct_##name,
+
 const struct kernels kernels_neon = {
 	.name = "neon",
 	.rows = { [TYPE_F32] = neon_rows_f32,
 	    [TYPE_F16] = neon_rows_f16,
 	    [TYPE_BF16] = neon_rows_bf16 },
-	.strip = { [TYPE_Q4_0] = neon_strip_q4_0,
-	    [TYPE_Q5_0] = neon_strip_q5_0,
-	    [TYPE_Q8_0] = neon_strip_q8_0,
-	    [TYPE_IQ4_NL] = neon_strip_iq4_nl,
-	    [TYPE_MXFP4] = neon_strip_mxfp4 },
+	.strip = { ARM_FORMATS(STRIP) },
 	.tile = { [KIND_PLAIN] = neon_tile_plain,
 	    [KIND_HALVES] = neon_tile_halves,
 	    [KIND_MIN] = neon_tile_min,
 	    [KIND_MIN_HALVES] = neon_tile_min_halves },
-	.direct = { [TYPE_Q4_0] = neon_direct_q4_0,
-	    [TYPE_Q5_0] = neon_direct_q5_0,
-	    [TYPE_Q8_0] = neon_direct_q8_0,
-	    [TYPE_IQ4_NL] = neon_direct_iq4_nl,
-	    [TYPE_MXFP4] = neon_direct_mxfp4 },
+	.direct = { ARM_FORMATS(DIRECT) },
 	.quantize = neon_quantize,
 	.rms_norm = neon_rms_norm,
 	.swiglu = neon_swiglu,
@@ -56,11 +52,7 @@ const struct kernels kernels_neondot = {
 	    [KIND_HALVES] = neondot_tile_halves,
 	    [KIND_MIN] = neondot_tile_min,
 	    [KIND_MIN_HALVES] = neondot_tile_min_halves },
-	.direct = { [TYPE_Q4_0] = neondot_direct_q4_0,
-	    [TYPE_Q5_0] = neondot_direct_q5_0,
-	    [TYPE_Q8_0] = neondot_direct_q8_0,
-	    [TYPE_IQ4_NL] = neondot_direct_iq4_nl,
-	    [TYPE_MXFP4] = neondot_direct_mxfp4 },
+	.direct = { ARM_FORMATS(DIRECT_DOT) },
 };
 
 const struct kernels kernels_neoni8mm = {
