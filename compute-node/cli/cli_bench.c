@@ -15,6 +15,7 @@
 #include "kernels/kernels.h"
 #include "model/gguf.h"
 #include "model/model.h"
+#include "serve/fleet.h"
 
 #define REPEATS_MAX 100
 #define TOKENS_MAX 65536
@@ -42,8 +43,8 @@ static const struct conf_option options[] = {
 	    "runs; medians are printed" },
 	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
 	    "prompt tokens computed at once; 0: 256" },
-	{ "cache", 0, CONF_STRING, AT(cache), "TYPE", "f16", 0, 0, true,
-	    "numbers in the KV cache: f16 or f32" },
+	{ "cache-type", 0, CONF_STRING, AT(cache), "TYPE", "f16", 0, 0, true,
+	    "numbers in the KV cache: f16, f32 or q8_0" },
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
 	{ "json", 0, CONF_BOOL, AT(json), NULL, "false", 0, 0, true, "print one JSON object" },
 	{ 0 },
@@ -194,7 +195,7 @@ static enum rc prepare(struct bench *b, const struct model *model, struct errmsg
 	struct engine_config config = { .n_ctx = (uint32_t)(o->depth + o->prompt + o->generate),
 		.n_ubatch = (uint32_t)o->ubatch,
 		.n_threads = (uint32_t)o->threads,
-		.cache = strcmp(o->cache, "f32") == 0 ? CACHE_F32 : CACHE_F16 };
+		.cache = (enum cache_type)fleet_cache_parse(o->cache) };
 	enum rc rc = engine_new(model, &config, &b->engine, why);
 
 	if (rc == RC_OK)
@@ -242,8 +243,8 @@ int cli_bench(int argc, char **argv)
 	code = cli_args(&command, argc, argv, &values, &args, &arena);
 	if (code != CLI_GO_ON)
 		goto out;
-	if (strcmp(values.cache, "f32") != 0 && strcmp(values.cache, "f16") != 0) {
-		(void)fprintf(stderr, "compute-node bench: --cache: f16 or f32\n");
+	if (fleet_cache_parse(values.cache) < 0) {
+		(void)fprintf(stderr, "compute-node bench: --cache-type: f16, f32 or q8_0\n");
 		code = EXIT_USAGE;
 		goto out;
 	}

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "infer/engine.h"
 #include "model/model.h"
+#include "serve/fleet.h"
 
 #define TOKENS_MAX 65536u
 
@@ -25,8 +26,8 @@ static const struct conf_option options[] = {
 	    "file to write: float32, little-endian, [tokens][vocabulary]" },
 	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
 	    "tokens computed at once; 0: 256" },
-	{ "cache", 0, CONF_STRING, AT(cache), "TYPE", "f32", 0, 0, true,
-	    "numbers in the KV cache: f32 or f16" },
+	{ "cache-type", 0, CONF_STRING, AT(cache), "TYPE", "f32", 0, 0, true,
+	    "numbers in the KV cache: f32, f16 or q8_0" },
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
 	{ 0 },
 };
@@ -85,7 +86,7 @@ static enum rc compute(const struct model *model, const struct logits_options *o
 	struct engine_config config = { .n_ctx = (uint32_t)n,
 		.n_ubatch = (uint32_t)o->ubatch,
 		.n_threads = (uint32_t)o->threads,
-		.cache = strcmp(o->cache, "f16") == 0 ? CACHE_F16 : CACHE_F32 };
+		.cache = (enum cache_type)fleet_cache_parse(o->cache) };
 	size_t n_floats = n * model_info(model)->n_vocab;
 	float *logits = malloc(n_floats * sizeof(*logits));
 	struct engine *engine = NULL;
@@ -107,8 +108,8 @@ static const char *usage_error(const struct logits_options *o)
 		return "--tokens 1,2,3 is needed";
 	if (o->out == NULL)
 		return "--out FILE is needed";
-	if (strcmp(o->cache, "f32") != 0 && strcmp(o->cache, "f16") != 0)
-		return "--cache: f32 or f16";
+	if (fleet_cache_parse(o->cache) < 0)
+		return "--cache-type: f32, f16 or q8_0";
 	return NULL;
 }
 

@@ -30,8 +30,8 @@ static const struct conf_option options[] = {
 	    "sequences held at once" },
 	{ "budget", 0, CONF_BYTES, AT(budget), "BYTES", "0", 0, 0, true,
 	    "bytes that may be taken; 0: what this machine has to spare" },
-	{ "cache", 0, CONF_STRING, AT(cache), "TYPE", "f16", 0, 0, true,
-	    "numbers in the KV cache: f16 or f32" },
+	{ "cache-type", 0, CONF_STRING, AT(cache), "TYPE", "f16", 0, 0, true,
+	    "numbers in the KV cache: f16, f32 or q8_0" },
 	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
 	    "prompt tokens computed at once; 0: 256" },
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
@@ -132,7 +132,7 @@ int cli_plan(int argc, char **argv)
 	if (code != CLI_GO_ON)
 		goto out;
 	if (fleet_cache_parse(values.cache) < 0) {
-		(void)fprintf(stderr, "compute-node plan: --cache: f16 or f32\n");
+		(void)fprintf(stderr, "compute-node plan: --cache-type: f16, f32 or q8_0\n");
 		code = EXIT_USAGE;
 		goto out;
 	}

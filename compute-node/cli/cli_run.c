@@ -10,13 +10,14 @@
 #include "infer/sample.h"
 #include "infer/textstream.h"
 #include "model/model.h"
+#include "serve/fleet.h"
 #include "tokenize/tokenizer.h"
 
 #define TOKENS_MAX 1000000
 #define OUT_BYTES_MAX (1u << 20)
 
 struct run_options {
-	const char *prompt;
+	const char *prompt, *cache;
 	int64_t n, threads, top_k, seed, context, ubatch;
 	double temperature, top_p, min_p, repeat_penalty;
 };
@@ -44,6 +45,8 @@ static const struct conf_option options[] = {
 	    "tokens that prompt and answer may take; 0: what the model was made for" },
 	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
 	    "prompt tokens computed at once; 0: 256" },
+	{ "cache-type", 0, CONF_STRING, AT(cache), "TYPE", "f16", 0, 0, true,
+	    "numbers in the KV cache: f16, f32 or q8_0" },
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
 	{ 0 },
 };
@@ -95,6 +98,7 @@ static enum rc start(struct session *s, struct errmsg *why)
 		.n_ctx = o->context != 0 ? (uint32_t)o->context : info->n_ctx_train,
 		.n_ubatch = (uint32_t)o->ubatch,
 		.n_threads = (uint32_t)o->threads,
+		.cache = (enum cache_type)fleet_cache_parse(o->cache),
 	};
 
 	if (s->prompt_len > config.n_ctx)
@@ -197,6 +201,11 @@ int cli_run(int argc, char **argv)
 	code = cli_args(&command, argc, argv, &values, &args, &arena);
 	if (code != CLI_GO_ON)
 		goto out;
+	if (fleet_cache_parse(values.cache) < 0) {
+		(void)fprintf(stderr, "compute-node run: --cache-type: f16, f32 or q8_0\n");
+		code = EXIT_USAGE;
+		goto out;
+	}
 	rc = model_open(args.args[0], &s.model, &why);
 	if (rc == RC_OK)
 		rc = tokenize_prompt(&s, &why);

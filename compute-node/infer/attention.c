@@ -147,6 +147,20 @@ static struct span seen(const struct layer *l, const struct engine_row *row, siz
 	return s;
 }
 
+static kernel_scores_fn *scores_of(const struct pass *p)
+{
+	return p->cache->type == CACHE_F16    ? p->kernels->scores_f16
+	       : p->cache->type == CACHE_Q8_0 ? p->kernels->scores_q8
+					      : p->kernels->scores_f32;
+}
+
+static kernel_mix_fn *mix_of(const struct pass *p)
+{
+	return p->cache->type == CACHE_F16    ? p->kernels->mix_f16
+	       : p->cache->type == CACHE_Q8_0 ? p->kernels->mix_q8
+					      : p->kernels->mix_f32;
+}
+
 /* values[i] += weights · values of positions of the step, for queries i … i + n - 1. */
 static void mix(struct worker *w, const struct query_tile *tile, size_t i, size_t n,
     struct span span, const uint8_t *v, float *values)
@@ -155,8 +169,7 @@ static void mix(struct worker *w, const struct query_tile *tile, size_t i, size_
 	size_t dv = p->model->layers[tile->layer].head_dim_v;
 
 	if (span.end > span.first)
-		(p->cache->type == CACHE_F16 ? p->kernels->mix_f16 : p->kernels->mix_f32)(
-		    v + span.first * dv * p->cache->cell_bytes, span.end - span.first, dv,
+		mix_of(p)(v + cache_bytes(p->cache, span.first * dv), span.end - span.first, dv,
 		    w->scores + i * PASS_STEP + span.first, PASS_STEP, n, values + i * dv, dv);
 }
 
@@ -197,8 +210,7 @@ static void attend_step(struct worker *w, const struct query_tile *tile, size_t 
 	for (size_t i = 0; i < tile->n; i++)
 		spans[i] = seen(l, row_of(p, tile, i), step);
 	first = spans[0].first / KERNEL_CELLS * KERNEL_CELLS;
-	(c->type == CACHE_F16 ? p->kernels->scores_f16 : p->kernels->scores_f32)(
-	    keys + (base + first) * dk * c->cell_bytes,
+	scores_of(p)(keys + cache_bytes(c, (base + first) * dk),
 	    (spans[tile->n - 1].end - first + KERNEL_CELLS - 1) / KERNEL_CELLS, dk, w->queries, dk,
 	    tile->n, w->scores + first, PASS_STEP);
 	for (size_t i = 0; i < tile->n; i++) {
@@ -210,7 +222,7 @@ static void attend_step(struct worker *w, const struct query_tile *tile, size_t 
 		partials[i].sum = p->kernels->softmax(
 		    scores, n, m->attn_softcap != 0 ? 1.0f : m->attn_scale, &partials[i].max);
 	}
-	mix_step(w, tile, spans, v + base * l->head_dim_v * c->cell_bytes, values);
+	mix_step(w, tile, spans, v + cache_bytes(c, base * l->head_dim_v), values);
 }
 
 /* into = into ⊕ from; a partial without weights has max -inf and sum 0. */

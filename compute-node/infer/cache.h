@@ -20,7 +20,6 @@ struct cache {
 	enum cache_type type;
 	uint32_t n_ctx; /* a multiple of KERNEL_CELLS */
 	uint32_t n_seq;
-	size_t cell_bytes; /* of one number */
 	uint8_t *keys, *values;
 	size_t keys_bytes, values_bytes;
 };
@@ -28,6 +27,9 @@ struct cache {
 /* Sizes alone, nothing is taken.  RC_UNSUPPORTED (type), RC_LIMIT (overflow). */
 enum rc cache_measure(const struct model *model, const struct engine_config *config,
     struct cache *out, struct errmsg *why) RC_CHECK;
+
+/* Bytes of `n` numbers: of whole tiles of keys, or of whole positions of values. */
+size_t cache_bytes(const struct cache *cache, size_t n);
 
 /* Take the memory of a measured cache. */
 enum rc cache_take(struct cache *cache, struct errmsg *why) RC_CHECK;

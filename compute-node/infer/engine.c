@@ -24,8 +24,7 @@
 #define THREAD_BYTES (64u << 10)
 /* The kernels give the same bits on every instruction set, so this says which
  * specification they follow, not which set runs. */
-#define NUMERICS_F16 "cpu/k1/f16"
-#define NUMERICS_F32 "cpu/k1/f32"
+#define NUMERICS "cpu/k1/"
 #define NUMERICS_LONG "/long" /* rotation for contexts beyond the original one */
 
 struct sequence {
@@ -525,9 +524,11 @@ void engine_seq_wipe(struct engine *e, uint32_t seq)
 
 const char *engine_numerics_id(const struct engine *e)
 {
-	bool f16 = e->config.cache == CACHE_F16;
+	static const char *const ids[][2] = {
+		[CACHE_F16] = { NUMERICS "f16", NUMERICS "f16" NUMERICS_LONG },
+		[CACHE_F32] = { NUMERICS "f32", NUMERICS "f32" NUMERICS_LONG },
+		[CACHE_Q8_0] = { NUMERICS "q8_0", NUMERICS "q8_0" NUMERICS_LONG },
+	};
 
-	if (e->pass.rope_long)
-		return f16 ? NUMERICS_F16 NUMERICS_LONG : NUMERICS_F32 NUMERICS_LONG;
-	return f16 ? NUMERICS_F16 : NUMERICS_F32;
+	return ids[e->config.cache][e->pass.rope_long];
 }

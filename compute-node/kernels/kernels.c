@@ -31,8 +31,10 @@ static const struct kernels scalar_set = {
 	.softmax = scalar_softmax,
 	.scores_f16 = scalar_scores_f16,
 	.scores_f32 = scalar_scores_f32,
+	.scores_q8 = scalar_scores_q8,
 	.mix_f16 = scalar_mix_f16,
 	.mix_f32 = scalar_mix_f32,
+	.mix_q8 = scalar_mix_q8,
 };
 
 const struct kernels *kernels_scalar(void)

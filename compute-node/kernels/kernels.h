@@ -113,12 +113,18 @@ typedef void kernel_gate_fn(const float *gate, const float *up, size_t n, float 
  * maximum of x * scale through `max`. */
 typedef float kernel_softmax_fn(float *x, size_t n, float scale, float *max);
 
+/* Bytes of `n` numbers of an 8-bit cache. */
+#define KERNEL_CACHE_Q8_BYTES(n) ((n) / KERNEL_BLOCK * (KERNEL_BLOCK + sizeof(uint16_t)))
+
 /* out[q * out_stride + p] = dot(query q, key p) for whole tiles of keys:
- * keys: [n_tiles][head_dim][KERNEL_CELLS]; queries: [n_q][head_dim]. */
+ * keys: [n_tiles][head_dim][KERNEL_CELLS]; queries: [n_q][head_dim].
+ * 8-bit keys: each tile's numbers are followed by their F16 scales,
+ * [head_dim / 32][KERNEL_CELLS]; head_dim is then a multiple of 32. */
 typedef void kernel_scores_fn(const void *keys, size_t n_tiles, size_t head_dim,
     const float *queries, size_t q_stride, size_t n_q, float *out, size_t out_stride);
 
-/* acc[q] += Σ_p weights[q * w_stride + p] * values[p]; values: [n][head_dim]. */
+/* acc[q] += Σ_p weights[q * w_stride + p] * values[p]; values: [n][head_dim].
+ * 8-bit values: each position's are followed by their F16 scales, [head_dim / 32]. */
 typedef void kernel_mix_fn(const void *values, size_t n, size_t head_dim, const float *weights,
     size_t w_stride, size_t n_q, float *acc, size_t acc_stride);
 
@@ -132,8 +138,8 @@ struct kernels {
 	kernel_norm_fn *rms_norm;
 	kernel_gate_fn *swiglu;
 	kernel_softmax_fn *softmax;
-	kernel_scores_fn *scores_f16, *scores_f32;
-	kernel_mix_fn *mix_f16, *mix_f32;
+	kernel_scores_fn *scores_f16, *scores_f32, *scores_q8;
+	kernel_mix_fn *mix_f16, *mix_f32, *mix_q8;
 };
 
 /* Chosen and checked once; lives as long as the process. */

@@ -15,6 +15,7 @@
 #define N_ROWS 35
 #define N_X 13 /* more than any tile is wide */
 #define HEAD 40
+#define HEAD_Q8 64
 #define CELLS 48
 #define QUERIES 7
 #define SEED 20261121u
@@ -257,6 +258,34 @@ static bool scores_agree(struct bench *b, bool f16, kernel_scores_fn *spec, kern
 	return true;
 }
 
+static bool scores_q8_agree(struct bench *b, kernel_scores_fn *spec, kernel_scores_fn *fast)
+{
+	fill_f16(b, b->cache, KERNEL_CACHE_Q8_BYTES(CELLS * HEAD_Q8) / sizeof(uint16_t));
+	for (size_t n = 1; n <= QUERIES + 1; n++) {
+		clear_out(b);
+		spec(b->cache, CELLS / KERNEL_CELLS, HEAD_Q8, b->x, HEAD_Q8, n, b->out[0], CELLS);
+		fast(b->cache, CELLS / KERNEL_CELLS, HEAD_Q8, b->x, HEAD_Q8, n, b->out[1], CELLS);
+		if (!same_out(b))
+			return false;
+	}
+	return true;
+}
+
+static bool mix_q8_agrees(struct bench *b, kernel_mix_fn *spec, kernel_mix_fn *fast)
+{
+	fill_f16(b, b->cache, KERNEL_CACHE_Q8_BYTES(CELLS * HEAD_Q8) / sizeof(uint16_t));
+	for (size_t n = 1; n <= QUERIES + 1; n++) {
+		clear_out(b);
+		memcpy(b->out[0], b->y, n * HEAD_Q8 * sizeof(float));
+		memcpy(b->out[1], b->y, n * HEAD_Q8 * sizeof(float));
+		spec(b->cache, CELLS - 5, HEAD_Q8, b->x, CELLS, n, b->out[0], HEAD_Q8);
+		fast(b->cache, CELLS - 5, HEAD_Q8, b->x, CELLS, n, b->out[1], HEAD_Q8);
+		if (!same_out(b))
+			return false;
+	}
+	return true;
+}
+
 static bool mix_agrees(struct bench *b, bool f16, kernel_mix_fn *spec, kernel_mix_fn *fast)
 {
 	fill_cache(b, f16);
@@ -306,6 +335,8 @@ bool kernels_adopt(
 	ADOPT(softmax, softmax_agrees(b, scalar->softmax, candidate->softmax));
 	ADOPT(scores_f16, scores_agree(b, true, scalar->scores_f16, candidate->scores_f16));
 	ADOPT(scores_f32, scores_agree(b, false, scalar->scores_f32, candidate->scores_f32));
+	ADOPT(scores_q8, scores_q8_agree(b, scalar->scores_q8, candidate->scores_q8));
+	ADOPT(mix_q8, mix_q8_agrees(b, scalar->mix_q8, candidate->mix_q8));
 	ADOPT(mix_f16, mix_agrees(b, true, scalar->mix_f16, candidate->mix_f16));
 	ADOPT(mix_f32, mix_agrees(b, false, scalar->mix_f32, candidate->mix_f32));
 	if (any)

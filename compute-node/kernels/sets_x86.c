@@ -37,8 +37,10 @@ const struct kernels kernels_avx2 = {
 	.softmax = avx2_softmax,
 	.scores_f16 = avx2_scores_f16,
 	.scores_f32 = avx2_scores_f32,
+	.scores_q8 = avx2_scores_q8,
 	.mix_f16 = avx2_mix_f16,
 	.mix_f32 = avx2_mix_f32,
+	.mix_q8 = avx2_mix_q8,
 };
 
 const struct kernels kernels_avx512 = {
@@ -57,8 +59,10 @@ const struct kernels kernels_avx512 = {
 	.softmax = avx512_softmax,
 	.scores_f16 = avx512_scores_f16,
 	.scores_f32 = avx512_scores_f32,
+	.scores_q8 = avx512_scores_q8,
 	.mix_f16 = avx512_mix_f16,
 	.mix_f32 = avx512_mix_f32,
+	.mix_q8 = avx512_mix_q8,
 };
 
 const struct kernels kernels_avx512vnni = {

@@ -12,8 +12,8 @@ kernel_quantize_fn avx2_quantize;
 kernel_norm_fn avx2_rms_norm;
 kernel_gate_fn avx2_swiglu;
 kernel_softmax_fn avx2_softmax;
-kernel_scores_fn avx2_scores_f16, avx2_scores_f32;
-kernel_mix_fn avx2_mix_f16, avx2_mix_f32;
+kernel_scores_fn avx2_scores_f16, avx2_scores_f32, avx2_scores_q8;
+kernel_mix_fn avx2_mix_f16, avx2_mix_f32, avx2_mix_q8;
 
 kernel_rows_fn avx512_rows_f32, avx512_rows_f16, avx512_rows_bf16;
 #define X(type, name, kind) kernel_strip_fn avx512_strip_##name;
@@ -23,8 +23,8 @@ kernel_quantize_fn avx512_quantize;
 kernel_norm_fn avx512_rms_norm;
 kernel_gate_fn avx512_swiglu;
 kernel_softmax_fn avx512_softmax;
-kernel_scores_fn avx512_scores_f16, avx512_scores_f32;
-kernel_mix_fn avx512_mix_f16, avx512_mix_f32;
+kernel_scores_fn avx512_scores_f16, avx512_scores_f32, avx512_scores_q8;
+kernel_mix_fn avx512_mix_f16, avx512_mix_f32, avx512_mix_q8;
 
 kernel_tile_fn avx512vnni_tile_plain, avx512vnni_tile_halves;
 kernel_tile_fn avx512vnni_tile_min, avx512vnni_tile_min_halves;

@@ -140,7 +140,8 @@ static void test_bits_are_equal_for_every_type_ubatch_thread_count_and_cut(void 
 			shape.n_embd = shape.n_ff = 256;
 			shape.n_head = 8;
 		}
-		check_all_cuts(&shape, t % 3 == 0 ? CACHE_F16 : CACHE_F32);
+		check_all_cuts(&shape, (enum cache_type)(t % 3));
+		check_all_cuts(&shape, CACHE_Q8_0);
 	}
 }
 
@@ -156,6 +157,47 @@ static void test_bits_are_equal_for_odd_shapes(void **unused)
 	(void)unused;
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
 		check_all_cuts(&shapes[i], CACHE_F16);
+}
+
+static void test_an_8_bit_cache_is_near_and_refuses_heads_it_cannot_hold(void **unused)
+{
+	struct gguf_build_llama shape = { .n_vocab = N_VOCAB,
+		.n_ctx = 64,
+		.n_embd = 64,
+		.n_layer = 2,
+		.n_head = 4,
+		.n_head_kv = 2,
+		.head_dim = 64,
+		.n_ff = 96,
+		.type = TYPE_F32 };
+	struct model *model = open_shape(&shape);
+	struct engine_config config = { .n_ctx = N_TOKENS, .n_threads = 1, .cache = CACHE_F32 };
+	float *expected = whole(model, &config, N_TOKENS), *got;
+	struct engine_plan f32, q8;
+	struct errmsg why = ERRMSG_INIT;
+	double sum = 0, error = 0;
+
+	(void)unused;
+	assert_int_equal(engine_plan(model, &config, &f32, &why), RC_OK);
+	config.cache = CACHE_Q8_0;
+	assert_int_equal(engine_plan(model, &config, &q8, &why), RC_OK);
+	assert_int_equal(q8.cache_bytes * 128, f32.cache_bytes * 34);
+	got = whole(model, &config, N_TOKENS);
+	for (size_t i = 0; i < N_TOKENS * N_VOCAB; i++) {
+		double difference = (double)got[i] - (double)expected[i];
+
+		error += difference * difference;
+		sum += (double)expected[i] * (double)expected[i];
+	}
+	assert_true(error > 0 && error <= 1e-3 * sum);
+	model_close(model);
+	free(expected);
+	free(got);
+	shape.head_dim = 48;
+	model = open_shape(&shape);
+	assert_int_equal(engine_plan(model, &config, &q8, &why), RC_UNSUPPORTED);
+	assert_non_null(strstr(why.text, "q8_0"));
+	model_close(model);
 }
 
 static const struct gguf_build_llama small = { .n_vocab = N_VOCAB,
@@ -304,6 +346,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bits_are_equal_for_every_type_ubatch_thread_count_and_cut),
 		cmocka_unit_test(test_bits_are_equal_for_odd_shapes),
+		cmocka_unit_test(test_an_8_bit_cache_is_near_and_refuses_heads_it_cannot_hold),
 		cmocka_unit_test(
 		    test_attention_over_several_steps_has_equal_bits_decoded_and_prefilled),
 		cmocka_unit_test(test_sequences_in_one_batch_do_not_touch_each_other),

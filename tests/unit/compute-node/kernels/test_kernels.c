@@ -289,6 +289,8 @@ static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 		assert_ptr_equal(set.quantize, kernels_avx2.quantize);
 		assert_ptr_equal(set.softmax, kernels_avx2.softmax);
 		assert_ptr_equal(set.mix_f16, kernels_avx2.mix_f16);
+		assert_ptr_equal(set.scores_q8, kernels_avx2.scores_q8);
+		assert_ptr_equal(set.mix_q8, kernels_avx2.mix_q8);
 	}
 	if (kernels_has_avx512()) {
 		assert_ptr_equal(best->rows[TYPE_F16], kernels_avx512.rows[TYPE_F16]);
@@ -300,6 +302,8 @@ static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 		assert_ptr_equal(best->softmax, kernels_avx512.softmax);
 		assert_ptr_equal(best->scores_f32, kernels_avx512.scores_f32);
 		assert_ptr_equal(best->mix_f32, kernels_avx512.mix_f32);
+		assert_ptr_equal(best->scores_q8, kernels_avx512.scores_q8);
+		assert_ptr_equal(best->mix_q8, kernels_avx512.mix_q8);
 	}
 	if (kernels_has_avx512vnni()) {
 		for (size_t i = 0; i < KERNEL_KINDS; i++)
