@@ -22,9 +22,18 @@ INLINE __m512 load_bf16(const uint8_t *row, size_t i, __mmask16 mask)
 	    _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, row + i * 2)), 16));
 }
 
-/* `nr` weight rows times `nx` rows of x; both constant at every call. */
-INLINE void multiply(load_fn *load, size_t nr, size_t nx, const uint8_t *weights, size_t row_bytes,
-    const float *x, size_t x_stride, size_t k, float *out, size_t out_stride)
+/* The rows behind these will be wanted next: their part for 16 weights each. */
+INLINE void fetch_next(const uint8_t *next, size_t bytes)
+{
+	__asm__ volatile("" ::: "memory"); /* in this order, not all at once */
+	UNROLL for (size_t i = 0; i < bytes; i += 64)
+	    _mm_prefetch((const char *)next + i, _MM_HINT_T0);
+}
+
+/* `nr` weight rows of `width` bytes each number times `nx` rows of x; all
+ * constant at every call. */
+INLINE void multiply(load_fn *load, size_t width, size_t nr, size_t nx, const uint8_t *weights,
+    size_t row_bytes, const float *x, size_t x_stride, size_t k, float *out, size_t out_stride)
 {
 	__m512 sums[24];
 
@@ -33,6 +42,8 @@ INLINE void multiply(load_fn *load, size_t nr, size_t nx, const uint8_t *weights
 		__mmask16 mask = k - i >= 16 ? 0xffff : lanes_mask(k - i);
 		__m512 w[8];
 
+		if (nx <= 2)
+			fetch_next(weights + nr * (row_bytes + i * width), nr * 16 * width);
 		UNROLL for (size_t r = 0; r < nr; r++) w[r] =
 		    load(weights + r * row_bytes, i, mask);
 		UNROLL for (size_t t = 0; t < nx; t++)
@@ -51,14 +62,15 @@ INLINE void multiply(load_fn *load, size_t nr, size_t nx, const uint8_t *weights
 }
 
 /* Rows in groups of four, x in groups of six. */
-INLINE void multiply_all(load_fn *load, const uint8_t *weights, size_t row_bytes, size_t n_rows,
-    const float *x, size_t x_stride, size_t n_x, size_t k, float *out, size_t out_stride)
+INLINE void multiply_all(load_fn *load, size_t width, const uint8_t *weights, size_t row_bytes,
+    size_t n_rows, const float *x, size_t x_stride, size_t n_x, size_t k, float *out,
+    size_t out_stride)
 {
 	size_t r = 0;
 
 #define CALL(nr, nx, t)                                                                            \
-	multiply(load, nr, nx, weights + r * row_bytes, row_bytes, x + (t)*x_stride, x_stride, k,  \
-	    out + (t)*out_stride + r, out_stride)
+	multiply(load, width, nr, nx, weights + r * row_bytes, row_bytes, x + (t)*x_stride,        \
+	    x_stride, k, out + (t)*out_stride + r, out_stride)
 	for (; n_x == 1 && r + 8 <= n_rows; r += 8)
 		CALL(8, 1, 0);
 	for (; r + 4 <= n_rows; r += 4) {
@@ -82,17 +94,17 @@ INLINE void multiply_all(load_fn *load, const uint8_t *weights, size_t row_bytes
 #undef CALL
 }
 
-#define ROWS(name, load)                                                                           \
+#define ROWS(name, load, width)                                                                    \
 	void name(const uint8_t *weights, size_t row_bytes, size_t n_rows, const float *x,         \
 	    size_t x_stride, size_t n_x, size_t k, float *out, size_t out_stride)                  \
 	{                                                                                          \
-		multiply_all(                                                                      \
-		    load, weights, row_bytes, n_rows, x, x_stride, n_x, k, out, out_stride);       \
+		multiply_all(load, width, weights, row_bytes, n_rows, x, x_stride, n_x, k, out,    \
+		    out_stride);                                                                   \
 	}
 
-ROWS(avx512_rows_f32, load_f32)
-ROWS(avx512_rows_f16, load_f16)
-ROWS(avx512_rows_bf16, load_bf16)
+ROWS(avx512_rows_f32, load_f32, 4)
+ROWS(avx512_rows_f16, load_f16, 2)
+ROWS(avx512_rows_bf16, load_bf16, 2)
 
 void avx512_rms_norm(const float *x, const float *weight, size_t n, float eps, float *y)
 {
