@@ -347,7 +347,7 @@ out:
 	return rc;
 }
 
-enum rc gguf_open(const char *path, struct gguf **out, struct errmsg *why)
+enum rc gguf_open_one(const char *path, struct gguf **out, struct errmsg *why)
 {
 	uint8_t *bytes = NULL;
 	size_t len = 0;
@@ -367,6 +367,9 @@ void gguf_close(struct gguf *g)
 {
 	if (g == NULL)
 		return;
+	for (size_t i = 0; i < g->parts_len; i++)
+		gguf_close(g->parts[i]);
+	free(g->parts);
 	free(g->pairs);
 	free(g->tensors);
 	free(g->offsets);

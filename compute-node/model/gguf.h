@@ -29,6 +29,7 @@
 #define GGUF_ARRAY_LEN_MAX (16u << 20)
 #define GGUF_ALIGNMENT_MAX 65536u
 #define GGUF_DIMS_MAX 4
+#define GGUF_PARTS_MAX 1024u
 #define GGUF_FILE_BYTES_MAX (UINT64_C(16) << 40)
 
 enum gguf_value_type {
@@ -72,8 +73,14 @@ struct gguf_tensor {
 
 struct gguf;
 
-/* RC_NOTFOUND, RC_IO; RC_INVALID names what contradicts, RC_LIMIT which limit,
- * RC_UNSUPPORTED the version, byte order or tensor type. */
+/*
+ * A model may be split: NAME-00001-of-0000N.gguf holds all keys (split.no 0,
+ * split.count, split.tensors.count), the others the rest of the tensors.  Given
+ * the first, all are opened, and their tensors are one table.
+ *
+ * RC_NOTFOUND, RC_IO; RC_INVALID names what contradicts, RC_LIMIT which limit,
+ * RC_UNSUPPORTED the version, byte order or tensor type.
+ */
 enum rc gguf_open(const char *path, struct gguf **out, struct errmsg *why) RC_CHECK;
 
 /* The same on bytes that the caller keeps until gguf_close(). */
@@ -82,9 +89,10 @@ enum rc gguf_parse(
 void gguf_close(struct gguf *gguf);
 
 uint32_t gguf_version(const struct gguf *gguf);
-uint64_t gguf_file_bytes(const struct gguf *gguf);
-/* Everything before the tensor data: what a content hash covers. */
-struct gguf_string_view gguf_header(const struct gguf *gguf);
+uint64_t gguf_file_bytes(const struct gguf *gguf); /* of all parts */
+size_t gguf_parts_len(const struct gguf *gguf);    /* at least 1 */
+/* Everything before a part's tensor data: what a content hash covers. */
+struct gguf_string_view gguf_header(const struct gguf *gguf, size_t part);
 
 size_t gguf_pairs_len(const struct gguf *gguf);
 const struct gguf_pair *gguf_pair_at(const struct gguf *gguf, size_t i);

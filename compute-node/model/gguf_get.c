@@ -68,11 +68,22 @@ uint32_t gguf_version(const struct gguf *g)
 
 uint64_t gguf_file_bytes(const struct gguf *g)
 {
-	return g->len;
+	uint64_t n = g->len;
+
+	for (size_t i = 0; i < g->parts_len; i++)
+		n += g->parts[i]->len;
+	return n;
 }
 
-struct gguf_string_view gguf_header(const struct gguf *g)
+size_t gguf_parts_len(const struct gguf *g)
 {
+	return 1 + g->parts_len;
+}
+
+struct gguf_string_view gguf_header(const struct gguf *g, size_t part)
+{
+	if (part > 0)
+		g = g->parts[part - 1];
 	return (struct gguf_string_view){ (const char *)g->bytes, g->header_len };
 }
 

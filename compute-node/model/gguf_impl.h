@@ -1,4 +1,4 @@
-/* What gguf.c and gguf_get.c share: the layout of an open file. */
+/* What the files gguf*.c share: the layout of an open file. */
 #ifndef MODEL_GGUF_IMPL_H
 #define MODEL_GGUF_IMPL_H
 
@@ -18,7 +18,12 @@ struct gguf {
 	size_t tensors_len;
 	const struct gguf_pair **pair_order;     /* sorted by key */
 	const struct gguf_tensor **tensor_order; /* sorted by name */
+	struct gguf **parts; /* [parts_len] behind the first; their tensors are */
+	size_t parts_len;    /* in `tensors` too */
 };
+
+/* One file by itself. */
+enum rc gguf_open_one(const char *path, struct gguf **out, struct errmsg *why) RC_CHECK;
 
 /* Sort for lookup; RC_INVALID names a key or tensor that stands twice. */
 enum rc gguf_index_pairs(struct gguf *gguf, struct errmsg *why) RC_CHECK;

@@ -21,10 +21,25 @@ static char *file_stem(struct arena *arena, const char *path)
 	return arena_copy(arena, base, len);
 }
 
+/* Of all parts, one behind another. */
+static bool hash_headers(const struct gguf *g, uint8_t out[MODEL_HASH_BYTES])
+{
+	crypto_generichash_state state;
+	bool ok = crypto_generichash_init(&state, NULL, 0, MODEL_HASH_BYTES) == 0;
+
+	for (size_t i = 0; ok && i < gguf_parts_len(g); i++) {
+		struct gguf_string_view header = gguf_header(g, i);
+
+		ok = crypto_generichash_update(&state, (const uint8_t *)header.text, header.len) ==
+		     0;
+	}
+	return ok && crypto_generichash_final(&state, out, MODEL_HASH_BYTES) == 0;
+}
+
 static enum rc describe(struct model *m, const char *path, struct errmsg *why)
 {
 	struct model_info *info = &m->info;
-	struct gguf_string_view header = gguf_header(m->gguf), template = { NULL, 0 };
+	struct gguf_string_view template = { NULL, 0 };
 	enum rc rc = gguf_get_string(m->gguf, "tokenizer.chat_template", &template, why);
 
 	if (rc != RC_OK && rc != RC_NOTFOUND)
@@ -42,8 +57,7 @@ static enum rc describe(struct model *m, const char *path, struct errmsg *why)
 		info->parameters += t->dims[0] * t->dims[1] * t->dims[2] * t->dims[3];
 		info->weights_bytes += t->n_bytes;
 	}
-	if (crypto_generichash(info->content_hash, MODEL_HASH_BYTES, (const uint8_t *)header.text,
-		header.len, NULL, 0) != 0)
+	if (!hash_headers(m->gguf, info->content_hash))
 		return errmsg_rc(why, RC_BUG, "hash of the header");
 	if (template.text != NULL)
 		info->chat_template = arena_copy(&m->arena, template.text, template.len);
