@@ -58,6 +58,7 @@ static enum rc bind_kinds(struct model *m, struct errmsg *why)
 	const char *key = "attention.recurrent_layers";
 	char name[GGUF_KEY_BYTES_MAX];
 	const struct gguf_pair *kinds;
+	int64_t scalar; /* a single number is one that nobody set */
 	uint32_t interval = INTERVAL;
 	bool listed;
 	enum rc rc =
@@ -65,7 +66,7 @@ static enum rc bind_kinds(struct model *m, struct errmsg *why)
 
 	(void)snprintf(name, sizeof(name), "%s.%s", m->arch->name, key);
 	kinds = gguf_find(m->gguf, name);
-	listed = kinds != NULL && kinds->type == GGUF_ARRAY;
+	listed = kinds != NULL && (kinds->type == GGUF_ARRAY || !gguf_item_i64(kinds, 0, &scalar));
 	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
 		uint32_t is_recurrent = (il + 1) % interval != 0;
 		struct layer *l = &m->layers[il];

@@ -282,7 +282,7 @@ enum rc bind_windows(struct model *m, uint32_t window, uint32_t period, struct e
 		rc = period > 0 ? bind_u32_or(m, key, MODEL_LAYERS_MAX, period, &period, why)
 				: bind_u32(m, key, MODEL_LAYERS_MAX, &period, why);
 	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
-		uint32_t local = il % period < period - 1;
+		uint32_t local = !flags && il % period < period - 1;
 
 		if (flags)
 			rc = bind_u32_layer(m, key, il, 1, 0, &local, why);

@@ -45,6 +45,10 @@ enum rc decoder_bind_shape(struct model *m, struct errmsg *why)
 	if (rc == RC_OK)
 		rc = bind_f32_or(
 		    m, "attention.scale", 1.0f / sqrtf((float)m->head_dim_k), &m->attn_scale, why);
+	if (rc == RC_OK && (m->head_dim_k == 0 || m->head_dim_v == 0))
+		return errmsg_rc(why, RC_INVALID,
+		    "GGUF: key %s.attention.head_count: %u heads of an embedding of %u",
+		    m->arch->name, m->n_head, m->n_embd);
 	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
 		m->layers[il].head_dim_k = m->head_dim_k;
 		m->layers[il].head_dim_v = m->head_dim_v;

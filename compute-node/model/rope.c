@@ -8,6 +8,7 @@
 #include "model/bind.h"
 
 #define BASE_DEFAULT 10000.0f
+#define FREQ_MAX 1e9 /* radians a position: far beyond sense, far below trouble */
 #define TAU 6.283185307179586
 
 /* What the keys say. */
@@ -118,9 +119,10 @@ static enum rc bind_dims(struct model *m, const char *key, uint32_t head_dim, ui
 	return rc;
 }
 
-/* Frequencies, each divided by its own of `divisors` (may be NULL). */
+/* Frequencies, each divided by its own of `divisors` (may be NULL), a tensor of
+ * that name. */
 static enum rc make_freqs(struct model *m, const struct scaling *s, uint32_t n_rot,
-    const float *divisors, const double **out)
+    const char *name, const float *divisors, const double **out, struct errmsg *why)
 {
 	double *freqs = arena_array(&m->arena, n_rot / 2, sizeof(*freqs));
 
@@ -132,6 +134,9 @@ static enum rc make_freqs(struct model *m, const struct scaling *s, uint32_t n_r
 
 		if (divisors != NULL)
 			own /= (double)divisors[i];
+		if (!(fabs(own) <= FREQ_MAX))
+			return errmsg_rc(
+			    why, RC_INVALID, "GGUF: tensor %s: number %u is out of range", name, i);
 		slow = own / (double)s->factor;
 		keep = s->yarn ? kept(s, n_rot, i) : 0;
 		freqs[i] = slow * (1 - keep) + own * keep;
@@ -146,20 +151,22 @@ static enum rc bind_freqs(
     struct model *m, const struct scaling *s, struct rope *out, struct errmsg *why)
 {
 	const char *near_name = "rope_factors_short.weight", *far_name = "rope_factors_long.weight";
+	const char *name = "rope_freqs.weight";
 	const float *near = NULL, *far = NULL;
 	uint64_t n = out->n_rot / 2;
-	enum rc rc = bind_vector_or_null(m, BIND_GLOBAL, "rope_freqs.weight", n, &near, why);
+	enum rc rc = bind_vector_or_null(m, BIND_GLOBAL, name, n, &near, why);
 
 	if (rc == RC_OK && near == NULL &&
 	    (bind_has(m, BIND_GLOBAL, near_name) || bind_has(m, BIND_GLOBAL, far_name))) {
+		name = near_name;
 		rc = bind_vector(m, BIND_GLOBAL, near_name, n, &near, why);
 		if (rc == RC_OK)
 			rc = bind_vector(m, BIND_GLOBAL, far_name, n, &far, why);
 	}
 	if (rc == RC_OK)
-		rc = make_freqs(m, s, out->n_rot, near, &out->freqs);
+		rc = make_freqs(m, s, out->n_rot, name, near, &out->freqs, why);
 	if (rc == RC_OK && far != NULL)
-		rc = make_freqs(m, s, out->n_rot, far, &out->freqs_long);
+		rc = make_freqs(m, s, out->n_rot, far_name, far, &out->freqs_long, why);
 	return rc;
 }
 
@@ -193,7 +200,7 @@ enum rc rope_bind_local(struct model *m, bool halves, uint32_t head_dim, float b
 	if (rc == RC_OK)
 		rc = bind_dims(m, "rope.dimension_count_swa", head_dim, head_dim, out, why);
 	if (rc == RC_OK)
-		rc = make_freqs(m, &s, out->n_rot, NULL, &out->freqs);
+		rc = make_freqs(m, &s, out->n_rot, NULL, NULL, &out->freqs, why);
 	out->halves = halves;
 	out->magnitude = 1.0;
 	return rc;

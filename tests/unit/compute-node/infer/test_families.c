@@ -228,6 +228,24 @@ static void test_a_mis_shaped_tensor_is_named(void **unused)
 	}
 }
 
+static void test_a_key_of_another_type_is_named(void **unused)
+{
+	(void)unused;
+	for (const struct family *f = NULL; (f = family_next(f)) != NULL;) {
+		for (size_t i = 0; f->keys[i].name != NULL; i++) {
+			struct family other = *f;
+			struct gguf_build b;
+
+			other.keys[i].type = f->keys[i].type == 's' ? 'u' : 's';
+			other.keys[i].text = "many";
+			gguf_build_init(&b, 7);
+			family_build(&b, &other, TYPE_F32);
+			expect_named(f, &b, f->keys[i].name);
+			gguf_build_fini(&b);
+		}
+	}
+}
+
 static void test_the_plan_covers_what_is_taken(void **unused)
 {
 	(void)unused;
@@ -402,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_a_mis_shaped_tensor_is_named),
 		cmocka_unit_test(test_projections_in_one_matrix_give_what_those_in_parts_give),
 		cmocka_unit_test(test_attention_through_the_latent_equals_that_of_heads),
+		cmocka_unit_test(test_a_key_of_another_type_is_named),
 		cmocka_unit_test(test_the_plan_covers_what_is_taken),
 	};
 	uint64_t state = 31;

@@ -208,6 +208,26 @@ static void test_values_written_for_unset_count_as_absent(void **unused)
 	}
 }
 
+static void test_heads_without_dimensions_and_frequencies_without_end_are_named(void **unused)
+{
+	struct gguf_build_llama shape = tiny;
+	const uint32_t heads = 64, unset = 0;
+	const float zero = 0;
+	struct gguf_build b;
+
+	(void)unused;
+	build(&b, &tiny);
+	patch_behind(&b.pairs, "llama.attention.head_count", 4, &heads, sizeof(heads));
+	patch_behind(&b.pairs, "llama.attention.key_length", 4, &unset, sizeof(unset));
+	expect(&b, RC_INVALID, "llama.attention.head_count");
+	shape.freqs = true;
+	build(&b, &shape);
+	/* behind embedding, norm and output */
+	assert_true(b.data.len > (50 * 32 * 2 + 32) * sizeof(float));
+	memcpy(b.data.bytes + (50 * 32 * 2 + 32 + 3) * sizeof(float), &zero, sizeof(zero));
+	expect(&b, RC_INVALID, "rope_freqs.weight: number 3");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +238,8 @@ int main(void)
 		cmocka_unit_test(test_a_mis_shaped_tensor_is_named_with_both_shapes),
 		cmocka_unit_test(test_a_type_without_kernels_is_named),
 		cmocka_unit_test(test_absurd_numbers_are_refused_by_name),
+		cmocka_unit_test(
+		    test_heads_without_dimensions_and_frequencies_without_end_are_named),
 		cmocka_unit_test(test_values_written_for_unset_count_as_absent),
 	};
 
