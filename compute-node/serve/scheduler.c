@@ -217,8 +217,10 @@ bool scheduler_step(struct scheduler *sched)
 	}
 	/* Once before the arithmetic: Started and what was held up need not wait. */
 	worked |= scheduler_deliver(sched, now_ns);
-	for (size_t i = 0; i < sched->config.fleet->n; i++)
-		worked |= lane_run(sched, &sched->lanes[i]) | lane_embed(sched, &sched->lanes[i]);
+	for (size_t i = 0; i < sched->config.fleet->n; i++) {
+		worked |= lane_run(sched, &sched->lanes[i]);
+		worked |= lane_embed(sched, &sched->lanes[i]);
+	}
 	worked |= scheduler_deliver(sched, clock_mono_ns());
 	return worked;
 }
