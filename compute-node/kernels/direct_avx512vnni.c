@@ -7,10 +7,11 @@
  * weights pass through it.
  */
 #if defined(__x86_64__)
-#include "kernels/unpack_avx512.h"
+#include "kernels/x86_vec_avx512.h"
+/* the vectors come first */
 #include "kernels/x86.h"
-#include "kernels/x86_avx512_groups.h"
 #include "kernels/x86_avx512vnni.h"
+#include "kernels/x86_groups.h"
 
 INLINE void start(size_t nx, const struct q8_rows *x, struct operand *operands, __m512 *sums)
 {

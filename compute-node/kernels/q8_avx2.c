@@ -1,5 +1,5 @@
 /*
- * AVX2: 8-bit activations, strips, and their product.  Spec: scalar_q8.c.
+ * AVX2: 8-bit activations, and strips times them.  Spec: scalar_q8.c.
  *
  * Without VNNI the product of unsigned and signed bytes saturates at 16 bits
  * unless the unsigned side stays below 128: so it gets |weight| (at most 128
@@ -10,11 +10,8 @@
 #include "kernels/x86.h"
 #include "kernels/x86_avx2.h"
 
-#define Q4_0_BYTES 18
-#define Q8_0_BYTES 34
 #define STEPS (KERNEL_BLOCK / 4)
 #define STEP_BYTES (KERNEL_STRIP * 4)
-#define EIGHT_BYTES 32 /* four weights of eight rows */
 #define TILE_X 4
 
 void avx2_quantize(const float *x, size_t k, int8_t *quants, struct q8_block *blocks)
@@ -55,97 +52,6 @@ void avx2_quantize(const float *x, size_t k, int8_t *quants, struct q8_block *bl
 			.bias = -KERNEL_BIAS * (low + high),
 			.low = -KERNEL_BIAS * low };
 	}
-}
-
-INLINE __m256i two_rows(const uint8_t *const *rows, size_t r, size_t at)
-{
-	return _mm256_inserti128_si256(
-	    _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(rows[r] + at))),
-	    _mm_loadu_si128((const __m128i *)(const void *)(rows[r + 4] + at)), 1);
-}
-
-/* Sixteen bytes at `at` of eight rows: out[j] has bytes 4j … 4j + 3 of each. */
-INLINE void transpose(const uint8_t *const *rows, size_t at, __m256i out[4])
-{
-	__m256i a = two_rows(rows, 0, at), b = two_rows(rows, 1, at);
-	__m256i c = two_rows(rows, 2, at), d = two_rows(rows, 3, at);
-	__m256i ab = _mm256_unpacklo_epi32(a, b), cd = _mm256_unpacklo_epi32(c, d);
-
-	out[0] = _mm256_unpacklo_epi64(ab, cd);
-	out[1] = _mm256_unpackhi_epi64(ab, cd);
-	ab = _mm256_unpackhi_epi32(a, b);
-	cd = _mm256_unpackhi_epi32(c, d);
-	out[2] = _mm256_unpacklo_epi64(ab, cd);
-	out[3] = _mm256_unpackhi_epi64(ab, cd);
-}
-
-INLINE void point_at_rows(
-    const uint8_t *weights, size_t row_bytes, size_t n_rows, const uint8_t *rows[KERNEL_STRIP])
-{
-	for (size_t r = 0; r < KERNEL_STRIP; r++)
-		rows[r] = weights + (r < n_rows ? r : n_rows - 1) * row_bytes;
-}
-
-static void unpack_scales(
-    const uint8_t *const rows[KERNEL_STRIP], size_t block_bytes, size_t n_blocks, float *scales)
-{
-	for (size_t b = 0; b < n_blocks; b++, scales += KERNEL_STRIP) {
-		uint16_t raw[KERNEL_STRIP];
-
-		for (size_t r = 0; r < KERNEL_STRIP; r++)
-			raw[r] = half_load(rows[r] + b * block_bytes);
-		for (size_t r = 0; r < KERNEL_STRIP; r += 8)
-			_mm256_storeu_ps(scales + r, lanes_from_f16(raw + r));
-	}
-}
-
-INLINE void store_step(uint8_t *out, size_t step, size_t eight, __m256i v)
-{
-	_mm256_storeu_si256((__m256i *)(void *)(out + step * STEP_BYTES + eight * EIGHT_BYTES), v);
-}
-
-void avx2_strip_q8_0(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
-    uint8_t *quants, float *scales)
-{
-	const __m256i bias = _mm256_set1_epi8((char)KERNEL_BIAS);
-	const uint8_t *rows[KERNEL_STRIP];
-
-	point_at_rows(weights, row_bytes, n_rows, rows);
-	for (size_t b = 0; b < k / KERNEL_BLOCK; b++, quants += STEPS * STEP_BYTES) {
-		for (size_t part = 0; part < 8; part++) {
-			size_t eight = part / 2, first = part % 2 * 4;
-			__m256i v[4];
-
-			transpose(rows + eight * 8, b * Q8_0_BYTES + 2 + first * 4, v);
-			for (size_t j = 0; j < 4; j++)
-				store_step(quants, first + j, eight, _mm256_xor_si256(v[j], bias));
-		}
-	}
-	unpack_scales(rows, Q8_0_BYTES, k / KERNEL_BLOCK, scales);
-}
-
-void avx2_strip_q4_0(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
-    uint8_t *quants, float *scales)
-{
-	const __m256i bias = _mm256_set1_epi8(KERNEL_BIAS - 8), low = _mm256_set1_epi8(15);
-	const uint8_t *rows[KERNEL_STRIP];
-
-	point_at_rows(weights, row_bytes, n_rows, rows);
-	for (size_t b = 0; b < k / KERNEL_BLOCK; b++, quants += STEPS * STEP_BYTES) {
-		for (size_t eight = 0; eight < 4; eight++) {
-			__m256i v[4];
-
-			transpose(rows + eight * 8, b * Q4_0_BYTES + 2, v);
-			for (size_t j = 0; j < 4; j++) {
-				__m256i lo = _mm256_and_si256(v[j], low);
-				__m256i hi = _mm256_and_si256(_mm256_srli_epi16(v[j], 4), low);
-
-				store_step(quants, j, eight, _mm256_add_epi8(lo, bias));
-				store_step(quants, 4 + j, eight, _mm256_add_epi8(hi, bias));
-			}
-		}
-	}
-	unpack_scales(rows, Q4_0_BYTES, k / KERNEL_BLOCK, scales);
 }
 
 /* Steps first … end - 1 of eight rows times `nx` rows of activations. */

@@ -26,7 +26,11 @@ const struct kernels kernels_avx2 = {
 	.rows = { [TYPE_F32] = avx2_rows_f32,
 	    [TYPE_F16] = avx2_rows_f16,
 	    [TYPE_BF16] = avx2_rows_bf16 },
-	.strip = { [TYPE_Q4_0] = avx2_strip_q4_0, [TYPE_Q8_0] = avx2_strip_q8_0 },
+	.strip = {
+#define X(type, name, kind) [TYPE_##type] = avx2_strip_##name,
+	    BLOCK_FORMATS(X)
+#undef X
+	},
 	.tile = { [KIND_PLAIN] = avx2_tile_plain,
 	    [KIND_HALVES] = avx2_tile_halves,
 	    [KIND_MIN] = avx2_tile_min,

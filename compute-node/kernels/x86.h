@@ -6,7 +6,6 @@
 
 #if defined(__x86_64__)
 kernel_rows_fn avx2_rows_f32, avx2_rows_f16, avx2_rows_bf16;
-kernel_strip_fn avx2_strip_q4_0, avx2_strip_q8_0;
 kernel_tile_fn avx2_tile_plain, avx2_tile_halves, avx2_tile_min, avx2_tile_min_halves;
 kernel_quantize_fn avx2_quantize;
 kernel_norm_fn avx2_rms_norm;
@@ -16,7 +15,7 @@ kernel_scores_fn avx2_scores_f16, avx2_scores_f32, avx2_scores_q8;
 kernel_mix_fn avx2_mix_f16, avx2_mix_f32, avx2_mix_q8;
 
 kernel_rows_fn avx512_rows_f32, avx512_rows_f16, avx512_rows_bf16;
-#define X(type, name, kind) kernel_strip_fn avx512_strip_##name;
+#define X(type, name, kind) kernel_strip_fn avx2_strip_##name, avx512_strip_##name;
 BLOCK_FORMATS(X)
 #undef X
 kernel_quantize_fn avx512_quantize;

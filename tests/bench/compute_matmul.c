@@ -3,6 +3,7 @@
  * second with few rows (decode), and multiplications a second with many
  * (prefill), next to a plain read of the same memory in the same run.
  * CPU time is measured, so that a busy machine disturbs less.
+ * An argument names the set of kernels: scalar, avx2, avx512, avx512vnni.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,9 +139,22 @@ static void report(const struct kernels *kernels, enum tensor_type type, uint8_t
 	    weights_near * 4 * X_MAX / median(many) / 1e9);
 }
 
-int main(void)
+/* The best set of this CPU, or the one named. */
+static const struct kernels *set_named(const char *name)
 {
-	const struct kernels *kernels = kernels_get();
+	const struct kernels *sets[KERNEL_SETS_MAX];
+	size_t n = kernels_sets(sets);
+
+	for (size_t i = 0; name != NULL && i < n; i++) {
+		if (strcmp(sets[i]->name, name) == 0)
+			return sets[i];
+	}
+	return sets[0];
+}
+
+int main(int argc, char **argv)
+{
+	const struct kernels *kernels = set_named(argc > 1 ? argv[1] : NULL);
 	uint8_t *weights = malloc(FAR_BYTES);
 	uint64_t state = 1;
 

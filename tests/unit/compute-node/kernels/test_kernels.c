@@ -286,6 +286,8 @@ static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 		assert_true(kernels_adopt(&set, &kernels_avx2, kernels_scalar()));
 		for (size_t i = 0; i < KERNEL_KINDS; i++)
 			assert_ptr_equal(set.tile[i], kernels_avx2.tile[i]);
+		for (size_t i = 0; i <= TYPE_NUMBER_MAX; i++)
+			assert_ptr_equal(set.strip[i], kernels_avx2.strip[i]);
 		assert_ptr_equal(set.quantize, kernels_avx2.quantize);
 		assert_ptr_equal(set.softmax, kernels_avx2.softmax);
 		assert_ptr_equal(set.mix_f16, kernels_avx2.mix_f16);

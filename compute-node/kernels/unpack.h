@@ -1,9 +1,10 @@
 /*
- * AVX-512 unpacking of every block format, sixteen rows side by side: what
- * strips and the products straight from blocks are made of.
+ * Unpacking of every block format on x86, some rows side by side (8 with AVX2,
+ * 16 with AVX-512): what strips and the products straight from blocks are
+ * made of.
  */
-#ifndef KERNELS_UNPACK_AVX512_H
-#define KERNELS_UNPACK_AVX512_H
+#ifndef KERNELS_UNPACK_H
+#define KERNELS_UNPACK_H
 
 #include "kernels/blocks.h"
 
@@ -11,8 +12,8 @@
 #define UNPACK_STEP (KERNEL_STRIP * 4)
 #define UNPACK_GROUP (KERNEL_BLOCK / 4 * UNPACK_STEP)
 
-/* `n_groups` groups of 32 weights (whole blocks) from offset `at` of sixteen
- * rows, to the left or right half of a strip's quants and floats.  As many
+/* `n_groups` groups of 32 weights (whole blocks) from offset `at` of as many
+ * rows as a vector has lanes, to their place in a strip's quants and floats.  As many
  * bytes as it reads are fetched from `next` on, little by little. */
 typedef void unpack_fn(const uint8_t *const *rows, size_t at, size_t n_groups, const uint8_t *next,
     uint8_t *quants, float *floats);
@@ -25,7 +26,7 @@ static inline const uint8_t *unpack_next(
 	return weights + n_rows * row_bytes + at * KERNEL_STRIP;
 }
 
-#define X(type, name, kind) unpack_fn avx512_unpack_##name;
+#define X(type, name, kind) unpack_fn avx2_unpack_##name, avx512_unpack_##name;
 BLOCK_FORMATS(X)
 #undef X
 
