@@ -1,6 +1,6 @@
 /*
- * `compute-node bench`: tokens a second, next to what this machine's memory
- * can deliver, measured in the same run.
+ * `compute-node bench`: tokens a second at several depths and in batches, next
+ * to what this machine can do, measured in the same run.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,24 +9,22 @@
 
 #include "base/clock.h"
 #include "cli/cli_args.h"
+#include "cli/cli_bench_machine.h"
 #include "cli/commands.h"
-#include "infer/crew.h"
 #include "infer/engine.h"
 #include "kernels/kernels.h"
-#include "model/gguf.h"
 #include "model/model.h"
 #include "serve/fleet.h"
 
 #define REPEATS_MAX 100
 #define TOKENS_MAX 65536
-/* Far more than any cache holds. */
-#define READ_BYTES (size_t)(512u << 20)
-#define READ_PART (size_t)(1u << 20)
+#define LIST_MAX 16
+#define BATCH_MAX 64
 #define SEED_TOKEN 1u
 
 struct bench_options {
-	int64_t prompt, generate, threads, repeats, ubatch, depth;
-	const char *cache;
+	int64_t prompt, generate, threads, repeats, ubatch;
+	const char *cache, *depths, *batches;
 	bool json;
 };
 
@@ -37,8 +35,10 @@ static const struct conf_option options[] = {
 	    "tokens of the prompt" },
 	{ "generate", 'n', CONF_INT, AT(generate), "N", "128", 1, TOKENS_MAX, true,
 	    "tokens generated one by one" },
-	{ "depth", 'd', CONF_INT, AT(depth), "N", "0", 0, TOKENS_MAX, true,
-	    "tokens that stand before both" },
+	{ "depth", 'd', CONF_STRING, AT(depths), "N,N", "0", 0, 0, true,
+	    "tokens that stand before both; several, parted by commas" },
+	{ "batch", 'b', CONF_STRING, AT(batches), "N,N", "1", 0, 0, true,
+	    "sequences that generate together; several, parted by commas" },
 	{ "repeats", 'r', CONF_INT, AT(repeats), "N", "5", 1, REPEATS_MAX, true,
 	    "runs; medians are printed" },
 	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
@@ -51,19 +51,31 @@ static const struct conf_option options[] = {
 };
 
 static const struct conf_command command = { "bench", "MODEL", 1, 1,
-	"measure a model's speed and the machine's memory", "Works without a vocabulary.",
-	options };
+	"measure a model's speed and the machine's",
+	"Works without a vocabulary.  A batch of more than 1 starts at depth 0.", options };
+
+struct list {
+	uint32_t items[LIST_MAX];
+	size_t n;
+};
+
+/* Seconds of each repeat. */
+struct samples {
+	double s[REPEATS_MAX];
+};
 
 struct bench {
 	const struct bench_options *options;
+	const struct model *model;
 	const struct model_info *info;
+	struct list depths, batches;
 	struct engine *engine;
-	struct crew *crew;
-	uint64_t *memory; /* [READ_BYTES / 8] */
-	_Atomic uint64_t sink;
+	struct bench_machine *machine;
+	struct bench_work work;
+	double kv_bytes; /* of one position */
 	struct engine_row *rows;
 	float *logits;
-	double prompt_s[REPEATS_MAX], generate_s[REPEATS_MAX], read_s[REPEATS_MAX];
+	struct samples prompt[LIST_MAX], generate[LIST_MAX], batch[LIST_MAX], read, macs;
 };
 
 static double seconds_since(int64_t start_ns)
@@ -71,61 +83,121 @@ static double seconds_since(int64_t start_ns)
 	return (double)(clock_mono_ns() - start_ns) / (double)NS_PER_S;
 }
 
-static void read_memory(void *arg, unsigned thread)
+static bool parse_list(const char *text, uint32_t min, uint32_t max, struct list *out)
 {
-	struct bench *b = arg;
-	uint64_t sums[8] = { 0 };
+	do {
+		char *end;
+		unsigned long value = strtoul(text, &end, 10);
 
-	(void)thread;
-	for (size_t part; (part = crew_take(b->crew)) < READ_BYTES / READ_PART;) {
-		const uint64_t *at = b->memory + part * (READ_PART / sizeof(*at));
+		if (end == text || *text == '-' || value < min || value > max ||
+		    out->n == LIST_MAX || (*end != ',' && *end != '\0'))
+			return false;
+		out->items[out->n++] = (uint32_t)value;
+		text = end + 1;
+	} while (text[-1] == ',');
+	return true;
+}
 
-		for (size_t i = 0; i < READ_PART / sizeof(*at); i += 8) {
-			for (size_t j = 0; j < 8; j++)
-				sums[j] += at[i + j];
-		}
+static uint32_t largest(const struct list *list)
+{
+	uint32_t most = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		most = list->items[i] > most ? list->items[i] : most;
+	return most;
+}
+
+/* Append `n` tokens to each of the first `n_seq` sequences.  Any ids will do;
+ * they only have to exist. */
+static enum rc append(
+    struct bench *b, uint32_t n_seq, size_t n, bool want_logits, struct errmsg *why)
+{
+	size_t len = 0;
+
+	for (uint32_t seq = 0; seq < n_seq; seq++) {
+		uint32_t past = engine_seq_len(b->engine, seq);
+
+		for (size_t i = 0; i < n; i++, len++)
+			b->rows[len] = (struct engine_row){
+				.token = (int32_t)((SEED_TOKEN + seq + (past + i) * 7919u) %
+						   b->info->n_vocab),
+				.seq = seq,
+				.pos = past + (uint32_t)i,
+				.want_logits = want_logits && i + 1 == n,
+			};
 	}
-	for (size_t j = 0; j < 8; j++)
-		b->sink += sums[j];
+	return engine_forward(b->engine, b->rows, len, b->logits, NULL, NULL, why);
 }
 
-/* Any ids will do; they only have to exist. */
-static int32_t token_at(const struct bench *b, size_t i)
+/* Generate with each of `n_seq` sequences. */
+static enum rc generate(struct bench *b, uint32_t n_seq, double *out_s, struct errmsg *why)
 {
-	return (int32_t)((SEED_TOKEN + i * 7919u) % b->info->n_vocab);
+	int64_t start = clock_mono_ns();
+	enum rc rc = RC_OK;
+
+	for (int64_t i = 0; rc == RC_OK && i < b->options->generate; i++)
+		rc = append(b, n_seq, 1, true, why);
+	*out_s = seconds_since(start);
+	return rc;
 }
 
-static enum rc append(struct bench *b, size_t n, bool want_logits, struct errmsg *why)
+/* Sequence 0 holds `depth` tokens, of those it had if it can go back. */
+static enum rc go_to(struct bench *b, uint32_t depth, struct errmsg *why)
 {
 	uint32_t past = engine_seq_len(b->engine, 0);
 
-	for (size_t i = 0; i < n; i++)
-		b->rows[i] = (struct engine_row){ .token = token_at(b, past + i),
-			.pos = past + (uint32_t)i,
-			.want_logits = want_logits && i + 1 == n };
-	return engine_forward(b->engine, b->rows, n, b->logits, NULL, NULL, why);
+	if (past > depth && engine_seq_truncate(b->engine, 0, depth) == RC_OK)
+		return RC_OK;
+	if (past > depth)
+		engine_seq_wipe(b->engine, 0);
+	past = engine_seq_len(b->engine, 0);
+	return past < depth ? append(b, 1, depth - past, false, why) : RC_OK;
 }
 
-static enum rc run_once(struct bench *b, size_t repeat, struct errmsg *why)
+static enum rc run_depth(struct bench *b, size_t i, size_t repeat, struct errmsg *why)
 {
-	const struct bench_options *o = b->options;
-	int64_t start;
+	enum rc rc = go_to(b, b->depths.items[i], why);
+	int64_t start = clock_mono_ns();
+
+	if (rc == RC_OK)
+		rc = append(b, 1, (size_t)b->options->prompt, true, why);
+	b->prompt[i].s[repeat] = seconds_since(start);
+	return rc == RC_OK ? generate(b, 1, &b->generate[i].s[repeat], why) : rc;
+}
+
+static enum rc run_batch(struct bench *b, size_t i, size_t repeat, struct errmsg *why)
+{
+	uint32_t n = b->batches.items[i];
+	enum rc rc;
+
+	for (uint32_t seq = 0; seq < n; seq++)
+		engine_seq_wipe(b->engine, seq);
+	rc = append(b, n, 1, false, why);
+	return rc == RC_OK ? generate(b, n, &b->batch[i].s[repeat], why) : rc;
+}
+
+/* The machine's own rates are measured between the runs, so that a busy moment
+ * does not hit one of them alone. */
+static enum rc run_all(struct bench *b, struct errmsg *why)
+{
+	size_t repeats = (size_t)b->options->repeats;
 	enum rc rc = RC_OK;
 
-	engine_seq_wipe(b->engine, 0);
-	if (o->depth > 0)
-		rc = append(b, (size_t)o->depth, false, why);
-	start = clock_mono_ns();
-	if (rc == RC_OK)
-		rc = append(b, (size_t)o->prompt, true, why);
-	b->prompt_s[repeat] = seconds_since(start);
-	start = clock_mono_ns();
-	for (int64_t i = 0; rc == RC_OK && i < o->generate; i++)
-		rc = append(b, 1, true, why);
-	b->generate_s[repeat] = seconds_since(start);
-	start = clock_mono_ns();
-	crew_run(b->crew, read_memory, b);
-	b->read_s[repeat] = seconds_since(start);
+	for (size_t r = 0; rc == RC_OK && r < repeats; r++) {
+		struct bench_rates rates = bench_machine_measure(b->machine);
+
+		b->read.s[r] = rates.read_bps;
+		b->macs.s[r] = rates.macs;
+		rc = run_depth(b, 0, r, why);
+	}
+	for (size_t i = 1; i < b->depths.n; i++) {
+		for (size_t r = 0; rc == RC_OK && r < repeats; r++)
+			rc = run_depth(b, i, r, why);
+	}
+	for (size_t r = 0; r < repeats; r++) {
+		for (size_t i = 0; rc == RC_OK && i < b->batches.n; i++)
+			rc = run_batch(b, i, r, why);
+	}
 	return rc;
 }
 
@@ -136,96 +208,168 @@ static int compare_doubles(const void *a, const void *b)
 	return (*da > *db) - (*da < *db);
 }
 
-static double median(double *values, size_t n)
+static double median(const struct bench *b, struct samples *samples)
 {
-	qsort(values, n, sizeof(*values), compare_doubles);
-	return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+	size_t n = (size_t)b->options->repeats;
+	double *s = samples->s;
+
+	qsort(s, n, sizeof(*s), compare_doubles);
+	return n % 2 == 1 ? s[n / 2] : (s[n / 2 - 1] + s[n / 2]) / 2;
 }
 
-/* What one generated token reads: all weights but the embedding's rows, unless
- * the output matrix is the embedding. */
-static uint64_t bytes_a_token(const struct model *model)
-{
-	const struct gguf *g = model_gguf(model);
-	const struct gguf_tensor *embd = gguf_find_tensor(g, "token_embd.weight");
+/* One line of the report. */
+struct figures {
+	uint32_t depth;
+	double prompt_tps, macs_ratio;          /* of the machine's products */
+	double generate_tps, bps, read_ratio;   /* weights and KV, of what it reads */
+	double weights_bps, weights_read_ratio; /* weights alone */
+};
 
-	if (gguf_find_tensor(g, "output.weight") == NULL || embd == NULL)
-		return model_info(model)->weights_bytes;
-	return model_info(model)->weights_bytes - embd->n_bytes;
-}
-
-static void report(struct bench *b, const struct model *model)
+static struct figures figures_of(struct bench *b, size_t i, double read_bps, double macs)
 {
 	const struct bench_options *o = b->options;
-	size_t n = (size_t)o->repeats;
-	double prompt = (double)o->prompt / median(b->prompt_s, n);
-	double generate = (double)o->generate / median(b->generate_s, n);
-	double read = (double)READ_BYTES / median(b->read_s, n) / 1e9;
-	uint64_t bytes = bytes_a_token(model);
-	double used = generate * (double)bytes / 1e9;
+	struct figures f = { .depth = b->depths.items[i] };
+	double position = f.depth + (double)o->prompt + (double)o->generate / 2;
 
-	if (o->json) {
-		(void)printf(
-		    "{\"model\":\"%s\",\"prompt_tps\":%.3f,\"generation_tps\":%.3f,"
-		    "\"read_gbps\":%.3f,\"weights_bytes\":%" PRIu64 ",\"bytes_per_token\":%" PRIu64
-		    ",\"generation_gbps\":%.3f,\"generation_read_ratio\":%.3f,"
-		    "\"threads\":%u,\"ubatch\":%u,\"depth\":%" PRId64 ",\"prompt\":%" PRId64
-		    ",\"generate\":%" PRId64 ",\"repeats\":%zu,\"kernels\":\"%s\"}\n",
-		    b->info->architecture, prompt, generate, read, b->info->weights_bytes, bytes,
-		    used, used / read, engine_config(b->engine)->n_threads,
-		    engine_config(b->engine)->n_ubatch, o->depth, o->prompt, o->generate, n,
-		    kernels_get()->name);
-		return;
+	f.prompt_tps = (double)o->prompt / median(b, &b->prompt[i]);
+	f.generate_tps = (double)o->generate / median(b, &b->generate[i]);
+	f.macs_ratio = f.prompt_tps * (double)b->work.macs / macs;
+	f.weights_bps = f.generate_tps * (double)b->work.bytes;
+	f.weights_read_ratio = f.weights_bps / read_bps;
+	f.bps = f.weights_bps + f.generate_tps * position * b->kv_bytes;
+	f.read_ratio = f.bps / read_bps;
+	return f;
+}
+
+static void report_json(struct bench *b, double read_bps, double macs)
+{
+	const struct engine_config *c = engine_config(b->engine);
+	struct figures first = figures_of(b, 0, read_bps, macs);
+
+	(void)printf("{\"model\":\"%s\",\"prompt_tps\":%.3f,\"generation_tps\":%.3f,"
+		     "\"read_gbps\":%.3f,\"int8_gmacs\":%.1f,\"weights_bytes\":%" PRIu64
+		     ",\"bytes_per_token\":%" PRIu64 ",\"macs_per_token\":%" PRIu64
+		     ",\"generation_gbps\":%.3f,\"generation_read_ratio\":%.3f,"
+		     "\"prompt_int8_ratio\":%.3f,\"depths\":[",
+	    b->info->architecture, first.prompt_tps, first.generate_tps, read_bps / 1e9, macs / 1e9,
+	    b->info->weights_bytes, b->work.bytes, b->work.macs, first.weights_bps / 1e9,
+	    first.weights_read_ratio, first.macs_ratio);
+	for (size_t i = 0; i < b->depths.n; i++) {
+		struct figures f = figures_of(b, i, read_bps, macs);
+
+		(void)printf("%s{\"depth\":%" PRIu32 ",\"prompt_tps\":%.3f,\"generation_tps\":%.3f,"
+			     "\"weights_gbps\":%.3f,\"weights_read_ratio\":%.3f,"
+			     "\"all_gbps\":%.3f,\"all_read_ratio\":%.3f}",
+		    i > 0 ? "," : "", f.depth, f.prompt_tps, f.generate_tps, f.weights_bps / 1e9,
+		    f.weights_read_ratio, f.bps / 1e9, f.read_ratio);
 	}
-	(void)printf("%-24s %s, %.2f GB of weights, %u threads, kernels %s\n", "model",
-	    b->info->architecture, (double)b->info->weights_bytes / 1e9,
-	    engine_config(b->engine)->n_threads, kernels_get()->name);
-	(void)printf("%-24s %10.2f tokens/s (%" PRId64 " tokens, median of %zu)\n", "prompt",
-	    prompt, o->prompt, n);
-	(void)printf(
-	    "%-24s %10.2f tokens/s (%" PRId64 " tokens)\n", "generation", generate, o->generate);
-	(void)printf("%-24s %10.2f GB/s\n", "generation reads", used);
-	(void)printf("%-24s %10.2f GB/s\n", "memory can deliver", read);
-	(void)printf("%-24s %10.2f\n", "ratio", used / read);
+	(void)printf("],\"batches\":[");
+	for (size_t i = 0; i < b->batches.n; i++) {
+		double n = (double)b->batches.items[i] * (double)b->options->generate;
+
+		(void)printf("%s{\"batch\":%" PRIu32 ",\"generation_tps\":%.3f}", i > 0 ? "," : "",
+		    b->batches.items[i], n / median(b, &b->batch[i]));
+	}
+	(void)printf("],\"threads\":%u,\"ubatch\":%u,\"cache_type\":\"%s\",\"prompt\":%" PRId64
+		     ",\"generate\":%" PRId64 ",\"repeats\":%" PRId64 ",\"kernels\":\"%s\"}\n",
+	    c->n_threads, c->n_ubatch, fleet_cache_word(c->cache), b->options->prompt,
+	    b->options->generate, b->options->repeats, kernels_get()->name);
 }
 
-static enum rc prepare(struct bench *b, const struct model *model, struct errmsg *why)
+static void report_table(struct bench *b, double read_bps, double macs)
+{
+	const struct engine_config *c = engine_config(b->engine);
+	const struct bench_options *o = b->options;
+	double one = 0;
+
+	(void)printf("%s, %.2f GB of weights, %u threads, kernels %s, cache %s\n",
+	    b->info->architecture, (double)b->info->weights_bytes / 1e9, c->n_threads,
+	    kernels_get()->name, fleet_cache_word(c->cache));
+	(void)printf("this machine reads %.2f GB/s and does %.0f G products of int8 a second\n",
+	    read_bps / 1e9, macs / 1e9);
+	(void)printf("medians of %" PRId64 "; prompt %" PRId64 ", generation %" PRId64
+		     " tokens\n\n",
+	    o->repeats, o->prompt, o->generate);
+	(void)printf("%8s %12s %8s %14s %12s %8s %14s %8s\n", "depth", "prompt t/s", "of int8",
+	    "generation t/s", "weights GB/s", "of read", "with KV GB/s", "of read");
+	for (size_t i = 0; i < b->depths.n; i++) {
+		struct figures f = figures_of(b, i, read_bps, macs);
+
+		(void)printf("%8" PRIu32 " %12.2f %8.2f %14.2f %12.2f %8.2f %14.2f %8.2f\n",
+		    f.depth, f.prompt_tps, f.macs_ratio, f.generate_tps, f.weights_bps / 1e9,
+		    f.weights_read_ratio, f.bps / 1e9, f.read_ratio);
+	}
+	(void)printf("\n%8s %14s %14s\n", "batch", "generation t/s", "times one");
+	for (size_t i = 0; i < b->batches.n; i++) {
+		double n = (double)b->batches.items[i] * (double)o->generate;
+		double tps = n / median(b, &b->batch[i]);
+
+		if (i == 0)
+			one = tps / b->batches.items[0];
+		(void)printf("%8" PRIu32 " %14.2f %14.2f\n", b->batches.items[i], tps, tps / one);
+	}
+}
+
+static enum rc prepare(struct bench *b, struct errmsg *why)
 {
 	const struct bench_options *o = b->options;
-	struct engine_config config = { .n_ctx = (uint32_t)(o->depth + o->prompt + o->generate),
+	uint32_t depth = largest(&b->depths), batch = largest(&b->batches);
+	struct engine_config config = {
+		.n_ctx = depth + (uint32_t)(o->prompt + o->generate) + 1,
+		.n_seq = batch,
 		.n_ubatch = (uint32_t)o->ubatch,
 		.n_threads = (uint32_t)o->threads,
-		.cache = (enum cache_type)fleet_cache_parse(o->cache) };
-	enum rc rc = engine_new(model, &config, &b->engine, why);
+		.cache = (enum cache_type)fleet_cache_parse(o->cache),
+	};
+	struct engine_plan plan;
+	enum rc rc = engine_plan(b->model, &config, &plan, why);
 
 	if (rc == RC_OK)
-		rc = crew_new(engine_config(b->engine)->n_threads, &b->crew, why);
+		rc = engine_new(b->model, &config, &b->engine, why);
+	if (rc == RC_OK)
+		rc = bench_machine_new(engine_config(b->engine)->n_threads, &b->machine, why);
 	if (rc != RC_OK)
 		return rc;
-	b->memory = malloc(READ_BYTES);
-	b->rows = calloc((size_t)(o->depth + o->prompt), sizeof(*b->rows));
-	b->logits = calloc(b->info->n_vocab, sizeof(*b->logits));
-	if (b->memory == NULL || b->rows == NULL || b->logits == NULL)
+	b->kv_bytes = (double)plan.cache_bytes / ((double)config.n_ctx * config.n_seq);
+	b->work = bench_machine_work(b->model);
+	b->rows = calloc((size_t)depth + (size_t)o->prompt + batch, sizeof(*b->rows));
+	b->logits = calloc((size_t)batch * b->info->n_vocab, sizeof(*b->logits));
+	if (b->rows == NULL || b->logits == NULL)
 		return RC_NOMEM;
-	memset(b->memory, 1, READ_BYTES);
-	rc = append(b, 1, true, why); /* page the weights in */
-	return rc;
+	return append(b, 1, 1, true, why); /* page the weights in */
 }
 
-static enum rc measure(struct bench *b, const struct model *model, struct errmsg *why)
+static enum rc measure(struct bench *b, struct errmsg *why)
 {
-	enum rc rc = prepare(b, model, why);
+	enum rc rc = prepare(b, why);
 
-	for (size_t i = 0; rc == RC_OK && i < (size_t)b->options->repeats; i++)
-		rc = run_once(b, i, why);
 	if (rc == RC_OK)
-		report(b, model);
-	crew_free(b->crew);
+		rc = run_all(b, why);
+	if (rc == RC_OK) {
+		double read_bps = median(b, &b->read), macs = median(b, &b->macs);
+
+		if (b->options->json)
+			report_json(b, read_bps, macs);
+		else
+			report_table(b, read_bps, macs);
+	}
+	bench_machine_free(b->machine);
 	engine_free(b->engine);
-	free(b->memory);
 	free(b->rows);
 	free(b->logits);
 	return rc;
+}
+
+/* What conf cannot check. */
+static const char *usage_error(struct bench *b)
+{
+	if (fleet_cache_parse(b->options->cache) < 0)
+		return "--cache-type: f16, f32 or q8_0";
+	if (!parse_list(b->options->depths, 0, TOKENS_MAX, &b->depths))
+		return "--depth: up to 16 numbers of at most 65536, parted by commas";
+	if (!parse_list(b->options->batches, 1, BATCH_MAX, &b->batches))
+		return "--batch: up to 16 numbers from 1 to 64, parted by commas";
+	return NULL;
 }
 
 int cli_bench(int argc, char **argv)
@@ -236,6 +380,7 @@ int cli_bench(int argc, char **argv)
 	struct arena arena;
 	struct model *model = NULL;
 	struct errmsg why = ERRMSG_INIT;
+	const char *usage;
 	enum rc rc;
 	int code;
 
@@ -243,16 +388,18 @@ int cli_bench(int argc, char **argv)
 	code = cli_args(&command, argc, argv, &values, &args, &arena);
 	if (code != CLI_GO_ON)
 		goto out;
-	if (fleet_cache_parse(values.cache) < 0) {
-		(void)fprintf(stderr, "compute-node bench: --cache-type: f16, f32 or q8_0\n");
+	bench.options = &values;
+	usage = usage_error(&bench);
+	if (usage != NULL) {
+		(void)fprintf(stderr, "compute-node bench: %s\n", usage);
 		code = EXIT_USAGE;
 		goto out;
 	}
 	rc = model_open(args.args[0], &model, &why);
 	if (rc == RC_OK) {
-		bench.options = &values;
+		bench.model = model;
 		bench.info = model_info(model);
-		rc = measure(&bench, model, &why);
+		rc = measure(&bench, &why);
 	}
 	code = rc == RC_OK ? EXIT_DONE : cli_fail(&command, args.args[0], rc, &why);
 out:

@@ -35,6 +35,8 @@ static const struct kernels scalar_set = {
 	.mix_f16 = scalar_mix_f16,
 	.mix_f32 = scalar_mix_f32,
 	.mix_q8 = scalar_mix_q8,
+	.peak = scalar_peak,
+	.read = scalar_read,
 };
 
 const struct kernels *kernels_scalar(void)

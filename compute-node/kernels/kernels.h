@@ -128,6 +128,14 @@ typedef void kernel_scores_fn(const void *keys, size_t n_tiles, size_t head_dim,
 typedef void kernel_mix_fn(const void *values, size_t n, size_t head_dim, const float *weights,
     size_t w_stride, size_t n_q, float *acc, size_t acc_stride);
 
+/* What a machine can do, for benches: `n` rounds of KERNEL_PEAK_MACS products
+ * of 8-bit integers, added up, out of registers alone. */
+#define KERNEL_PEAK_MACS 1024
+typedef uint64_t kernel_peak_fn(size_t n);
+
+/* Read `n` bytes, a multiple of 512, as fast as may be; some sum of them. */
+typedef uint64_t kernel_read_fn(const uint8_t *bytes, size_t n);
+
 struct kernels {
 	const char *name; /* "avx512vnni": the best set that is used */
 	kernel_rows_fn *rows[TYPE_NUMBER_MAX + 1];
@@ -140,6 +148,8 @@ struct kernels {
 	kernel_softmax_fn *softmax;
 	kernel_scores_fn *scores_f16, *scores_f32, *scores_q8;
 	kernel_mix_fn *mix_f16, *mix_f32, *mix_q8;
+	kernel_peak_fn *peak;
+	kernel_read_fn *read;
 };
 
 /* Chosen and checked once; lives as long as the process. */

@@ -339,6 +339,8 @@ bool kernels_adopt(
 	ADOPT(mix_q8, mix_q8_agrees(b, scalar->mix_q8, candidate->mix_q8));
 	ADOPT(mix_f16, mix_agrees(b, true, scalar->mix_f16, candidate->mix_f16));
 	ADOPT(mix_f32, mix_agrees(b, false, scalar->mix_f32, candidate->mix_f32));
+	set->peak = candidate->peak != NULL ? candidate->peak : set->peak; /* for benches */
+	set->read = candidate->read != NULL ? candidate->read : set->read;
 	if (any)
 		set->name = candidate->name;
 	return any;

@@ -18,6 +18,8 @@ kernel_norm_fn scalar_rms_norm;
 kernel_gate_fn scalar_swiglu;
 kernel_softmax_fn scalar_softmax;
 kernel_scores_fn scalar_scores_f16, scalar_scores_f32, scalar_scores_q8;
+kernel_peak_fn scalar_peak;
+kernel_read_fn scalar_read;
 kernel_mix_fn scalar_mix_f16, scalar_mix_f32, scalar_mix_q8;
 
 /* K1's tree over the 16 partial sums (destroyed). */

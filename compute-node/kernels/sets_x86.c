@@ -45,6 +45,8 @@ const struct kernels kernels_avx2 = {
 	.mix_f16 = avx2_mix_f16,
 	.mix_f32 = avx2_mix_f32,
 	.mix_q8 = avx2_mix_q8,
+	.peak = avx2_peak,
+	.read = avx2_read,
 };
 
 const struct kernels kernels_avx512 = {
@@ -71,6 +73,8 @@ const struct kernels kernels_avx512 = {
 
 const struct kernels kernels_avx512vnni = {
 	.name = "avx512vnni",
+	.peak = avx512vnni_peak,
+	.read = avx512vnni_read,
 	.tile = { [KIND_PLAIN] = avx512vnni_tile_plain,
 	    [KIND_HALVES] = avx512vnni_tile_halves,
 	    [KIND_MIN] = avx512vnni_tile_min,

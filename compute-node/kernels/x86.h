@@ -12,6 +12,8 @@ kernel_norm_fn avx2_rms_norm;
 kernel_gate_fn avx2_swiglu;
 kernel_softmax_fn avx2_softmax;
 kernel_scores_fn avx2_scores_f16, avx2_scores_f32, avx2_scores_q8;
+kernel_read_fn avx2_read, avx512vnni_read;
+kernel_peak_fn avx2_peak, avx512vnni_peak;
 kernel_mix_fn avx2_mix_f16, avx2_mix_f32, avx2_mix_q8;
 
 kernel_rows_fn avx512_rows_f32, avx512_rows_f16, avx512_rows_bf16;
