@@ -107,8 +107,10 @@ enum rc file_sync_dir(const char *path, struct errmsg *why)
 	if (fd < 0)
 		return errmsg_errno(why, "cannot open directory %s", path);
 	enum rc rc = RC_OK;
-	if (fsync(fd) != 0)
-		rc = errmsg_errno(why, "cannot sync directory %s", path);
+	if (fsync(fd) != 0) {
+		(void)errmsg_errno(why, "cannot sync directory %s", path);
+		rc = RC_IO; /* also out of room: what it covers is not known any more */
+	}
 	(void)close(fd);
 	return rc;
 }
@@ -122,14 +124,33 @@ static enum rc sync_parent(const char *path, struct errmsg *why)
 	return file_sync_dir(dirname(copy), why);
 }
 
+/* A fresh file.  What stands in the way, or a lack of descriptors, is no I/O error. */
+static enum rc open_temp(const char *temp, mode_t mode, int *fd, struct errmsg *why)
+{
+	/* Whoever died between link() and unlink() left it as a second name of the
+	 * live file: never write into what is there. */
+	if (unlink(temp) != 0 && errno != ENOENT) {
+		enum rc rc = errno == EISDIR || errno == EPERM ? RC_EXISTS : RC_OK;
+		enum rc other = errmsg_errno(why, "cannot remove %s", temp);
+		return rc != RC_OK ? rc : other;
+	}
+	*fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (*fd >= 0)
+		return RC_OK;
+	bool busy = errno == EMFILE || errno == ENFILE;
+	enum rc rc = errmsg_errno(why, "cannot create %s", temp);
+	return busy ? RC_AGAIN : rc;
+}
+
 static enum rc write_temp(
     const char *temp, mode_t mode, const void *bytes, size_t len, struct errmsg *why)
 {
-	int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	int fd = -1;
 
-	if (fd < 0)
-		return errmsg_errno(why, "cannot create %s", temp);
-	enum rc rc = file_write_all(fd, bytes, len, why);
+	enum rc rc = open_temp(temp, mode, &fd, why);
+	if (rc != RC_OK)
+		return rc;
+	rc = file_write_all(fd, bytes, len, why);
 	if (rc == RC_OK && fsync(fd) != 0)
 		rc = errmsg_errno(why, "cannot sync %s", temp);
 	if (close(fd) != 0 && rc == RC_OK)
@@ -181,8 +202,13 @@ enum rc file_mkdir(const char *path, mode_t mode, struct errmsg *why)
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		if (mkdir(part, 0755) != 0 && errno != EEXIST)
-			return errmsg_errno(why, "cannot make directory %s", part);
+		enum rc rc = RC_OK;
+		if (mkdir(part, 0755) == 0)
+			rc = sync_parent(part, why);
+		else if (errno != EEXIST)
+			rc = errmsg_errno(why, "cannot make directory %s", part);
+		if (rc != RC_OK)
+			return rc;
 		*p = '/';
 	}
 	if (mkdir(part, mode) == 0)

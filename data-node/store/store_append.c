@@ -38,8 +38,11 @@ static enum rc group_txn(struct store *store, struct store_job *first, const str
 		}
 		job->cursor = store->next_seq - 1;
 	}
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
 		rc = keyring_sync(store->keyring, why);
+		if (rc == RC_IO)
+			atomic_store(&store->failed, true);
+	}
 	if (rc != RC_OK) {
 		mdb_txn_abort(txn);
 		return rc;

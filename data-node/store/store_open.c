@@ -345,22 +345,58 @@ void store_close(struct store *store)
 }
 
 /* LMDB syncs what it writes, not the names of the files it makes. */
-static enum rc names_sync(const struct store *store, const char *dir, struct errmsg *why)
+static enum rc names_sync(const struct store *store, struct errmsg *why)
 {
-	enum rc rc = RC_OK;
 	mdb_filehandle_t fd;
 
 	if (mdb_env_get_fd(store->env, &fd) != 0 || fsync(fd) != 0)
-		rc = errmsg_errno(why, "cannot sync %s", store->dir);
-	if (rc == RC_OK)
-		rc = file_sync_dir(store->dir, why);
-	return rc == RC_OK ? file_sync_dir(dir, why) : rc;
+		return errmsg_errno(why, "cannot sync %s", store->dir);
+	return file_sync_dir(store->dir, why);
 }
 
+/* What a creation that was cut off has left. */
+static enum rc rest_remove(const struct store *store, struct errmsg *why)
+{
+	static const char *const names[] = { "data.mdb", "lock.mdb" };
+	char path[4200];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s/%s", store->dir, names[i]);
+		if (unlink(path) != 0 && errno != ENOENT)
+			return errmsg_errno(why, "cannot remove %s", path);
+	}
+	return RC_OK;
+}
+
+/* In store->dir: all of it on disk and closed on RC_OK. */
+static enum rc environment_make(struct store *store, struct errmsg *why)
+{
+	enum rc rc = file_mkdir(store->dir, 0700, why);
+
+	if (rc == RC_OK)
+		rc = rest_remove(store, why);
+	if (rc == RC_OK && chmod(store->dir, 0700) != 0)
+		rc = errmsg_errno(why, "cannot make %s private", store->dir);
+	if (rc == RC_OK)
+		rc = env_open(store, why);
+	if (rc == RC_OK)
+		rc = databases_open(store, true, why);
+	if (rc == RC_OK)
+		rc = meta_put(store, why);
+	if (rc == RC_OK)
+		rc = names_sync(store, why);
+	if (store->env != NULL)
+		mdb_env_close(store->env);
+	store->env = NULL;
+	return rc;
+}
+
+/* Made beside its place and renamed: there is a whole store or none. */
 enum rc store_create(const char *dir, struct keyring *keyring, struct errmsg *why)
 {
 	struct store *store = NULL;
 	struct store_config config = { .dir = dir, .keyring = keyring };
+	char place[4096];
 
 	enum rc rc = store_new(dir, keyring, &store, why);
 	if (rc != RC_OK)
@@ -373,18 +409,17 @@ enum rc store_create(const char *dir, struct keyring *keyring, struct errmsg *wh
 		rc = store_lock(dir, false, &store->lock_fd, why);
 	if (rc == RC_OK && data_file_check(store, NULL) != RC_NOTFOUND)
 		rc = errmsg_rc(why, RC_EXISTS, "%s holds a timeline already", dir);
-	if (rc == RC_OK)
-		rc = file_mkdir(store->dir, 0700, why);
-	if (rc == RC_OK && (chmod(dir, 0700) != 0 || chmod(store->dir, 0700) != 0))
+	if (rc == RC_OK && chmod(dir, 0700) != 0)
 		rc = errmsg_errno(why, "cannot make %s private", dir);
+	memcpy(place, store->dir, sizeof(place));
 	if (rc == RC_OK)
-		rc = env_open(store, why);
+		rc = path_join(store->dir, sizeof(store->dir), dir, "timeline.new", why);
 	if (rc == RC_OK)
-		rc = databases_open(store, true, why);
+		rc = environment_make(store, why);
+	if (rc == RC_OK && rename(store->dir, place) != 0)
+		rc = errmsg_errno(why, "cannot make %s", place);
 	if (rc == RC_OK)
-		rc = meta_put(store, why);
-	if (rc == RC_OK)
-		rc = names_sync(store, dir, why);
+		rc = file_sync_dir(dir, why);
 	store_free(store);
 	return rc;
 }

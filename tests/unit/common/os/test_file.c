@@ -195,6 +195,27 @@ static void test_file_is_whole_whenever_its_writer_dies(void **state)
 	assert_int_equal(unlink(in_dir("w")), 0);
 }
 
+static void test_file_left_with_two_names_is_replaced_and_not_written_into(void **state)
+{
+	(void)state;
+	char old[8] = "";
+
+	/* As after a power cut between link() and unlink() of file_create(). */
+	assert_int_equal(file_create(in_dir("w"), 0600, "old", 3, NULL), RC_OK);
+	char temp[256];
+	(void)snprintf(temp, sizeof(temp), "%s/w.tmp", dir);
+	assert_int_equal(link(in_dir("w"), temp), 0);
+	FILE *f = fopen(in_dir("w"), "re");
+	assert_non_null(f);
+	assert_int_equal(file_write_atomic(in_dir("w"), 0600, "newer", 5, NULL), RC_OK);
+	assert_content("w", "newer");
+	assert_int_equal(fread(old, 1, sizeof(old), f), 3);
+	assert_memory_equal(old, "old", 3);
+	(void)fclose(f);
+	assert_int_equal(entries(), 1);
+	assert_int_equal(unlink(in_dir("w")), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_file_write_into_a_missing_directory_leaves_nothing),
 		cmocka_unit_test(test_file_mkdir_makes_every_part),
 		cmocka_unit_test(test_file_is_whole_whenever_its_writer_dies),
+		cmocka_unit_test(test_file_left_with_two_names_is_replaced_and_not_written_into),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
