@@ -421,12 +421,13 @@ enum rc ingest_event_read(const struct ingest_context *ctx, const char *json, si
 		return fail(&r, "", "is larger than %zu bytes", INGEST_EVENT_BYTES_MAX);
 	if (ingest_json_too_deep(json, len))
 		return fail(&r, "", "nests deeper than %d levels", INGEST_JSON_DEPTH_MAX);
-	json_t *object = ingest_json_parse(json, len, error->text, sizeof(error->text));
-	if (object == NULL) {
-		*is_json = false;
-		return RC_INVALID;
+	json_t *object = NULL;
+	enum rc rc = ingest_json_parse(json, len, &object, error->text, sizeof(error->text));
+	if (rc != RC_OK) {
+		*is_json = rc != RC_INVALID;
+		return rc;
 	}
-	enum rc rc = RC_NOMEM;
+	rc = RC_NOMEM;
 	r.extra = json_object();
 	if (!json_is_object(object))
 		rc = fail(&r, "", "is not a JSON object");

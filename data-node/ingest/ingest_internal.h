@@ -26,8 +26,14 @@ void ingest_json_canonical(const json_t *value, struct buf *out);
 /* A number of "values", "rate" or "pulse"; a whole one without a point. */
 void ingest_json_number(double value, struct buf *out);
 
-/* Parse without ever repeating the text in a message. */
-json_t *ingest_json_parse(const char *text, size_t len, char *error, size_t error_cap);
+/* Parse without ever repeating the text in a message.  RC_INVALID fills `error`;
+ * RC_NOMEM. */
+enum rc ingest_json_parse(
+    const char *text, size_t len, json_t **out, char *error, size_t error_cap) RC_CHECK;
+
+/* json_loadb() that can tell "no memory" from "no JSON".  RC_INVALID fills `error`. */
+enum rc ingest_memory_load(
+    const char *text, size_t len, json_t **out, json_error_t *error) RC_CHECK;
 
 /* Origin of (layer, kind); `given` is the context's, 0 for none. */
 enum origin ingest_origin(enum layer layer, const char *kind, enum origin given);

@@ -83,13 +83,13 @@ bool ingest_json_too_deep(const char *text, size_t len)
 	return false;
 }
 
-json_t *ingest_json_parse(const char *text, size_t len, char *error, size_t error_cap)
+enum rc ingest_json_parse(const char *text, size_t len, json_t **out, char *error, size_t error_cap)
 {
 	json_error_t e;
-	json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
+	enum rc rc = ingest_memory_load(text, len, out, &e);
 
-	if (value != NULL)
-		return value;
+	if (rc != RC_INVALID)
+		return rc;
 	const char *what = "is not valid JSON";
 	switch (json_error_code(&e)) {
 	case json_error_invalid_utf8:
@@ -105,14 +105,11 @@ json_t *ingest_json_parse(const char *text, size_t len, char *error, size_t erro
 	case json_error_numeric_overflow:
 		what = "has a number that is too large";
 		break;
-	case json_error_out_of_memory:
-		what = "needs too much memory";
-		break;
 	default:
 		break;
 	}
 	(void)snprintf(error, error_cap, "%s (at byte %d)", what, e.position);
-	return NULL;
+	return RC_INVALID;
 }
 
 static void put_real(double value, struct buf *out)

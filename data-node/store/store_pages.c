@@ -50,6 +50,7 @@ struct pages {
 	store_fault_fn *report;
 	void *ctx;
 	uint64_t read, faults;
+	enum rc rc;        /* RC_NOMEM: the walk is of no use any more, and no fault either */
 	struct tree found; /* counts of the tree being walked */
 };
 
@@ -145,11 +146,22 @@ static void fault(struct pages *w, const char *fmt, ...)
 	char text[200];
 	va_list ap;
 
+	if (w->rc != RC_OK)
+		return;
 	w->faults++;
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	w->report(w->ctx, text);
+}
+
+static uint8_t *room(struct pages *w, size_t len)
+{
+	uint8_t *bytes = w->rc == RC_OK ? malloc(len) : NULL;
+
+	if (bytes == NULL)
+		w->rc = RC_NOMEM;
+	return bytes;
 }
 
 /* Mark `n` pages from `pgno` as used; false (and a fault) if they cannot be. */
@@ -245,7 +257,7 @@ static void overflow_take(struct pages *w, const char *tree, const struct node *
 {
 	uint64_t pgno = get64(node->data);
 	uint64_t n = (node->data_len + PAGE_HEAD_BYTES + w->page_bytes - 1) / w->page_bytes;
-	uint8_t *page = malloc(w->page_bytes);
+	uint8_t *page = room(w, w->page_bytes);
 
 	if (page != NULL && take_pages(w, tree, pgno, n) &&
 	    page_read(w, tree, pgno, PAGE_OVERFLOW, page)) {
@@ -283,13 +295,11 @@ static void leaf_walk(struct pages *w, const char *tree, uint64_t pgno, const ui
 static void subtree_walk(
     struct pages *w, const char *tree, uint64_t pgno, unsigned depth, bool numbers, leaf_fn *each)
 {
-	uint8_t *page = malloc(w->page_bytes);
+	uint8_t *page = room(w, w->page_bytes);
 	struct node node, before = { 0 };
 
-	if (page == NULL) {
-		fault(w, "%s: no memory to check it", tree);
+	if (page == NULL)
 		return;
-	}
 	if (!take_pages(w, tree, pgno, 1) ||
 	    !page_read(w, tree, pgno, depth > 1 ? PAGE_BRANCH : PAGE_LEAF, page))
 		goto out;
@@ -343,7 +353,7 @@ static void free_entry(struct pages *w, const char *tree, const struct node *nod
 
 	if (len > 8 * (w->last_pgno + 2))
 		len = 0; /* more than there are pages: named below */
-	uint8_t *list = malloc(len + 1);
+	uint8_t *list = room(w, len + 1);
 	if (list == NULL)
 		return;
 	if ((node->flags & NODE_BIGDATA) == 0)
@@ -438,9 +448,11 @@ enum rc store_pages_check(
 	if (!found)
 		fault(&m.pages, "data.mdb: no head page belongs to the current state");
 	else if ((m.pages.used = calloc(1, meta.last_pgno / 8 + 1)) == NULL)
-		rc = RC_NOMEM;
+		m.pages.rc = RC_NOMEM;
 	else
 		walk_all(&m, &meta);
+	if (m.pages.rc != RC_OK)
+		rc = errmsg_rc(why, m.pages.rc, "no memory to check data.mdb");
 	store_read_end(store, txn);
 	free(m.pages.used);
 	*pages = m.pages.read;

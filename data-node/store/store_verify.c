@@ -6,6 +6,7 @@
  * be there.  Each step is a short transaction, so a serving store goes on; what
  * came after the start is left to the next run.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct verify {
 	uint64_t last_seq; /* the log's last record at the start */
 	uint64_t next_seq; /* of the log pass */
 	uint64_t current, superseded, spans;
+	bool no_memory; /* what cannot be read for want of it is no fault: give up */
 	struct buf scratch;
 	struct arena arena;
 };
@@ -36,6 +38,8 @@ static void fault(struct verify *v, const char *fmt, ...)
 	char text[FAULT_BYTES];
 	va_list ap;
 
+	if (v->no_memory)
+		return;
 	if (++v->out.faults > STORE_FAULTS_MAX || v->report == NULL)
 		return;
 	va_start(ap, fmt);
@@ -136,6 +140,7 @@ static void check_superseded(
 	int err = mdb_cursor_open(txn, v->store->dbi[DB_PAST], &cursor);
 	if (err == 0)
 		err = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	v->no_memory = err == ENOMEM;
 	if (err != 0 || store_entry_parse(DB_PAST, &key, &found) != RC_OK ||
 	    memcmp(key.mv_data, bytes, STORE_SPAN_KEY_BYTES) != 0 || found.by_seq <= obs->seq)
 		fault(v, "past: no entry for seq %" PRIu64, obs->seq);
@@ -155,6 +160,7 @@ static void check_record(struct verify *v, MDB_txn *txn, uint64_t seq, const MDB
 
 	arena_reset(&v->arena);
 	enum rc rc = store_record_open(v->store, seq, value, &v->scratch, &v->arena, &obs, &why);
+	v->no_memory = rc == RC_NOMEM;
 	if (rc != RC_OK) {
 		fault(v, "%s", errmsg_text(&why, rc));
 		return;
@@ -201,6 +207,10 @@ static void check_log_step(struct verify *v, MDB_txn *txn, MDB_cursor *cursor, b
 		v->out.records++;
 		check_record(v, txn, seq, &value);
 		v->next_seq = seq + 1;
+		if (v->no_memory) {
+			*done = true;
+			return;
+		}
 		if (clock_mono_ns() - begin_ns > STORE_READ_NS_MAX)
 			return;
 		err = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
@@ -308,6 +318,8 @@ static enum rc check_walk(struct verify *v, struct walk *w, struct errmsg *why)
 			mdb_cursor_close(cursor);
 		}
 		store_read_end(v->store, txn);
+		if (err == ENOMEM)
+			return RC_NOMEM;
 		if (err != 0) {
 			fault(v, "%s: cannot be read behind entry %" PRIu64 ": %s",
 			    store_db_name(w->db), w->entries, mdb_strerror(err));
@@ -361,6 +373,8 @@ enum rc store_verify(struct store *store, store_fault_fn *report, void *ctx,
 		rc = read_newest(&v, &v.last_seq, why);
 	if (rc == RC_OK && v.out.faults == 0)
 		rc = check_log(&v, why);
+	if (rc == RC_OK && v.no_memory)
+		rc = errmsg_rc(why, RC_NOMEM, "no memory to verify the timeline");
 	if (rc == RC_OK && v.out.faults == 0)
 		rc = check_indexes(&v, why);
 	buf_fini(&v.scratch);
