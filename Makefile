@@ -94,6 +94,10 @@ BENCH_BINS  := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(BENCH_SRC))
 FUZZ_SRC    := $(sort $(wildcard tests/fuzz/*.c))
 FUZZ_BINS   := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(filter-out tests/fuzz/fuzz_main.c,$(FUZZ_SRC)))
 
+# Shims that fault tests preload under a program.
+SHIM_SRC    := $(sort $(wildcard tests/fault/shim_*.c))
+SHIMS       := $(patsubst tests/fault/%.c,$(B)/tests/fault/%.so,$(SHIM_SRC))
+
 .PHONY: all tests tools bench fuzz check lint format clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -152,7 +156,7 @@ $(B)/gen/%.o: $(B)/gen/%.c | $(GEN_H)
 $(call obj,data-node/gateway/handle_web.c): $(WEB_FILES)
 
 # ---- tests -------------------------------------------------------------------
-$(B)/obj/tests/unit/data-node/%.o $(B)/obj/tests/golden/data-node/%.o $(B)/obj/tests/tools/data_%.o $(B)/obj/tests/bench/data_%.o $(B)/obj/tests/fuzz/data_%.o $(B)/obj/tests/support/slice_%.o: INC_NODE = -Idata-node
+$(B)/obj/tests/unit/data-node/%.o $(B)/obj/tests/golden/data-node/%.o $(B)/obj/tests/tools/data_%.o $(B)/obj/tests/bench/data_%.o $(B)/obj/tests/fuzz/data_%.o $(B)/obj/tests/support/slice_%.o $(B)/obj/tests/support/store_%.o: INC_NODE = -Idata-node
 $(B)/obj/tests/%.o: INC += -Itests/support $(CFLAGS_TEST)
 
 define link_test
@@ -178,6 +182,12 @@ $(B)/tests/$(1)/compute_%: $(B)/obj/tests/$(1)/compute_%.o $(2) $(B)/libsupport.
 $(B)/tests/$(1)/data_%: $(B)/obj/tests/$(1)/data_%.o $(2) $(B)/libsupport.a $(B)/libdata.a $(B)/libcommon.a
 	$$(call link_test,$(LIBS_DATA) $(FUZZ_LINK_$(1)))
 endef
+# Their own open() would clash with the checking one of the C library.
+$(B)/tests/fault/%.so: tests/fault/%.c
+	$(call say,SHIM,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -D_FORTIFY_SOURCE=2 -fPIE $(SAN),$(CFLAGS_ALL)) -fPIC -shared -Itests/support -o $@ $< -ldl
+
 # With FUZZER=libfuzzer (clang) targets are coverage-guided; else fuzz_main.c
 # drives them over files and seeded mutations.
 ifeq ($(FUZZER),libfuzzer)
@@ -192,7 +202,7 @@ $(eval $(call program_rules,bench,))
 $(eval $(call program_rules,fuzz,$(FUZZ_DRIVER)))
 
 tests: all $(TEST_BINS) tools
-tools: $(TOOL_BINS)
+tools: $(TOOL_BINS) $(SHIMS)
 bench: all $(BENCH_BINS)
 fuzz: $(FUZZ_BINS)
 check:

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# A small disk fills up: appends are refused (507) and nothing is half-stored,
+# reads and verify go on, and with room again so do appends, without a restart.
+# limit_s: 120
+# A mount namespace of its own, so that the small disk goes with the test.
+if [ "${HEARTH_SMALL_DISK:-}" != 1 ]; then
+	if [ "$(id -u)" != 0 ] || ! unshare -m true 2>/dev/null; then
+		echo 'skipped: a small tmpfs needs root'
+		exit 77
+	fi
+	HEARTH_SMALL_DISK=1 exec unshare -m "$BASH" "$0" "$@"
+fi
+# shellcheck source=tests/support/scenario.sh
+source "$(dirname "$0")/../support/scenario.sh"
+
+small_disk_end() {
+	local code=$?
+	set +e
+	umount -l "$T/small" "$T/data" 2>/dev/null
+	(exit $code)
+	scenario_end
+}
+trap small_disk_end EXIT
+
+small_disk() { # PATH SIZE
+	mkdir -p "$1"
+	mount -t tmpfs -o "size=$2" none "$1" || skip 'no tmpfs can be mounted'
+}
+filler() { # PATH: a file that can make room
+	head -c 1048576 /dev/zero >"$1/filler"
+}
+
+# ---- the store by itself ---------------------------------------------------------
+small_disk "$T/small" 6m
+filler "$T/small"
+mkfifo "$T/go"
+"$TOOLS/data_workload" fill "$T/small/data" "$T/marks" >"$T/fill.out" 2>"$T/fill.log" <"$T/go" &
+PID[fill]=$!
+exec 9>"$T/go"
+full_or_gone() {
+	grep -q full "$T/fill.out" || gone fill
+}
+wait_until 60 'the disk is full' full_or_gone
+grep -q full "$T/fill.out" || fail "the store breaks on a full disk: $(grep '^E' "$T/marks" | tail -n 2)"
+rm "$T/small/filler"
+echo go >&9
+exec 9>&-
+wait_until 30 'the workload ends' gone fill
+code=0
+wait "${PID[fill]}" || code=$?
+unset "PID[fill]"
+expect 'exit code of the workload with room again' $code 0
+"$TOOLS/data_workload" check "$T/small/data" "$T/marks"
+
+# ---- the data node -----------------------------------------------------------------
+small_disk "$T/data" 8m
+data_init
+filler "$T/data"
+data_start
+text=$(head -c 3000 /dev/zero | tr '\0' x)
+batch() { # NUMBER
+	local i
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		printf '{"source":"phone","id":"%d-%d","layer":"text","kind":"note","start":%d,"text":"%s"}\n' \
+			"$1" $i $((1795100000000000000 + $1 * 10000000000 + i)) "$text" >>"$T/batch"
+	done
+}
+post_batch() { # NUMBER: the status
+	: >"$T/batch"
+	batch "$1"
+	status_of POST /api/v1/events -H 'Content-Type: application/x-ndjson' --data-binary "@$T/batch"
+}
+n=0 status=200
+while [ "$status" = 200 ] && [ $n -lt 1000 ]; do
+	n=$((n + 1))
+	status=$(post_batch $n)
+done
+expect 'status on a full disk' "$status" 507
+expect 'type of the error' "$(jq -r '.error.type // empty' "$T/body" | grep -c .)" 1
+expect 'it can be read' "$(status_of GET '/api/v1/events?limit=10')" 200
+expect 'it is well' "$(status_of GET /api/v1/status)" 200
+expect 'and refuses again' "$(post_batch $n)" 507
+rm "$T/data/filler"
+expect 'it takes more with room again' "$(post_batch $n)" 200
+node_stop data
+data_cli verify >/dev/null || fail 'verify after a full disk'
