@@ -96,7 +96,7 @@ static void lay_worker(
 	lay_acts(at, m, &w->own, PASS_OWN_ROWS, m->n_embd);
 	w->products = lay(at, m->n_products, sizeof(struct product));
 	w->slices = lay(at, m->n_products, sizeof(struct acts));
-	w->heads = lay(at, 2 * (size_t)m->recurrent.n_state, sizeof(float));
+	w->heads = lay(at, 2 * (size_t)m->recurrent.n_state + m->recurrent.head_dim, sizeof(float));
 	w->queries = lay(at, KERNEL_QUERIES_MAX * dk, sizeof(float));
 	w->scores = lay(at, KERNEL_QUERIES_MAX * scores_width(m, config), sizeof(float));
 	w->step_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
@@ -106,7 +106,7 @@ static void lay_worker(
 static void lay_experts(struct layout *at, const struct model *m, size_t rows, struct routed *r)
 {
 	const struct moe *moe = &m->moe;
-	size_t slots = rows * moe->n_used;
+	size_t slots = rows * moe->n_used, width = moe->n_latent > 0 ? moe->n_latent : m->n_embd;
 
 	if (moe->n_expert == 0)
 		return;
@@ -117,11 +117,12 @@ static void lay_experts(struct layout *at, const struct model *m, size_t rows, s
 	r->weights = lay(at, slots, sizeof(float));
 	r->slots = lay(at, slots, sizeof(uint32_t));
 	r->ends = lay(at, moe->n_expert, sizeof(uint32_t));
-	lay_acts(at, m, &r->in, slots, m->n_embd);
+	lay_acts(at, m, &r->latent, rows, moe->n_latent);
+	lay_acts(at, m, &r->in, slots, width);
 	r->gate = lay(at, slots * moe->n_ff, sizeof(float));
 	r->up = lay(at, slots * moe->n_ff, sizeof(float));
 	lay_acts(at, m, &r->hidden, slots, moe->n_ff);
-	r->out = lay(at, slots * m->n_embd, sizeof(float));
+	r->out = lay(at, slots * width, sizeof(float));
 	r->ins = lay(at, moe->n_expert, sizeof(struct acts));
 	r->hiddens = lay(at, moe->n_expert, sizeof(struct acts));
 	r->inner = lay(at, 2 * (size_t)moe->n_expert, sizeof(struct product));
@@ -436,7 +437,7 @@ static void run(struct engine *e)
 	struct pass *p = &e->pass;
 
 	p->normed.n_rows = p->mixed.n_rows = p->hidden.n_rows = p->n_rows;
-	p->routed.shared_hidden.n_rows = p->recur.out.n_rows = p->n_rows;
+	p->routed.latent.n_rows = p->routed.shared_hidden.n_rows = p->recur.out.n_rows = p->n_rows;
 	p->latents.q_rank.n_rows = p->latents.rank.n_rows = p->latents.values.n_rows = p->n_rows;
 	crew_run(e->crew, run_thread, e);
 }

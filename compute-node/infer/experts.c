@@ -18,6 +18,17 @@ static const struct experts *experts_of(const struct worker *w, uint32_t il)
 	return w->pass->model->layers[il].experts;
 }
 
+/* What experts read and give: the stream, or a narrower space. */
+static size_t width(const struct pass *p)
+{
+	return p->model->moe.n_latent > 0 ? p->model->moe.n_latent : p->model->n_embd;
+}
+
+static const struct acts *source(const struct pass *p)
+{
+	return p->model->moe.n_latent > 0 ? &p->routed.latent : &p->normed;
+}
+
 /* Router, and all of the shared experts that multiplies the same rows. */
 static void score(struct worker *w, const struct experts *e)
 {
@@ -30,8 +41,9 @@ static void score(struct worker *w, const struct experts *e)
 		{ .weight = e->shared_gate, .out = r->shared_gate },
 		{ .weight = e->shared_up, .out = r->shared_up },
 		{ .weight = e->shared_scale, .out = r->shared_scale },
+		{ .weight = e->latent_down, .out = r->latent.f32 },
 	};
-	struct product products[4];
+	struct product products[sizeof(all) / sizeof(all[0])];
 	size_t n = 0;
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -150,6 +162,8 @@ static void choose_row(struct worker *w, const struct experts *e, size_t t)
 	experts_choose(w->pass->kernels, moe, e->choice_bias, &choice);
 	for (uint32_t i = 0; e->out_scale != NULL && i < moe->n_used; i++)
 		choice.weights[i] *= e->out_scale[choice.chosen[i]];
+	if (moe->n_latent > 0)
+		block_quantize_row(w, &w->pass->routed.latent, t, moe->n_latent);
 }
 
 /* One expert's products for its slots first … end - 1. */
@@ -157,10 +171,10 @@ static void plan_expert(
     struct pass *p, const struct experts *e, uint32_t i, size_t first, size_t end, size_t row)
 {
 	struct routed *r = &p->routed;
-	size_t n = p->model->n_embd, n_ff = e->n_ff;
+	size_t n = width(p), n_ff = e->n_ff;
 	size_t height = (size_t)e->up->dims[1]; /* twice n_ff if gate and up are one */
 
-	r->ins[i] = end - first == 1 ? block_slice(&p->normed, row, 1, n)
+	r->ins[i] = end - first == 1 ? block_slice(source(p), row, 1, n)
 				     : block_slice(&r->in, first, end - first, n);
 	r->hiddens[i] = block_slice(&r->hidden, first, end - first, n_ff);
 	if (e->gate != NULL)
@@ -246,7 +260,7 @@ static void route(struct worker *w, const struct experts *e)
 		return;
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		for (uint32_t i = 0; i < n_used; i++)
-			copy_row(&p->normed, t, &r->in, r->slots[t * n_used + i], p->model->n_embd);
+			copy_row(source(p), t, &r->in, r->slots[t * n_used + i], width(p));
 	}
 	crew_barrier(p->crew);
 }
@@ -277,33 +291,53 @@ static void activate(struct worker *w, const struct experts *e)
 	crew_finish(p->crew);
 }
 
-static void add_row(const struct pass *p, const struct experts *e, size_t t)
+/* to += what the row's experts give, in the order of its choices. */
+static void add_experts(const struct pass *p, size_t t, float *to)
 {
 	const struct routed *r = &p->routed;
-	size_t n = p->model->n_embd, n_used = p->model->moe.n_used;
-	float *x = p->x + t * n;
+	size_t n = width(p), n_used = p->model->moe.n_used;
 
 	for (size_t i = t * n_used; i < (t + 1) * n_used; i++) {
 		const float *out = r->out + r->slots[i] * n;
 
 		for (size_t d = 0; d < n; d++)
-			x[d] += r->weights[i] * out[d];
+			to[d] += r->weights[i] * out[d];
 	}
-	if (e->shared_up != NULL) {
-		const float *out = r->shared + t * n;
-		float scale = 1.0f;
+}
 
-		if (e->shared_scale != NULL)
-			scale = 1.0f / (1.0f + exact_expf(-r->shared_scale[t]));
-		for (size_t d = 0; d < n; d++)
-			x[d] += scale * out[d];
+static void add_shared(const struct pass *p, const struct experts *e, size_t t, float *x)
+{
+	const float *out = p->routed.shared + t * p->model->n_embd;
+	float scale = 1.0f;
+
+	if (e->shared_scale != NULL)
+		scale = 1.0f / (1.0f + exact_expf(-p->routed.shared_scale[t]));
+	for (size_t d = 0; d < p->model->n_embd; d++)
+		x[d] += scale * out[d];
+}
+
+static void add_row(struct worker *w, const struct experts *e, size_t t)
+{
+	struct pass *p = w->pass;
+	float *x = p->x + t * p->model->n_embd;
+	size_t n = width(p);
+
+	if (e->latent_up == NULL) {
+		add_experts(p, t, x);
+	} else { /* nothing reads the latent of this row any more */
+		memset(p->routed.latent.f32 + t * n, 0, n * sizeof(float));
+		add_experts(p, t, p->routed.latent.f32 + t * n);
+		block_quantize_row(w, &p->routed.latent, t, n);
 	}
+	if (e->shared_up != NULL)
+		add_shared(p, e, t, x);
 }
 
 void experts_forward(struct worker *w, uint32_t il)
 {
 	struct pass *p = w->pass;
 	const struct experts *e = experts_of(w, il);
+	const struct product up = { .weight = e->latent_up, .out = p->x, .add = true };
 
 	score(w, e);
 	route(w, e);
@@ -311,6 +345,8 @@ void experts_forward(struct worker *w, uint32_t il)
 	activate(w, e);
 	block_matmul(w, p->routed.outer, p->routed.n_outer, NULL);
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;)
-		add_row(p, e, t);
+		add_row(w, e, t);
 	crew_finish(p->crew);
+	if (e->latent_up != NULL)
+		block_matmul(w, &up, 1, &p->routed.latent);
 }

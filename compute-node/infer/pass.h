@@ -43,10 +43,11 @@ struct routed {
 	uint32_t *slots;      /* the same shape */
 	uint32_t *ends;       /* [n_expert] behind each expert's slots */
 	bool gather;          /* some expert has rows that do not stand together */
-	struct acts in;       /* [slots][n_embd] */
+	struct acts latent;   /* [n_ubatch][n_latent] in, and then out */
+	struct acts in;       /* [slots][n_embd, or n_latent] */
 	float *gate, *up;     /* [slots][n_ff] */
 	struct acts hidden;   /* [slots][n_ff] */
-	float *out;           /* [slots][n_embd] */
+	float *out;           /* [slots][n_embd, or n_latent] */
 	struct acts *ins, *hiddens;    /* [n_expert] of each expert that has rows */
 	struct product *inner, *outer; /* [2 * n_expert], [n_expert + 1] */
 	size_t n_inner, n_outer;
@@ -126,7 +127,7 @@ struct worker {
 	struct acts own;          /* [PASS_OWN_ROWS][n_embd] normed by this thread for itself */
 	struct product *products; /* [model's n_products] */
 	struct acts *slices;      /* [model's n_products] */
-	float *heads;             /* [2 * n_state] q and k of a recurrent head */
+	float *heads;             /* [2 * n_state + head_dim] vectors of a recurrent head */
 	float *queries;           /* [KERNEL_QUERIES_MAX][head_dim_k] */
 	float *scores;            /* [KERNEL_QUERIES_MAX][PASS_STEP] */
 	float *step_values;       /* [KERNEL_QUERIES_MAX][head_dim_v] of one step */

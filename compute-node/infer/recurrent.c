@@ -217,6 +217,64 @@ static void finish_rows(struct worker *w)
 	crew_finish(p->crew);
 }
 
+/* One head of one row: S = S e^(step a) + B ⊗ (step x), y = Sᵀ C + d x. */
+static void mamba_row(
+    const struct worker *w, const struct mixer *mix, size_t head, size_t row, float *s)
+{
+	const struct pass *p = w->pass;
+	const struct recurrent *r = &p->model->recurrent;
+	const size_t n = r->head_dim, at = row * r->n_head + head, inner = (size_t)r->n_head * n;
+	const float *in = p->recur.in + row * r->n_channel, *x = in + head * n;
+	const float *b = in + inner + head / (r->n_head / r->n_group) * r->n_state;
+	float step = softplus(p->recur.alpha[at] + mix->dt[head]);
+	float *out = p->recur.out.f32 + at * n, *v = w->heads;
+	const struct update u = { .n_state = r->n_state,
+		.head_dim = r->head_dim,
+		.decay = exact_expf(step * mix->a[head]),
+		.k = b,
+		.v = v,
+		.q = b + r->n_group * r->n_state,
+		.scale = 1.0f };
+
+	for (size_t i = 0; i < n; i++)
+		v[i] = step * x[i];
+	update_head(&u, s, out);
+	for (size_t i = 0; i < n; i++)
+		out[i] += mix->d[head] * x[i];
+	p->kernels->swiglu(p->recur.z + at * n, out, n, out);
+}
+
+static void mamba_part(struct worker *w, uint32_t il, size_t row, size_t head)
+{
+	const struct pass *p = w->pass;
+	const struct recurrent *r = &p->model->recurrent;
+	const struct mixer *mix = p->model->layers[il].mixer;
+	float *s =
+	    state_heads(p->state, mix->index, p->rows[row].seq) + head * r->n_state * r->head_dim;
+
+	for (size_t t = row; t < p->n_rows; t = next_row(p, t))
+		mamba_row(w, mix, head, t, s);
+}
+
+void recurrent_mamba(struct worker *w, uint32_t il)
+{
+	struct pass *p = w->pass;
+	const struct recurrent *r = &p->model->recurrent;
+	const struct mixer *mix = p->model->layers[il].mixer;
+	const size_t inner = (size_t)r->n_head * r->head_dim, n = inner / r->n_group;
+
+	share_out(w, il, r->n_head, mamba_part);
+	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
+		float *out = p->recur.out.f32 + t * inner;
+
+		for (size_t g = 0; g < inner; g += n)
+			p->kernels->rms_norm(
+			    out + g, mix->norm + g, n, p->model->norm_eps, out + g);
+		block_quantize_row(w, &p->recur.out, t, inner);
+	}
+	crew_finish(p->crew);
+}
+
 void recurrent_delta(struct worker *w, uint32_t il)
 {
 	share_out(w, il, w->pass->model->recurrent.n_head, delta_part);

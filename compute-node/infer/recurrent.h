@@ -22,4 +22,8 @@ void recurrent_convolve(struct worker *worker, uint32_t layer);
  * times silu(recur.z). */
 void recurrent_delta(struct worker *worker, uint32_t layer);
 
+/* recur.out = RMS norm, in groups of heads, of what the heads give for the x, B
+ * and C in recur.in and the steps in recur.alpha, times silu(recur.z). */
+void recurrent_mamba(struct worker *worker, uint32_t layer);
+
 #endif

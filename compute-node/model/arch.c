@@ -11,6 +11,8 @@ static const struct arch *const archs[] = {
 	&arch_gpt_oss,
 	&arch_llama,
 	&arch_mistral3,
+	&arch_nemotron_h,
+	&arch_nemotron_h_moe,
 	&arch_phi3,
 	&arch_qwen2,
 	&arch_qwen3,

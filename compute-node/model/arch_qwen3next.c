@@ -16,41 +16,9 @@
 #include "model/arch.h"
 #include "model/bind.h"
 #include "model/decoder.h"
+#include "model/mixer.h"
 
 #define INTERVAL 4u /* the last of so many layers attends */
-
-static enum rc bind_recurrent(struct model *m, struct errmsg *why)
-{
-	struct recurrent *r = &m->recurrent;
-	uint32_t inner = 0, kernel = 0;
-	enum rc rc = bind_u32(m, "ssm.conv_kernel", RECURRENT_CONV_MAX + 1, &kernel, why);
-
-	if (rc == RC_OK)
-		rc = bind_u32(m, "ssm.inner_size", MODEL_EMBD_MAX, &inner, why);
-	if (rc == RC_OK)
-		rc = bind_u32(m, "ssm.state_size", MODEL_STATE_MAX, &r->n_state, why);
-	if (rc == RC_OK)
-		rc = bind_u32(m, "ssm.time_step_rank", MODEL_HEADS_MAX, &r->n_head, why);
-	if (rc == RC_OK)
-		rc = bind_u32(m, "ssm.group_count", MODEL_HEADS_MAX, &r->n_group, why);
-	if (rc != RC_OK)
-		return rc;
-	if (kernel < 2)
-		return errmsg_rc(
-		    why, RC_INVALID, "GGUF: key %s.ssm.conv_kernel: %u", m->arch->name, kernel);
-	if (r->n_head % r->n_group != 0)
-		return errmsg_rc(why, RC_INVALID,
-		    "GGUF: key %s.ssm.group_count: %u does not divide %u heads", m->arch->name,
-		    r->n_group, r->n_head);
-	if (inner % r->n_head != 0)
-		return errmsg_rc(why, RC_INVALID,
-		    "GGUF: key %s.ssm.inner_size: %u is not a multiple of %u heads", m->arch->name,
-		    inner, r->n_head);
-	r->n_conv = kernel - 1;
-	r->head_dim = inner / r->n_head;
-	r->n_channel = 2 * r->n_group * r->n_state + inner;
-	return RC_OK;
-}
 
 /* Which layers do not attend. */
 static enum rc bind_kinds(struct model *m, struct errmsg *why)
@@ -69,17 +37,11 @@ static enum rc bind_kinds(struct model *m, struct errmsg *why)
 	listed = kinds != NULL && (kinds->type == GGUF_ARRAY || !gguf_item_i64(kinds, 0, &scalar));
 	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
 		uint32_t is_recurrent = (il + 1) % interval != 0;
-		struct layer *l = &m->layers[il];
 
 		if (listed)
 			rc = bind_u32_layer(m, key, il, 1, 0, &is_recurrent, why);
-		if (rc != RC_OK || is_recurrent == 0)
-			continue;
-		l->n_head = l->n_head_kv = 0; /* no KV */
-		l->mixer = arena_array(&m->arena, 1, sizeof(*l->mixer));
-		if (l->mixer == NULL)
-			return RC_NOMEM;
-		l->mixer->index = m->recurrent.n_layer++;
+		if (rc == RC_OK && is_recurrent != 0)
+			rc = mixer_add(m, il);
 	}
 	return rc;
 }
@@ -182,7 +144,7 @@ static enum rc hybrid_bind(struct model *m, bool tiled, struct errmsg *why)
 	m->recurrent.tiled = tiled;
 	rc = decoder_bind_shape(m, why);
 	if (rc == RC_OK)
-		rc = bind_recurrent(m, why);
+		rc = mixer_bind_sizes(m, why);
 	if (rc == RC_OK)
 		rc = bind_kinds(m, why);
 	if (rc == RC_OK)

@@ -214,6 +214,22 @@ bool bind_has(const struct model *m, int layer, const char *name)
 	return gguf_find_tensor(m->gguf, full) != NULL;
 }
 
+static enum rc check_sizes(
+    const struct model *m, uint32_t il, const struct layer *l, struct errmsg *why)
+{
+	if (l->n_head == 0 && !m->one_kind)
+		return errmsg_rc(
+		    why, RC_INVALID, "GGUF: key %s.attention.head_count is missing", m->arch->name);
+	if (l->n_ff == 0 && !m->one_kind && (m->moe.n_expert == 0 || il < m->moe.n_dense))
+		return errmsg_rc(
+		    why, RC_INVALID, "GGUF: key %s.feed_forward_length is missing", m->arch->name);
+	if (l->n_head_kv > 0 && (l->n_head == 0 || l->n_head % l->n_head_kv != 0))
+		return errmsg_rc(why, RC_INVALID,
+		    "GGUF: key %s.attention.head_count_kv: %u does not divide %u heads",
+		    m->arch->name, l->n_head_kv, l->n_head);
+	return RC_OK;
+}
+
 static enum rc layer_sizes(struct model *m, uint32_t il, struct errmsg *why)
 {
 	struct layer *l = &m->layers[il];
@@ -221,22 +237,14 @@ static enum rc layer_sizes(struct model *m, uint32_t il, struct errmsg *why)
 	    bind_u32_layer(m, "attention.head_count", il, MODEL_HEADS_MAX, 0, &l->n_head, why);
 
 	if (rc == RC_OK)
-		rc = bind_u32_layer(m, "attention.head_count_kv", il, MODEL_HEADS_MAX, l->n_head,
-		    &l->n_head_kv, why);
+		rc = bind_u32_layer(m, "attention.head_count_kv", il, MODEL_HEADS_MAX,
+		    m->one_kind ? 0 : l->n_head, &l->n_head_kv, why);
 	if (rc == RC_OK)
 		rc = bind_u32_layer(m, "feed_forward_length", il, MODEL_FF_MAX, 0, &l->n_ff, why);
+	if (rc == RC_OK)
+		rc = check_sizes(m, il, l, why);
 	if (rc != RC_OK)
 		return rc;
-	if (l->n_head == 0)
-		return errmsg_rc(
-		    why, RC_INVALID, "GGUF: key %s.attention.head_count is missing", m->arch->name);
-	if (l->n_ff == 0 && (m->moe.n_expert == 0 || il < m->moe.n_dense))
-		return errmsg_rc(
-		    why, RC_INVALID, "GGUF: key %s.feed_forward_length is missing", m->arch->name);
-	if (l->n_head % l->n_head_kv != 0)
-		return errmsg_rc(why, RC_INVALID,
-		    "GGUF: key %s.attention.head_count_kv: %u does not divide %u heads",
-		    m->arch->name, l->n_head_kv, l->n_head);
 	m->n_head = l->n_head > m->n_head ? l->n_head : m->n_head;
 	m->n_head_kv = l->n_head_kv > m->n_head_kv ? l->n_head_kv : m->n_head_kv;
 	m->n_ff = l->n_ff > m->n_ff ? l->n_ff : m->n_ff;

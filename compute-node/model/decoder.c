@@ -34,6 +34,9 @@ enum rc decoder_bind_shape(struct model *m, struct errmsg *why)
 		rc = bind_layer_sizes(m, why);
 	if (rc != RC_OK)
 		return rc;
+	if (m->n_head == 0)
+		return errmsg_rc(why, RC_UNSUPPORTED,
+		    "GGUF: key %s.attention.head_count: a model without attention", m->arch->name);
 	head_dim = m->n_embd / m->n_head;
 	rc = bind_u32_or(
 	    m, "attention.key_length", MODEL_HEAD_DIM_MAX, head_dim, &m->head_dim_k, why);
@@ -130,7 +133,7 @@ static enum rc bind_head_norms(struct model *m, uint32_t il, unsigned traits, st
 	return rc;
 }
 
-static enum rc bind_attention(struct model *m, uint32_t il, unsigned traits, struct errmsg *why)
+enum rc decoder_bind_attention(struct model *m, uint32_t il, unsigned traits, struct errmsg *why)
 {
 	struct layer *l = &m->layers[il];
 	const int at = (int)il;
@@ -190,7 +193,7 @@ enum rc decoder_bind_tensors(struct model *m, unsigned traits, struct errmsg *wh
 	enum rc rc = bind_embedding(m, why);
 
 	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++) {
-		rc = bind_attention(m, il, traits, why);
+		rc = decoder_bind_attention(m, il, traits, why);
 		if (rc == RC_OK)
 			rc = decoder_bind_feed_forward(m, il, traits, why);
 	}

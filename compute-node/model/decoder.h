@@ -29,6 +29,10 @@ enum rc decoder_bind_shape(struct model *model, struct errmsg *why) RC_CHECK;
 /* Embedding and layers, by the sizes that each layer has by now. */
 enum rc decoder_bind_tensors(struct model *model, unsigned traits, struct errmsg *why) RC_CHECK;
 
+/* The attention of one layer. */
+enum rc decoder_bind_attention(
+    struct model *model, uint32_t layer, unsigned traits, struct errmsg *why) RC_CHECK;
+
 /* The network of one layer, dense or of experts. */
 enum rc decoder_bind_feed_forward(
     struct model *model, uint32_t layer, unsigned traits, struct errmsg *why) RC_CHECK;

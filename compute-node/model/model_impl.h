@@ -60,6 +60,7 @@ enum moe_shared { MOE_SHARED_NONE, MOE_SHARED_COUNTED, MOE_SHARED_SCALED };
 struct moe {
 	uint32_t n_expert, n_used, n_dense; /* n_dense: leading layers without */
 	uint32_t n_ff, n_ff_shared;         /* the largest of any layer */
+	uint32_t n_latent;                  /* width that experts work in; 0: that of the stream */
 	uint32_t n_group, n_group_used;     /* 1: not in groups */
 	enum moe_gating gating;
 	bool keyed;  /* keys may say otherwise than the family about gating and norm */
@@ -85,6 +86,8 @@ struct experts {
 	const struct gguf_tensor *shared_up;    /* the same */
 	const struct gguf_tensor *shared_down;  /* [n_embd][n_ff_shared] */
 	const struct gguf_tensor *shared_scale; /* [1][n_embd] */
+	const struct gguf_tensor *latent_down;  /* [n_latent][n_embd] */
+	const struct gguf_tensor *latent_up;    /* [n_embd][n_latent] */
 	const float *out_scale;                 /* [n_expert] of what each expert gives */
 	/* Beside a dense network (gemma4), all [n_embd]: of what the router reads, of
 	 * what the experts read and give, of what the dense network gives. */
@@ -187,8 +190,9 @@ struct model {
 	struct moe moe;
 	struct recurrent recurrent;
 	struct latent_sizes latent;
-	uint32_t n_products;               /* the most that the family multiplies in one stage */
-	uint64_t row_max;                  /* the longest row of any matrix */
+	bool one_kind;       /* a layer is attention, recurrent or a network, not two of them */
+	uint32_t n_products; /* the most that the family multiplies in one stage */
+	uint64_t row_max;    /* the longest row of any matrix */
 	uint64_t cache_keys, cache_values; /* numbers a position of all layers */
 	unsigned forms; /* bit 1 << enum kernel_form: what activations are needed as */
 

@@ -54,6 +54,8 @@ enum rc moe_bind(struct model *m, struct errmsg *why)
 		rc = bind_bool_or(m, "expert_weights_norm", moe->norm, &moe->norm, why);
 	if (rc == RC_OK)
 		rc = bind_f32_or(m, "expert_weights_scale", 1.0f, &moe->scale, why);
+	if (rc == RC_OK)
+		rc = bind_u32_or(m, "moe_latent_size", MODEL_EMBD_MAX, 0, &moe->n_latent, why);
 	if (rc != RC_OK)
 		return rc;
 	moe->gating = (enum moe_gating)gating;
@@ -107,9 +109,25 @@ static enum rc bind_shared(struct model *m, int at, struct experts *e, struct er
 	return rc;
 }
 
+static uint32_t width(const struct model *m)
+{
+	return m->moe.n_latent > 0 ? m->moe.n_latent : m->n_embd;
+}
+
+static enum rc bind_latent(struct model *m, int at, struct experts *e, struct errmsg *why)
+{
+	const uint32_t n = m->moe.n_latent;
+	enum rc rc =
+	    bind_matrix(m, at, "ffn_latent_down.weight", n, m->n_embd, &e->latent_down, why);
+
+	if (rc == RC_OK)
+		rc = bind_matrix(m, at, "ffn_latent_up.weight", m->n_embd, n, &e->latent_up, why);
+	return rc;
+}
+
 static enum rc bind_gate_up(struct model *m, int at, struct experts *e, struct errmsg *why)
 {
-	const uint64_t n_expert = m->moe.n_expert, n_ff = e->n_ff, n = m->n_embd;
+	const uint64_t n_expert = m->moe.n_expert, n_ff = e->n_ff, n = width(m);
 	enum rc rc;
 
 	if (m->moe.activation == ACT_RELU_SQUARED)
@@ -137,7 +155,7 @@ static enum rc bind_biases(struct model *m, int at, struct experts *e, struct er
 		{ "exp_probs_b.bias", 1, m->moe.n_expert, &e->choice_bias },
 		{ "ffn_gate_exps.bias", m->moe.n_expert, e->n_ff, &e->gate_bias },
 		{ "ffn_up_exps.bias", m->moe.n_expert, e->n_ff, &e->up_bias },
-		{ "ffn_down_exps.bias", m->moe.n_expert, m->n_embd, &e->down_bias },
+		{ "ffn_down_exps.bias", m->moe.n_expert, width(m), &e->down_bias },
 	};
 	enum rc rc = RC_OK;
 
@@ -165,12 +183,14 @@ enum rc moe_bind_layer(struct model *m, uint32_t il, struct errmsg *why)
 	if (rc == RC_OK)
 		rc = bind_gate_up(m, at, e, why);
 	if (rc == RC_OK)
-		rc = bind_stack(m, at, "ffn_down_exps.weight", m->moe.n_expert, m->n_embd, e->n_ff,
+		rc = bind_stack(m, at, "ffn_down_exps.weight", m->moe.n_expert, width(m), e->n_ff,
 		    &e->down, why);
 	if (rc == RC_OK)
 		rc = bind_biases(m, at, e, why);
 	if (rc == RC_OK && e->n_ff_shared > 0)
 		rc = bind_shared(m, at, e, why);
+	if (rc == RC_OK && m->moe.n_latent > 0)
+		rc = bind_latent(m, at, e, why);
 	if (rc != RC_OK)
 		return rc;
 	m->moe.n_ff = e->n_ff > m->moe.n_ff ? e->n_ff : m->moe.n_ff;

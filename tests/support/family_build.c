@@ -2,6 +2,7 @@
 #include "family_build.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What every file begins with: two layers of 64, 6 heads of 32 on 2. */
@@ -174,6 +175,57 @@
 		"blk." il ".ffn_down.weight", FAMILY_MATRIX, 160, 64, 0                            \
 	}
 
+/* Mamba-2, attention, network. */
+#define KINDS                                                                                      \
+	{ "attention.head_count", 'a', 0, "0,6,0" },                                               \
+	    { "attention.head_count_kv", 'a', 0, "0,2,0" },                                        \
+	    { "feed_forward_length", 'a', 0, "0,0,96" },                                           \
+	    { "attention.key_length", 'u', 32, NULL },                                             \
+	{                                                                                          \
+		"attention.value_length", 'u', 32, NULL                                            \
+	}
+
+#define NARROW_KEYS                                                                                \
+	{ "expert_shared_count", 'u', 1, NULL }, { "expert_weights_norm", 'b', 1, NULL },          \
+	    { "expert_shared_feed_forward_length", 'u', 160, NULL },                               \
+	{                                                                                          \
+		"expert_weights_scale", 'f', 2.5, NULL                                             \
+	}
+
+#define ONE_NORM(il)                                                                               \
+	{                                                                                          \
+		"blk." il ".attn_norm.weight", FAMILY_NORM, 64, 0, 0                               \
+	}
+
+/* 6 heads of 32 in 2 groups, states of 20. */
+#define MAMBA(il)                                                                                  \
+	ONE_NORM(il), { "blk." il ".ssm_in.weight", FAMILY_MATRIX, 64, 470, 0 },                   \
+	    { "blk." il ".ssm_conv1d.weight", FAMILY_NEED, 4, 272, 0 },                            \
+	    { "blk." il ".ssm_conv1d.bias", FAMILY_BIAS, 272, 0, 0 },                              \
+	    { "blk." il ".ssm_a", FAMILY_NEED, 1, 6, 0 },                                          \
+	    { "blk." il ".ssm_d", FAMILY_NEED, 1, 6, 0 },                                          \
+	    { "blk." il ".ssm_dt.bias", FAMILY_NEED, 6, 0, 0 },                                    \
+	    { "blk." il ".ssm_norm.weight", FAMILY_NORM, 96, 2, 0 },                               \
+	{                                                                                          \
+		"blk." il ".ssm_out.weight", FAMILY_MATRIX, 192, 64, 0                             \
+	}
+
+#define RELU_EXPERTS(il, n)                                                                        \
+	ONE_NORM(il), { "blk." il ".ffn_gate_inp.weight", FAMILY_FLOAT, 64, 6, 0 },                \
+	    { "blk." il ".exp_probs_b.bias", FAMILY_BIAS, 6, 0, 0 },                               \
+	    { "blk." il ".ffn_up_exps.weight", FAMILY_MATRIX, n, 96, 6 },                          \
+	    { "blk." il ".ffn_down_exps.weight", FAMILY_MATRIX, 96, n, 6 },                        \
+	    { "blk." il ".ffn_up_shexp.weight", FAMILY_MATRIX, 64, 160, 0 },                       \
+	{                                                                                          \
+		"blk." il ".ffn_down_shexp.weight", FAMILY_MATRIX, 160, 64, 0                      \
+	}
+
+#define NARROW(il, n)                                                                              \
+	RELU_EXPERTS(il, n), { "blk." il ".ffn_latent_down.weight", FAMILY_MATRIX, 64, n, 0 },     \
+	{                                                                                          \
+		"blk." il ".ffn_latent_up.weight", FAMILY_MATRIX, n, 64, 0                         \
+	}
+
 const struct family family_table[] = {
 	{ .name = "Mixtral",
 	    .arch = "llama",
@@ -210,7 +262,7 @@ const struct family family_table[] = {
 	    .recurrent = true,
 	    .keys = { SIZES(3), HEADS, { "feed_forward_length", 'u', 96, NULL }, DELTA_KEYS,
 		{ "rope.dimension_count", 'u', 8, NULL },
-		{ "attention.recurrent_layers", 'a', 0, "101" } },
+		{ "attention.recurrent_layers", 'a', 0, "1,0,1" } },
 	    .tensors = { DELTA_LAYER("0"), DELTA_PARTS("0"), DENSE("0"), GATED_ATTENTION("1"),
 		DENSE("1"), DELTA_LAYER("2"), DELTA_PARTS("2"), DENSE("2") } },
 	{ .name = "qwen35moe",
@@ -267,6 +319,30 @@ const struct family family_table[] = {
 		{ "attention.value_length_mla", 'u', 32, NULL } },
 	    .tensors = { LATENT("0"), LATENT_SPLIT("0"), FFN_NORM("0"), ROUTED("0", 6),
 		SHARED("0", 96) } },
+	{ .name = "nemotron_h",
+	    .arch = "nemotron_h",
+	    .recurrent = true,
+	    .keys = { SIZES(3), KINDS, DELTA_KEYS },
+	    .tensors = { MAMBA("0"), ATTENTION("1"), ONE_NORM("2"),
+		{ "blk.2.ffn_up.weight", FAMILY_MATRIX, 64, 96, 0 },
+		{ "blk.2.ffn_down.weight", FAMILY_MATRIX, 96, 64, 0 } } },
+	{ .name = "nemotron_h_moe",
+	    .arch = "nemotron_h_moe",
+	    .recurrent = true,
+	    .keys = { SIZES(3), KINDS, DELTA_KEYS, EXPERTS(6, 2), NARROW_KEYS,
+		{ "moe_latent_size", 'u', 32, NULL } },
+	    .tensors = { MAMBA("0"), ATTENTION("1"), NARROW("2", 32) } },
+	{ .name = "nemotron_h_moe as wide",
+	    .arch = "nemotron_h_moe",
+	    .recurrent = true,
+	    .keys = { SIZES(3), KINDS, DELTA_KEYS, EXPERTS(6, 2), NARROW_KEYS,
+		{ "moe_latent_size", 'u', 64, NULL } },
+	    .tensors = { MAMBA("0"), ATTENTION("1"), NARROW("2", 64) } },
+	{ .name = "nemotron_h_moe in the stream",
+	    .arch = "nemotron_h_moe",
+	    .recurrent = true,
+	    .keys = { SIZES(3), KINDS, DELTA_KEYS, EXPERTS(6, 2), NARROW_KEYS },
+	    .tensors = { MAMBA("0"), ATTENTION("1"), RELU_EXPERTS("2", 64) } },
 	{ 0 },
 };
 
@@ -303,8 +379,11 @@ static void put_key(struct gguf_build *b, const char *arch, const struct family_
 		gguf_build_string(b, name, key->text);
 		return;
 	default:
-		for (const char *at = key->text; *at != '\0'; at++)
-			items[n++] = *at - '0';
+		for (char *at = NULL, *from = (char *)(uintptr_t)key->text; n < 16; from = at + 1) {
+			items[n++] = (int32_t)strtol(from, &at, 10);
+			if (*at != ',')
+				break;
+		}
 		gguf_build_i32s(b, name, items, n);
 	}
 }

@@ -22,7 +22,8 @@ enum family_kind {
 
 struct family_key {
 	const char *name; /* without the architecture */
-	char type;        /* 'u' number, 'f' float, 'b' bool, 's' text, 'a' array of its digits */
+	char type; /* 'u' number, 'f' float, 'b' bool, 's' text, 'a' array of numbers, parted by
+		      commas */
 	double value;
 	const char *text;
 };

@@ -145,7 +145,7 @@ static void test_the_arch_set_is_within_its_bound(void **unused)
 		"qwen3-dense", "qwen3-yarn-dense", "smollm3-dense", "mistral3-dense", "phi3-dense",
 		"glm4-dense", "gemma2-dense", "gemma3-dense", "gemma4-dense", "gemma4-nople-dense",
 		"qwen3moe-moe", "glm4moe-moe", "gpt-oss-moe", "qwen35-dense", "qwen35moe-moe",
-		"qwen3next-moe", "deepseek2-moe" };
+		"qwen3next-moe", "deepseek2-moe", "nemotron_h_moe-dense" };
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -291,6 +291,20 @@ static void copy_floats(struct gguf_build *to, const struct model *laid, const c
 	    n * sizeof(float));
 }
 
+/* Make a matrix of 64 by 64 one that changes nothing. */
+static void put_unit(struct gguf_build *to, const struct model *laid, const char *name)
+{
+	const struct gguf *out = model_gguf(laid);
+	size_t at = (size_t)(gguf_find_tensor(out, name)->data -
+			     gguf_find_tensor(out, "token_embd.weight")->data);
+
+	for (size_t i = 0; i < (size_t)64 * 64; i++) {
+		float value = i / 64 == i % 64 ? 1.0f : 0.0f;
+
+		memcpy(to->data.bytes + at + i * sizeof(float), &value, sizeof(value));
+	}
+}
+
 /* The same of rows of 64. */
 static void copy_rows(struct gguf_build *to, const struct model *laid, const char *to_name,
     size_t to_row, const struct model *from, const char *from_name, size_t from_row, size_t n)
@@ -364,6 +378,20 @@ static void test_projections_in_one_matrix_give_what_those_in_parts_give(void **
 	model_close(from);
 }
 
+static void assert_near(const float *got, const float *expected)
+{
+	double error = 0, power = 0;
+
+	for (size_t i = 0; i < N_FLOATS; i++) {
+		double d = (double)got[i] - (double)expected[i];
+
+		error += d * d;
+		power += (double)expected[i] * (double)expected[i];
+	}
+	if (!(error <= 1e-11 * power))
+		fail_msg("NMSE %g", error / power);
+}
+
 /* Keys transposed into the space of the latent, values as they are. */
 static void split_heads(struct gguf_build *to, const struct model *laid, const struct model *from)
 {
@@ -387,7 +415,6 @@ static void test_attention_through_the_latent_equals_that_of_heads(void **unused
 	struct gguf_build b;
 	struct errmsg why = ERRMSG_INIT;
 	float expected[N_FLOATS], got[N_FLOATS];
-	double error = 0, power = 0;
 
 	(void)unused;
 	logits_of(from, expected);
@@ -398,14 +425,33 @@ static void test_attention_through_the_latent_equals_that_of_heads(void **unused
 	model_close(to);
 	assert_int_equal(open_built(&b, &to, &why), RC_OK);
 	logits_of(to, got);
-	for (size_t i = 0; i < N_FLOATS; i++) {
-		double d = (double)got[i] - (double)expected[i];
+	assert_near(got, expected);
+	gguf_build_fini(&b);
+	model_close(to);
+	model_close(from);
+}
 
-		error += d * d;
-		power += (double)expected[i] * (double)expected[i];
-	}
-	if (!(error <= 1e-11 * power))
-		fail_msg("NMSE %g", error / power);
+/* Through matrices that change nothing, experts give what they give without. */
+static void test_experts_in_a_space_as_wide_as_the_stream_equal_those_in_it(void **unused)
+{
+	const struct family *plain = find_family("nemotron_h_moe in the stream");
+	const struct family *wide = find_family("nemotron_h_moe as wide");
+	struct model *from = open_family(plain, TYPE_F32), *to = open_family(wide, TYPE_F32);
+	struct gguf_build b;
+	struct errmsg why = ERRMSG_INIT;
+	float expected[N_FLOATS], got[N_FLOATS];
+
+	(void)unused;
+	logits_of(from, expected);
+	gguf_build_init(&b, 7);
+	family_build(&b, wide, TYPE_F32);
+	copy_common(&b, to, plain, from);
+	put_unit(&b, to, "blk.2.ffn_latent_down.weight");
+	put_unit(&b, to, "blk.2.ffn_latent_up.weight");
+	model_close(to);
+	assert_int_equal(open_built(&b, &to, &why), RC_OK);
+	logits_of(to, got);
+	assert_near(got, expected);
 	gguf_build_fini(&b);
 	model_close(to);
 	model_close(from);
@@ -421,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_projections_in_one_matrix_give_what_those_in_parts_give),
 		cmocka_unit_test(test_attention_through_the_latent_equals_that_of_heads),
 		cmocka_unit_test(test_a_key_of_another_type_is_named),
+		cmocka_unit_test(test_experts_in_a_space_as_wide_as_the_stream_equal_those_in_it),
 		cmocka_unit_test(test_the_plan_covers_what_is_taken),
 	};
 	uint64_t state = 31;
