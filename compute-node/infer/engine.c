@@ -208,6 +208,8 @@ static void resolve_encoder(const struct model *m, struct engine_config *out)
 {
 	if (out->n_ctx > m->n_ctx_train)
 		out->n_ctx = m->n_ctx_train;
+	if (out->n_ctx > UBATCH_MAX)
+		out->n_ctx = UBATCH_MAX;
 	if (out->n_ubatch < out->n_ctx)
 		out->n_ubatch = out->n_ctx;
 	out->cache = CACHE_F32;
