@@ -163,7 +163,8 @@ void crew_barrier(struct crew *crew)
 	mine.holding = false;
 	if (atomic_fetch_add(&crew->arrived, 1) + 1 == crew->n) {
 		atomic_store(&crew->arrived, 0);
-		atomic_store(&crew->work, mine.stage + STAGE);
+		/* not a store: emulators let one pass the look at the sleepers */
+		(void)atomic_exchange(&crew->work, mine.stage + STAGE);
 		gate_wake(&crew->work_gate);
 	}
 	wait_stage(crew);
