@@ -3,6 +3,7 @@
 # after each, acknowledged is stored, nothing twice, verify clean.
 #
 #   tests/fault/kill_loop.sh [CYCLES]
+# limit_s: 600
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 test_bin=${B:-build}/tests/unit/data-node/store/test_store_crash
