@@ -107,6 +107,24 @@ static uint16_t to_half(float value)
 	return (uint16_t)((bits >> 16 & 0x8000) | ((bits & 0x7fffffff) - 0x38000000) >> 13);
 }
 
+/* The F16 scale of a block, in front or behind, and the offset's scale beside
+ * it where the format has one. */
+static void place_scales(enum tensor_type type, uint8_t *block, uint16_t half)
+{
+	size_t bytes = type_info(type)->block_bytes, at = 0;
+
+	if (type == TYPE_NVFP4)
+		return; /* any bytes are scales */
+	if (type == TYPE_Q3_K || type == TYPE_Q6_K)
+		at = bytes - 2;
+	if (type == TYPE_Q2_K)
+		at = bytes - 4;
+	memcpy(block + at, &half, sizeof(half));
+	if (type == TYPE_Q2_K || type == TYPE_Q4_K || type == TYPE_Q5_K || type == TYPE_Q4_1 ||
+	    type == TYPE_Q5_1)
+		memcpy(block + at + 2, &half, sizeof(half));
+}
+
 /* One block of any type: a scale of about `spread` in front, the rest random. */
 static void put_block(struct gguf_build *b, enum tensor_type type, float spread, float center)
 {
@@ -130,7 +148,7 @@ static void put_block(struct gguf_build *b, enum tensor_type type, float spread,
 	} else {
 		if (type == TYPE_F16)
 			half = to_half(value > 1e-4f || value < -1e-4f ? value : 1e-4f);
-		memcpy(block, &half, sizeof(half));
+		place_scales(type, block, half);
 	}
 	buf_append(&b->data, block, info->block_bytes);
 }
