@@ -186,14 +186,14 @@ static void test_an_embedding_model_says_so_and_does_not_generate(void **state)
 static void test_a_cancelled_request_ends_and_the_next_one_is_answered(void **state)
 {
 	static const char *const text[] = { "a" };
-	static const char *texts[4000];
+	static const char *texts[800];
 	struct message message, cancel = { .kind = MESSAGE_CANCEL };
 	struct serve_answer *answer;
 
 	(void)state;
-	for (size_t i = 0; i < 4000; i++)
+	for (size_t i = 0; i < 800; i++)
 		texts[i] = "a b c d e f g h i j k l m n o p q r s t u v w x y z";
-	message = embed(texts, 4000);
+	message = embed(texts, 800);
 	cancel.request_id = serve_fixture_send(&node, 0, &message);
 	serve_fixture_send_as(&node, 0, &cancel);
 	answer = serve_fixture_wait(&node, cancel.request_id);
@@ -206,13 +206,13 @@ static void test_a_cancelled_request_ends_and_the_next_one_is_answered(void **st
 
 static void test_a_node_that_stops_with_work_left_stops(void **state)
 {
-	static const char *texts[4000];
+	static const char *texts[800];
 	struct message message;
 
 	(void)state;
-	for (size_t i = 0; i < 4000; i++)
+	for (size_t i = 0; i < 800; i++)
 		texts[i] = "a b c d e f g h i j k l m n o p q r s t u v w x y z";
-	message = embed(texts, 4000);
+	message = embed(texts, 800);
 	for (int i = 0; i < 8; i++)
 		(void)serve_fixture_send(&node, 0, &message);
 }
