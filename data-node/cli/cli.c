@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/timestamp.h"
 #include "base/utf8.h"
@@ -88,4 +89,24 @@ void cli_put_time(FILE *out, const char *rfc3339)
 		(void)fprintf(out, "%-19.19s", rfc3339);
 	else
 		(void)fputs(text, out);
+}
+
+static int append_json(const char *bytes, size_t len, void *ctx)
+{
+	struct buf *out = ctx;
+
+	buf_append(out, bytes, len);
+	return buf_rc(out) == RC_OK ? 0 : -1;
+}
+
+char *cli_json_text(const json_t *root)
+{
+	struct buf out;
+	size_t len = 0;
+
+	buf_init(&out, CLI_JSON_BYTES_MAX);
+	if (json_dump_callback(root, append_json, &out, JSON_COMPACT) == 0)
+		return (char *)buf_take(&out, &len);
+	buf_fini(&out);
+	return NULL;
 }

@@ -7,9 +7,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include <jansson.h>
+
 #include "conf/conf.h"
 
 #define CLI_ARENA_BYTES ((size_t)64 << 20)
+#define CLI_JSON_BYTES_MAX ((size_t)64 << 20)
 #define CLI_GO_ON (-1)
 #define CLI_TIME_UNSET INT64_MIN /* put in before cli_parse(): 0 is a time too */
 
@@ -34,6 +37,11 @@ const char *cli_dir(const char *flag, struct arena *arena);
 
 /* "data-node COMMAND: text" to stderr; the exit code of `rc`. */
 int cli_fail(const char *command, enum rc rc, const struct errmsg *why);
+
+/* Compact JSON text of `root`, the caller's to free(); NULL on no memory or text
+ * that is not UTF-8.  (json_dumps() would take it from jansson's own
+ * allocator, which ingest has replaced: free() is not its counterpart.) */
+char *cli_json_text(const json_t *root);
 
 /*
  * Write text of the timeline to a terminal: control characters become blanks,

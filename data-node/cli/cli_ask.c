@@ -138,7 +138,7 @@ static char *request_body(
 		json_decref(body);
 		body = NULL;
 	}
-	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	char *text = body != NULL ? cli_json_text(body) : NULL;
 	json_decref(body);
 	return text;
 }

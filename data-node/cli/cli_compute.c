@@ -41,7 +41,7 @@ static enum rc add(struct control_client *client, const struct conf_argv *args, 
 
 	json_t *body = json_pack("{s:s, s:s, s:s}", "name", args->args[1], "address", args->args[2],
 	    "public_key", args->args[3]);
-	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	char *text = body != NULL ? cli_json_text(body) : NULL;
 	json_decref(body);
 	if (text == NULL)
 		return errmsg_rc(why, RC_INVALID, "an argument is not UTF-8");

@@ -90,7 +90,7 @@ static enum rc print_added(const struct device_options *values, const struct buf
 		url = "http://127.0.0.1:8420"; /* nothing serves yet: where it will */
 	json_t *pairing = json_pack(
 	    "{s:i, s:s, s:s, s:s}", "hearth", 1, "url", url, "name", name, "token", token);
-	char *text = pairing != NULL ? json_dumps(pairing, JSON_COMPACT) : NULL;
+	char *text = pairing != NULL ? cli_json_text(pairing) : NULL;
 	(void)printf("token: %s\n", token);
 	if (text != NULL) {
 		(void)printf("pairing: %s\n\n", text);
@@ -109,7 +109,7 @@ static enum rc add(struct control_client *client, const struct device_options *v
 	struct control_client_call call = { .method = "POST", .target = "/control/devices" };
 
 	json_t *body = json_pack("{s:s, s:o}", "name", name, "layers", layer_list(&values->layers));
-	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	char *text = body != NULL ? cli_json_text(body) : NULL;
 	json_decref(body);
 	if (text == NULL)
 		return errmsg_rc(why, RC_INVALID, "an argument is not UTF-8 or too long");

@@ -79,7 +79,7 @@ static void print_event(const json_t *event)
 	if (text != NULL) {
 		cli_put_text(stdout, text, TEXT_COLUMNS);
 	} else if (data != NULL) {
-		char *dump = json_dumps(data, JSON_COMPACT);
+		char *dump = cli_json_text(data);
 		cli_put_text(stdout, dump != NULL ? dump : "", TEXT_COLUMNS);
 		free(dump);
 	}

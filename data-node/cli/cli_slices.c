@@ -62,7 +62,7 @@ static void print_value(const json_t *value)
 		(void)printf(": ");
 		cli_put_text(stdout, text, VALUE_COLUMNS);
 	} else if (data != NULL) {
-		char *dump = json_dumps(data, JSON_COMPACT);
+		char *dump = cli_json_text(data);
 		(void)printf(": ");
 		cli_put_text(stdout, dump != NULL ? dump : "", VALUE_COLUMNS);
 		free(dump);

@@ -20,7 +20,7 @@ for part in obj gen libcommon.a libcompute.a libdata.a compute-node data-node; d
 	[ ! -e "build/$part" ] || cp -a "build/$part" "$T/clone/build/"
 done
 quickstart=$T/clone/deploy/quickstart
-"$quickstart" --once >"$T/none.out" 2>"$T/none.err" || fail "--once without a model: $(tail -5 "$T/none.out" "$T/none.err")"
+"$quickstart" --once >"$T/none.out" 2>"$T/none.err" || fail "--once without a model: $(tail -qn 5 "$T/none.out" "$T/none.err")"
 grep -qi 'ofelia' "$T/none.out" || fail "the answer does not know the lunch place: $(cat "$T/none.out")"
 grep -qi 'lentil' "$T/none.out" || fail 'the answer does not know the soup'
 grep -q 'deploy/get-model' "$T/none.out" || fail 'it does not say how to get a model'
@@ -28,7 +28,7 @@ left_behind
 
 # With a model.
 tiny_model "$T/tiny.gguf" --seed 3 --ctx 4096
-HEARTH_MODEL=$T/tiny.gguf "$quickstart" --once >"$T/with.out" 2>"$T/with.err" || fail "--once with a model: $(tail -5 "$T/with.out" "$T/with.err")"
+HEARTH_MODEL=$T/tiny.gguf "$quickstart" --once >"$T/with.out" 2>"$T/with.err" || fail "--once with a model: $(tail -qn 5 "$T/with.out" "$T/with.err")"
 grep -q 'compute-node serves tiny.gguf' "$T/with.out" || fail 'the model was not served'
 grep -q 'deploy/get-model' "$T/with.out" && fail 'it offers a model although there is one'
 grep -qi 'ofelia' "$T/with.out" || fail 'no sources'
@@ -39,7 +39,7 @@ HEARTH_MODEL=$T/none.gguf "$quickstart" --once >"$T/x" 2>&1 || code=$?
 
 # Left running: twice is the same as once; the question can be another one.
 export HEARTH_QUICKSTART_DIR=$T/state
-"$quickstart" >"$T/run1" 2>&1 || fail "quickstart: $(tail -5 "$T/run1")"
+"$quickstart" >"$T/run1" 2>&1 || fail "quickstart: $(tail -qn 5 "$T/run1")"
 token=$(sed -n 's/^ *token *//p' "$T/run1")
 page=$(sed -n 's/^ *page *//p' "$T/run1")
 PID[left]=$(cat "$T/state/data.pid")
@@ -49,7 +49,7 @@ count() {
 		jq '[.events[] | select(.source != "hearth" and (.layer != "text" or .kind != "answer"))] | length'
 }
 events=$(count)
-"$quickstart" --ask 'When is the appointment with Papa on 20 November?' >"$T/run2" 2>&1 || fail "quickstart again: $(tail -5 "$T/run2")"
+"$quickstart" --ask 'When is the appointment with Papa on 20 November?' >"$T/run2" 2>&1 || fail "quickstart again: $(tail -qn 5 "$T/run2")"
 grep -qi 'half past nine\|9:30' "$T/run2" || fail "it does not know the appointment: $(cat "$T/run2")"
 expect 'events after loading twice' "$(count)" "$events"
 "$quickstart" --stop >/dev/null
