@@ -14,29 +14,51 @@
 #include "os/process.h"
 #include "store/store_internal.h"
 
+/* LMDB's code as a result; a full map is no message, the map will grow. */
+static enum rc apply_rc(enum rc rc, int err, struct errmsg *why)
+{
+	if (rc != RC_OK || err == 0)
+		return rc;
+	return store_mdb_error(err == MDB_MAP_FULL ? NULL : why, err, "append");
+}
+
+static enum rc job_apply(
+    struct store *store, MDB_txn *txn, struct store_job *job, int *err, struct errmsg *why)
+{
+	struct store_result unused;
+	enum rc rc = RC_OK;
+
+	if (job->task != NULL) {
+		rc = job->task(store, txn, job->task_ctx, err, why);
+		rc = apply_rc(rc, *err, why);
+	}
+	for (size_t i = 0; i < job->n && rc == RC_OK; i++) {
+		struct store_result *result = job->results == NULL ? &unused : &job->results[i];
+		rc = store_apply(store, txn, job, i, result, err, why);
+		rc = apply_rc(rc, *err, why);
+	}
+	job->cursor = store->next_seq - 1;
+	return rc;
+}
+
 /* One transaction over the jobs from `first` up to `end`; aborted on failure. */
 static enum rc group_txn(struct store *store, struct store_job *first, const struct store_job *end,
     int *err, struct errmsg *why)
 {
-	struct store_result unused;
 	MDB_txn *txn = NULL;
 
 	store->next_seq = atomic_load(&store->cursor) + 1;
 	store->group_duplicates = 0;
+	store->dirty_len = 0;
 	*err = mdb_txn_begin(store->env, NULL, 0, &txn);
 	if (*err != 0)
 		return store_mdb_error(why, *err, "the store cannot be written");
 	enum rc rc = RC_OK;
-	for (struct store_job *job = first; job != end && rc == RC_OK; job = job->next) {
-		for (size_t i = 0; i < job->n && rc == RC_OK; i++) {
-			struct store_result *result =
-			    job->results == NULL ? &unused : &job->results[i];
-			rc = store_apply(store, txn, job, i, result, err, why);
-			if (rc == RC_OK && *err != 0)
-				rc = store_mdb_error(
-				    *err == MDB_MAP_FULL ? NULL : why, *err, "append");
-		}
-		job->cursor = store->next_seq - 1;
+	for (struct store_job *job = first; job != end && rc == RC_OK; job = job->next)
+		rc = job_apply(store, txn, job, err, why);
+	if (rc == RC_OK) {
+		*err = store_dirty_flush(store, txn);
+		rc = apply_rc(RC_OK, *err, why);
 	}
 	if (rc == RC_OK) {
 		rc = keyring_sync(store->keyring, why);
@@ -80,7 +102,7 @@ static enum rc group_commit(
 	if (atomic_load(&store->failed))
 		return errmsg_rc(why, RC_IO, "an earlier write failed: restart the data node");
 	for (const struct store_job *job = first; job != end; job = job->next)
-		bytes += job->records->len;
+		bytes += job->records == NULL ? 0 : job->records->len;
 	enum rc rc = store_room_check(store, bytes, why);
 	if (rc != RC_OK)
 		return rc;
@@ -300,6 +322,20 @@ enum rc store_append(struct store *store, const struct observation *obs, size_t 
 	(void)sem_destroy(&job.done);
 	buf_fini(&records);
 	free(plain);
+	return rc;
+}
+
+enum rc store_task_run(struct store *store, store_task_fn *task, void *ctx, struct errmsg *why)
+{
+	struct store_job job = { .task = task, .task_ctx = ctx };
+
+	if (store->read_only)
+		return errmsg_rc(why, RC_DENIED, "the store is open for reading only");
+	(void)sem_init(&job.done, 0, 0);
+	enum rc rc = queue_and_wait(store, &job, why);
+	if (rc != RC_OK && job.why.text[0] != '\0')
+		errmsg_set(why, "%s", job.why.text);
+	(void)sem_destroy(&job.done);
 	return rc;
 }
 

@@ -46,6 +46,20 @@ static int seq_put(struct store *store, MDB_txn *txn, enum store_db db,
 	return mdb_put(txn, store->dbi[db], &key, &value, 0);
 }
 
+/* Slices over `obs` are built anew because of record `seq`. */
+static void mark(
+    struct store *store, const struct observation *obs, uint64_t seq, enum dirty_cause cause)
+{
+	store_dirty_mark(store, &(struct store_dirty){
+				    .from_ns = obs->dev_t0_ns,
+				    .to_ns = obs->dev_t1_ns + 1,
+				    .layers = LAYER_MASK(obs->layer),
+				    .cause = cause,
+				    .first_seq = seq,
+				    .last_seq = seq,
+				});
+}
+
 /* Seal and write one record and its index entries; `err` gets LMDB's code. */
 static enum rc record_put(struct store *store, MDB_txn *txn, const struct observation *obs,
     const uint8_t *record, size_t len, uint64_t seq, int *err, struct errmsg *why)
@@ -158,6 +172,7 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 	}
 	store->next_seq++;
 	if (old.seq != 0) {
+		mark(store, &old, seq, DIRTY_SUPERSEDED);
 		*err = supersede(store, txn, &old, seq);
 		if (*err == 0)
 			*err = seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
@@ -169,5 +184,6 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 		record = store->scratch.bytes;
 		len = store->scratch.len;
 	}
+	mark(store, &job->obs[i], seq, DIRTY_LATE);
 	return record_put(store, txn, &job->obs[i], record, len, seq, err, why);
 }

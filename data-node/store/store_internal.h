@@ -9,6 +9,7 @@
  *   past   layer(1) class(1) t0(8) seq(8) t1(8) by(8) empty; superseded versions
  *   dedup  obs_id(16)                          seq(8) of the current version
  *   seen   hash(obs_id, content hash)(16)      seq(8) of a superseded version
+ *   dirty  number(8)                           plain: store_dirty.h
  *
  * A time is stored with its sign bit flipped.  `class` is the number of bits of
  * the duration t1 - t0 (0 for an instant): whatever of class c reaches over a
@@ -34,6 +35,7 @@
 #include "base/clock.h"
 #include "store/keyring.h"
 #include "store/store.h"
+#include "store/store_dirty.h"
 
 #define STORE_FORMAT 1u
 #define STORE_VALUE_VERSION 1u
@@ -51,6 +53,7 @@
 #define STORE_BATCH_MAX ((size_t)1 << 20)
 #define STORE_BATCH_BYTES_MAX ((size_t)128 << 20) /* encoded */
 #define STORE_COMMIT_TIMES 1024
+#define STORE_DIRTY_PENDING_MAX ((size_t)32)
 
 #define STORE_HEAD_BYTES 6
 #define STORE_NONCE_BYTES 24
@@ -63,7 +66,19 @@
 #define STORE_PAST_KEY_BYTES 34
 #define STORE_CLASS_COUNT 64
 
-enum store_db { DB_META, DB_LOG, DB_TIME, DB_SPAN, DB_PAST, DB_DEDUP, DB_SEEN, DB_COUNT };
+enum store_db {
+	DB_META,
+	DB_LOG,
+	DB_TIME,
+	DB_SPAN,
+	DB_PAST,
+	DB_DEDUP,
+	DB_SEEN,
+	/* From here on: derived, and made when missing. */
+	DB_DIRTY,
+	DB_COUNT,
+};
+#define DB_MADE_WHEN_MISSING DB_DIRTY
 
 /* What the derived databases know of one record. */
 struct store_entry {
@@ -73,9 +88,19 @@ struct store_entry {
 	uint64_t by_seq; /* PAST: the seq that superseded it */
 };
 
-/* One append waiting for its commit; lives on its caller's stack. */
+/*
+ * What else the writer does inside its transaction.  Runs again from the start
+ * when the map had to grow, so it changes nothing but the transaction and the
+ * marks.  RC_OK with *err != 0: LMDB's code; either aborts the transaction.
+ */
+typedef enum rc store_task_fn(
+    struct store *store, MDB_txn *txn, void *ctx, int *err, struct errmsg *why);
+
+/* One append or task waiting for its commit; lives on its caller's stack. */
 struct store_job {
 	struct store_job *next;
+	store_task_fn *task; /* NULL: an append of `n` records */
+	void *task_ctx;
 	const struct observation *obs;   /* [n] */
 	const struct store_plain *plain; /* [n] */
 	const struct buf *records;       /* the encoded records of `plain` */
@@ -120,6 +145,7 @@ struct store {
 	pthread_t writer;
 	atomic_bool failed; /* S4 */
 	_Atomic uint64_t cursor;
+	_Atomic int64_t built_ns; /* store_dirty.h: the frontier */
 	uint64_t commits, duplicates;
 	int64_t commit_ns[STORE_COMMIT_TIMES]; /* ring of the last ones */
 	size_t commit_ns_len, commit_ns_next;
@@ -131,7 +157,9 @@ struct store {
 	struct buf scratch, sealed;
 	uint8_t nonces[STORE_NONCES][STORE_NONCE_BYTES]; /* drawn ahead: a system call each */
 	size_t nonces_left;
-	struct arena old; /* the version that is superseded */
+	struct arena old;                                  /* the version that is superseded */
+	struct store_dirty dirty[STORE_DIRTY_PENDING_MAX]; /* of this transaction */
+	size_t dirty_len;
 };
 
 /* ---- store_key.c: pure ------------------------------------------------- */
@@ -191,6 +219,14 @@ int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_
 enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *job, size_t i,
     struct store_result *result, int *err, struct errmsg *why) RC_CHECK;
 
+/* ---- store_dirty.c: parts of the writer's transactions ----------------------------- */
+/* These return LMDB's code. */
+int store_dirty_flush(struct store *store, MDB_txn *txn);
+int store_dirty_drop(struct store *store, MDB_txn *txn, uint64_t newest);
+int store_dirty_frontier_put(struct store *store, MDB_txn *txn, int64_t built_ns);
+/* Read the frontier at open. */
+enum rc store_dirty_open(struct store *store, MDB_txn *txn, struct errmsg *why) RC_CHECK;
+
 /* ---- store_lock.c ---------------------------------------------------------- */
 /* Lock of the directory (not of one database); fd into *out.  RC_BUSY. */
 enum rc store_lock(const char *dir, bool shared, int *out, struct errmsg *why) RC_CHECK;
@@ -199,6 +235,10 @@ enum rc store_filesystem_check(const char *dir, struct errmsg *why) RC_CHECK;
 
 /* ---- store_append.c --------------------------------------------------------- */
 enum rc store_writer_start(struct store *store, struct errmsg *why) RC_CHECK;
+/* Run `task` in a transaction of the writer, alone or with a group of appends,
+ * and wait for its commit.  The errors of store_append(). */
+enum rc store_task_run(
+    struct store *store, store_task_fn *task, void *ctx, struct errmsg *why) RC_CHECK;
 /* Drains the queue, then joins. */
 void store_writer_stop(struct store *store);
 

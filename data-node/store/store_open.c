@@ -169,12 +169,13 @@ static enum rc databases_open(struct store *store, bool create, struct errmsg *w
 {
 	MDB_txn *txn = NULL;
 
-	int err = mdb_txn_begin(store->env, NULL, create ? 0 : MDB_RDONLY, &txn);
+	int err = mdb_txn_begin(store->env, NULL, store->read_only ? MDB_RDONLY : 0, &txn);
 	if (err != 0)
 		return store_mdb_error(why, err, "the timeline cannot be read");
 	for (unsigned db = 0; db < DB_COUNT; db++) {
-		err = mdb_dbi_open(txn, store_db_name((enum store_db)db), create ? MDB_CREATE : 0,
-		    &store->dbi[db]);
+		bool make = create || (!store->read_only && db >= DB_MADE_WHEN_MISSING);
+		err = mdb_dbi_open(
+		    txn, store_db_name((enum store_db)db), make ? MDB_CREATE : 0, &store->dbi[db]);
 		if (err != 0) {
 			mdb_txn_abort(txn);
 			return errmsg_rc(why, err == MDB_NOTFOUND ? RC_CORRUPT : store_mdb_rc(err),
@@ -270,6 +271,8 @@ static enum rc state_read(struct store *store, struct errmsg *why)
 	rc = meta_check(store, txn, why);
 	if (rc == RC_OK)
 		rc = store_cursor_read(store, txn, &cursor, why);
+	if (rc == RC_OK)
+		rc = store_dirty_open(store, txn, why);
 	store_read_end(store, txn);
 	atomic_store(&store->cursor, cursor);
 	return rc;
