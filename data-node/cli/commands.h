@@ -18,6 +18,7 @@
 	X("ask", cli_ask, "ask a question")                                                        \
 	X("status", cli_status, "show how the node is doing")                                      \
 	X("verify", cli_verify, "check everything stored")                                         \
+	X("rebuild", cli_rebuild, "remake every index from the log")                               \
 	X("version", cli_version, "print the version")
 
 #define X(name, fn, summary) int fn(int argc, char **argv);

@@ -18,6 +18,7 @@
 #include "recall/recall.h"
 #include "store/keyring.h"
 #include "store/store.h"
+#include "store/store_rebuild.h"
 #include "wire/key.h"
 
 #define PATH_BYTES_MAX 4096
@@ -204,6 +205,28 @@ void station_close(struct station *s)
 		keyring_close(s->keyring);
 	wire_keypair_wipe(&s->keys);
 	free(s);
+}
+
+enum rc station_rebuild(const struct station_config *config, store_progress_fn *progress, void *ctx,
+    struct store_rebuilt *out, struct errmsg *why)
+{
+	struct store_config store = { .dir = config->dir, .quota_bytes = config->quota_bytes };
+
+	enum rc rc = check_dir(config->dir, why);
+	if (rc != RC_OK)
+		return rc;
+	struct station *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return RC_NOMEM;
+	s->config = *config;
+	rc = catalogue_open(s->config.dir, &s->catalogue, why);
+	if (rc == RC_OK)
+		rc = open_keys(s, why);
+	store.keyring = s->keyring;
+	if (rc == RC_OK)
+		rc = store_rebuild(&store, progress, ctx, out, why);
+	station_close(s);
+	return rc;
 }
 
 void station_set_url(struct station *s, const char *url)

@@ -69,6 +69,16 @@ enum rc station_open(
     const struct station_config *config, struct station **out, struct errmsg *why) RC_CHECK;
 void station_close(struct station *station);
 
+/*
+ * Drop and remake every derived database (store/store_rebuild.h).  RC_BUSY while
+ * anything has the directory open.  Uses dir, key_file, passphrase_file and
+ * quota_bytes of `config`.
+ */
+struct store_rebuilt;
+enum rc station_rebuild(const struct station_config *config,
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+    struct store_rebuilt *out, struct errmsg *why) RC_CHECK;
+
 /* Where devices reach this node, "http://127.0.0.1:8420"; "" before it listens.
  * Set once; borrowed until station_close(). */
 void station_set_url(struct station *station, const char *url);

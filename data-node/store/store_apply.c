@@ -10,7 +10,7 @@
 
 #include "store/store_internal.h"
 
-static struct store_entry entry_of(const struct observation *obs, uint64_t seq)
+struct store_entry store_entry_of(const struct observation *obs, uint64_t seq)
 {
 	return (struct store_entry){
 		.layer = (uint8_t)obs->layer,
@@ -66,7 +66,7 @@ static enum rc record_put(struct store *store, MDB_txn *txn, const struct observ
 {
 	uint8_t seq_bytes[8];
 	MDB_val key = { sizeof(seq_bytes), seq_bytes }, value;
-	struct store_entry entry = entry_of(obs, seq);
+	struct store_entry entry = store_entry_of(obs, seq);
 
 	store_put_be64(seq_bytes, seq);
 	buf_reset(&store->sealed);
@@ -87,7 +87,7 @@ static enum rc record_put(struct store *store, MDB_txn *txn, const struct observ
 static int supersede(struct store *store, MDB_txn *txn, const struct observation *old, uint64_t seq)
 {
 	uint8_t version[OBS_ID_BYTES];
-	struct store_entry entry = entry_of(old, old->seq);
+	struct store_entry entry = store_entry_of(old, old->seq);
 
 	entry.by_seq = seq;
 	store_hash_version(store, old->obs_id, old->content_hash, version);

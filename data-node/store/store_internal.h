@@ -214,7 +214,18 @@ enum rc store_cursor_read(
 int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry *entry);
 int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_entry *old);
 
+/* ---- store_rebuild.c -------------------------------------------------------- */
+/* Is there a rebuild that was cut off? */
+enum rc store_rebuild_marked(struct store *store, bool *out, struct errmsg *why) RC_CHECK;
+/* Without a writer thread; see store_rebuild(). */
+struct store_rebuilt;
+enum rc store_rebuild_run(struct store *store,
+    bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+    struct store_rebuilt *out, struct errmsg *why) RC_CHECK;
+
 /* ---- store_apply.c: one observation into the databases, writer thread -------- */
+/* What the indexes hold of an observation. */
+struct store_entry store_entry_of(const struct observation *obs, uint64_t seq);
 /* RC_OK with *err != 0: LMDB's code; the transaction must be aborted. */
 enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *job, size_t i,
     struct store_result *result, int *err, struct errmsg *why) RC_CHECK;

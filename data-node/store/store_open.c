@@ -12,6 +12,7 @@
 #include "os/file.h"
 #include "store/store_internal.h"
 #include "store/store_pages.h"
+#include "store/store_rebuild.h"
 
 #define CHECK_TEXT "the keyring of this store"
 #define OLD_ARENA_BYTES ((size_t)24 << 20)
@@ -308,7 +309,8 @@ static enum rc data_file_check(const struct store *store, struct errmsg *why)
 	return store_pages_check_head(path, why);
 }
 
-enum rc store_open(const struct store_config *config, struct store **out, struct errmsg *why)
+/* Open, but for the writer thread. */
+static enum rc open_idle(const struct store_config *config, struct store **out, struct errmsg *why)
 {
 	struct store *store = NULL;
 
@@ -329,6 +331,35 @@ enum rc store_open(const struct store_config *config, struct store **out, struct
 		rc = databases_open(store, false, why);
 	if (rc == RC_OK)
 		rc = state_read(store, why);
+	if (rc != RC_OK) {
+		store_free(store);
+		return rc;
+	}
+	*out = store;
+	return RC_OK;
+}
+
+/* A rebuild that was cut off has left indexes that lack entries. */
+static enum rc rebuild_finish(struct store *store, struct errmsg *why)
+{
+	bool marked = false;
+
+	enum rc rc = store_rebuild_marked(store, &marked, why);
+	if (rc != RC_OK || !marked)
+		return rc;
+	if (store->read_only)
+		return errmsg_rc(why, RC_BUSY,
+		    "a rebuild of %s was cut off: run `data-node rebuild`", store->dir);
+	return store_rebuild_run(store, NULL, NULL, NULL, why);
+}
+
+enum rc store_open(const struct store_config *config, struct store **out, struct errmsg *why)
+{
+	struct store *store = NULL;
+
+	enum rc rc = open_idle(config, &store, why);
+	if (rc == RC_OK)
+		rc = rebuild_finish(store, why);
 	if (rc == RC_OK && !store->read_only)
 		rc = store_writer_start(store, why);
 	if (rc != RC_OK) {
@@ -337,6 +368,20 @@ enum rc store_open(const struct store_config *config, struct store **out, struct
 	}
 	*out = store;
 	return RC_OK;
+}
+
+enum rc store_rebuild(const struct store_config *config, store_progress_fn *progress, void *ctx,
+    struct store_rebuilt *out, struct errmsg *why)
+{
+	struct store *store = NULL;
+
+	if (config->read_only)
+		return errmsg_rc(why, RC_INVALID, "a store open for reading cannot be rebuilt");
+	enum rc rc = open_idle(config, &store, why);
+	if (rc == RC_OK)
+		rc = store_rebuild_run(store, progress, ctx, out, why);
+	store_free(store);
+	return rc;
 }
 
 void store_close(struct store *store)

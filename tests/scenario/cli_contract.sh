@@ -24,7 +24,7 @@ for program in "$DATA" "$COMPUTE"; do
 	[ -s "$T/out" ] || fail "$program --help prints nothing"
 done
 compute_commands=(init allow serve run logits tokenize bench inspect)
-data_commands=(init serve compute device import events slices search ask status verify)
+data_commands=(init serve compute device import events slices search ask status verify rebuild)
 for command in "${compute_commands[@]}"; do
 	expect "compute-node $command --help" "$(code_of "$COMPUTE" "$command" --help)" 0
 	grep -q 'usage: ' "$T/out" || fail "compute-node $command --help does not say how"
@@ -127,6 +127,8 @@ as_device text >"$T/code"
 { [ "$(cat "$T/code")" = 403 ] || jq -e '.accepted == 0' "$T/body" >/dev/null; } || fail 'it may write another layer'
 expect 'a limited device may not read' "$(curl -sS -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $device" "$(url '/api/v1/events')")" 403
 data_cli device list | grep -q watch || fail 'device list'
+expect 'rebuild while it serves' "$(code_of "$DATA" rebuild --dir "$T/data")" 1
+grep -q 'in use' "$T/err" || fail 'rebuild while it serves: no reason'
 data_cli device revoke watch >/dev/null
 expect 'a revoked device' "$(as_device behaviour)" 401
 node_stop data
@@ -143,6 +145,12 @@ for at in $(seq 9000 512 "$((size < 400000 ? size : 400000))"); do
 done
 expect_match 'verify of a damaged store' "$(code_of "$DATA" verify --dir "$T/damaged")" '^(4|1)$'
 expect 'verify of the sound one' "$(code_of "$DATA" verify --dir "$T/data")" 0
+data_cli slices --from 2026-11-19T00:00:00Z --to 2026-11-20T00:00:00Z --step 600s --json >"$T/slices1"
+expect 'rebuild' "$(code_of "$DATA" rebuild --dir "$T/data")" 0
+grep -q ' 0 records unreadable' "$T/out" || fail "rebuild: $(cat "$T/out")"
+data_cli slices --from 2026-11-19T00:00:00Z --to 2026-11-20T00:00:00Z --step 600s --json >"$T/slices2"
+cmp "$T/slices1" "$T/slices2" || fail 'a rebuild changes slices'
+expect 'verify after the rebuild' "$(code_of "$DATA" verify --dir "$T/data")" 0
 
 # ---- compute-node's tools --------------------------------------------------------------------
 tiny_model "$T/tiny.gguf" --seed 3
