@@ -98,12 +98,14 @@ static enum rc group_commit(
 {
 	size_t bytes = 0;
 	int err = 0;
+	enum rc rc = RC_OK;
 
 	if (atomic_load(&store->failed))
 		return errmsg_rc(why, RC_IO, "an earlier write failed: restart the data node");
 	for (const struct store_job *job = first; job != end; job = job->next)
 		bytes += job->records == NULL ? 0 : job->records->len;
-	enum rc rc = store_room_check(store, bytes, why);
+	if (bytes > 0)
+		rc = store_room_check(store, bytes, why);
 	if (rc != RC_OK)
 		return rc;
 	int64_t begin_ns = clock_mono_ns();

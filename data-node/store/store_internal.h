@@ -37,7 +37,7 @@
 #include "store/store.h"
 #include "store/store_dirty.h"
 
-#define STORE_FORMAT 1u
+#define STORE_FORMAT 2u
 #define STORE_VALUE_VERSION 1u
 #define STORE_ID_BYTES 16
 #define STORE_READERS_MAX 1024
@@ -163,6 +163,8 @@ struct store {
 };
 
 /* ---- store_key.c: pure ------------------------------------------------- */
+/* A text as a key: lives as long as `text`. */
+MDB_val store_text_val(const char *text);
 void store_put_be64(uint8_t out[8], uint64_t value);
 uint64_t store_get_be64(const uint8_t in[8]);
 unsigned store_class(int64_t t0_ns, int64_t t1_ns);
@@ -244,10 +246,35 @@ enum rc store_lock(const char *dir, bool shared, int *out, struct errmsg *why) R
 /* RC_UNSUPPORTED on a network file system. */
 enum rc store_filesystem_check(const char *dir, struct errmsg *why) RC_CHECK;
 
+/* ---- store_migrate.c: before there is a writer thread ------------------------ */
+/*
+ * One step of the format, from `from` to `from` + 1.  It may be cut off at any
+ * instruction and is then run again from its start; the number moves in the
+ * step's last transaction or in one of its own behind it.
+ */
+struct store_step {
+	uint64_t from;
+	const char *what; /* for people: "databases" */
+	enum rc (*run)(struct store *store, struct errmsg *why);
+};
+/*
+ * Bring the environment from its format to `target` by `steps` [steps_len].
+ * RC_UNSUPPORTED: newer than `target` (the text has both numbers), older than
+ * the first step, or it is older and opened for reading only.
+ */
+enum rc store_migrate(struct store *store, const struct store_step *steps, size_t steps_len,
+    uint64_t target, struct errmsg *why) RC_CHECK;
+/* The same with the program's own table, to STORE_FORMAT. */
+enum rc store_format_check(struct store *store, struct errmsg *why) RC_CHECK;
+/* One write transaction around `task`, repeated with a larger map if it is full. */
+enum rc store_write(
+    struct store *store, store_task_fn *task, void *ctx, struct errmsg *why) RC_CHECK;
+
 /* ---- store_append.c --------------------------------------------------------- */
 enum rc store_writer_start(struct store *store, struct errmsg *why) RC_CHECK;
 /* Run `task` in a transaction of the writer, alone or with a group of appends,
- * and wait for its commit.  The errors of store_append(). */
+ * and wait for its commit.  The errors of store_append(), but a disk without
+ * room for appends does not keep it from trying. */
 enum rc store_task_run(
     struct store *store, store_task_fn *task, void *ctx, struct errmsg *why) RC_CHECK;
 /* Drains the queue, then joins. */

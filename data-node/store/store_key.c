@@ -5,6 +5,16 @@
 
 #define SIGN_BIT (UINT64_C(1) << 63)
 
+MDB_val store_text_val(const char *text)
+{
+	union {
+		const char *in;
+		char *out;
+	} u = { .in = text };
+
+	return (MDB_val){ strlen(text), u.out };
+}
+
 void store_put_be64(uint8_t out[8], uint64_t value)
 {
 	for (unsigned i = 0; i < 8; i++)

@@ -25,16 +25,6 @@ static enum rc path_join(
 	return RC_OK;
 }
 
-static MDB_val text_val(const char *text)
-{
-	union {
-		const char *in;
-		char *out;
-	} u = { .in = text };
-
-	return (MDB_val){ strlen(text), u.out };
-}
-
 static void store_free(struct store *store)
 {
 	if (store == NULL)
@@ -166,14 +156,16 @@ static enum rc pages_check(struct store *store, struct errmsg *why)
 	return rc;
 }
 
-static enum rc databases_open(struct store *store, bool create, struct errmsg *why)
+/* The databases [first, end) of enum store_db. */
+static enum rc databases_open(
+    struct store *store, unsigned first, unsigned end, bool create, struct errmsg *why)
 {
 	MDB_txn *txn = NULL;
 
 	int err = mdb_txn_begin(store->env, NULL, store->read_only ? MDB_RDONLY : 0, &txn);
 	if (err != 0)
 		return store_mdb_error(why, err, "the timeline cannot be read");
-	for (unsigned db = 0; db < DB_COUNT; db++) {
+	for (unsigned db = first; db < end; db++) {
 		bool make = create || (!store->read_only && db >= DB_MADE_WHEN_MISSING);
 		err = mdb_dbi_open(
 		    txn, store_db_name((enum store_db)db), make ? MDB_CREATE : 0, &store->dbi[db]);
@@ -197,7 +189,7 @@ static enum rc meta_put(struct store *store, struct errmsg *why)
 	buf_init(&sealed, 256);
 	store_put_be64(format, STORE_FORMAT);
 	random_bytes(store->id, sizeof(store->id));
-	key = text_val("check");
+	key = store_text_val("check");
 	enum rc rc =
 	    store_seal(store, DB_META, &key, 0, 0, CHECK_TEXT, sizeof(CHECK_TEXT), &sealed, why);
 	if (rc == RC_OK)
@@ -208,11 +200,11 @@ static enum rc meta_put(struct store *store, struct errmsg *why)
 	value = (MDB_val){ sealed.len, sealed.bytes };
 	if (err == 0)
 		err = mdb_put(txn, store->dbi[DB_META], &key, &value, 0);
-	key = text_val("store_id");
+	key = store_text_val("store_id");
 	value = (MDB_val){ sizeof(store->id), store->id };
 	if (err == 0)
 		err = mdb_put(txn, store->dbi[DB_META], &key, &value, 0);
-	key = text_val("format");
+	key = store_text_val("format");
 	value = (MDB_val){ sizeof(format), format };
 	if (err == 0)
 		err = mdb_put(txn, store->dbi[DB_META], &key, &value, 0);
@@ -229,26 +221,17 @@ out:
 	return rc;
 }
 
-/* Format, identity, and whether this keyring is the one it was made with. */
+/* Identity, and whether this keyring is the one it was made with. */
 static enum rc meta_check(struct store *store, MDB_txn *txn, struct errmsg *why)
 {
 	struct buf plain;
-	MDB_val key = text_val("format"), value;
+	MDB_val key = store_text_val("store_id"), value;
 
 	int err = mdb_get(txn, store->dbi[DB_META], &key, &value);
-	if (err != 0 || value.mv_size != 8)
-		return errmsg_rc(why, RC_CORRUPT, "the timeline has no format number");
-	uint64_t format = store_get_be64(value.mv_data);
-	if (format != STORE_FORMAT)
-		return errmsg_rc(why, RC_UNSUPPORTED,
-		    "the timeline has format %llu, this program reads %u: use a newer one",
-		    (unsigned long long)format, STORE_FORMAT);
-	key = text_val("store_id");
-	err = mdb_get(txn, store->dbi[DB_META], &key, &value);
 	if (err != 0 || value.mv_size != STORE_ID_BYTES)
 		return errmsg_rc(why, RC_CORRUPT, "the timeline has no identity");
 	memcpy(store->id, value.mv_data, STORE_ID_BYTES);
-	key = text_val("check");
+	key = store_text_val("check");
 	err = mdb_get(txn, store->dbi[DB_META], &key, &value);
 	if (err != 0)
 		return errmsg_rc(why, RC_CORRUPT, "the timeline has no key check");
@@ -328,7 +311,11 @@ static enum rc open_idle(const struct store_config *config, struct store **out, 
 	if (rc == RC_OK)
 		rc = pages_check(store, why);
 	if (rc == RC_OK)
-		rc = databases_open(store, false, why);
+		rc = databases_open(store, DB_META, DB_META + 1, false, why);
+	if (rc == RC_OK)
+		rc = store_format_check(store, why);
+	if (rc == RC_OK)
+		rc = databases_open(store, DB_META + 1, DB_COUNT, false, why);
 	if (rc == RC_OK)
 		rc = state_read(store, why);
 	if (rc != RC_OK) {
@@ -428,7 +415,7 @@ static enum rc environment_make(struct store *store, struct errmsg *why)
 	if (rc == RC_OK)
 		rc = env_open(store, why);
 	if (rc == RC_OK)
-		rc = databases_open(store, true, why);
+		rc = databases_open(store, DB_META, DB_COUNT, true, why);
 	if (rc == RC_OK)
 		rc = meta_put(store, why);
 	if (rc == RC_OK)
