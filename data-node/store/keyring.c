@@ -13,24 +13,28 @@
 
 #include "base/random.h"
 #include "base/wipe.h"
-#include "os/file.h"
+#include "os/file_shred.h"
 #include "store/keyring_internal.h"
 
-static int entry_compare(const struct keyring_entry *entry, int32_t day, unsigned layer)
+static int entry_compare(
+    const struct keyring_entry *entry, int32_t day, unsigned layer, enum keyring_state state)
 {
 	if (entry->day != day)
 		return entry->day < day ? -1 : 1;
-	return (int)entry->layer - (int)layer;
+	if (entry->layer != layer)
+		return (int)entry->layer - (int)layer;
+	return (int)entry->state - (int)state;
 }
 
-/* Index of the first entry that is not before (day, layer). */
-static size_t entry_lower(const struct keyring *keyring, int32_t day, unsigned layer)
+/* Index of the first entry that is not before (day, layer, state). */
+static size_t entry_lower(
+    const struct keyring *keyring, int32_t day, unsigned layer, enum keyring_state state)
 {
 	size_t lo = 0, hi = keyring->entries_len;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		if (entry_compare(&keyring->entries[mid], day, layer) < 0)
+		if (entry_compare(&keyring->entries[mid], day, layer, state) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -38,14 +42,25 @@ static size_t entry_lower(const struct keyring *keyring, int32_t day, unsigned l
 	return lo;
 }
 
-static bool entry_copy(
-    const struct keyring *keyring, int32_t day, unsigned layer, uint8_t out[KEYRING_KEY_BYTES])
+static struct keyring_entry *entry_find(
+    const struct keyring *keyring, int32_t day, unsigned layer, enum keyring_state state)
 {
-	size_t i = entry_lower(keyring, day, layer);
+	size_t i = entry_lower(keyring, day, layer, state);
 
-	if (i == keyring->entries_len || entry_compare(&keyring->entries[i], day, layer) != 0)
+	if (i == keyring->entries_len ||
+	    entry_compare(&keyring->entries[i], day, layer, state) != 0)
+		return NULL;
+	return &keyring->entries[i];
+}
+
+static bool entry_copy(const struct keyring *keyring, int32_t day, unsigned layer,
+    enum keyring_state state, uint8_t out[KEYRING_KEY_BYTES])
+{
+	const struct keyring_entry *entry = entry_find(keyring, day, layer, state);
+
+	if (entry == NULL)
 		return false;
-	memcpy(out, keyring->entries[i].key, KEYRING_KEY_BYTES);
+	memcpy(out, entry->key, KEYRING_KEY_BYTES);
 	return true;
 }
 
@@ -76,14 +91,14 @@ static enum rc entry_add(
 
 	if (rc != RC_OK)
 		return rc;
-	size_t i = entry_lower(keyring, day, layer);
+	size_t i = entry_lower(keyring, day, layer, KEYRING_CURRENT);
 	memmove(&keyring->entries[i + 1], &keyring->entries[i],
 	    (keyring->entries_len - i) * sizeof(keyring->entries[0]));
 	keyring->entries[i] = (struct keyring_entry){ .day = day, .layer = (uint8_t)layer };
 	random_bytes(keyring->entries[i].key, KEYRING_KEY_BYTES);
 	memcpy(out, keyring->entries[i].key, KEYRING_KEY_BYTES);
 	keyring->entries_len++;
-	keyring->added++;
+	keyring->changed++;
 	return RC_OK;
 }
 
@@ -91,7 +106,17 @@ enum rc keyring_get(
     struct keyring *keyring, int32_t day, unsigned layer, uint8_t out[KEYRING_KEY_BYTES])
 {
 	(void)pthread_rwlock_rdlock(&keyring->lock);
-	bool found = entry_copy(keyring, day, layer, out);
+	bool found = entry_copy(keyring, day, layer, KEYRING_CURRENT, out);
+	(void)pthread_rwlock_unlock(&keyring->lock);
+	return found ? RC_OK : RC_NOTFOUND;
+}
+
+enum rc keyring_get_retired(
+    struct keyring *keyring, int32_t day, unsigned layer, uint8_t out[KEYRING_KEY_BYTES])
+{
+	(void)pthread_rwlock_rdlock(&keyring->lock);
+	bool found = entry_copy(keyring, day, layer, KEYRING_RETIRED, out) ||
+		     entry_copy(keyring, day, layer, KEYRING_DROPPED, out);
 	(void)pthread_rwlock_unlock(&keyring->lock);
 	return found ? RC_OK : RC_NOTFOUND;
 }
@@ -106,46 +131,102 @@ enum rc keyring_need(struct keyring *keyring, int32_t day, unsigned layer,
 	if (layer > UINT8_MAX)
 		return errmsg_rc(why, RC_INVALID, "layer %u has no keys", layer);
 	(void)pthread_rwlock_wrlock(&keyring->lock);
-	rc =
-	    entry_copy(keyring, day, layer, out) ? RC_OK : entry_add(keyring, day, layer, out, why);
+	rc = entry_copy(keyring, day, layer, KEYRING_CURRENT, out)
+		 ? RC_OK
+		 : entry_add(keyring, day, layer, out, why);
 	(void)pthread_rwlock_unlock(&keyring->lock);
 	return rc;
 }
 
+enum rc keyring_retire(struct keyring *keyring, int32_t day, unsigned layer, struct errmsg *why)
+{
+	enum rc rc = RC_OK;
+
+	(void)pthread_rwlock_wrlock(&keyring->lock);
+	struct keyring_entry *entry = entry_find(keyring, day, layer, KEYRING_CURRENT);
+	if (entry_find(keyring, day, layer, KEYRING_DROPPED) != NULL)
+		rc = errmsg_rc(why, RC_BUG, "a key is retired before the one before it is wiped");
+	else if (entry != NULL && entry_find(keyring, day, layer, KEYRING_RETIRED) == NULL) {
+		entry->state = KEYRING_RETIRED; /* its place in the order is the same */
+		keyring->changed++;
+	}
+	(void)pthread_rwlock_unlock(&keyring->lock);
+	return rc;
+}
+
+size_t keyring_each_retired(struct keyring *keyring, keyring_visit_fn *visit, void *ctx)
+{
+	size_t n = 0;
+
+	(void)pthread_rwlock_rdlock(&keyring->lock);
+	for (size_t i = 0; i < keyring->entries_len; i++) {
+		const struct keyring_entry *entry = &keyring->entries[i];
+		if (entry->state != KEYRING_RETIRED)
+			continue;
+		if (visit != NULL)
+			visit(ctx, entry->day, entry->layer);
+		n++;
+	}
+	(void)pthread_rwlock_unlock(&keyring->lock);
+	return n;
+}
+
+size_t keyring_count(struct keyring *keyring)
+{
+	size_t n = 0;
+
+	(void)pthread_rwlock_rdlock(&keyring->lock);
+	for (size_t i = 0; i < keyring->entries_len; i++)
+		n += keyring->entries[i].state == KEYRING_CURRENT;
+	(void)pthread_rwlock_unlock(&keyring->lock);
+	return n;
+}
+
+void keyring_wipe_dropped(struct keyring *keyring)
+{
+	size_t kept = 0;
+
+	(void)pthread_rwlock_wrlock(&keyring->lock);
+	for (size_t i = 0; i < keyring->entries_len; i++) {
+		if (keyring->entries[i].state != KEYRING_DROPPED)
+			keyring->entries[kept++] = keyring->entries[i];
+	}
+	if (kept < keyring->entries_len)
+		wipe(&keyring->entries[kept],
+		    (keyring->entries_len - kept) * sizeof(keyring->entries[0]));
+	keyring->entries_len = kept;
+	(void)pthread_rwlock_unlock(&keyring->lock);
+}
+
 /* Only the table is locked, not the disk: readers go on meanwhile. */
-static enum rc file_put(struct keyring *keyring, bool create, uint64_t *added, struct errmsg *why)
+enum rc keyring_file_put(struct keyring *keyring, bool shred, struct errmsg *why)
 {
 	struct buf file;
 
 	buf_init(&file, KEYRING_FILE_BYTES_MAX);
 	(void)pthread_rwlock_rdlock(&keyring->lock);
-	*added = keyring->added;
+	uint64_t changed = keyring->changed;
 	enum rc rc = keyring_file_encode(keyring, &file);
 	(void)pthread_rwlock_unlock(&keyring->lock);
-	if (rc == RC_OK && create)
-		rc = file_create(keyring->path, 0600, file.bytes, file.len, why);
+	if (rc == RC_OK && shred)
+		rc = file_replace_shred(keyring->path, 0600, file.bytes, file.len, why);
 	else if (rc == RC_OK)
 		rc = file_write_atomic(keyring->path, 0600, file.bytes, file.len, why);
 	buf_fini(&file);
-	return rc;
+	if (rc != RC_OK)
+		return rc;
+	(void)pthread_rwlock_wrlock(&keyring->lock);
+	keyring->synced = changed;
+	(void)pthread_rwlock_unlock(&keyring->lock);
+	return RC_OK;
 }
 
 enum rc keyring_sync(struct keyring *keyring, struct errmsg *why)
 {
-	uint64_t added = 0;
-
 	(void)pthread_rwlock_rdlock(&keyring->lock);
-	bool clean = keyring->added == keyring->synced;
+	bool clean = keyring->changed == keyring->synced;
 	(void)pthread_rwlock_unlock(&keyring->lock);
-	if (clean)
-		return RC_OK;
-	enum rc rc = file_put(keyring, false, &added, why);
-	if (rc != RC_OK)
-		return rc;
-	(void)pthread_rwlock_wrlock(&keyring->lock);
-	keyring->synced = added;
-	(void)pthread_rwlock_unlock(&keyring->lock);
-	return RC_OK;
+	return clean ? RC_OK : keyring_file_put(keyring, false, why);
 }
 
 const uint8_t *keyring_dedup_key(const struct keyring *keyring)
@@ -174,8 +255,9 @@ static enum rc keyring_new(const char *dir, struct keyring **out, struct errmsg 
 		return RC_NOMEM;
 	}
 	(void)sodium_mlock(keyring, sizeof(*keyring)); /* best effort: may exceed the limit */
-	if (snprintf(keyring->path, sizeof(keyring->path), "%s/keyring", dir) >=
-	    (int)sizeof(keyring->path)) {
+	if (snprintf(keyring->dir, sizeof(keyring->dir), "%s", dir) >= (int)sizeof(keyring->dir) ||
+	    snprintf(keyring->path, sizeof(keyring->path), "%s/keyring", dir) >=
+		(int)sizeof(keyring->path)) {
 		keyring_close(keyring);
 		return errmsg_rc(why, RC_LIMIT, "path too long");
 	}
@@ -196,26 +278,44 @@ void keyring_close(struct keyring *keyring)
 	free(keyring);
 }
 
+/* The first way in is the one that will be used. */
+static enum rc first_slot(
+    struct keyring *keyring, const struct keyring_unlock *unlock, struct errmsg *why)
+{
+	char path[4096];
+
+	if (unlock->passphrase_file != NULL)
+		return keyring_slot_add(
+		    keyring, KEYRING_WAY_PASSPHRASE, unlock->passphrase_file, NULL, why);
+	enum rc rc = keyring_key_file_path(keyring->dir, unlock, path, sizeof(path), why);
+	return rc == RC_OK ? keyring_slot_add(keyring, KEYRING_WAY_FILE, path, NULL, why) : rc;
+}
+
 enum rc keyring_create(const char *dir, const struct keyring_unlock *unlock, struct errmsg *why)
 {
 	struct keyring *keyring = NULL;
-	uint64_t added = 0;
+	struct buf file;
 
 	enum rc rc = keyring_new(dir, &keyring, why);
 	if (rc != RC_OK)
 		return rc;
+	buf_init(&file, KEYRING_FILE_BYTES_MAX);
 	if (file_exists(keyring->path)) {
 		rc = errmsg_rc(why, RC_EXISTS, "%s exists already", keyring->path);
 		goto out;
 	}
+	keyring->version = KEYRING_VERSION;
 	random_bytes(keyring->id, KEYRING_ID_BYTES);
 	random_bytes(keyring->kek, KEYRING_KEY_BYTES);
 	random_bytes(keyring->dedup, KEYRING_KEY_BYTES);
 	random_bytes(keyring->root, KEYRING_KEY_BYTES);
-	rc = keyring_slot_make(dir, unlock, keyring, why);
+	rc = first_slot(keyring, unlock, why);
 	if (rc == RC_OK)
-		rc = file_put(keyring, true, &added, why);
+		rc = keyring_file_encode(keyring, &file);
+	if (rc == RC_OK)
+		rc = file_create(keyring->path, 0600, file.bytes, file.len, why);
 out:
+	buf_fini(&file);
 	keyring_close(keyring);
 	return rc;
 }
@@ -239,9 +339,11 @@ enum rc keyring_open(
 	if (rc == RC_OK)
 		rc = keyring_file_header(keyring, bytes, len, &header_len, why);
 	if (rc == RC_OK)
-		rc = keyring_slot_open(dir, unlock, keyring, why);
+		rc = keyring_slot_open(unlock, keyring, why);
 	if (rc == RC_OK)
 		rc = keyring_file_body(keyring, bytes, len, header_len, why);
+	if (rc == RC_OK)
+		rc = file_shred_rest(keyring->path, why); /* K1 */
 	if (rc != RC_OK)
 		goto out;
 	*out = keyring;

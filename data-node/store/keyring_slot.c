@@ -1,4 +1,4 @@
-/* Keyring slots: the KEK wrapped under a key file or a passphrase. */
+/* Keyring slots: the KEK wrapped under a key file, a passphrase or the recovery key. */
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #define KEY_FILE_BYTES_MAX ((size_t)1024)
 #define AD_BYTES (KEYRING_ID_BYTES + 1 + KEYRING_SALT_BYTES + 4 + 8)
 
-static enum rc key_file_path(
+enum rc keyring_key_file_path(
     const char *dir, const struct keyring_unlock *unlock, char *out, size_t cap, struct errmsg *why)
 {
 	int n = unlock->key_file != NULL ? snprintf(out, cap, "%s", unlock->key_file)
@@ -86,14 +86,43 @@ static enum rc passphrase_key(const char *path, const struct keyring_slot *slot,
 	return rc;
 }
 
-enum rc keyring_slot_key(const char *dir, const struct keyring_unlock *unlock,
+/* The secret is random, so one hash is enough. */
+static void recovery_key(const uint8_t secret[KEYRING_RECOVERY_BYTES],
+    const struct keyring_slot *slot, uint8_t out[KEYRING_KEY_BYTES])
+{
+	(void)crypto_generichash(
+	    out, KEYRING_KEY_BYTES, secret, KEYRING_RECOVERY_BYTES, slot->salt, sizeof(slot->salt));
+}
+
+static enum rc recovery_file_key(const char *path, const struct keyring_slot *slot,
+    uint8_t out[KEYRING_KEY_BYTES], struct errmsg *why)
+{
+	uint8_t *bytes = NULL, secret[KEYRING_RECOVERY_BYTES];
+	size_t len = 0;
+
+	enum rc rc = file_read(path, KEYRING_PASSPHRASE_BYTES_MAX, &bytes, &len, why);
+	if (rc != RC_OK)
+		return rc;
+	rc = keyring_recovery_parse((const char *)bytes, line_len(bytes, len), secret, why);
+	if (rc == RC_OK)
+		recovery_key(secret, slot, out);
+	wipe(secret, sizeof(secret));
+	wipe(bytes, len);
+	free(bytes);
+	return rc;
+}
+
+/* The key of `slot` from what `unlock` names. */
+static enum rc slot_key(const char *dir, const struct keyring_unlock *unlock,
     const struct keyring_slot *slot, uint8_t out[KEYRING_KEY_BYTES], struct errmsg *why)
 {
 	char path[4096];
 
-	if (slot->type == KEYRING_SLOT_PASSPHRASE)
+	if (slot->type == KEYRING_WAY_RECOVERY)
+		return recovery_file_key(unlock->recovery_file, slot, out, why);
+	if (slot->type == KEYRING_WAY_PASSPHRASE)
 		return passphrase_key(unlock->passphrase_file, slot, out, why);
-	enum rc rc = key_file_path(dir, unlock, path, sizeof(path), why);
+	enum rc rc = keyring_key_file_path(dir, unlock, path, sizeof(path), why);
 	if (rc != RC_OK)
 		return rc;
 	rc = key_file_read(path, out, why);
@@ -118,71 +147,90 @@ static void slot_ad(
 		*p++ = (uint8_t)(slot->argon_mem >> (56 - 8 * i));
 }
 
-static enum rc slot_source(const char *dir, const struct keyring_unlock *unlock,
-    struct keyring_slot *slot, uint8_t key[KEYRING_KEY_BYTES], struct errmsg *why)
+void keyring_slot_wrap(const struct keyring *keyring, struct keyring_slot *slot)
 {
-	char path[4096];
+	uint8_t ad[AD_BYTES];
 
-	if (unlock->passphrase_file != NULL) {
-		slot->type = KEYRING_SLOT_PASSPHRASE;
-		random_bytes(slot->salt, sizeof(slot->salt));
-		slot->argon_ops = crypto_pwhash_OPSLIMIT_MODERATE;
-		slot->argon_mem = crypto_pwhash_MEMLIMIT_MODERATE;
-		return keyring_slot_key(dir, unlock, slot, key, why);
-	}
-	slot->type = KEYRING_SLOT_FILE;
-	enum rc rc = key_file_path(dir, unlock, path, sizeof(path), why);
-	if (rc != RC_OK)
-		return rc;
-	return file_exists(path) ? key_file_read(path, key, why) : key_file_make(path, key, why);
+	random_bytes(slot->nonce, sizeof(slot->nonce));
+	slot_ad(keyring, slot, ad);
+	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(slot->wrapped, NULL, keyring->kek,
+	    KEYRING_KEY_BYTES, ad, sizeof(ad), NULL, slot->nonce, slot->key);
 }
 
-enum rc keyring_slot_make(const char *dir, const struct keyring_unlock *unlock,
-    struct keyring *keyring, struct errmsg *why)
+/* Salt, costs and key of a new slot. */
+static enum rc slot_fill(struct keyring_slot *slot, enum keyring_way way, const char *path,
+    char recovery[KEYRING_RECOVERY_TEXT_BYTES], struct errmsg *why)
 {
-	struct keyring_slot *slot = &keyring->slots[keyring->slots_len];
-	uint8_t key[KEYRING_KEY_BYTES], ad[AD_BYTES];
+	uint8_t secret[KEYRING_RECOVERY_BYTES];
+
+	slot->type = (uint8_t)way;
+	if (way == KEYRING_WAY_FILE)
+		return file_exists(path) ? key_file_read(path, slot->key, why)
+					 : key_file_make(path, slot->key, why);
+	random_bytes(slot->salt, sizeof(slot->salt));
+	if (way == KEYRING_WAY_PASSPHRASE) {
+		slot->argon_ops = crypto_pwhash_OPSLIMIT_MODERATE;
+		slot->argon_mem = crypto_pwhash_MEMLIMIT_MODERATE;
+		return passphrase_key(path, slot, slot->key, why);
+	}
+	random_bytes(secret, sizeof(secret));
+	keyring_recovery_format(secret, recovery);
+	recovery_key(secret, slot, slot->key);
+	wipe(secret, sizeof(secret));
+	return RC_OK;
+}
+
+enum rc keyring_slot_add(struct keyring *keyring, enum keyring_way way, const char *path,
+    char recovery[KEYRING_RECOVERY_TEXT_BYTES], struct errmsg *why)
+{
+	struct keyring_slot slot = { 0 };
 
 	if (keyring->slots_len >= KEYRING_SLOTS_MAX)
 		return errmsg_rc(why, RC_LIMIT, "the keyring has no free slot");
-	enum rc rc = slot_source(dir, unlock, slot, key, why);
+	enum rc rc = slot_fill(&slot, way, path, recovery, why);
 	if (rc == RC_OK) {
-		random_bytes(slot->nonce, sizeof(slot->nonce));
-		slot_ad(keyring, slot, ad);
-		(void)crypto_aead_xchacha20poly1305_ietf_encrypt(slot->wrapped, NULL, keyring->kek,
-		    KEYRING_KEY_BYTES, ad, sizeof(ad), NULL, slot->nonce, key);
-		keyring->slots_len++;
+		keyring_slot_wrap(keyring, &slot);
+		keyring->slots[keyring->slots_len++] = slot;
 	}
-	wipe(key, sizeof(key));
+	wipe(&slot, sizeof(slot));
 	return rc;
 }
 
-enum rc keyring_slot_open(const char *dir, const struct keyring_unlock *unlock,
-    struct keyring *keyring, struct errmsg *why)
+static enum keyring_way way_of(const struct keyring_unlock *unlock)
 {
-	uint8_t want =
-	    unlock->passphrase_file != NULL ? KEYRING_SLOT_PASSPHRASE : KEYRING_SLOT_FILE;
-	uint8_t key[KEYRING_KEY_BYTES], ad[AD_BYTES];
-	const char *what = want == KEYRING_SLOT_FILE ? "key file" : "passphrase";
+	if (unlock->recovery_file != NULL)
+		return KEYRING_WAY_RECOVERY;
+	return unlock->passphrase_file != NULL ? KEYRING_WAY_PASSPHRASE : KEYRING_WAY_FILE;
+}
+
+enum rc keyring_slot_open(
+    const struct keyring_unlock *unlock, struct keyring *keyring, struct errmsg *why)
+{
+	static const char *const names[] = { NULL, "key file", "passphrase", "recovery key" };
+	enum keyring_way want = way_of(unlock);
 	bool tried = false;
+	uint8_t ad[AD_BYTES];
 
 	for (size_t i = 0; i < keyring->slots_len; i++) {
-		const struct keyring_slot *slot = &keyring->slots[i];
-		if (slot->type != want)
+		struct keyring_slot *slot = &keyring->slots[i];
+		if (slot->type != (uint8_t)want)
 			continue;
-		enum rc rc = keyring_slot_key(dir, unlock, slot, key, why);
+		enum rc rc = slot_key(keyring->dir, unlock, slot, slot->key, why);
 		if (rc != RC_OK)
 			return rc;
 		tried = true;
 		slot_ad(keyring, slot, ad);
-		int bad = crypto_aead_xchacha20poly1305_ietf_decrypt(keyring->kek, NULL, NULL,
-		    slot->wrapped, sizeof(slot->wrapped), ad, sizeof(ad), slot->nonce, key);
-		wipe(key, sizeof(key));
-		if (bad == 0)
+		if (crypto_aead_xchacha20poly1305_ietf_decrypt(keyring->kek, NULL, NULL,
+			slot->wrapped, sizeof(slot->wrapped), ad, sizeof(ad), slot->nonce,
+			slot->key) == 0)
 			return RC_OK;
+		wipe(slot->key, sizeof(slot->key));
 	}
 	if (tried)
-		return errmsg_rc(why, RC_DENIED, "wrong %s: it does not open this keyring", what);
-	return errmsg_rc(why, RC_DENIED, "this keyring has no %s: give it a %s", what,
-	    want == KEYRING_SLOT_FILE ? "passphrase file" : "key file");
+		return errmsg_rc(
+		    why, RC_DENIED, "wrong %s: it does not open this keyring", names[want]);
+	if (want == KEYRING_WAY_RECOVERY)
+		return errmsg_rc(why, RC_DENIED, "this keyring has no recovery key");
+	return errmsg_rc(why, RC_DENIED, "this keyring has no %s: give it a %s", names[want],
+	    want == KEYRING_WAY_FILE ? "passphrase file" : "key file");
 }
