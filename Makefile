@@ -49,7 +49,7 @@ INSTALLER := deploy/packages
 endif
 PKGS_COMMON  := libzmq libprotobuf-c libsodium
 PKGS_COMPUTE :=
-PKGS_DATA    := lmdb sqlite3 libmicrohttpd jansson libcurl libqrencode
+PKGS_DATA    := lmdb sqlite3 libmicrohttpd jansson libcurl libqrencode libzstd
 PKGS_TEST    := cmocka openblas
 PKGS_ALL     := $(PKGS_COMMON) $(PKGS_COMPUTE) $(PKGS_DATA)
 ifeq ($(filter help clean lint,$(MAKECMDGOALS)),)

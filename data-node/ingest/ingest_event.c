@@ -21,6 +21,7 @@ struct reading {
 	struct observation *obs;
 	struct ingest_error *error;
 	json_t *extra; /* members to give back as sent */
+	size_t times_len;
 	bool has_start, has_rate, has_values, keep;
 };
 
@@ -262,6 +263,46 @@ static enum rc take_values(struct reading *r, const json_t *value)
 	return RC_OK;
 }
 
+/* How many values a frame has; one is what is meant without the member. */
+static enum rc take_channels(struct reading *r, const json_t *value)
+{
+	json_int_t n = json_integer_value(value);
+
+	if (!json_is_integer(value) || n < 1 || n > (json_int_t)OBS_CHANNELS_MAX)
+		return fail(r, "channels", "must be an integer from 1 to %u", OBS_CHANNELS_MAX);
+	r->keep = n == 1;
+	r->obs->channels = (unsigned)n;
+	return RC_OK;
+}
+
+/* Offsets from the start in ns, one a frame. */
+static enum rc take_times(struct reading *r, const json_t *value)
+{
+	size_t n = json_array_size(value);
+	json_int_t last = 0;
+
+	if (!json_is_array(value) || n == 0 || n > OBS_VALUES_MAX)
+		return fail(r, "times", "must be an array of 1 to %zu integers", OBS_VALUES_MAX);
+	int64_t *times = arena_array(r->arena, n, sizeof(*times));
+	if (times == NULL)
+		return RC_NOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *item = json_array_get(value, i);
+		if (!json_is_integer(item))
+			return fail(r, "times", "item %zu is not an integer", i);
+		times[i] = json_integer_value(item);
+		if (times[i] < last || times[i] > OBS_OFFSET_NS_MAX)
+			return fail(r, "times",
+			    "item %zu is less than the one before it, or more "
+			    "than 2^53 ns",
+			    i);
+		last = times[i];
+	}
+	r->obs->times_ns = times;
+	r->times_len = n;
+	return RC_OK;
+}
+
 static enum rc take_pulse(struct reading *r, const json_t *value)
 {
 	r->obs->has_pulse = true;
@@ -296,6 +337,8 @@ static const struct {
 	{ "shape", take_shape },
 	{ "rate", take_rate },
 	{ "values", take_values },
+	{ "channels", take_channels },
+	{ "times", take_times },
 	{ "pulse", take_pulse },
 	{ "gap", take_gap },
 };
@@ -334,22 +377,40 @@ static enum rc take_members(struct reading *r, json_t *object)
 	return rc;
 }
 
-/* A block lasts as long as its values do, unless it names an end. */
+/* A block lasts as long as its values do, unless it names an end: one with
+ * times ends behind its last frame, so that it holds that as well. */
 static enum rc finish_block(struct reading *r)
 {
 	struct observation *obs = r->obs;
+	size_t channels = obs->channels > 1 ? obs->channels : 1;
 
 	if (!r->has_values)
 		return fail(r, "values", "are missing from a block");
-	if (!r->has_rate)
+	if (obs->values_len % channels != 0)
+		return fail(r, "channels", "do not divide the number of values");
+	if (r->times_len > 0 && r->times_len != obs->values_len / channels)
+		return fail(r, "times", "are not as many as the frames of the values");
+	if (!r->has_rate && r->times_len == 0)
 		return fail(r, "rate", "is missing from a block");
 	if (obs->has_end)
 		return RC_OK;
-	double span_ns = (double)obs->values_len / obs->rate_hz * 1e9;
+	double last_ns = r->times_len > 0 ? (double)obs->times_ns[r->times_len - 1] : 0;
+	size_t frames = r->times_len > 0 ? 1 : obs->values_len / channels;
+	double span_ns = last_ns + (r->has_rate ? (double)frames / obs->rate_hz * 1e9 : 1);
 	if (span_ns > (double)(OBS_TIME_MAX_NS - obs->dev_t0_ns))
 		return fail(r, "rate", "makes the block end after 2200");
 	obs->dev_t1_ns = obs->dev_t0_ns + (int64_t)span_ns;
 	return RC_OK;
+}
+
+/* Members that mean something in a block only. */
+static const char *block_member(const struct reading *r)
+{
+	return r->has_values          ? "values"
+	       : r->has_rate          ? "rate"
+	       : r->times_len > 0     ? "times"
+	       : r->obs->channels > 0 ? "channels"
+				      : NULL;
 }
 
 static enum rc finish_shape(struct reading *r)
@@ -364,8 +425,8 @@ static enum rc finish_shape(struct reading *r)
 		obs->shape = shape_default(obs->layer, obs->kind, obs->has_end, r->has_values);
 	if (obs->shape == SHAPE_BLOCK)
 		return finish_block(r);
-	if (r->has_values || r->has_rate)
-		return fail(r, r->has_values ? "values" : "rate", "belong to a block");
+	if (block_member(r) != NULL)
+		return fail(r, block_member(r), "belong to a block");
 	if (obs->shape == SHAPE_INTERVAL && !obs->has_end)
 		return fail(r, "end", "is missing from an interval");
 	if (obs->shape == SHAPE_INSTANT && obs->dev_t1_ns != obs->dev_t0_ns)

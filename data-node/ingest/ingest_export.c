@@ -43,6 +43,17 @@ static void put_time(struct writing *w, const char *name, int64_t ns)
 		buf_printf(w->out, "\"%s\"", text);
 }
 
+static void put_frames(struct writing *w, const struct observation *obs)
+{
+	if (obs->channels > 1 && member(w, "channels"))
+		buf_printf(w->out, "%u", obs->channels);
+	if (obs->times_ns == NULL || !member(w, "times"))
+		return;
+	for (size_t i = 0; i < observation_frames(obs); i++)
+		buf_printf(w->out, "%c%lld", i == 0 ? '[' : ',', (long long)obs->times_ns[i]);
+	buf_putc(w->out, ']');
+}
+
 static void put_values(struct writing *w, const struct observation *obs)
 {
 	if (obs->values_len == 0 || !member(w, "values"))
@@ -91,8 +102,9 @@ static void put_members(struct writing *w, const struct observation *obs)
 		buf_printf(w->out, "%llu", (unsigned long long)obs->source_seq);
 	if (obs->shape != shape_default(obs->layer, obs->kind, obs->has_end, obs->values_len > 0))
 		put_string(w, "shape", shape_word(obs->shape));
-	if (obs->values_len > 0 && member(w, "rate"))
+	if (obs->values_len > 0 && obs->rate_hz > 0 && member(w, "rate"))
 		ingest_json_number(obs->rate_hz, w->out);
+	put_frames(w, obs);
 	put_values(w, obs);
 	if (obs->has_pulse && member(w, "pulse"))
 		ingest_json_number(obs->pulse_s, w->out);

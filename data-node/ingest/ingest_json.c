@@ -1,5 +1,6 @@
 /* Ingest JSON: spans, depth, canonical text; on top of jansson. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,7 +129,8 @@ static void put_real(double value, struct buf *out)
 
 void ingest_json_number(double value, struct buf *out)
 {
-	if (value > -1e15 && value < 1e15 && value == (double)(int64_t)value)
+	if (value > -1e15 && value < 1e15 && value == (double)(int64_t)value &&
+	    (value != 0 || !signbit(value)))
 		buf_printf(out, "%" PRId64, (int64_t)value);
 	else
 		put_real(value, out);

@@ -124,6 +124,14 @@ static enum rc check_block(const struct observation *obs, struct errmsg *why)
 {
 	if (obs->values_len > OBS_VALUES_MAX)
 		return errmsg_rc(why, RC_INVALID, "values: more than %zu", OBS_VALUES_MAX);
+	if (obs->channels > OBS_CHANNELS_MAX ||
+	    (obs->channels > 1 && obs->values_len % obs->channels != 0))
+		return errmsg_rc(why, RC_INVALID, "channels: do not divide the values");
+	for (size_t i = 0; obs->times_ns != NULL && i < observation_frames(obs); i++) {
+		if (obs->times_ns[i] < (i == 0 ? 0 : obs->times_ns[i - 1]) ||
+		    obs->times_ns[i] > OBS_OFFSET_NS_MAX)
+			return errmsg_rc(why, RC_INVALID, "times: not rising within 2^53 ns");
+	}
 	if (!isfinite(obs->rate_hz) || obs->rate_hz < 0)
 		return errmsg_rc(why, RC_INVALID, "rate: not a finite positive number");
 	for (size_t i = 0; i < obs->values_len; i++) {

@@ -25,6 +25,8 @@
 #define OBS_TEXT_BYTES_MAX ((size_t)1 << 20)
 #define OBS_DATA_BYTES_MAX ((size_t)256 << 10)
 #define OBS_VALUES_MAX ((size_t)100000)
+#define OBS_CHANNELS_MAX 64u
+#define OBS_OFFSET_NS_MAX (INT64_C(1) << 53)   /* of a block's times: 104 days */
 #define OBS_RECORD_BYTES_MAX ((size_t)4 << 20) /* encoded */
 /* Times outside [1900, 2200] are refused. */
 #define OBS_TIME_MIN_NS INT64_C(-2208988800000000000)
@@ -76,9 +78,12 @@ struct observation {
 	enum origin origin;
 	const char *text;      /* "" = none */
 	const char *data_json; /* canonical JSON, "" = none */
-	double rate_hz;        /* BLOCK */
-	const double *values;  /* BLOCK: [values_len] */
+	double rate_hz;        /* BLOCK: frames a second; 0 with times = not said */
+	const double *values;  /* BLOCK: [frames][channels], values_len in all */
 	size_t values_len;
+	unsigned channels;       /* BLOCK: values a frame; 0 = 1 */
+	const int64_t *times_ns; /* BLOCK: [values_len / channels] offsets from dev_t0 that do
+				    not fall; NULL = one frame each 1 / rate_hz */
 	bool has_pulse;
 	double pulse_s;
 	bool gap;
@@ -87,6 +92,12 @@ struct observation {
 	 * the fields above do not give back (unknown ones, an explicit "shape"). */
 	const char *extra_json;
 };
+
+/* Frames of a block: the moments at which its channels were sampled. */
+static inline size_t observation_frames(const struct observation *obs)
+{
+	return obs->channels > 1 ? obs->values_len / obs->channels : obs->values_len;
+}
 
 /* Words of the contract: "text", …; 0 / NULL if unknown. */
 const char *layer_word(enum layer layer);

@@ -9,6 +9,7 @@
 
 #include "base/wipe.h"
 #include "store/observation.h"
+#include "store/series.h"
 #include "timeline.pb-c.h"
 
 #define SMALL_BYTES 1024 /* most records: packed on the stack */
@@ -25,7 +26,7 @@ static char *borrow(const char *text)
 }
 
 static void message_fill(
-    const struct observation *obs, double *values, Hearth__Timeline__Observation *m)
+    const struct observation *obs, const struct buf *series, Hearth__Timeline__Observation *m)
 {
 	union {
 		const uint8_t *in;
@@ -53,8 +54,7 @@ static void message_fill(
 	m->text = borrow(obs->text);
 	m->data_json = borrow(obs->data_json);
 	m->rate_hz = obs->rate_hz;
-	m->n_values = obs->values_len;
-	m->values = values;
+	m->series = (ProtobufCBinaryData){ series->len, series->bytes };
 	m->has_pulse = obs->has_pulse;
 	m->pulse_s = obs->pulse_s;
 	m->gap = obs->gap;
@@ -65,16 +65,10 @@ static void message_fill(
 	m->extra_json = borrow(obs->extra_json);
 }
 
-enum rc observation_encode(const struct observation *obs, struct buf *out, struct errmsg *why)
+static enum rc message_pack(
+    const Hearth__Timeline__Observation *m, struct buf *out, struct errmsg *why)
 {
-	Hearth__Timeline__Observation m = HEARTH__TIMELINE__OBSERVATION__INIT;
-	union {
-		const double *in;
-		double *out;
-	} values = { .in = obs->values };
-
-	message_fill(obs, values.out, &m);
-	size_t len = hearth__timeline__observation__get_packed_size(&m);
+	size_t len = hearth__timeline__observation__get_packed_size(m);
 	if (len > OBS_RECORD_BYTES_MAX)
 		return errmsg_rc(
 		    why, RC_LIMIT, "the record is larger than %zu bytes", OBS_RECORD_BYTES_MAX);
@@ -82,12 +76,31 @@ enum rc observation_encode(const struct observation *obs, struct buf *out, struc
 	uint8_t *bytes = len <= sizeof(small) ? small : malloc(len);
 	if (bytes == NULL)
 		return RC_NOMEM;
-	(void)hearth__timeline__observation__pack(&m, bytes);
+	(void)hearth__timeline__observation__pack(m, bytes);
 	buf_append(out, bytes, len);
 	wipe(bytes, len);
 	if (bytes != small)
 		free(bytes);
 	return buf_rc(out);
+}
+
+enum rc observation_encode(const struct observation *obs, struct buf *out, struct errmsg *why)
+{
+	Hearth__Timeline__Observation m = HEARTH__TIMELINE__OBSERVATION__INIT;
+	struct buf series;
+	enum rc rc = RC_OK;
+
+	buf_init(&series, SERIES_BYTES_MAX);
+	if (obs->values_len > 0) {
+		struct series samples = { obs->values, obs->times_ns, observation_frames(obs),
+			obs->channels > 1 ? obs->channels : 1 };
+		rc = series_encode(&samples, &series, why);
+	}
+	message_fill(obs, &series, &m);
+	if (rc == RC_OK)
+		rc = message_pack(&m, out, why);
+	buf_fini(&series);
+	return rc;
 }
 
 struct unpack_memory {
@@ -148,6 +161,27 @@ static void struct_fill(const Hearth__Timeline__Observation *m, struct observati
 	memcpy(out->content_hash, m->content_hash.data, OBS_ID_BYTES);
 }
 
+/* A block's samples; records of older programs hold plain doubles instead. */
+static enum rc series_fill(const Hearth__Timeline__Observation *m, struct arena *arena,
+    struct observation *out, struct errmsg *why)
+{
+	struct errmsg detail = ERRMSG_INIT;
+	struct series samples;
+
+	if (m->series.len == 0)
+		return RC_OK;
+	if (m->n_values > 0)
+		return errmsg_rc(why, RC_CORRUPT, "record: has its values twice");
+	enum rc rc = series_decode(m->series.data, m->series.len, arena, &samples, &detail);
+	if (rc != RC_OK)
+		return errmsg_rc(why, rc, "record: %s", errmsg_text(&detail, rc));
+	out->values = samples.values;
+	out->values_len = samples.frames * samples.channels;
+	out->channels = samples.channels > 1 ? (unsigned)samples.channels : 0;
+	out->times_ns = samples.times_ns;
+	return RC_OK;
+}
+
 enum rc observation_decode(const uint8_t *bytes, size_t len, struct arena *arena,
     struct observation *out, struct errmsg *why)
 {
@@ -169,6 +203,9 @@ enum rc observation_decode(const uint8_t *bytes, size_t len, struct arena *arena
 		return errmsg_rc(
 		    why, RC_CORRUPT, "record: obs_id or content_hash has a wrong size");
 	struct_fill(m, &obs);
+	enum rc rc = series_fill(m, arena, &obs, why);
+	if (rc != RC_OK)
+		return rc;
 	if (observation_check(&obs, &field) != RC_OK)
 		return errmsg_rc(why, RC_CORRUPT, "record: %s", field.text);
 	*out = obs;

@@ -9,6 +9,8 @@
 
 #include "store/store_internal.h"
 
+#define BLOCK_NUMBERS 128 /* fed to the hash at once */
+
 static void feed(crypto_generichash_state *h, const void *bytes, size_t len)
 {
 	uint8_t size[8];
@@ -38,6 +40,36 @@ static void feed_real(crypto_generichash_state *h, double value)
 
 	memcpy(&bits, &value, sizeof(bits));
 	feed_number(h, bits);
+}
+
+static void feed_reals(crypto_generichash_state *h, const double *values, size_t n)
+{
+	uint8_t bytes[8 * BLOCK_NUMBERS];
+
+	feed_number(h, n);
+	for (size_t i = 0; i < n;) {
+		size_t len = 0;
+		for (; len < sizeof(bytes) && i < n; len += 8, i++) {
+			uint64_t bits;
+			memcpy(&bits, &values[i], sizeof(bits));
+			store_put_be64(bytes + len, bits);
+		}
+		(void)crypto_generichash_update(h, bytes, len);
+	}
+}
+
+/* Nothing for what has one channel and no times: such hashes are older. */
+static void feed_frames(crypto_generichash_state *h, const struct observation *obs)
+{
+	size_t times = obs->times_ns == NULL ? 0 : observation_frames(obs);
+
+	if (obs->channels <= 1 && times == 0)
+		return;
+	feed_text(h, "frames");
+	feed_number(h, obs->channels > 1 ? obs->channels : 1);
+	feed_number(h, times);
+	for (size_t i = 0; i < times; i++)
+		feed_number(h, (uint64_t)obs->times_ns[i]);
 }
 
 static void begin(const struct store *store, crypto_generichash_state *h, const char *use)
@@ -71,13 +103,12 @@ static void hash_content(
 	feed_text(&h, obs->text);
 	feed_text(&h, obs->data_json);
 	feed_real(&h, obs->rate_hz);
-	feed_number(&h, obs->values_len);
-	for (size_t i = 0; i < obs->values_len; i++)
-		feed_real(&h, obs->values[i]);
+	feed_reals(&h, obs->values, obs->values_len);
 	feed_number(&h, obs->has_pulse);
 	feed_real(&h, obs->pulse_s);
 	feed_number(&h, obs->gap);
 	feed_text(&h, obs->extra_json);
+	feed_frames(&h, obs);
 	(void)crypto_generichash_final(&h, out, OBS_ID_BYTES);
 }
 

@@ -50,6 +50,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			same(sent.extra_json, back.extra_json);
 			must(sent.dev_t0_ns == back.dev_t0_ns && sent.dev_t1_ns == back.dev_t1_ns);
 			must(sent.shape == back.shape && sent.values_len == back.values_len);
+			must(sent.values_len == 0 || memcmp(sent.values, back.values,
+							 sent.values_len * sizeof(double)) == 0);
+			must(observation_frames(&sent) == observation_frames(&back));
+			must((sent.times_ns == NULL) == (back.times_ns == NULL));
 		}
 	}
 	buf_fini(&out);

@@ -100,6 +100,17 @@ static const struct {
 	{ HEAD ",\"rate\":1,\"values\":[1,\"2\"]}", "values" },
 	{ HEAD ",\"rate\":1,\"values\":[1e999]}", "" },
 	{ HEAD ",\"rate\":1,\"values\":[NaN]}", "" },
+	{ HEAD ",\"rate\":1,\"values\":[1,2,3],\"channels\":2}", "channels" },
+	{ HEAD ",\"rate\":1,\"values\":[1],\"channels\":65}", "channels" },
+	{ HEAD ",\"rate\":1,\"values\":[1],\"channels\":0}", "channels" },
+	{ HEAD ",\"channels\":2}", "channels" },
+	{ HEAD ",\"times\":[1]}", "times" },
+	{ HEAD ",\"values\":[1,2],\"times\":[1]}", "times" },
+	{ HEAD ",\"values\":[1,2],\"times\":[2,1]}", "times" },
+	{ HEAD ",\"values\":[1,2],\"times\":[0,1.5]}", "times" },
+	{ HEAD ",\"values\":[1],\"times\":[-1]}", "times" },
+	{ HEAD ",\"values\":[1],\"times\":[9007199254740993]}", "times" },
+	{ HEAD ",\"values\":[1],\"times\":[]}", "times" },
 	{ HEAD ",\"pulse\":-1}", "pulse" },
 	{ HEAD ",\"gap\":1}", "gap" },
 	{ HEAD ",\"seq\":-1}", "seq" },
@@ -184,6 +195,18 @@ static void test_an_event_is_given_back_as_it_was_sent(void **state)
 		    "rate\","
 		    "\"start\":\"1970-01-01T00:00:00.000000000Z\",\"rate\":0.5,"
 		    "\"values\":[60,61.25,-3]" },
+		{ "{\"source\":\"p\",\"id\":\"c\",\"layer\":\"environment\",\"kind\":\"location\","
+		  "\"start\":0,\"channels\":2,\"times\":[0,990000000],"
+		  "\"values\":[52.5200066,13.404954,52.5200071,-0.0]}",
+		    "{\"source\":\"p\",\"id\":\"c\",\"layer\":\"environment\",\"kind\":"
+		    "\"location\",\"start\":\"1970-01-01T00:00:00.000000000Z\",\"channels\":2,"
+		    "\"times\":[0,990000000],\"values\":[52.5200066,13.404954,52.5200071,-0.0]" },
+		{ "{\"source\":\"p\",\"id\":\"d\",\"layer\":\"behaviour\",\"kind\":\"heart_rate\","
+		  "\"start\":0,\"shape\":\"block\",\"channels\":1,\"rate\":1,\"times\":[3],"
+		  "\"values\":[61]}",
+		    "{\"source\":\"p\",\"id\":\"d\",\"layer\":\"behaviour\",\"kind\":\"heart_"
+		    "rate\",\"start\":\"1970-01-01T00:00:00.000000000Z\",\"rate\":1,\"times\":[3],"
+		    "\"values\":[61],\"channels\":1,\"shape\":\"block\"" },
 	};
 	struct fixture f = { 0 };
 	struct buf out;

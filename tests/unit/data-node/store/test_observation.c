@@ -76,17 +76,71 @@ static void test_every_flipped_bit_of_a_record_decodes_checked_or_is_corrupt(voi
 	buf_fini(&record);
 }
 
+/* Protobuf by hand, as programs before the series wrote it. */
+static void test_a_record_with_plain_doubles_still_decodes(void **state)
+{
+	(void)state;
+	static const double values[] = { 1, 2.5, -0.0 };
+	struct observation obs = full_obs(), got;
+	struct arena arena;
+	struct buf record;
+
+	obs.values_len = 0;
+	buf_init(&record, 1 << 20);
+	arena_init(&arena, 1 << 20);
+	PASS(observation_encode(&obs, &record, &pass_why));
+	buf_append(&record, "\xB2\x01\x18", 3); /* field 22, 24 bytes */
+	buf_append(&record, values, sizeof(values));
+	PASS(observation_decode(record.bytes, record.len, &arena, &got, &pass_why));
+	assert_int_equal(got.values_len, 3);
+	assert_memory_equal(got.values, values, sizeof(values));
+	assert_true(got.times_ns == NULL && got.channels <= 1);
+	buf_fini(&record);
+	arena_fini(&arena);
+}
+
+static void test_frames_of_several_channels_and_times_come_back(void **state)
+{
+	(void)state;
+	static const double values[] = { 52.5200066, 13.404954, 52.5200071, 13.4049612 };
+	static const int64_t times[] = { 0, 998000000 };
+	struct observation obs = full_obs(), got;
+	struct errmsg why = ERRMSG_INIT;
+	struct arena arena;
+	struct buf record;
+
+	obs.values = values;
+	obs.values_len = 4;
+	obs.channels = 2;
+	obs.times_ns = times;
+	obs.rate_hz = 0;
+	buf_init(&record, 1 << 20);
+	arena_init(&arena, 1 << 20);
+	PASS(observation_encode(&obs, &record, &pass_why));
+	PASS(observation_decode(record.bytes, record.len, &arena, &got, &pass_why));
+	assert_int_equal(got.values_len, 4);
+	assert_int_equal(got.channels, 2);
+	assert_memory_equal(got.values, values, sizeof(values));
+	assert_memory_equal(got.times_ns, times, sizeof(times));
+	buf_append(&record, "\xB2\x01\x08\0\0\0\0\0\0\0\0", 11);
+	assert_int_equal(
+	    observation_decode(record.bytes, record.len, &arena, &got, &why), RC_CORRUPT);
+	buf_fini(&record);
+	arena_fini(&arena);
+}
+
 static void test_checks_name_the_field(void **state)
 {
 	(void)state;
 	static char long_text[300];
 	static const double bad_value = NAN;
-	struct observation cases[12];
-	static const char *const fields[12] = { "layer", "shape", "origin", "source", "kind", "id",
-		"start", "end", "end", "values", "rate", "pulse" };
+	static const int64_t falling[3] = { 0, 2, 1 }, late[3] = { 0, 1, OBS_OFFSET_NS_MAX + 1 };
+	struct observation cases[15];
+	static const char *const fields[15] = { "layer", "shape", "origin", "source", "kind", "id",
+		"start", "end", "end", "values", "rate", "pulse", "channels", "times", "times" };
 
 	memset(long_text, 'x', sizeof(long_text) - 1);
-	for (size_t i = 0; i < 12; i++)
+	for (size_t i = 0; i < 15; i++)
 		cases[i] = full_obs();
 	cases[0].layer = (enum layer)7;
 	cases[1].shape = (enum shape)0;
@@ -102,7 +156,10 @@ static void test_checks_name_the_field(void **state)
 	cases[10].rate_hz = INFINITY;
 	cases[11].has_pulse = true;
 	cases[11].pulse_s = -1;
-	for (size_t i = 0; i < 12; i++) {
+	cases[12].channels = 2; /* of three values */
+	cases[13].times_ns = falling;
+	cases[14].times_ns = late;
+	for (size_t i = 0; i < 15; i++) {
 		struct errmsg why = ERRMSG_INIT;
 		assert_int_equal(observation_check(&cases[i], &why), RC_INVALID);
 		if (strncmp(why.text, fields[i], strlen(fields[i])) != 0)
@@ -134,6 +191,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_truncation_of_a_record_decodes_or_is_corrupt),
 		cmocka_unit_test(test_every_flipped_bit_of_a_record_decodes_checked_or_is_corrupt),
+		cmocka_unit_test(test_a_record_with_plain_doubles_still_decodes),
+		cmocka_unit_test(test_frames_of_several_channels_and_times_come_back),
 		cmocka_unit_test(test_checks_name_the_field),
 		cmocka_unit_test(test_words_are_those_of_the_contract_both_ways),
 	};
