@@ -31,6 +31,11 @@ const struct kernels kernels_avx2 = {
 	    BLOCK_FORMATS(X)
 #undef X
 	},
+	.direct = {
+#define X(type, name, kind) [TYPE_##type] = avx2_direct_##name,
+	    BLOCK_FORMATS(X)
+#undef X
+	},
 	.tile = { [KIND_PLAIN] = avx2_tile_plain,
 	    [KIND_HALVES] = avx2_tile_halves,
 	    [KIND_MIN] = avx2_tile_min,

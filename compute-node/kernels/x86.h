@@ -29,7 +29,7 @@ kernel_mix_fn avx512_mix_f16, avx512_mix_f32, avx512_mix_q8;
 
 kernel_tile_fn avx512vnni_tile_plain, avx512vnni_tile_halves;
 kernel_tile_fn avx512vnni_tile_min, avx512vnni_tile_min_halves;
-#define X(type, name, kind) kernel_direct_fn avx512vnni_direct_##name;
+#define X(type, name, kind) kernel_direct_fn avx2_direct_##name, avx512vnni_direct_##name;
 BLOCK_FORMATS(X)
 #undef X
 #endif

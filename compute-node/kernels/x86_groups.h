@@ -26,10 +26,8 @@ INLINE void nibbles_plus(const uint8_t *const *rows, size_t at, int add, vec out
 	UNROLL for (size_t s = 0; s < 8; s++) out[s] = V(add_epi8)(out[s], V(set1_epi8)((char)add));
 }
 
-INLINE void nibbles_of_table(const uint8_t *const *rows, size_t at, const int8_t *table, vec out[8])
+INLINE void nibbles_of(const uint8_t *const *rows, size_t at, vec values, vec out[8])
 {
-	const vec values = biased_table(table);
-
 	transpose(rows, at, out);
 	split_nibbles(out);
 	UNROLL for (size_t s = 0; s < 8; s++) out[s] = V(shuffle_epi8)(values, out[s]);
@@ -92,12 +90,12 @@ INLINE void group_q8_0(const uint8_t *const *rows, size_t at, vec out[8], vecf *
 
 INLINE void group_iq4_nl(const uint8_t *const *rows, size_t at, vec out[8], vecf *floats)
 {
-	nibbles_of_table(rows, at + 2, block_iq4_codebook, out);
+	nibbles_of(rows, at + 2, table_plus(block_iq4_codebook, KERNEL_BIAS), out);
 	floats[0] = vec_f16(dword_first(rows, at));
 }
 
 /* The exponents 0 and 1 give the denormal numbers 2^-128 and 2^-127. */
-INLINE void group_mxfp4(const uint8_t *const *rows, size_t at, vec out[8], vecf *floats)
+INLINE vecf scale_mxfp4(const uint8_t *const *rows, size_t at)
 {
 	const vec one = V(set1_epi32)(1);
 	vec e = vec_and(dword_first(rows, at), V(set1_epi32)(255));
@@ -105,8 +103,13 @@ INLINE void group_mxfp4(const uint8_t *const *rows, size_t at, vec out[8], vecf 
 
 	bits = vec_differ(e, V(set1_epi32)(0), bits, V(set1_epi32)(0x00200000));
 	bits = vec_differ(e, one, bits, V(set1_epi32)(0x00400000));
-	floats[0] = vec_as_floats(bits);
-	nibbles_of_table(rows, at + 1, block_e2m1, out);
+	return vec_as_floats(bits);
+}
+
+INLINE void group_mxfp4(const uint8_t *const *rows, size_t at, vec out[8], vecf *floats)
+{
+	floats[0] = scale_mxfp4(rows, at);
+	nibbles_of(rows, at + 1, table_plus(block_e2m1, KERNEL_BIAS), out);
 }
 
 INLINE void each_block(group_fn *group, size_t bytes, size_t n_floats, const uint8_t *const *rows,

@@ -56,12 +56,12 @@ INLINE void split_nibbles(vec v[8])
 	}
 }
 
-/* Sixteen weights as a strip has them, for lookup by nibble. */
-INLINE vec biased_table(const int8_t *table)
+/* Sixteen weights and `add`, for lookup by nibble; a strip has KERNEL_BIAS added. */
+INLINE vec table_plus(const int8_t *table, int add)
 {
 	__m128i values = _mm_loadu_si128((const __m128i *)(const void *)table);
 
-	return vec_repeat(_mm_xor_si128(values, _mm_set1_epi8((char)KERNEL_BIAS)));
+	return vec_repeat(_mm_add_epi8(values, _mm_set1_epi8((char)add)));
 }
 
 INLINE void store_steps(uint8_t *quants, const vec steps[8])

@@ -117,16 +117,22 @@ INLINE void pair_q6_k(
 	store_steps(quants + (size_t)(g + 2) * UNPACK_GROUP, out);
 }
 
-INLINE void unpack_q6_k(const uint8_t *const *rows, size_t at, size_t n_groups, const uint8_t *next,
-    uint8_t *quants, float *floats)
+/* Two scales for each of eight groups. */
+INLINE void floats_q6_k(const uint8_t *const *rows, size_t at, float *floats)
 {
 	vecf d = vec_f16(V(srli_epi32)(dword_last(rows, at + 210), 16));
 	vec scales[4];
 
-	(void)n_groups;
 	transpose(rows, at + 192, scales);
 	UNROLL for (unsigned i = 0; i < 16; i++)
 	    store_floats(floats, i, V(mul_ps)(d, signed_byte_of(scales[i / 4], i % 4)));
+}
+
+INLINE void unpack_q6_k(const uint8_t *const *rows, size_t at, size_t n_groups, const uint8_t *next,
+    uint8_t *quants, float *floats)
+{
+	(void)n_groups;
+	floats_q6_k(rows, at, floats);
 	for (size_t half = 0; half < 2; half++) {
 		uint8_t *out = quants + 4 * half * UNPACK_GROUP;
 		vec high_bits[8];
@@ -233,14 +239,11 @@ INLINE void unpack_q2_k(const uint8_t *const *rows, size_t at, size_t n_groups, 
 	}
 }
 
-INLINE void unpack_iq4_xs(const uint8_t *const *rows, size_t at, size_t n_groups,
-    const uint8_t *next, uint8_t *quants, float *floats)
+INLINE void floats_iq4_xs(const uint8_t *const *rows, size_t at, float *floats)
 {
-	const vec values = biased_table(block_iq4_codebook);
 	vec head[4];
 	vecf d;
 
-	(void)n_groups;
 	transpose(rows, at, head);
 	d = vec_f16(head[0]);
 	UNROLL for (unsigned g = 0; g < 8; g++)
@@ -248,17 +251,30 @@ INLINE void unpack_iq4_xs(const uint8_t *const *rows, size_t at, size_t n_groups
 		vec low = vec_and(V(srli_epi32)(head[1], (uint8_t)(4 * g)), V(set1_epi32)(15));
 		vec high = vec_and(V(srli_epi32)(head[0], (uint8_t)(16 + 2 * g)), V(set1_epi32)(3));
 		vec scale = vec_or(low, V(slli_epi32)(high, 4));
+
+		scale = V(sub_epi32)(scale, V(set1_epi32)(32));
+		store_floats(floats, g, V(mul_ps)(d, V(cvtepi32_ps)(scale)));
+	}
+}
+
+INLINE void unpack_iq4_xs(const uint8_t *const *rows, size_t at, size_t n_groups,
+    const uint8_t *next, uint8_t *quants, float *floats)
+{
+	const vec values = table_plus(block_iq4_codebook, KERNEL_BIAS);
+
+	(void)n_groups;
+	floats_iq4_xs(rows, at, floats);
+	for (size_t g = 0; g < 8; g++) {
 		vec steps[8];
 
 		fetch(next + g * 17 * VEC_ROWS, 17);
-		scale = V(sub_epi32)(scale, V(set1_epi32)(32));
-		store_floats(floats, g, V(mul_ps)(d, V(cvtepi32_ps)(scale)));
 		transpose(rows, at + 8 + 16 * g, steps);
 		split_nibbles(steps);
 		UNROLL for (size_t s = 0; s < 8; s++) steps[s] = V(shuffle_epi8)(values, steps[s]);
 		store_steps(quants + g * UNPACK_GROUP, steps);
 	}
 }
+
 /* Scale bytes to halved floats: as F16 the bits are 2^-8 of the number. */
 INLINE vecf ue4m3_half(vec bytes)
 {
@@ -273,7 +289,7 @@ INLINE vecf ue4m3_half(vec bytes)
 INLINE void unpack_nvfp4(const uint8_t *const *rows, size_t at, size_t n_groups,
     const uint8_t *next, uint8_t *quants, float *floats)
 {
-	const vec values = biased_table(block_e2m1), low = V(set1_epi8)(15);
+	const vec values = table_plus(block_e2m1, KERNEL_BIAS), low = V(set1_epi8)(15);
 
 	for (size_t g = 0; g < n_groups; g++) {
 		vec scales = dword_first(rows, at + g / 2 * 36), v[4], steps[8];

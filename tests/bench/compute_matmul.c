@@ -3,7 +3,8 @@
  * second with few rows (decode), and multiplications a second with many
  * (prefill), next to a plain read of the same memory in the same run.
  * CPU time is measured, so that a busy machine disturbs less.
- * An argument names the set of kernels: scalar, avx2, avx512, avx512vnni.
+ *
+ *   compute_matmul [SET [TYPE...]]    scalar, avx2, avx512, avx512vnni, …; Q4_K …
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,6 +153,16 @@ static const struct kernels *set_named(const char *name)
 	return sets[0];
 }
 
+/* All types where none is named. */
+static bool wanted(const char *name, int argc, char **argv)
+{
+	for (int i = 2; i < argc; i++) {
+		if (strcmp(argv[i], name) == 0)
+			return true;
+	}
+	return argc <= 2;
+}
+
 int main(int argc, char **argv)
 {
 	const struct kernels *kernels = set_named(argc > 1 ? argv[1] : NULL);
@@ -171,7 +182,8 @@ int main(int argc, char **argv)
 	(void)printf("%-8s %10s %10s %8s %10s %12s %14s\n", "type", "plain read", "1 row", "ratio",
 	    "4 rows", "1, in cache", "256: GMAC/s");
 	for (uint32_t t = 0; t <= TYPE_NUMBER_MAX; t++) {
-		if (type_info(t) != NULL && kernels_form((enum tensor_type)t) != FORM_NONE)
+		if (type_info(t) != NULL && kernels_form((enum tensor_type)t) != FORM_NONE &&
+		    wanted(type_info(t)->name, argc, argv))
 			report(kernels, (enum tensor_type)t, weights);
 	}
 	free(weights);
