@@ -124,7 +124,7 @@ static void multiply(struct worker *w, const struct gguf_tensor *weight, const s
 		return;
 	}
 	kernels->strip[weight->type](rows, row_bytes, n_rows, k, w->quants, w->scales);
-	kernels->tile[kernels_kind(weight->type)](
+	kernels->tile[weight->type](
 	    w->quants, w->scales, &q8, 0, in->n_rows, n_rows, out, out_stride);
 }
 

@@ -16,8 +16,8 @@
 #define ROWS VEC_ROWS
 
 /* Eight rows from `r` on, the last one repeated. */
-INLINE void point_at(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t r,
-    const uint8_t *rows[ROWS])
+INLINE void point_at(
+    const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t r, const uint8_t *rows[ROWS])
 {
 	for (size_t i = 0; i < ROWS; i++)
 		rows[i] = weights + (r + i < n_rows ? r + i : n_rows - 1) * row_bytes;
@@ -61,10 +61,10 @@ INLINE void values_mxfp4(const uint8_t *const *rows, size_t at, vec out[STEPS], 
 }
 
 #define EIGHT(name, group, step, bytes, kind)                                                      \
-	INLINE void eight_##name(                                                                  \
-	    size_t nx, struct job job, size_t n_blocks, const uint8_t *next)                       \
+	INLINE void eight_##name(size_t nx, struct job job, size_t n_blocks, const uint8_t *next)  \
 	{                                                                                          \
-		groups(group, step, bytes, kind, zero_##name, run_##name, nx, job, n_blocks, next);\
+		groups(                                                                            \
+		    group, step, bytes, kind, zero_##name, run_##name, nx, job, n_blocks, next);   \
 	}
 EIGHT(q4_0, group_q4_0, step_of_group, 18, KIND_PLAIN)
 EIGHT(q4_1, group_q4_1, step_of_group, 20, KIND_MIN)
@@ -131,13 +131,13 @@ INLINE void eight_q4_k(size_t nx, struct job job, size_t n_blocks, const uint8_t
 
 			fetch(next, 36);
 			transpose_32(job.rows, at + 16 + 32 * pair, raw.v);
-			block_dots(KIND_MIN, 0, run_q4_k, nx, step_low_nibble, &raw, job.x, first,
-			    &dots);
+			block_dots(
+			    KIND_MIN, 0, run_q4_k, nx, step_low_nibble, &raw, job.x, first, &dots);
 			add_dots_at(KIND_MIN, nx, &dots, f, job.x, first, job.sums);
 			block_dots(KIND_MIN, 0, run_q4_k, nx, step_high_nibble, &raw, job.x,
 			    first + 1, &dots);
-			add_dots_at(KIND_MIN, nx, &dots, f + 2 * KERNEL_STRIP, job.x, first + 1,
-			    job.sums);
+			add_dots_at(
+			    KIND_MIN, nx, &dots, f + 2 * KERNEL_STRIP, job.x, first + 1, job.sums);
 		}
 	}
 }
@@ -161,14 +161,14 @@ INLINE void eight_q5_k(size_t nx, struct job job, size_t n_blocks, const uint8_t
 			fetch(next, 44);
 			next += 44 * ROWS;
 			transpose_32(job.rows, at + 48 + 32 * (size_t)pair, raw.v);
-			block_dots(KIND_MIN, 0, run_q5_k, nx, step_low_bits, &raw, job.x, first,
-			    &dots);
+			block_dots(
+			    KIND_MIN, 0, run_q5_k, nx, step_low_bits, &raw, job.x, first, &dots);
 			add_dots_at(KIND_MIN, nx, &dots, f, job.x, first, job.sums);
 			raw.left--;
 			block_dots(KIND_MIN, 0, run_q5_k, nx, step_high_bits, &raw, job.x,
 			    first + 1, &dots);
-			add_dots_at(KIND_MIN, nx, &dots, f + 2 * KERNEL_STRIP, job.x, first + 1,
-			    job.sums);
+			add_dots_at(
+			    KIND_MIN, nx, &dots, f + 2 * KERNEL_STRIP, job.x, first + 1, job.sums);
 		}
 	}
 }
@@ -190,8 +190,8 @@ INLINE void half_q6_k(
 		block_dots(KIND_HALVES, zero_q6_k, run_q6_k, nx, step_high_bits, &raw, job.x,
 		    b + (size_t)g + 2, &dots[g + 2]);
 	}
-	UNROLL for (size_t g = 0; g < 4; g++) add_dots_at(KIND_HALVES, nx, &dots[g],
-	    floats + 2 * g * KERNEL_STRIP, job.x, b + g, job.sums);
+	UNROLL for (size_t g = 0; g < 4; g++) add_dots_at(
+	    KIND_HALVES, nx, &dots[g], floats + 2 * g * KERNEL_STRIP, job.x, b + g, job.sums);
 }
 
 INLINE void eight_q6_k(size_t nx, struct job job, size_t n_blocks, const uint8_t *next)
@@ -260,8 +260,7 @@ INLINE void unpacked(enum tensor_type type, unpack_fn *unpack, enum kernel_kind 
 }
 
 #define X(type, name, kind)                                                                        \
-	INLINE void eight_##name(                                                                  \
-	    size_t nx, struct job job, size_t n_blocks, const uint8_t *next)                       \
+	INLINE void eight_##name(size_t nx, struct job job, size_t n_blocks, const uint8_t *next)  \
 	{                                                                                          \
 		unpacked(TYPE_##type, avx2_unpack_##name, kind, zero_##name, run_##name, nx, job,  \
 		    n_blocks, next);                                                               \

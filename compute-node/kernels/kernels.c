@@ -21,10 +21,11 @@ static const struct kernels scalar_set = {
 	    BLOCK_FORMATS(X)
 #undef X
 	},
-	.tile = { [KIND_PLAIN] = scalar_tile_plain,
-	    [KIND_HALVES] = scalar_tile_halves,
-	    [KIND_MIN] = scalar_tile_min,
-	    [KIND_MIN_HALVES] = scalar_tile_min_halves },
+	.tile = {
+#define X(type, name, kind) [TYPE_##type] = TILE_##kind(scalar),
+	    BLOCK_FORMATS(X)
+#undef X
+	},
 	.quantize = scalar_quantize,
 	.rms_norm = scalar_rms_norm,
 	.swiglu = scalar_swiglu,

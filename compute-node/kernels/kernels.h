@@ -91,7 +91,8 @@ typedef void kernel_rows_fn(const uint8_t *weights, size_t row_bytes, size_t n_r
 typedef void kernel_strip_fn(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
     uint8_t *quants, float *scales);
 
-/* A strip times rows x_first … x_first + n_x - 1: as kernel_rows_fn. */
+/* A strip times rows x_first … x_first + n_x - 1: as kernel_rows_fn.  It may
+ * rely on the integers being such as the type has. */
 typedef void kernel_tile_fn(const uint8_t *quants, const float *scales, const struct q8_rows *x,
     size_t x_first, size_t n_x, size_t n_rows, float *out, size_t out_stride);
 
@@ -140,7 +141,7 @@ struct kernels {
 	const char *name; /* "avx512vnni": the best set that is used */
 	kernel_rows_fn *rows[TYPE_NUMBER_MAX + 1];
 	kernel_strip_fn *strip[TYPE_NUMBER_MAX + 1];
-	kernel_tile_fn *tile[KERNEL_KINDS];
+	kernel_tile_fn *tile[TYPE_NUMBER_MAX + 1];     /* of strips of that type */
 	kernel_direct_fn *direct[TYPE_NUMBER_MAX + 1]; /* NULL where strip and tile do */
 	kernel_quantize_fn *quantize;
 	kernel_norm_fn *rms_norm;

@@ -24,6 +24,12 @@ extern const struct kernels kernels_neondot;
 extern const struct kernels kernels_neoni8mm;
 #endif
 
+/* The function of `set` for strips of a kind, where types share it. */
+#define TILE_KIND_PLAIN(set) set##_tile_plain
+#define TILE_KIND_HALVES(set) set##_tile_halves
+#define TILE_KIND_MIN(set) set##_tile_min
+#define TILE_KIND_MIN_HALVES(set) set##_tile_min_halves
+
 /*
  * Take every function of `candidate` (NULL where it has none) that gives the
  * bits of `scalar` on random input into `set`; true if there was one, and the

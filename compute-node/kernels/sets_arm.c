@@ -31,10 +31,11 @@ const struct kernels kernels_neon = {
 	    [TYPE_F16] = neon_rows_f16,
 	    [TYPE_BF16] = neon_rows_bf16 },
 	.strip = { ARM_FORMATS(STRIP) },
-	.tile = { [KIND_PLAIN] = neon_tile_plain,
-	    [KIND_HALVES] = neon_tile_halves,
-	    [KIND_MIN] = neon_tile_min,
-	    [KIND_MIN_HALVES] = neon_tile_min_halves },
+	.tile = {
+#define X(type, name, kind) [TYPE_##type] = TILE_##kind(neon),
+	    BLOCK_FORMATS(X)
+#undef X
+	},
 	.direct = { ARM_FORMATS(DIRECT) },
 	.quantize = neon_quantize,
 	.rms_norm = neon_rms_norm,
@@ -48,19 +49,21 @@ const struct kernels kernels_neon = {
 
 const struct kernels kernels_neondot = {
 	.name = "neondot",
-	.tile = { [KIND_PLAIN] = neondot_tile_plain,
-	    [KIND_HALVES] = neondot_tile_halves,
-	    [KIND_MIN] = neondot_tile_min,
-	    [KIND_MIN_HALVES] = neondot_tile_min_halves },
+	.tile = {
+#define X(type, name, kind) [TYPE_##type] = TILE_##kind(neondot),
+	    BLOCK_FORMATS(X)
+#undef X
+	},
 	.direct = { ARM_FORMATS(DIRECT_DOT) },
 };
 
 const struct kernels kernels_neoni8mm = {
 	.name = "neoni8mm",
-	.tile = { [KIND_PLAIN] = neoni8mm_tile_plain,
-	    [KIND_HALVES] = neoni8mm_tile_halves,
-	    [KIND_MIN] = neoni8mm_tile_min,
-	    [KIND_MIN_HALVES] = neoni8mm_tile_min_halves },
+	.tile = {
+#define X(type, name, kind) [TYPE_##type] = TILE_##kind(neoni8mm),
+	    BLOCK_FORMATS(X)
+#undef X
+	},
 };
 #else
 typedef int no_arm; /* a translation unit is never empty */

@@ -36,10 +36,11 @@ const struct kernels kernels_avx2 = {
 	    BLOCK_FORMATS(X)
 #undef X
 	},
-	.tile = { [KIND_PLAIN] = avx2_tile_plain,
-	    [KIND_HALVES] = avx2_tile_halves,
-	    [KIND_MIN] = avx2_tile_min,
-	    [KIND_MIN_HALVES] = avx2_tile_min_halves },
+	.tile = {
+#define X(type, name, kind) [TYPE_##type] = avx2_tile_##name,
+	    BLOCK_FORMATS(X)
+#undef X
+	},
 	.quantize = avx2_quantize,
 	.rms_norm = avx2_rms_norm,
 	.swiglu = avx2_swiglu,
@@ -80,10 +81,11 @@ const struct kernels kernels_avx512vnni = {
 	.name = "avx512vnni",
 	.peak = avx512vnni_peak,
 	.read = avx512vnni_read,
-	.tile = { [KIND_PLAIN] = avx512vnni_tile_plain,
-	    [KIND_HALVES] = avx512vnni_tile_halves,
-	    [KIND_MIN] = avx512vnni_tile_min,
-	    [KIND_MIN_HALVES] = avx512vnni_tile_min_halves },
+	.tile = {
+#define X(type, name, kind) [TYPE_##type] = TILE_##kind(avx512vnni),
+	    BLOCK_FORMATS(X)
+#undef X
+	},
 	.direct = {
 #define X(type, name, kind) [TYPE_##type] = avx512vnni_direct_##name,
 	    BLOCK_FORMATS(X)

@@ -6,7 +6,9 @@
 
 #if defined(__x86_64__)
 kernel_rows_fn avx2_rows_f32, avx2_rows_f16, avx2_rows_bf16;
-kernel_tile_fn avx2_tile_plain, avx2_tile_halves, avx2_tile_min, avx2_tile_min_halves;
+#define X(type, name, kind) kernel_tile_fn avx2_tile_##name;
+BLOCK_FORMATS(X)
+#undef X
 kernel_quantize_fn avx2_quantize;
 kernel_norm_fn avx2_rms_norm;
 kernel_gate_fn avx2_swiglu;

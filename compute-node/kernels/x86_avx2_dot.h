@@ -41,7 +41,7 @@ enum {
 #define X(type, name, kind, zero, run) zero_##name = (zero), run_##name = (run),
 	NARROW_FORMATS(X)
 #undef X
-	zero_q8_0 = 0,
+	    zero_q8_0 = 0,
 	run_q8_0 = 0,
 	zero_iq4_nl = 0,
 	run_iq4_nl = 0,
@@ -184,8 +184,8 @@ INLINE void block_dots(enum kernel_kind kind, int zero, size_t run, size_t nx, s
 
 /* Eight sums of a block into the rows' floats, as K2 has it; f [floats of the
  * kind]. */
-INLINE __m256 add_scaled(enum kernel_kind kind, vec dot, vec high, const __m256 *f,
-    const struct q8_block *x, __m256 sum)
+INLINE __m256 add_scaled(
+    enum kernel_kind kind, vec dot, vec high, const __m256 *f, const struct q8_block *x, __m256 sum)
 {
 	__m256 scale = _mm256_set1_ps(x->scale), whole = _mm256_cvtepi32_ps(dot);
 

@@ -62,7 +62,7 @@ static void multiply(const struct kernels *kernels, enum tensor_type type, const
 			continue;
 		}
 		kernels->strip[type](at, row_bytes, KERNEL_STRIP, K, m.strip, m.strip_scales);
-		kernels->tile[kernels_kind(type)](
+		kernels->tile[type](
 		    m.strip, m.strip_scales, &rows, 0, n_x, KERNEL_STRIP, m.out, KERNEL_STRIP);
 	}
 }
