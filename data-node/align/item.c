@@ -146,9 +146,15 @@ static bool says_unchanged(const char *data_json, bool *alone)
 
 static void set_times(const struct observation *obs, const struct policy *policy, struct item *out)
 {
-	out->t0_ns = obs->dev_t0_ns;
-	out->t1_ns = obs->has_end || obs->dev_t1_ns > obs->dev_t0_ns ? obs->dev_t1_ns : out->t0_ns;
-	out->error_ns = policy->error_ns;
+	const struct placement *place = &obs->place;
+	int64_t extent_end_ns;
+
+	out->t0_ns = place->t0_ns;
+	out->t1_ns = place->t1_ns;
+	out->early_ns = place->defaulted ? policy->error_ns : place->early_ns;
+	out->late_ns = place->defaulted ? policy->error_ns : place->late_ns;
+	out->wide = placement_is_wide(place);
+	placement_extent(place, &out->key_ns, &extent_end_ns);
 	if (obs->shape == SHAPE_BLOCK && obs->rate_hz > 0 && obs->values_len > 0) {
 		double span_s = (double)obs->values_len / obs->rate_hz;
 		double room_s = (double)(OBS_TIME_MAX_NS - out->t0_ns) / (double)NS_PER_S;
@@ -164,8 +170,14 @@ static void set_times(const struct observation *obs, const struct policy *policy
 	}
 }
 
+/* One whose time is not known stops from where it may have begun. */
 static void set_stop(struct item *out, const char *reason, bool lane)
 {
+	if (out->wide) {
+		out->t0_ns = out->key_ns;
+		out->early_ns = out->late_ns = 0;
+		out->wide = false;
+	}
 	out->role = ITEM_STOP;
 	out->t1_ns = out->t0_ns; /* from here on; what comes later counts again */
 	out->stop_reason = reason;
@@ -191,6 +203,8 @@ static void set_role(const struct observation *obs, struct item *out)
 		out->unchanged = true;
 		if (alone && obs->text[0] == '\0')
 			out->role = ITEM_NOTE;
+		if (out->role == ITEM_NOTE && out->wide)
+			out->facets = 0; /* it vouches for no frame in particular */
 	}
 }
 
@@ -219,7 +233,9 @@ void item_of_observation(
 		out->track = mix(out->track, entity_hash(obs->data_json, home_names));
 	else if (out->facets & FACET_MASK(FACET_ENVIRONMENT))
 		out->track = mix(out->track, entity_hash(obs->data_json, sensor_names));
-	if (obs->boot_epoch[0] != '\0')
+	if (obs->place.epoch != 0)
+		out->boot = mix(HASH_SEED, obs->place.epoch);
+	else if (obs->boot_epoch[0] != '\0')
 		out->boot = mix_bytes(HASH_SEED, obs->boot_epoch, strlen(obs->boot_epoch));
 }
 

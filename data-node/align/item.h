@@ -1,9 +1,10 @@
 /*
  * Item: an observation as the aligner sees it, placed on the hub's time.
  *
- * Here the clock map is applied (device time is trusted UTC until a map says
- * otherwise) and the sender's words become roles: a value, a stop ("gap",
- * "unavailable": nothing may be carried over it) or a note ("unchanged").
+ * The times are those of its placement; the sender's words become roles: a
+ * value, a stop ("gap", "unavailable": nothing may be carried over it) or a
+ * note ("unchanged").  A wide item (an ε beyond PLACEMENT_NARROW_NS) is somewhere
+ * in its stretch: a possible match all over it, near to and blended with nothing.
  * A track is what can hold one value at a time: (source, layer, kind) and, for
  * the home and for measured values, the thing they are about.  A lane is
  * (source, layer): gap markers and clock epochs act on all tracks of one.
@@ -16,14 +17,17 @@
 enum item_role { ITEM_VALUE, ITEM_STOP, ITEM_NOTE };
 
 struct item {
-	int64_t t0_ns, t1_ns, error_ns; /* an instant has t1 = t0 */
-	int64_t pulse_ns;               /* 0 = none; ≤ pulse_max_ns */
-	int64_t period_ns;              /* of its track; set by the window */
-	uint64_t lane, track;           /* hashes */
-	uint64_t boot;                  /* hash of the boot epoch, 0 = none said */
-	uint64_t source_seq;            /* 0 = none */
-	unsigned facets;                /* FACET_MASK bits */
+	int64_t t0_ns, t1_ns;      /* an instant has t1 = t0 */
+	int64_t early_ns, late_ns; /* ε: how much earlier, later it may be */
+	int64_t key_ns;            /* order of the stream: t0, of a wide one t0 - early */
+	int64_t pulse_ns;          /* 0 = none; ≤ pulse_max_ns */
+	int64_t period_ns;         /* of its track; set by the window */
+	uint64_t lane, track;      /* hashes */
+	uint64_t boot;             /* hash of the clock epoch, 0 = none said */
+	uint64_t source_seq;       /* 0 = none */
+	unsigned facets;           /* FACET_MASK bits */
 	enum item_role role;
+	bool wide;
 	const char *stop_reason; /* ITEM_STOP: static */
 	bool stop_lane;          /* stops every track of the lane in `facets` */
 	bool stationary;         /* says that the person stays here */
@@ -45,6 +49,18 @@ static inline int64_t item_since_ns(int64_t later_ns, int64_t earlier_ns)
 	int64_t span_ns;
 
 	return __builtin_sub_overflow(later_ns, earlier_ns, &span_ns) ? INT64_MAX : span_ns;
+}
+
+/* ε, the wider side. */
+static inline int64_t item_error_ns(const struct item *item)
+{
+	return item->early_ns > item->late_ns ? item->early_ns : item->late_ns;
+}
+
+/* When it was over: of a wide one, at the latest. */
+static inline int64_t item_end_ns(const struct item *item)
+{
+	return item->wide ? item->t1_ns + item->late_ns : item->t1_ns;
 }
 
 static inline bool item_is_instant(const struct item *item)

@@ -35,17 +35,17 @@ const char *pick_reason_max(const char *a, const char *b)
 
 static bool touches(const struct item *item, const struct span *span)
 {
-	if (item->t0_ns - item->error_ns >= span->end_ns)
+	if (item->t0_ns - item->early_ns >= span->end_ns)
 		return false;
-	return item_is_instant(item) ? item->t0_ns + item->error_ns >= span->start_ns
-				     : item->t1_ns + item->error_ns > span->start_ns;
+	return item_is_instant(item) ? item->t0_ns + item->late_ns >= span->start_ns
+				     : item->t1_ns + item->late_ns > span->start_ns;
 }
 
 static enum certainty certainty_of(const struct item *item, const struct span *span)
 {
-	bool starts = item->t0_ns + item->error_ns < span->end_ns;
-	bool ends = item_is_instant(item) ? item->t0_ns - item->error_ns >= span->start_ns
-					  : item->t1_ns - item->error_ns > span->start_ns;
+	bool starts = item->t0_ns + item->late_ns < span->end_ns;
+	bool ends = item_is_instant(item) ? item->t0_ns - item->early_ns >= span->start_ns
+					  : item->t1_ns - item->early_ns > span->start_ns;
 
 	return starts && ends ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE;
 }
@@ -81,7 +81,7 @@ static enum rc add_inside(struct pick_list *list, const struct item *item, const
 		.rank = PICK_INSIDE,
 		.mode = item_is_instant(item) ? CELL_OBSERVED : CELL_OVERLAP,
 		.age_ns = distance_ns(item, span),
-		.error_ns = item->error_ns,
+		.error_ns = item_error_ns(item),
 		.certainty = certainty_of(item, span),
 	};
 	return RC_OK;
@@ -99,7 +99,7 @@ static enum rc add_outside(struct pick_list *list, const struct item *item, enum
 		.rank = rank,
 		.mode = rank == PICK_NEAREST ? CELL_OBSERVED : CELL_CARRIED,
 		.age_ns = age_ns,
-		.error_ns = item->error_ns,
+		.error_ns = item_error_ns(item),
 		.certainty = certainty,
 	};
 	return RC_OK;
@@ -142,14 +142,14 @@ static const struct item *left_of(const struct track *track)
 	return track->has_left && track->left.item.role == ITEM_VALUE ? &track->left.item : NULL;
 }
 
-/* The next value behind the slice, unless a stop comes before it. */
+/* The next narrow value behind the slice, unless a stop comes before it. */
 static const struct item *right_of(const struct track *track, const struct span *span)
 {
 	for (size_t i = track->head; i < track->len; i++) {
 		const struct item *item = &track->entries[i].item;
 		if (item->role == ITEM_STOP)
 			return NULL;
-		if (item->role == ITEM_VALUE && !touches(item, span))
+		if (item->role == ITEM_VALUE && !item->wide && !touches(item, span))
 			return item;
 	}
 	return NULL;
@@ -162,8 +162,8 @@ static enum rc pick_blend(const struct policy_rule *rule, const struct policy *p
 	const char *data_json = NULL;
 	int64_t middle_ns = span->start_ns + (span->end_ns - span->start_ns) / 2;
 
-	if (rule->blend == POLICY_BLEND_NONE || left == NULL || right == NULL ||
-	    !item_is_instant(left) || !item_is_instant(right) ||
+	if (rule->blend == POLICY_BLEND_NONE || left == NULL || right == NULL || left->wide ||
+	    right->wide || !item_is_instant(left) || !item_is_instant(right) ||
 	    item_since_ns(right->t0_ns, left->t0_ns) > rule->blend_ns)
 		return RC_OK;
 	enum rc rc =
@@ -176,6 +176,7 @@ static enum rc pick_blend(const struct policy_rule *rule, const struct policy *p
 	if (pick == NULL)
 		return RC_NOMEM;
 	int64_t before_ns = distance_ns(left, span), after_ns = distance_ns(right, span);
+	int64_t left_error_ns = item_error_ns(left), right_error_ns = item_error_ns(right);
 	*pick = (struct pick){
 		.item = left,
 		.next = right,
@@ -183,7 +184,7 @@ static enum rc pick_blend(const struct policy_rule *rule, const struct policy *p
 		.rank = PICK_BLENDED,
 		.mode = CELL_INTERPOLATED,
 		.age_ns = before_ns < after_ns ? before_ns : after_ns,
-		.error_ns = left->error_ns > right->error_ns ? left->error_ns : right->error_ns,
+		.error_ns = left_error_ns > right_error_ns ? left_error_ns : right_error_ns,
 		.certainty = CERTAINTY_POSSIBLE,
 	};
 	return RC_OK;
@@ -191,7 +192,7 @@ static enum rc pick_blend(const struct policy_rule *rule, const struct policy *p
 
 static bool near_enough(const struct policy_rule *rule, const struct item *item, int64_t off_ns)
 {
-	return item_is_instant(item) && off_ns <= rule->nearest_ns &&
+	return !item->wide && item_is_instant(item) && off_ns <= rule->nearest_ns &&
 	       (rule->nearest_times == 0 || off_ns <= rule->nearest_times * item->period_ns);
 }
 
@@ -240,10 +241,12 @@ static int64_t unchanged_until(const struct track *track, const struct policy_ru
 static bool may_carry(const struct track *track, const struct policy_rule *rule,
     const struct item *left, const struct span *span)
 {
-	int64_t age_ns = item_since_ns(span->start_ns, left->t1_ns);
+	int64_t age_ns = item_since_ns(span->start_ns, item_end_ns(left));
 
 	if (age_ns < 0 || age_ns > rule->carry_ns)
 		return false;
+	if (left->wide && rule->carry != POLICY_CARRY_STEP)
+		return false; /* it may be older than that */
 	switch (rule->carry) {
 	case POLICY_CARRY_NEVER:
 		return false;
@@ -272,7 +275,7 @@ static const char *reason_of(
 	if (!track->has_left)
 		return "none";
 	if (rule->carry != POLICY_CARRY_STEP &&
-	    item_since_ns(span->start_ns, track->left.item.t1_ns) > policy->reach_ns)
+	    item_since_ns(span->start_ns, item_end_ns(&track->left.item)) > policy->reach_ns)
 		return "none";
 	if (track->left.item.role == ITEM_STOP)
 		return track->left.item.stop_reason;
@@ -303,8 +306,9 @@ enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
 	}
 	if (left != NULL && may_carry(track, rule, left, &span)) {
 		/* A state that holds until the next change is certain before it. */
-		bool certain = rule->carry == POLICY_CARRY_STEP && !inside;
-		return add_outside(list, left, PICK_CARRIED, item_since_ns(start_ns, left->t1_ns),
+		bool certain = rule->carry == POLICY_CARRY_STEP && !inside && !left->wide;
+		return add_outside(list, left, PICK_CARRIED,
+		    item_since_ns(start_ns, item_end_ns(left)),
 		    certain ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE);
 	}
 	if (!inside)

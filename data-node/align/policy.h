@@ -35,7 +35,7 @@ struct policy_rule {
 
 struct policy {
 	uint64_t version;
-	int64_t error_ns;          /* ε of a source that names no clock */
+	int64_t error_ns;          /* ε of a source that names no clock, ≤ PLACEMENT_NARROW_NS */
 	int64_t period_default_ns; /* of a track's first observation */
 	int64_t period_max_ns;     /* a longer pause is no period */
 	int64_t pulse_max_ns;

@@ -58,9 +58,9 @@ static bool take(void *ctx, const struct observation *obs)
 	struct feed *feed = ctx;
 	struct item item;
 
-	if (feed->skip_home && obs->layer == LAYER_HOME && obs->dev_t0_ns < feed->skip_before_ns)
-		return true;
 	item_of_observation(obs, feed->policy, &item);
+	if (feed->skip_home && obs->layer == LAYER_HOME && item.key_ns < feed->skip_before_ns)
+		return true;
 	feed->rc = window_push(feed->window, &item, feed->why);
 	return feed->rc == RC_OK && !window_done(feed->window);
 }

@@ -58,14 +58,14 @@ static bool is_expired(const struct item *item, int64_t start_ns)
 	if (item->role == ITEM_NOTE)
 		return item->t1_ns <= start_ns;
 	if (item_is_instant(item))
-		return item->t0_ns + item->error_ns < start_ns;
-	return item->t1_ns + item->error_ns <= start_ns;
+		return item->t0_ns + item->late_ns < start_ns;
+	return item->t1_ns + item->late_ns <= start_ns;
 }
 
 static bool is_newer_left(const struct item *item, const struct item *left)
 {
-	if (item->t1_ns != left->t1_ns)
-		return item->t1_ns > left->t1_ns;
+	if (item_end_ns(item) != item_end_ns(left))
+		return item_end_ns(item) > item_end_ns(left);
 	return item_order(item, left) >= 0;
 }
 
@@ -93,9 +93,11 @@ static void settle(struct track *track, const struct track_entry *entry, struct 
 	track_strings_put(entry->strings, use);
 }
 
+/* The pause between two wide ones says nothing. */
 static void set_period(struct track *track, const struct policy *policy, struct item *item)
 {
-	int64_t pause_ns = track->has_last ? item_since_ns(item->t0_ns, track->last_t0_ns) : 0;
+	int64_t pause_ns =
+	    track->has_start && !item->wide ? item_since_ns(item->t0_ns, track->last_t0_ns) : 0;
 
 	if (item->pulse_ns > 0)
 		item->period_ns = item->pulse_ns;
@@ -105,9 +107,12 @@ static void set_period(struct track *track, const struct policy *policy, struct 
 		item->period_ns = policy->period_default_ns;
 	if (item->period_ns > policy->period_max_ns)
 		item->period_ns = policy->period_max_ns;
-	if (!track->has_last || item->t1_ns > track->last_t1_ns)
-		track->last_t1_ns = item->t1_ns;
+	if (!track->has_last || item_end_ns(item) > track->last_t1_ns)
+		track->last_t1_ns = item_end_ns(item);
 	track->has_last = true;
+	if (item->wide)
+		return;
+	track->has_start = true;
 	track->last_t0_ns = item->t0_ns;
 }
 
@@ -151,13 +156,12 @@ enum rc track_push(struct track *track, const struct item *item, struct track_st
 	return RC_OK;
 }
 
-void track_advance(struct track *track, int64_t start_ns, int64_t end_ns,
-    const struct policy *policy, struct track_use *use)
+void track_advance(struct track *track, int64_t start_ns, int64_t end_ns, struct track_use *use)
 {
 	size_t kept = track->mid;
 
 	while (track->mid < track->len &&
-	       track->entries[track->mid].item.t0_ns - policy->error_ns < end_ns)
+	       track->entries[track->mid].item.key_ns - PLACEMENT_NARROW_NS < end_ns)
 		track->mid++;
 	/* What was read ahead is looked at here for the first time as well. */
 	bool hole = false;
@@ -191,7 +195,7 @@ bool track_is_spent(const struct track *track, int64_t start_ns, const struct po
 		       item_since_ns(start_ns, track->note.item.t1_ns) > policy->reach_ns;
 	if (policy->rules[track->facet].carry == POLICY_CARRY_STEP)
 		return false;
-	return item_since_ns(start_ns, track->left.item.t1_ns) > policy->reach_ns;
+	return item_since_ns(start_ns, item_end_ns(&track->left.item)) > policy->reach_ns;
 }
 
 void track_fini(struct track *track, struct track_use *use)

@@ -5,9 +5,10 @@
  * in or behind the current slice, the ones read ahead, and of everything that
  * has passed only the last one that ended ("left").  One thread.
  * Invariants:
- *  T1  entries[head..mid) began before the slice's end + ε; [mid..len) did not.
+ *  T1  entries[head..mid) may have begun before the slice's end, [mid..len) not
+ *      (by key_ns and the widest ε of a narrow item).
  *  T2  no entry in [head..mid) has expired at the slice's start.
- *  T3  left is the expired entry with the greatest (t1, order).
+ *  T3  left is the expired entry with the greatest (item_end_ns, order).
  */
 #ifndef ALIGN_TRACK_H
 #define ALIGN_TRACK_H
@@ -33,7 +34,8 @@ struct track {
 	size_t head, mid, len, cap;
 	struct track_entry left, note;
 	bool has_left, has_note;
-	bool has_last; /* values so far: the newest start and the latest end */
+	bool has_start, has_last; /* values so far: the newest start of a narrow one,
+				     the latest end */
 	int64_t last_t0_ns, last_t1_ns;
 };
 
@@ -55,8 +57,7 @@ enum rc track_push(struct track *track, const struct item *item, struct track_st
     const struct policy *policy, int64_t slice_start_ns, struct track_use *use) RC_CHECK;
 
 /* Move on to the slice [start, end): restores T1 and T2. */
-void track_advance(struct track *track, int64_t start_ns, int64_t end_ns,
-    const struct policy *policy, struct track_use *use);
+void track_advance(struct track *track, int64_t start_ns, int64_t end_ns, struct track_use *use);
 
 /* True if no slice from `start_ns` on can tell this track from no track. */
 bool track_is_spent(const struct track *track, int64_t start_ns, const struct policy *policy);

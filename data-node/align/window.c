@@ -15,7 +15,7 @@
 /* Last boot epoch of a (source, layer). */
 struct lane {
 	uint64_t boot;
-	int64_t t0_ns; /* of the newest item that named it */
+	int64_t t0_ns; /* of the newest narrow item that named it */
 };
 
 struct row {
@@ -32,7 +32,7 @@ struct window {
 	int64_t next_ns; /* start of the next slice */
 	int64_t frontier_ns;
 	bool stopped;
-	struct track_entry *group; /* items of one t0, with their strings */
+	struct track_entry *group; /* items of one key_ns, with their strings */
 	size_t group_len, group_cap;
 	struct lookup lanes, lookup;
 	struct row rows[FACET_COUNT];
@@ -48,7 +48,7 @@ struct window_reach window_reach_of(const struct policy *policy, const struct wi
 {
 	return (struct window_reach){
 		.from_ns = grid->from_ns - 2 * policy->reach_ns,
-		.to_ns = grid->to_ns + policy->ahead_ns + 2 * policy->error_ns,
+		.to_ns = grid->to_ns + policy->ahead_ns + 2 * PLACEMENT_NARROW_NS,
 	};
 }
 
@@ -111,7 +111,7 @@ static enum rc build_cell(
 	window->list.absent_reason = NULL;
 	for (size_t i = 0; i < row->len;) {
 		struct track *track = row->tracks[i];
-		track_advance(track, start_ns, end_ns, window->policy, &window->use);
+		track_advance(track, start_ns, end_ns, &window->use);
 		if (track_is_spent(track, start_ns, window->policy)) {
 			lookup_del(&window->lookup, track->key);
 			track_fini(track, &window->use);
@@ -157,13 +157,13 @@ static enum rc emit(struct window *window, struct errmsg *why)
 	return rc == RC_OK ? rc : errmsg_rc(why, rc, "no memory for the slice");
 }
 
-/* Slices that no item from `t0_ns` on can change. */
-static enum rc emit_before(struct window *window, int64_t t0_ns, struct errmsg *why)
+/* Slices that no item from `key_ns` on can change. */
+static enum rc emit_before(struct window *window, int64_t key_ns, struct errmsg *why)
 {
 	const struct policy *policy = window->policy;
-	int64_t margin_ns = window->grid.step_ns + policy->ahead_ns + 2 * policy->error_ns;
+	int64_t margin_ns = window->grid.step_ns + policy->ahead_ns + 2 * PLACEMENT_NARROW_NS;
 
-	while (!window_done(window) && window->next_ns <= t0_ns - margin_ns) {
+	while (!window_done(window) && window->next_ns <= key_ns - margin_ns) {
 		enum rc rc = emit(window, why);
 		if (rc != RC_OK)
 			return rc;
@@ -252,7 +252,7 @@ static enum rc check_epoch(
 	struct lane *lane = lookup_find(&window->lanes, item->lane);
 	bool step = (item->facets & FACET_MASK(FACET_HOME)) != 0;
 
-	if (item->boot == 0)
+	if (item->boot == 0 || item->wide)
 		return RC_OK;
 	if (lane == NULL) {
 		lane = calloc(1, sizeof *lane);
@@ -311,10 +311,10 @@ static enum rc flush(struct window *window, struct errmsg *why)
 		return RC_OK;
 	if (window->group_len > 1)
 		qsort(window->group, window->group_len, sizeof window->group[0], by_order);
-	int64_t t0_ns = window->group[0].item.t0_ns;
-	if (t0_ns > window->frontier_ns) {
-		window->frontier_ns = t0_ns;
-		rc = emit_before(window, t0_ns, why);
+	int64_t key_ns = window->group[0].item.key_ns;
+	if (key_ns > window->frontier_ns) {
+		window->frontier_ns = key_ns;
+		rc = emit_before(window, key_ns, why);
 	}
 	for (size_t i = 0; i < window->group_len; i++) {
 		struct track_entry *entry = &window->group[i];
@@ -333,7 +333,7 @@ static enum rc flush(struct window *window, struct errmsg *why)
 
 enum rc window_push(struct window *window, const struct item *item, struct errmsg *why)
 {
-	if (window->group_len > 0 && window->group[0].item.t0_ns != item->t0_ns) {
+	if (window->group_len > 0 && window->group[0].item.key_ns != item->key_ns) {
 		enum rc rc = flush(window, why);
 		if (rc != RC_OK)
 			return rc;

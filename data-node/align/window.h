@@ -1,7 +1,7 @@
 /*
  * Window: the streaming core of the aligner.
  *
- * Items go in, in order of time; slices come out as soon as nothing that can
+ * Items go in, in order of time (item.key_ns); slices come out as soon as nothing that can
  * still arrive may change them.  Memory is bounded by what lies between
  * policy->reach_ns before and policy->ahead_ns behind the current slice, plus
  * one state per thing of the home.  One thread.  O(N + slices · tracks).
@@ -40,7 +40,7 @@ enum rc window_open(const struct policy *policy, const struct window_grid *grid,
 void window_close(struct window *window);
 
 /*
- * The next item: t0 never falls within a lane.  Items of one t0 are put into
+ * The next item: key_ns never falls.  Items of one key_ns are put into
  * order here, repeated obs_ids are dropped.  RC_LIMIT, RC_NOMEM.
  */
 enum rc window_push(struct window *window, const struct item *item, struct errmsg *why) RC_CHECK;

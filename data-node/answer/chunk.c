@@ -55,7 +55,7 @@ static void put_source(struct buf *out, const struct pack_item *item)
 {
 	char start[TIMESTAMP_TEXT_BYTES];
 
-	timestamp_format(item->obs->dev_t0_ns, start);
+	timestamp_format(item->obs->place.t0_ns, start);
 	buf_puts(out, "{\"id\":");
 	put_text(out, item->id);
 	buf_printf(out, ",\"start\":\"%s\",\"layer\":\"%s\",\"quote\":", start,

@@ -146,7 +146,7 @@ static enum rc write_item(const struct host *host, const struct observation *obs
 	bool local = obs->has_offset && obs->offset_s != 0;
 	item->offset_s = local || host->offset_s == NULL
 			     ? obs->offset_s
-			     : host->offset_s(host->ctx, obs->dev_t0_ns);
+			     : host->offset_s(host->ctx, obs->place.t0_ns);
 	item->id = obs->client_id != NULL && obs->client_id[0] != '\0' ? obs->client_id
 								       : arena_strdup(arena, hex);
 	item->quote = quote_make(obs, question, question_len, PACK_QUOTE_BYTES_MAX, arena);
@@ -156,7 +156,7 @@ static enum rc write_item(const struct host *host, const struct observation *obs
 	if (item->id == NULL || item->quote == NULL || text == NULL || source == NULL ||
 	    kind == NULL)
 		return RC_NOMEM;
-	quote_time(obs->dev_t0_ns, item->offset_s, when);
+	quote_time(obs->place.t0_ns, item->offset_s, when);
 	item->line = arena_printf(arena, "[%s, %s, %s] %s: %s\n",
 	    plain_id(item->id) ? item->id : hex, when, source, kind, text);
 	if (item->line == NULL)
@@ -169,7 +169,7 @@ static bool same_moment(const struct pack *pack, const struct observation *obs)
 {
 	for (size_t i = 0; i < pack->len; i++) {
 		const struct observation *other = pack->items[i].obs;
-		if (other->dev_t0_ns == obs->dev_t0_ns && strcmp(other->kind, obs->kind) == 0 &&
+		if (other->place.t0_ns == obs->place.t0_ns && strcmp(other->kind, obs->kind) == 0 &&
 		    strcmp(other->text, obs->text) == 0 &&
 		    strcmp(other->data_json, obs->data_json) == 0)
 			return true;
@@ -184,8 +184,8 @@ static int by_score(const void *a, const void *b)
 
 	if (x->score != y->score)
 		return x->score > y->score ? -1 : 1;
-	if (x->obs->dev_t0_ns != y->obs->dev_t0_ns)
-		return x->obs->dev_t0_ns < y->obs->dev_t0_ns ? -1 : 1;
+	if (x->obs->place.t0_ns != y->obs->place.t0_ns)
+		return x->obs->place.t0_ns < y->obs->place.t0_ns ? -1 : 1;
 	return x->obs->seq < y->obs->seq ? -1 : x->obs->seq > y->obs->seq;
 }
 
@@ -293,8 +293,8 @@ static int by_time(const void *a, const void *b)
 	const struct pack_item *x = *(const struct pack_item *const *)a;
 	const struct pack_item *y = *(const struct pack_item *const *)b;
 
-	if (x->obs->dev_t0_ns != y->obs->dev_t0_ns)
-		return x->obs->dev_t0_ns < y->obs->dev_t0_ns ? -1 : 1;
+	if (x->obs->place.t0_ns != y->obs->place.t0_ns)
+		return x->obs->place.t0_ns < y->obs->place.t0_ns ? -1 : 1;
 	return x->obs->seq < y->obs->seq ? -1 : x->obs->seq > y->obs->seq;
 }
 

@@ -21,7 +21,7 @@ void recall_only_write(struct pack *pack, struct buf *out)
 	for (size_t i = 0; i < len; i++) {
 		const struct pack_item *item = &pack->items[i];
 		char when[QUOTE_TIME_BYTES];
-		quote_time(item->obs->dev_t0_ns, item->offset_s, when);
+		quote_time(item->obs->place.t0_ns, item->offset_s, when);
 		buf_printf(out, "\n- %s, %s (%s): \xE2\x80\x9C%s\xE2\x80\x9D", when,
 		    item->obs->source, item->obs->kind, item->quote);
 	}

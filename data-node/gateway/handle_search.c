@@ -19,7 +19,7 @@ static void put_hit(const struct recall_hit *hit, struct buf *body)
 	const struct observation *obs = &hit->obs;
 
 	hex_encode(obs->obs_id, OBS_ID_BYTES, id);
-	timestamp_format(obs->dev_t0_ns, start);
+	timestamp_format(obs->place.t0_ns, start);
 	buf_puts(body, "{\"id\":");
 	if (obs->client_id[0] != 0)
 		buf_json_string(body, obs->client_id, strlen(obs->client_id));

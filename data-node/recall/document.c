@@ -161,7 +161,7 @@ static void add_date(struct index *index, const struct observation *obs)
 		"friday", "saturday", "sunday" };
 	static const char *const months[] = { "january", "february", "march", "april", "may",
 		"june", "july", "august", "september", "october", "november", "december" };
-	int64_t local_ns = obs->dev_t0_ns + (obs->has_offset ? obs->offset_s * NS_PER_S : 0);
+	int64_t local_ns = obs->place.t0_ns + (obs->has_offset ? obs->offset_s * NS_PER_S : 0);
 	struct civil civil;
 	char text[80];
 
@@ -185,7 +185,7 @@ static enum rc add_neighbours(struct index *index, struct document_talks *talks,
 		return rc;
 	for (size_t i = 0; i < talk->len; i++) {
 		const struct text_terms *last = &talk->last[i];
-		if (last->seq == obs->supersedes_seq || !is_near(last->t0_ns, obs->dev_t0_ns))
+		if (last->seq == obs->supersedes_seq || !is_near(last->t0_ns, obs->place.t0_ns))
 			continue; /* its own older version, or another time */
 		for (size_t k = 0; k < last->len; k++)
 			index_add_number(index, last->terms[k], UNITS_NEIGHBOUR);
@@ -200,7 +200,7 @@ static enum rc add_neighbours(struct index *index, struct document_talks *talks,
 enum rc document_take(
     struct index *index, struct document_talks *talks, const struct observation *obs, bool *added)
 {
-	struct text_terms own = { .seq = obs->seq, .t0_ns = obs->dev_t0_ns };
+	struct text_terms own = { .seq = obs->seq, .t0_ns = obs->place.t0_ns };
 	struct field field = { .index = index, .units = UNITS_OWN };
 
 	*added = false;
@@ -208,7 +208,7 @@ enum rc document_take(
 		index_kill(index, obs->supersedes_seq);
 	if (obs->tombstone || obs->origin == ORIGIN_SYSTEM || (obs->gap && obs->text[0] == '\0'))
 		return RC_OK;
-	index_begin(index, obs->seq, obs->dev_t0_ns, obs->dev_t1_ns);
+	index_begin(index, obs->seq, obs->place.t0_ns, obs->place.t1_ns);
 	field.remember = &own;
 	token_scan(obs->text, strlen(obs->text), add_token, &field);
 	field.remember = NULL;

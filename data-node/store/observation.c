@@ -115,6 +115,8 @@ static enum rc check_times(const struct observation *obs, struct errmsg *why)
 		return errmsg_rc(why, RC_INVALID, "end: not within 1900 to 2200");
 	if (obs->dev_t1_ns < obs->dev_t0_ns)
 		return errmsg_rc(why, RC_INVALID, "end: before start");
+	if (obs->error_ns < 0 || obs->error_ns > OBS_ERROR_MAX_NS)
+		return errmsg_rc(why, RC_INVALID, "error: not within a day");
 	if (obs->has_offset && (obs->offset_s < -86400 || obs->offset_s > 86400))
 		return errmsg_rc(why, RC_INVALID, "start: offset beyond a day");
 	return RC_OK;

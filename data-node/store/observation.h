@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/errmsg.h"
+#include "store/placement.h"
 
 #define OBS_ID_BYTES 16
 #define OBS_SOURCE_BYTES_MAX ((size_t)128)
@@ -31,6 +32,8 @@
 /* Times outside [1900, 2200] are refused. */
 #define OBS_TIME_MIN_NS INT64_C(-2208988800000000000)
 #define OBS_TIME_MAX_NS INT64_C(7258118400000000000)
+
+#define OBS_ERROR_MAX_NS INT64_C(86400000000000)
 
 /* Stored numbers: never reorder. */
 enum layer {
@@ -72,6 +75,7 @@ struct observation {
 	int64_t dev_t0_ns, dev_t1_ns; /* as the device said; t1 ≥ t0 */
 	bool has_end;                 /* the sender gave an end */
 	int64_t recv_utc_ns, recv_mono_ns;
+	int64_t error_ns; /* ε of the sender's registration; 0 = the default */
 	const char *zone; /* "" = none */
 	bool has_offset;
 	int32_t offset_s; /* east of UTC */
@@ -91,6 +95,7 @@ struct observation {
 	/* Canonical JSON object, "" or NULL = none: members of the sent event that
 	 * the fields above do not give back (unknown ones, an explicit "shape"). */
 	const char *extra_json;
+	struct placement place; /* set by the store when it is read */
 };
 
 /* Frames of a block: the moments at which its channels were sampled. */
@@ -123,7 +128,8 @@ enum rc observation_encode(
     const struct observation *obs, struct buf *out, struct errmsg *why) RC_CHECK;
 
 /* Read a record; everything is copied into `arena` and range-checked.
- * RC_CORRUPT names the field.  `seq` is not part of the record (it is its key). */
+ * RC_CORRUPT names the field.  `seq` is not part of the record (it is its key);
+ * `place` is that of a source without a clock. */
 enum rc observation_decode(const uint8_t *bytes, size_t len, struct arena *arena,
     struct observation *out, struct errmsg *why) RC_CHECK;
 

@@ -47,6 +47,7 @@ static void message_fill(
 	m->dev_t1_ns = obs->dev_t1_ns;
 	m->recv_utc_ns = obs->recv_utc_ns;
 	m->recv_mono_ns = obs->recv_mono_ns;
+	m->error_ns = obs->error_ns;
 	m->zone = borrow(obs->zone);
 	m->has_offset = obs->has_offset;
 	m->offset_s = obs->offset_s;
@@ -142,6 +143,7 @@ static void struct_fill(const Hearth__Timeline__Observation *m, struct observati
 		.has_end = m->has_end != 0,
 		.recv_utc_ns = m->recv_utc_ns,
 		.recv_mono_ns = m->recv_mono_ns,
+		.error_ns = m->error_ns,
 		.zone = m->zone,
 		.has_offset = m->has_offset != 0,
 		.offset_s = m->offset_s,
@@ -208,6 +210,7 @@ enum rc observation_decode(const uint8_t *bytes, size_t len, struct arena *arena
 		return rc;
 	if (observation_check(&obs, &field) != RC_OK)
 		return errmsg_rc(why, RC_CORRUPT, "record: %s", field.text);
+	obs.place = placement_trusted(obs.dev_t0_ns, obs.dev_t1_ns, obs.error_ns);
 	*out = obs;
 	return RC_OK;
 }

@@ -98,7 +98,7 @@ typedef bool store_visit_fn(void *ctx, const struct observation *obs);
 enum rc store_scan_log(struct store *store, uint64_t after_seq, size_t limit, store_visit_fn *visit,
     void *ctx, struct errmsg *why) RC_CHECK;
 
-/* Place in a time scan; zero it to start. */
+/* Position of a time scan; zero it to start. */
 struct store_position {
 	int64_t t0_ns;
 	uint64_t seq;
@@ -106,17 +106,18 @@ struct store_position {
 };
 
 struct store_range {
-	int64_t from_ns, to_ns; /* observations that intersect [from, to): intervals
-				   that began before `from` and reach into it included */
+	int64_t from_ns, to_ns; /* on the hub's time: observations that intersect
+				   [from, to), intervals that began before `from`
+				   and wide placements that reach into it included */
 	unsigned layers;        /* LAYER_MASK bits; 0: all */
 	const char *source;     /* NULL: all */
 	uint64_t as_of_seq;     /* only records with seq ≤ it; 0: newest */
 };
 
 /*
- * Current versions (not superseded, no tombstones) in order of (t0, seq),
- * merged over layers, at most `limit` (0: all) from `pos` on; `pos` (may be NULL)
- * is moved behind the last one visited.
+ * Current versions (not superseded, no tombstones) in order of (t0, seq) of
+ * their placement's extent, merged over layers, at most `limit` (0: all) from `pos` on; `pos` (may
+ * be NULL) is moved behind the last one visited.
  */
 enum rc store_scan_time(struct store *store, const struct store_range *range,
     struct store_position *pos, size_t limit, store_visit_fn *visit, void *ctx,

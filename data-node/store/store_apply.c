@@ -10,16 +10,6 @@
 
 #include "store/store_internal.h"
 
-struct store_entry store_entry_of(const struct observation *obs, uint64_t seq)
-{
-	return (struct store_entry){
-		.layer = (uint8_t)obs->layer,
-		.t0_ns = obs->dev_t0_ns,
-		.t1_ns = obs->dev_t1_ns,
-		.seq = seq,
-	};
-}
-
 static int seq_get(struct store *store, MDB_txn *txn, enum store_db db,
     const uint8_t id[OBS_ID_BYTES], uint64_t *seq)
 {
@@ -50,9 +40,11 @@ static int seq_put(struct store *store, MDB_txn *txn, enum store_db db,
 static void mark(
     struct store *store, const struct observation *obs, uint64_t seq, enum dirty_cause cause)
 {
+	struct store_entry entry = store_entry_of(obs, seq);
+
 	store_dirty_mark(store, &(struct store_dirty){
-				    .from_ns = obs->dev_t0_ns,
-				    .to_ns = obs->dev_t1_ns + 1,
+				    .from_ns = entry.t0_ns,
+				    .to_ns = entry.t1_ns + 1,
 				    .layers = LAYER_MASK(obs->layer),
 				    .cause = cause,
 				    .first_seq = seq,
@@ -184,6 +176,8 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 		record = store->scratch.bytes;
 		len = store->scratch.len;
 	}
-	mark(store, &job->obs[i], seq, DIRTY_LATE);
-	return record_put(store, txn, &job->obs[i], record, len, seq, err, why);
+	struct observation obs = job->obs[i];
+	obs.place = placement_trusted(obs.dev_t0_ns, obs.dev_t1_ns, obs.error_ns);
+	mark(store, &obs, seq, DIRTY_LATE);
+	return record_put(store, txn, &obs, record, len, seq, err, why);
 }

@@ -11,6 +11,7 @@
  *   seen   hash(obs_id, content hash)(16)      seq(8) of a superseded version
  *   dirty  number(8)                           plain: store_dirty.h
  *
+ * t0 and t1 are the hub's (store/placement.h), of a wide placement its extent.
  * A time is stored with its sign bit flipped.  `class` is the number of bits of
  * the duration t1 - t0 (0 for an instant): whatever of class c reaches over a
  * moment began within the 2^c ns before it, so an interval lookback reads one
@@ -174,6 +175,8 @@ int64_t store_class_first_ns(unsigned cls, int64_t at_ns);
 void store_time_key(const struct store_entry *entry, uint8_t out[STORE_TIME_KEY_BYTES]);
 void store_span_key(const struct store_entry *entry, uint8_t out[STORE_SPAN_KEY_BYTES]);
 void store_past_key(const struct store_entry *entry, uint8_t out[STORE_PAST_KEY_BYTES]);
+/* How the record `seq` stands in the derived databases: by its placement. */
+struct store_entry store_entry_of(const struct observation *obs, uint64_t seq);
 /* RC_CORRUPT if the size or a field cannot be. */
 enum rc store_entry_parse(enum store_db db, const MDB_val *key, struct store_entry *out) RC_CHECK;
 int32_t store_day(int64_t utc_ns);
@@ -226,8 +229,6 @@ enum rc store_rebuild_run(struct store *store,
     struct store_rebuilt *out, struct errmsg *why) RC_CHECK;
 
 /* ---- store_apply.c: one observation into the databases, writer thread -------- */
-/* What the indexes hold of an observation. */
-struct store_entry store_entry_of(const struct observation *obs, uint64_t seq);
 /* RC_OK with *err != 0: LMDB's code; the transaction must be aborted. */
 enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *job, size_t i,
     struct store_result *result, int *err, struct errmsg *why) RC_CHECK;

@@ -83,6 +83,14 @@ void store_past_key(const struct store_entry *entry, uint8_t out[STORE_PAST_KEY_
 	store_put_be64(out + STORE_SPAN_KEY_BYTES, entry->by_seq);
 }
 
+struct store_entry store_entry_of(const struct observation *obs, uint64_t seq)
+{
+	struct store_entry entry = { .layer = (uint8_t)obs->layer, .seq = seq };
+
+	placement_extent(&obs->place, &entry.t0_ns, &entry.t1_ns);
+	return entry;
+}
+
 static enum rc entry_check(const struct store_entry *entry)
 {
 	if (layer_word((enum layer)entry->layer) == NULL || entry->seq == 0 ||

@@ -422,9 +422,10 @@ enum rc store_scan_time(struct store *store, const struct store_range *range,
 		rc = time_page(&scan, &next, left, &page, &more, why);
 		size_t i = 0;
 		for (bool on = true; i < page.len && on; i++) {
-			on = visit(ctx, &page.items[i]);
-			*pos = (struct store_position){ page.items[i].dev_t0_ns, page.items[i].seq,
-				true };
+			const struct observation *obs = &page.items[i];
+			struct store_entry at = store_entry_of(obs, obs->seq);
+			on = visit(ctx, obs);
+			*pos = (struct store_position){ at.t0_ns, at.seq, true };
 			more = more && on;
 		}
 		left -= i;

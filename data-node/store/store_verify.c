@@ -171,10 +171,7 @@ static void check_record(struct verify *v, MDB_txn *txn, uint64_t seq, const MDB
 		fault(v, "log seq %" PRIu64 ": its content and its id disagree", seq);
 	if (obs.supersedes_seq >= seq)
 		fault(v, "log seq %" PRIu64 ": supersedes a later record", seq);
-	struct store_entry entry = { .layer = (uint8_t)obs.layer,
-		.t0_ns = obs.dev_t0_ns,
-		.t1_ns = obs.dev_t1_ns,
-		.seq = seq };
+	struct store_entry entry = store_entry_of(&obs, seq);
 	if (!seq_is(v, txn, DB_DEDUP, obs.obs_id, &newest))
 		fault(v, "dedup: no entry for seq %" PRIu64, seq);
 	else if (newest == seq)

@@ -84,6 +84,7 @@ static void make_day(struct observation *obs, size_t n)
 			.data_json = streams[s].data_json };
 		obs[i].dev_t0_ns = obs[i].dev_t1_ns =
 		    START_NS + (int64_t)(random_next(&seed) % (uint64_t)NS_PER_DAY);
+		obs[i].place = placement_trusted(obs[i].dev_t0_ns, obs[i].dev_t1_ns, 0);
 		memcpy(obs[i].obs_id, &i, sizeof i);
 	}
 	qsort(obs, n, sizeof *obs, by_time);

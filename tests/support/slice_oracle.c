@@ -18,10 +18,12 @@
 struct fact {
 	const struct observation *obs;
 	char lane[160], thing[640];
-	int64_t begin, end;
+	int64_t begin, end, early, late;
+	bool wide; /* somewhere from begin - early to end + late */
 	bool instant, value, note, stop, stop_whole_lane;
 	const char *why_stop;
 	int64_t period, pulse;
+	int rank; /* by the order of ties, which wide facts leave */
 };
 
 struct stop {
@@ -65,9 +67,24 @@ static void string_after(const char *json, const char *name, char out[64])
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
-static int64_t error_of(const struct world *world)
+static int64_t max_of(int64_t a, int64_t b)
 {
-	return world->policy->error_ns;
+	return a > b ? a : b;
+}
+
+/* What comes first in a stream. */
+static int64_t key_of(const struct observation *obs)
+{
+	int64_t side = max_of(obs->place.early_ns, obs->place.late_ns);
+
+	return side > PLACEMENT_NARROW_NS ? obs->place.t0_ns - obs->place.early_ns
+					  : obs->place.t0_ns;
+}
+
+/* Of a wide fact, when it was over at the latest. */
+static int64_t over_at(const struct fact *fact)
+{
+	return fact->wide ? fact->end + fact->late : fact->end;
 }
 
 static unsigned facets_of(const struct observation *obs)
@@ -122,9 +139,19 @@ static void name_role(const struct observation *obs, struct fact *fact)
 
 static void make_fact(const struct world *world, const struct observation *obs, struct fact *fact)
 {
-	*fact = (struct fact){ .obs = obs, .begin = obs->dev_t0_ns, .end = obs->dev_t1_ns };
+	*fact = (struct fact){ .obs = obs, .begin = obs->place.t0_ns, .end = obs->place.t1_ns };
+	fact->early = obs->place.defaulted ? world->policy->error_ns : obs->place.early_ns;
+	fact->late = obs->place.defaulted ? world->policy->error_ns : obs->place.late_ns;
+	fact->wide = max_of(obs->place.early_ns, obs->place.late_ns) > PLACEMENT_NARROW_NS;
 	name_thing(obs, fact);
 	name_role(obs, fact);
+	if (fact->wide && fact->stop) { /* from where it may have begun */
+		fact->begin -= fact->early;
+		fact->early = fact->late = 0;
+		fact->wide = false;
+	}
+	if (fact->wide)
+		fact->note = false;
 	if (fact->stop)
 		fact->end = fact->begin;
 	fact->instant = fact->begin == fact->end;
@@ -141,8 +168,8 @@ static int by_order(const void *a, const void *b)
 				 *y = ((const struct fact *)b)->obs;
 	int names = strcmp(x->source, y->source);
 
-	if (x->dev_t0_ns != y->dev_t0_ns)
-		return x->dev_t0_ns < y->dev_t0_ns ? -1 : 1;
+	if (x->place.t0_ns != y->place.t0_ns)
+		return x->place.t0_ns < y->place.t0_ns ? -1 : 1;
 	if (names != 0)
 		return names;
 	uint64_t p = x->has_source_seq ? x->source_seq : 0,
@@ -152,6 +179,22 @@ static int by_order(const void *a, const void *b)
 	return memcmp(x->obs_id, y->obs_id, OBS_ID_BYTES);
 }
 
+static int by_key(const void *a, const void *b)
+{
+	int64_t x = key_of(((const struct fact *)a)->obs),
+		y = key_of(((const struct fact *)b)->obs);
+
+	return x != y ? (x < y ? -1 : 1) : by_order(a, b);
+}
+
+static void set_ranks(struct world *world)
+{
+	for (int i = 0; i < world->n; i++) {
+		for (int k = 0; k < world->n; k++)
+			world->facts[i].rank += by_order(&world->facts[k], &world->facts[i]) < 0;
+	}
+}
+
 static void set_periods(struct world *world)
 {
 	const struct policy *policy = world->policy;
@@ -159,9 +202,10 @@ static void set_periods(struct world *world)
 	for (int i = 0; i < world->n; i++) {
 		struct fact *fact = &world->facts[i];
 		int64_t period = policy->period_default_ns;
-		for (int k = i - 1; k >= 0; k--) {
+		for (int k = i - 1; k >= 0 && !fact->wide; k--) {
 			const struct fact *before = &world->facts[k];
-			if (!before->value || strcmp(before->thing, fact->thing) != 0)
+			if (!before->value || before->wide ||
+			    strcmp(before->thing, fact->thing) != 0)
 				continue;
 			int64_t pause = fact->begin - before->begin;
 			if (pause > 0 && pause <= policy->period_max_ns)
@@ -182,11 +226,12 @@ static bool opens_epoch(const struct world *world, int i)
 {
 	const struct fact *fact = &world->facts[i];
 
-	if (fact->obs->boot_epoch[0] == '\0')
+	if (fact->obs->boot_epoch[0] == '\0' || fact->wide)
 		return false;
 	for (int k = i - 1; k >= 0; k--) {
 		const struct fact *before = &world->facts[k];
-		if (before->obs->boot_epoch[0] == '\0' || strcmp(before->lane, fact->lane) != 0)
+		if (before->obs->boot_epoch[0] == '\0' || before->wide ||
+		    strcmp(before->lane, fact->lane) != 0)
 			continue;
 		bool near = fact->begin - before->begin <= world->policy->reach_ns;
 		return strcmp(before->obs->boot_epoch, fact->obs->boot_epoch) != 0 &&
@@ -207,8 +252,8 @@ static bool reaches(const struct world *world, int at, const char *thing, int fa
 		if (!fact->value || strcmp(fact->thing, thing) != 0 ||
 		    !(facets_of(fact->obs) & FACET_MASK(facet)))
 			continue;
-		if (!any || fact->end > latest)
-			latest = fact->end;
+		if (!any || over_at(fact) > latest)
+			latest = over_at(fact);
 		any = true;
 	}
 	return any && (step || world->facts[at].begin - latest <= world->policy->reach_ns);
@@ -249,7 +294,8 @@ struct view {
 
 struct answer {
 	int fact, next;
-	int rank; /* 0 inside, 1 blended, 2 nearest, 3 carried */
+	int order; /* of its fact */
+	int rank;  /* 0 inside, 1 blended, 2 nearest, 3 carried */
 	enum cell_mode mode;
 	int64_t age;
 	bool certain;
@@ -271,24 +317,22 @@ static bool is_mine(const struct view *view, int i)
 
 static bool is_inside(const struct view *view, const struct fact *fact)
 {
-	int64_t e = error_of(view->world);
-
-	if (fact->begin - e >= view->end)
+	if (fact->begin - fact->early >= view->end)
 		return false;
-	return fact->instant ? fact->begin + e >= view->start : fact->end + e > view->start;
+	return fact->instant ? fact->begin + fact->late >= view->start
+			     : fact->end + fact->late > view->start;
 }
 
 static bool is_over(const struct view *view, const struct fact *fact)
 {
-	return !is_inside(view, fact) && fact->begin - error_of(view->world) < view->end;
+	return !is_inside(view, fact) && fact->begin - fact->early < view->end;
 }
 
 static bool is_certain(const struct view *view, const struct fact *fact)
 {
-	int64_t e = error_of(view->world);
-
-	return fact->begin + e < view->end &&
-	       (fact->instant ? fact->begin - e >= view->start : fact->end - e > view->start);
+	return fact->begin + fact->late < view->end &&
+	       (fact->instant ? fact->begin - fact->early >= view->start
+			      : fact->end - fact->early > view->start);
 }
 
 static int64_t distance(const struct view *view, const struct fact *fact)
@@ -298,12 +342,14 @@ static int64_t distance(const struct view *view, const struct fact *fact)
 	return fact->begin > view->end ? fact->begin - view->end : 0;
 }
 
-static struct answer *add(
-    struct answers *answers, int fact, int rank, enum cell_mode mode, int64_t age, bool certain)
+static struct answer *add(const struct view *view, struct answers *answers, int fact, int rank,
+    enum cell_mode mode, int64_t age, bool certain)
 {
+	int order = view->world->facts[fact].rank;
+
 	assert(answers->n < ORACLE_OBS_MAX);
 	struct answer *answer = &answers->list[answers->n++];
-	*answer = (struct answer){ fact, NONE, rank, mode, age, certain, "" };
+	*answer = (struct answer){ fact, NONE, order, rank, mode, age, certain, "" };
 	return answer;
 }
 
@@ -318,17 +364,18 @@ static bool take_inside(const struct view *view, struct answers *answers)
 			continue;
 		int64_t off = llabs(2 * fact->begin - view->start - view->end);
 		if (!fact->instant)
-			add(answers, i, 0, CELL_OVERLAP, distance(view, fact),
+			add(view, answers, i, 0, CELL_OVERLAP, distance(view, fact),
 			    is_certain(view, fact));
 		else if (view->rule->all)
-			add(answers, i, 0, CELL_OBSERVED, distance(view, fact),
+			add(view, answers, i, 0, CELL_OBSERVED, distance(view, fact),
 			    is_certain(view, fact));
 		else if (best == NONE || off < best_off)
 			best = i, best_off = off;
 	}
 	if (best != NONE) {
 		const struct fact *fact = &view->world->facts[best];
-		add(answers, best, 0, CELL_OBSERVED, distance(view, fact), is_certain(view, fact));
+		add(view, answers, best, 0, CELL_OBSERVED, distance(view, fact),
+		    is_certain(view, fact));
 	}
 	return answers->n > before;
 }
@@ -336,29 +383,32 @@ static bool take_inside(const struct view *view, struct answers *answers)
 /* The value before the slice; NONE and a reason if there is none or a stop. */
 static int left_of(const struct view *view, const char **reason)
 {
-	int left = NONE;
+	int left = NONE, left_rank = NONE;
 	int64_t left_end = 0;
 
 	*reason = "none";
 	for (int i = 0; i < view->world->n; i++) {
 		const struct fact *fact = &view->world->facts[i];
 		if (is_mine(view, i) && is_over(view, fact) &&
-		    (left == NONE || fact->end >= left_end))
-			left = i, left_end = fact->end;
+		    (left == NONE || over_at(fact) > left_end ||
+			(over_at(fact) == left_end && fact->rank > left_rank)))
+			left = i, left_end = over_at(fact), left_rank = fact->rank;
 	}
 	if (left != NONE)
 		*reason = "stale";
 	for (int s = 0; s < view->stops_n; s++) {
 		const struct stop *stop = &view->stops[s];
 		int64_t at = view->world->facts[stop->fact].begin;
+		int rank = view->world->facts[stop->fact].rank;
 		if (at > view->start)
 			continue;
-		bool newer = left_end < at || (left_end == at && left < stop->fact + !stop->before);
+		bool newer = left_end < at || (left_end == at && left_rank < rank + !stop->before);
 		if (left == NONE && strcmp(*reason, "none") == 0)
 			newer = true;
 		if (newer) {
 			left = NONE;
 			left_end = at;
+			left_rank = rank;
 			*reason = stop->why;
 		}
 	}
@@ -375,7 +425,7 @@ static int right_of(const struct view *view)
 {
 	for (int i = 0; i < view->world->n; i++) {
 		const struct fact *fact = &view->world->facts[i];
-		if (!is_mine(view, i) || is_inside(view, fact) || is_over(view, fact))
+		if (!is_mine(view, i) || fact->wide || is_inside(view, fact) || is_over(view, fact))
 			continue;
 		for (int s = 0; s < view->stops_n; s++) {
 			const struct stop *stop = &view->stops[s];
@@ -441,7 +491,8 @@ static bool take_blend(const struct view *view, int left, int right, struct answ
 	if (view->rule->blend == POLICY_BLEND_NONE || left == NONE || right == NONE)
 		return false;
 	const struct fact *a = &view->world->facts[left], *b = &view->world->facts[right];
-	if (!a->instant || !b->instant || b->begin - a->begin > view->rule->blend_ns)
+	if (a->wide || b->wide || !a->instant || !b->instant ||
+	    b->begin - a->begin > view->rule->blend_ns)
 		return false;
 	int64_t middle = view->start + (view->end - view->start) / 2;
 	double f = (double)(middle - a->begin) / (double)(b->begin - a->begin);
@@ -449,7 +500,8 @@ static bool take_blend(const struct view *view, int left, int right, struct answ
 						       : !blend_value(a, b, f, data))
 		return false;
 	int64_t p = distance(view, a), q = distance(view, b);
-	struct answer *answer = add(answers, left, 1, CELL_INTERPOLATED, p < q ? p : q, false);
+	struct answer *answer =
+	    add(view, answers, left, 1, CELL_INTERPOLATED, p < q ? p : q, false);
 	answer->next = right;
 	memcpy(answer->data, data, sizeof data);
 	return true;
@@ -460,7 +512,8 @@ static bool take_blend(const struct view *view, int left, int right, struct answ
 
 static bool is_near(const struct view *view, int i)
 {
-	if (i == NONE || view->rule->nearest_ns == 0 || !view->world->facts[i].instant)
+	if (i == NONE || view->rule->nearest_ns == 0 || !view->world->facts[i].instant ||
+	    view->world->facts[i].wide)
 		return false;
 	int64_t off = distance(view, &view->world->facts[i]);
 	return off <= view->rule->nearest_ns &&
@@ -478,7 +531,8 @@ static bool take_nearest(const struct view *view, int left, int right, struct an
 	if (l && r &&
 	    distance(view, &view->world->facts[right]) < distance(view, &view->world->facts[left]))
 		pick = right;
-	add(answers, pick, 2, CELL_OBSERVED, distance(view, &view->world->facts[pick]), false);
+	add(view, answers, pick, 2, CELL_OBSERVED, distance(view, &view->world->facts[pick]),
+	    false);
 	return true;
 }
 
@@ -504,11 +558,13 @@ static bool is_vouched(const struct view *view, const struct fact *left)
 
 static bool may_carry(const struct view *view, const struct fact *left)
 {
-	int64_t age = view->start - left->end;
+	int64_t age = view->start - over_at(left);
 	const char *json = left->obs->data_json;
 	double vel;
 
 	if (age < 0 || age > view->rule->carry_ns)
+		return false;
+	if (left->wide && view->facet != FACET_HOME)
 		return false;
 	switch (view->facet) {
 	case FACET_HOME:
@@ -540,8 +596,9 @@ static void ask_thing(const struct view *view, struct answers *answers)
 	    (take_blend(view, left, right, answers) || take_nearest(view, left, right, answers)))
 		return;
 	if (left != NONE && may_carry(view, &view->world->facts[left])) {
-		add(answers, left, 3, CELL_CARRIED, view->start - view->world->facts[left].end,
-		    step && !inside);
+		const struct fact *fact = &view->world->facts[left];
+		add(view, answers, left, 3, CELL_CARRIED, view->start - over_at(fact),
+		    step && !inside && !fact->wide);
 		return;
 	}
 	static const char *const weights[] = { "none", "stale", "epoch", "suspend", "unavailable",
@@ -562,7 +619,7 @@ static int by_fact(const void *a, const void *b)
 {
 	const struct answer *x = a, *y = b;
 
-	return x->fact != y->fact ? x->fact - y->fact : x->rank - y->rank;
+	return x->order != y->order ? x->order - y->order : x->rank - y->rank;
 }
 
 static void fill_value(
@@ -587,27 +644,42 @@ static void fill_value(
 		memcpy(out->next_obs_id, world->facts[answer->next].obs->obs_id, OBS_ID_BYTES);
 }
 
+/* The wider side of an answer's ε. */
+static int64_t error_of(const struct world *world, const struct answer *answer)
+{
+	const struct fact *fact = &world->facts[answer->fact];
+	int64_t error = max_of(fact->early, fact->late);
+
+	if (answer->next == NONE)
+		return error;
+	fact = &world->facts[answer->next];
+	return max_of(error, max_of(fact->early, fact->late));
+}
+
 static void fill_cell(const struct world *world, int facet, struct answers *answers,
     struct cell_value *values, struct cell *cell)
 {
 	static const enum cell_mode strongest[] = { CELL_OBSERVED, CELL_OVERLAP, CELL_INTERPOLATED,
 		CELL_CARRIED };
 	int best = 9, n = 0;
+	int64_t error = 0;
 
 	*cell = (struct cell){ .mode = CELL_ABSENT, .absent_reason = answers->reason };
 	for (int i = 0; i < answers->n; i++)
 		best = answers->list[i].rank < best ? answers->list[i].rank : best;
 	qsort(answers->list, (size_t)answers->n, sizeof answers->list[0], by_fact);
 	for (int i = 0; i < answers->n; i++) {
-		if (facet != FACET_LOCATION || answers->list[i].rank == best)
+		if (facet != FACET_LOCATION || answers->list[i].rank == best) {
+			error = max_of(error, error_of(world, &answers->list[i]));
 			fill_value(world, &answers->list[i], &values[n++]);
+		}
 	}
 	if (n == 0)
 		return;
 	cell->absent_reason = NULL;
 	cell->values = values;
+	cell->error_ns = error;
 	cell->values_total = cell->values_len = (size_t)n;
-	cell->error_ns = world->policy->error_ns;
 	for (int m = 3; m >= 0; m--) {
 		for (int i = 0; i < n; i++)
 			cell->mode = values[i].mode == strongest[m] ? strongest[m] : cell->mode;
@@ -661,7 +733,8 @@ void slice_oracle(const struct policy *policy, const struct window_grid *grid,
 	world->policy = policy;
 	for (size_t i = 0; i < n; i++)
 		make_fact(world, &obs[i], &world->facts[world->n++]);
-	qsort(world->facts, n, sizeof world->facts[0], by_order);
+	qsort(world->facts, n, sizeof world->facts[0], by_key);
+	set_ranks(world);
 	set_periods(world);
 	for (int64_t at = grid->from_ns; at < grid->to_ns; at += grid->step_ns) {
 		struct slice slice = { .start_ns = at, .end_ns = at + grid->step_ns, .version = 1 };

@@ -65,6 +65,21 @@ static void make_data(uint64_t *seed, const struct observation *obs, char out[16
 	}
 }
 
+/* Half are trusted; of the others ε has two sides, now and then hours long. */
+static void make_place(uint64_t *seed, int64_t span_s, struct observation *obs)
+{
+	obs->place = placement_trusted(obs->dev_t0_ns, obs->dev_t1_ns, 0);
+	if (one_in(seed, 2))
+		return;
+	obs->place.defaulted = false;
+	obs->place.early_ns = (int64_t)below(seed, 6) * NS_PER_S;
+	obs->place.late_ns = (int64_t)below(seed, 11) * NS_PER_S;
+	if (one_in(seed, 8)) {
+		obs->place.early_ns = (int64_t)below(seed, (uint64_t)span_s) * NS_PER_S;
+		obs->place.late_ns = (int64_t)below(seed, (uint64_t)span_s) * NS_PER_S / 4;
+	}
+}
+
 static void make_observation(
     uint64_t *seed, int64_t span_s, size_t number, struct slice_stream *out)
 {
@@ -101,6 +116,7 @@ static void make_observation(
 	obs->source_seq = obs->has_source_seq ? below(seed, 3) : 0;
 	make_data(seed, obs, out->texts[number]);
 	obs->data_json = out->texts[number];
+	make_place(seed, span_s, obs);
 }
 
 void slice_stream_make(uint64_t *seed, struct slice_stream *out)
@@ -133,8 +149,11 @@ static int by_time(const void *a, const void *b)
 {
 	const struct observation *x = a, *y = b;
 
-	if (x->dev_t0_ns != y->dev_t0_ns)
-		return x->dev_t0_ns < y->dev_t0_ns ? -1 : 1;
+	int64_t a_ns, b_ns, end_ns;
+	placement_extent(&x->place, &a_ns, &end_ns);
+	placement_extent(&y->place, &b_ns, &end_ns);
+	if (a_ns != b_ns)
+		return a_ns < b_ns ? -1 : 1;
 	return x->seq < y->seq ? -1 : x->seq > y->seq;
 }
 

@@ -46,6 +46,7 @@ static void make_rows(uint64_t *seed, enum layer layer, const char *kind, struct
 			.data_json = "{\"inregions\":[\"x\"]}",
 			.dev_t0_ns = at_ns,
 			.dev_t1_ns = at_ns };
+		join->obs[i].place = placement_trusted(at_ns, at_ns, 0);
 		join->obs[i].obs_id[0] = (uint8_t)i;
 	}
 }

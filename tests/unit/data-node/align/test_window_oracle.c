@@ -43,11 +43,13 @@ static void compare(const struct buf *want, const struct buf *got, long round, c
 	    (int)strcspn(buf_text(got) + line, "\n"), buf_text(got) + line);
 	for (size_t i = 0; i < stream.len; i++) {
 		const struct observation *obs = &stream.obs[i];
-		fprintf(stderr, "  %s %s/%s %lld..%lld seq=%d boot=%s pulse=%g%s %s\n",
+		fprintf(stderr, "  %s %s/%s %lld..%lld -%lld+%lld seq=%d boot=%s pulse=%g%s %s\n",
 		    obs->client_id, obs->source, obs->kind,
-		    (long long)(obs->dev_t0_ns - stream.grid.from_ns),
-		    (long long)(obs->dev_t1_ns - stream.grid.from_ns), (int)obs->source_seq,
-		    obs->boot_epoch, obs->pulse_s, obs->gap ? " gap" : "", obs->data_json);
+		    (long long)(obs->place.t0_ns - stream.grid.from_ns),
+		    (long long)(obs->place.t1_ns - stream.grid.from_ns),
+		    obs->place.defaulted ? -1LL : (long long)obs->place.early_ns,
+		    (long long)obs->place.late_ns, (int)obs->source_seq, obs->boot_epoch,
+		    obs->pulse_s, obs->gap ? " gap" : "", obs->data_json);
 	}
 	fail_msg("%s differs on stream %ld", what, round);
 }
@@ -108,9 +110,11 @@ static size_t reachable(struct observation *out)
 
 	for (size_t i = 0; i < stream.len; i++) {
 		const struct observation *obs = &stream.obs[i];
-		bool touches = obs->dev_t0_ns < reach.to_ns &&
-			       (obs->dev_t0_ns >= reach.from_ns || obs->dev_t1_ns > reach.from_ns);
-		if (touches || (obs->layer == LAYER_HOME && obs->dev_t0_ns < reach.from_ns))
+		int64_t k0_ns, k1_ns;
+		placement_extent(&obs->place, &k0_ns, &k1_ns);
+		bool touches =
+		    k0_ns < reach.to_ns && (k0_ns >= reach.from_ns || k1_ns > reach.from_ns);
+		if (touches || (obs->layer == LAYER_HOME && k0_ns < reach.from_ns))
 			out[n++] = *obs;
 	}
 	return n;
@@ -150,8 +154,8 @@ static void test_a_shift_by_whole_slices_shifts_the_result(void **state)
 		run(stream.obs, stream.len, &want);
 		/* Whole days: the texts keep their time of day, so only dates move. */
 		for (size_t i = 0; i < stream.len; i++) {
-			stream.obs[i].dev_t0_ns += NS_PER_DAY;
-			stream.obs[i].dev_t1_ns += NS_PER_DAY;
+			stream.obs[i].place.t0_ns += NS_PER_DAY;
+			stream.obs[i].place.t1_ns += NS_PER_DAY;
 		}
 		stream.grid.from_ns += NS_PER_DAY;
 		stream.grid.to_ns += NS_PER_DAY;

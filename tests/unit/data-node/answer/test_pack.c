@@ -33,6 +33,7 @@ static struct recall_hit hit_of(uint64_t seq, int64_t t0_ns, double score, const
 		    .shape = SHAPE_INSTANT,
 		    .dev_t0_ns = t0_ns,
 		    .dev_t1_ns = t0_ns,
+		    .place = placement_trusted(t0_ns, t0_ns, 0),
 		    .origin = ORIGIN_DEVICE,
 		    .text = text,
 		    .data_json = "" },
@@ -207,7 +208,8 @@ static void test_pack_fits_any_budget_greedily_and_never_exceeds_it(void **state
 		}
 		const struct pack_item **by_time = pack_by_time(&pack, &arena);
 		for (size_t i = 1; i < pack.len; i++)
-			assert_true(by_time[i - 1]->obs->dev_t0_ns <= by_time[i]->obs->dev_t0_ns);
+			assert_true(
+			    by_time[i - 1]->obs->place.t0_ns <= by_time[i]->obs->place.t0_ns);
 		arena_fini(&arena);
 	}
 }

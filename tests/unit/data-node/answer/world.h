@@ -134,6 +134,7 @@ static inline struct recall_hit *world_moment(
 		    .boot_epoch = "",
 		    .dev_t0_ns = at_ns,
 		    .dev_t1_ns = at_ns,
+		    .place = placement_trusted(at_ns, at_ns, 0),
 		    .zone = "",
 		    .origin = ORIGIN_DEVICE,
 		    .text = text,
