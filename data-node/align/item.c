@@ -222,6 +222,8 @@ void item_of_observation(
 		.data_json = obs->data_json,
 	};
 	memcpy(out->obs_id, obs->obs_id, OBS_ID_BYTES);
+	if (obs->origin == ORIGIN_SYSTEM && strcmp(obs->source, OBS_SOURCE_NIGHT) == 0)
+		out->facets = 0; /* said about observations, not one itself */
 	if (obs->layer == LAYER_AUDITORY && obs->text[0] == '\0')
 		out->facets &= ~FACET_MASK(FACET_LANGUAGE); /* sound without a transcript */
 	set_times(obs, policy, out);

@@ -248,6 +248,11 @@ static const struct unit *unit_beside(const char *json, bool inner)
 	return unit;
 }
 
+const struct unit *unit_of_block(const struct observation *obs)
+{
+	return obs->data_json == NULL ? NULL : unit_beside(obs->data_json, false);
+}
+
 size_t unit_read(const struct observation *obs, struct reading out[UNIT_READINGS_MAX])
 {
 	static const struct unit kilometres_per_hour = { "km/h", QUANTITY_SPEED, 1 / 3.6, 0 };

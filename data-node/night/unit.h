@@ -54,4 +54,7 @@ const char *quantity_unit(enum quantity quantity); /* "°C" */
  * long as the observation.  What is not finite, normalised, is left out. */
 size_t unit_read(const struct observation *obs, struct reading out[UNIT_READINGS_MAX]);
 
+/* The unit of a block's values, named beside them; NULL if none is. */
+const struct unit *unit_of_block(const struct observation *obs);
+
 #endif

@@ -29,6 +29,11 @@
 #define OBS_CHANNELS_MAX 64u
 #define OBS_OFFSET_NS_MAX (INT64_C(1) << 53)   /* of a block's times: 104 days */
 #define OBS_RECORD_BYTES_MAX ((size_t)4 << 20) /* encoded */
+/* What the node itself says about observations: its source, which no sender may
+ * use, and the kinds of origin SYSTEM that come from it. */
+#define OBS_SOURCE_NIGHT "hearth-night"
+#define OBS_KIND_LABEL "label"
+#define OBS_KIND_PROGRESS "progress"
 /* Times outside [1900, 2200] are refused. */
 #define OBS_TIME_MIN_NS INT64_C(-2208988800000000000)
 #define OBS_TIME_MAX_NS INT64_C(7258118400000000000)

@@ -1,0 +1,9 @@
+/* Night rules: the table. */
+#include "night/night_rule.h"
+
+static const struct night_rule *const rules[] = {
+	&night_rule_language,
+	&night_rule_unit,
+};
+
+const struct night_table night_rules = { rules, sizeof rules / sizeof rules[0] };

@@ -1,0 +1,256 @@
+/*
+ * Rule "unit": readings in the one unit of their quantity.
+ *
+ * Readings that are normal as they were sent get no label.  The others are
+ * gathered by thing, member and unit, an hour to a label: a sensor that speaks
+ * Fahrenheit every few seconds must not double the log.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "align/item.h"
+#include "align/lookup.h"
+#include "base/clock.h"
+#include "night/night_rule.h"
+#include "night/unit.h"
+
+#define GROUPS_MAX ((size_t)4096) /* things that speak within one hour */
+#define MEMBER_BYTES_MAX ((size_t)64)
+#define HASH_FACTOR UINT64_C(0x9E3779B97F4A7C15)
+
+/* Readings of one thing, member and unit within one hour. */
+struct group {
+	uint64_t key;
+	char member[MEMBER_BYTES_MAX + 1];
+	const struct unit *unit;
+	enum layer layer;
+	int64_t t0_ns, t1_ns;
+	uint8_t (*about)[OBS_ID_BYTES]; /* [LABEL_ABOUT_MAX], grown */
+	size_t len, cap;
+	struct buf values;
+};
+
+struct state {
+	int64_t hour;
+	struct group *groups[GROUPS_MAX]; /* in order of their first reading */
+	size_t len;
+	struct lookup lookup; /* key → group */
+};
+
+static void drop_groups(struct state *state)
+{
+	for (size_t i = 0; i < state->len; i++) {
+		free(state->groups[i]->about);
+		buf_fini(&state->groups[i]->values);
+		free(state->groups[i]);
+	}
+	state->len = 0;
+	lookup_fini(&state->lookup);
+	state->lookup = (struct lookup){ 0 };
+}
+
+static enum rc open(void **out)
+{
+	*out = calloc(1, sizeof(struct state));
+	return *out == NULL ? RC_NOMEM : RC_OK;
+}
+
+static void close(void *arg)
+{
+	struct state *state = arg;
+
+	if (state != NULL)
+		drop_groups(state);
+	free(state);
+}
+
+static enum rc begin(void *arg, struct night_day *day, struct errmsg *why)
+{
+	struct state *state = arg;
+
+	(void)day;
+	(void)why;
+	drop_groups(state);
+	state->hour = INT64_MIN;
+	return RC_OK;
+}
+
+/* The readings of `group` so far as one label. */
+static enum rc say_group(struct group *group, struct night_day *day, struct errmsg *why)
+{
+	char key[LABEL_KEY_BYTES_MAX], id[LABEL_OBS_KEY_BYTES];
+	enum quantity quantity = group->unit->quantity;
+	struct buf value;
+
+	buf_init(&value, LABEL_VALUE_BYTES_MAX);
+	buf_printf(&value,
+	    "{\"from\":\"%s\",\"member\":\"%s\",\"quantity\":\"%s\",\"unit\":\"%s\",\"values\":[%s]"
+	    "}",
+	    group->unit->word, group->member, quantity_word(quantity), quantity_unit(quantity),
+	    buf_text(&group->values));
+	label_obs_key(group->about[0], id);
+	(void)snprintf(key, sizeof key, "%s@%s", group->member, id);
+	struct label label = { .key = key,
+		.layer = group->layer,
+		.t0_ns = group->t0_ns,
+		.t1_ns = group->t1_ns,
+		.about = (const uint8_t(*)[OBS_ID_BYTES])group->about,
+		.about_len = group->len,
+		.value_json = buf_text(&value),
+		.confidence = 1 };
+	enum rc rc = buf_rc(&value);
+	if (rc == RC_OK)
+		rc = night_say(day, &label, why);
+	buf_fini(&value);
+	group->len = 0;
+	buf_reset(&group->values);
+	return rc;
+}
+
+static enum rc say_all(struct state *state, struct night_day *day, struct errmsg *why)
+{
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < state->len && rc == RC_OK; i++) {
+		if (state->groups[i]->len > 0)
+			rc = say_group(state->groups[i], day, why);
+	}
+	drop_groups(state);
+	return rc;
+}
+
+static uint64_t group_key(const struct observation *obs, const struct reading *reading)
+{
+	struct item item;
+
+	item_of_observation(obs, policy_default(), &item);
+	uint64_t hash = item.track ^ (uint64_t)(uintptr_t)reading->unit * HASH_FACTOR;
+	for (size_t i = 0; i < reading->member_len; i++)
+		hash = (hash ^ (uint8_t)reading->member[i]) * HASH_FACTOR;
+	return hash;
+}
+
+static enum rc group_of(struct state *state, const struct observation *obs,
+    const struct reading *reading, struct group **out)
+{
+	uint64_t key = group_key(obs, reading);
+	struct group *group = lookup_find(&state->lookup, key);
+
+	*out = group;
+	if (group != NULL)
+		return RC_OK;
+	if (state->len == GROUPS_MAX)
+		return RC_LIMIT;
+	group = calloc(1, sizeof *group);
+	if (group == NULL)
+		return RC_NOMEM;
+	if (lookup_put(&state->lookup, key, group) != RC_OK) {
+		free(group);
+		return RC_NOMEM;
+	}
+	group->key = key;
+	group->unit = reading->unit;
+	group->layer = obs->layer;
+	memcpy(group->member, reading->member, reading->member_len);
+	buf_init(&group->values, LABEL_VALUE_BYTES_MAX / 2);
+	state->groups[state->len++] = group;
+	*out = group;
+	return RC_OK;
+}
+
+static enum rc group_add(
+    struct group *group, const struct observation *obs, const struct reading *reading)
+{
+	if (group->len == group->cap) {
+		size_t cap = group->cap == 0 ? 16 : group->cap * 2;
+		void *about = realloc(group->about, cap * sizeof *group->about);
+		if (about == NULL)
+			return RC_NOMEM;
+		group->about = about;
+		group->cap = cap;
+	}
+	if (group->len == 0) {
+		group->t0_ns = obs->dev_t0_ns;
+		group->t1_ns = obs->dev_t1_ns;
+	}
+	memcpy(group->about[group->len], obs->obs_id, OBS_ID_BYTES);
+	if (obs->dev_t1_ns > group->t1_ns)
+		group->t1_ns = obs->dev_t1_ns;
+	buf_printf(&group->values, "%s%.9g", group->len > 0 ? "," : "", reading->value);
+	group->len++;
+	return buf_rc(&group->values);
+}
+
+/* A block has its unit once and its values apart: the label says how to turn
+ * them, not each of them again. */
+static enum rc say_block(struct night_day *day, const struct observation *obs, struct errmsg *why)
+{
+	const struct unit *unit = unit_of_block(obs);
+	char key[LABEL_KEY_BYTES_MAX], id[LABEL_OBS_KEY_BYTES], value[256];
+
+	if (unit == NULL || unit_is_normal(unit))
+		return RC_OK;
+	label_obs_key(obs->obs_id, id);
+	(void)snprintf(key, sizeof key, "values@%s", id);
+	(void)snprintf(value, sizeof value,
+	    "{\"factor\":%.12g,\"from\":\"%s\",\"member\":\"values\",\"quantity\":\"%s\",\"shift\":"
+	    "%.9g,"
+	    "\"unit\":\"%s\"}",
+	    unit->factor, unit->word, quantity_word(unit->quantity), unit->shift,
+	    quantity_unit(unit->quantity));
+	struct label label = { .key = key,
+		.layer = obs->layer,
+		.t0_ns = obs->dev_t0_ns,
+		.t1_ns = obs->dev_t1_ns,
+		.about = &obs->obs_id,
+		.about_len = 1,
+		.value_json = value,
+		.confidence = 1 };
+	return night_say(day, &label, why);
+}
+
+static enum rc take(
+    void *arg, struct night_day *day, const struct observation *obs, struct errmsg *why)
+{
+	struct reading readings[UNIT_READINGS_MAX];
+	struct state *state = arg;
+	enum rc rc = RC_OK;
+
+	if (obs->values_len > 0)
+		return say_block(day, obs, why);
+	size_t n = unit_read(obs, readings);
+	int64_t hour = (obs->dev_t0_ns - night_day_from_ns(day)) / NS_PER_HOUR;
+	if (n > 0 && hour != state->hour) {
+		rc = say_all(state, day, why);
+		state->hour = hour;
+	}
+	for (size_t i = 0; i < n && rc == RC_OK; i++) {
+		struct group *group = NULL;
+		if (unit_is_normal(readings[i].unit) || readings[i].member_len > MEMBER_BYTES_MAX)
+			continue;
+		rc = group_of(state, obs, &readings[i], &group);
+		if (rc == RC_OK && group->len == LABEL_ABOUT_MAX)
+			rc = say_group(group, day, why);
+		if (rc == RC_OK)
+			rc = group_add(group, obs, &readings[i]);
+	}
+	return rc;
+}
+
+static enum rc end(void *arg, struct night_day *day, struct errmsg *why)
+{
+	return say_all(arg, day, why);
+}
+
+const struct night_rule night_rule_unit = {
+	.name = "unit",
+	.version = 1,
+	.layers =
+	    LAYER_MASK(LAYER_BEHAVIOUR) | LAYER_MASK(LAYER_ENVIRONMENT) | LAYER_MASK(LAYER_HOME),
+	.open = open,
+	.close = close,
+	.begin = begin,
+	.take = take,
+	.end = end,
+};
