@@ -84,6 +84,7 @@ static void fill_value(const struct pick *pick, struct cell_value *out)
 	const struct item *item = pick->item;
 
 	*out = (struct cell_value){
+		.seq = item->seq,
 		.client_id = item->client_id,
 		.source = item->source,
 		.kind = item->kind,
@@ -98,6 +99,7 @@ static void fill_value(const struct pick *pick, struct cell_value *out)
 	};
 	memcpy(out->obs_id, item->obs_id, OBS_ID_BYTES);
 	if (pick->next != NULL) {
+		out->next_seq = pick->next->seq;
 		memcpy(out->next_obs_id, pick->next->obs_id, OBS_ID_BYTES);
 		out->t1_ns = pick->next->t0_ns;
 	}

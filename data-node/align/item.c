@@ -214,6 +214,7 @@ void item_of_observation(
 	*out = (struct item){
 		.role = ITEM_VALUE,
 		.source_seq = obs->has_source_seq ? obs->source_seq : 0,
+		.seq = obs->seq,
 		.facets = facet_of_kind(obs->layer, obs->kind),
 		.client_id = obs->client_id,
 		.source = obs->source,

@@ -25,6 +25,7 @@ struct item {
 	uint64_t lane, track;      /* hashes */
 	uint64_t boot;             /* hash of the clock epoch, 0 = none said */
 	uint64_t source_seq;       /* 0 = none */
+	uint64_t seq;              /* of the log */
 	unsigned facets;           /* FACET_MASK bits */
 	enum item_role role;
 	bool wide;

@@ -2,7 +2,8 @@
  * The default policy: the table of timeline §3 as data.
  *
  * `reach_ns` covers the longest carry (3 periods of 15 minutes) plus the one
- * period before it that defines the period; a pulse is cut to it.
+ * period before it that defines the period; a pulse is cut to it.  `late_ns` is
+ * longer than `ahead_ns`: what comes on time never opens a sealed slice.
  */
 #include "align/policy.h"
 
@@ -19,6 +20,9 @@ static const struct policy table = {
 	.reach_ns = NS_PER_HOUR,
 	.ahead_ns = 15 * NS_PER_MIN,
 	.accuracy_m = 50,
+	.late_ns = 16 * NS_PER_MIN,
+	.idle_ns = 10 * NS_PER_MIN,
+	.settle_ns = 10 * NS_PER_S,
 	.rules = {
 		[FACET_LANGUAGE] = { .all = true },
 		[FACET_AUDIO] = { .all = true },

@@ -42,6 +42,9 @@ struct policy {
 	int64_t reach_ns;  /* nothing older than this matters, states excepted */
 	int64_t ahead_ns;  /* nothing later than this behind a slice matters to it */
 	double accuracy_m; /* of a position that does not say */
+	int64_t late_ns;   /* L: sealed when watermarks lie so far behind the end */
+	int64_t idle_ns;   /* a source not heard for so long holds nothing back */
+	int64_t settle_ns; /* rounds of sealing (lifecycle.h) */
 	struct policy_rule rules[FACET_COUNT];
 };
 

@@ -28,8 +28,7 @@ static int64_t floor_to(int64_t ns, int64_t step_ns)
 	return ns - (rest < 0 ? rest + step_ns : rest);
 }
 
-static enum rc grid_of_query(
-    const struct slice_query *query, struct window_grid *grid, struct errmsg *why)
+enum rc slice_query_check(struct slice_query *query, struct errmsg *why)
 {
 	int64_t step_ns = query->step_ns;
 
@@ -40,16 +39,12 @@ static enum rc grid_of_query(
 	    query->from_ns >= query->to_ns)
 		return errmsg_rc(
 		    why, RC_INVALID, "from, to: an empty range or outside 1900 to 2200");
-	grid->from_ns = floor_to(query->from_ns, step_ns);
-	grid->to_ns = floor_to(query->to_ns + step_ns - 1, step_ns);
-	if (item_since_ns(grid->to_ns, grid->from_ns) / step_ns > (int64_t)SLICE_COUNT_MAX)
+	query->from_ns = floor_to(query->from_ns, step_ns);
+	query->to_ns = floor_to(query->to_ns + step_ns - 1, step_ns);
+	if (item_since_ns(query->to_ns, query->from_ns) / step_ns > (int64_t)SLICE_COUNT_MAX)
 		return errmsg_rc(why, RC_LIMIT,
 		    "more than %zu slices: use a larger step or ask in parts", SLICE_COUNT_MAX);
-	grid->step_ns = step_ns;
-	grid->now_ns = clock_utc_ns();
-	grid->facets = query->facets == 0 ? FACET_MASK_ALL : query->facets & FACET_MASK_ALL;
-	grid->keep_empty = query->keep_empty;
-	grid->borrow = false;
+	query->facets = query->facets == 0 ? FACET_MASK_ALL : query->facets & FACET_MASK_ALL;
 	return RC_OK;
 }
 
@@ -126,16 +121,23 @@ static enum rc read_all(
 		.as_of_seq = as_of_seq });
 }
 
-enum rc slice_build(struct store *store, const struct slice_query *query, slice_visit_fn *visit,
+enum rc slice_build(struct store *store, const struct slice_query *asked, slice_visit_fn *visit,
     void *ctx, struct errmsg *why)
 {
-	struct feed feed = { .policy = policy_default(), .why = why };
-	struct window_grid grid;
+	struct slice_query checked = *asked, *query = &checked;
+	struct feed feed = { .policy = query->policy != NULL ? query->policy : policy_default(),
+		.why = why };
 	uint64_t cursor = store_cursor(store);
 
-	enum rc rc = grid_of_query(query, &grid, why);
+	enum rc rc = slice_query_check(query, why);
 	if (rc != RC_OK)
 		return rc;
+	struct window_grid grid = { .from_ns = query->from_ns,
+		.to_ns = query->to_ns,
+		.step_ns = query->step_ns,
+		.now_ns = clock_utc_ns(),
+		.facets = query->facets,
+		.keep_empty = query->keep_empty };
 	if (query->as_of_seq != 0 && query->as_of_seq < cursor)
 		cursor = query->as_of_seq;
 	rc = window_open(feed.policy, &grid, visit, ctx, &feed.window);

@@ -13,6 +13,8 @@
 
 #include "store/store.h"
 
+struct policy; /* align/policy.h */
+
 enum facet {
 	FACET_VISUAL,
 	FACET_AUDIO,
@@ -41,6 +43,7 @@ enum certainty { CERTAINTY_POSSIBLE, CERTAINTY_CERTAIN };
 
 struct cell_value {
 	uint8_t obs_id[OBS_ID_BYTES];
+	uint64_t seq, next_seq;                /* of the log; next_seq: of next_obs_id, else 0 */
 	const char *client_id, *source, *kind; /* borrowed from the window */
 	const char *text;                      /* "" = none */
 	const char *data_json;                 /* "" = none; interpolated values get their own */
@@ -72,21 +75,27 @@ struct cell {
 
 struct slice {
 	int64_t start_ns, end_ns;
-	uint64_t version;  /* 1 for computed views */
-	const char *state; /* "open", "provisional", "sealed" */
+	uint64_t version;
+	const char *state; /* "open", "provisional", "sealed", "reopened" */
+	const char *cause; /* of the reopening; NULL: this is version 1 */
 	struct cell cells[FACET_COUNT];
 };
 
 struct slice_query {
-	int64_t from_ns, to_ns; /* rounded outwards to the grid */
-	int64_t step_ns;        /* ≥ 1 s, divides a day */
-	unsigned facets;        /* FACET_MASK bits; 0: all */
-	uint64_t as_of_seq;     /* 0: newest */
-	bool keep_empty;        /* also slices in which every asked facet is absent */
+	int64_t from_ns, to_ns;      /* rounded outwards to the grid */
+	int64_t step_ns;             /* ≥ 1 s, divides a day */
+	unsigned facets;             /* FACET_MASK bits; 0: all */
+	uint64_t as_of_seq;          /* 0: newest */
+	bool keep_empty;             /* also slices in which every asked facet is absent */
+	const struct policy *policy; /* NULL: the default one */
 };
 
 /* `slice` lives until the visitor returns; false ends the walk. */
 typedef bool slice_visit_fn(void *ctx, const struct slice *slice);
+
+/* Check the range and the step, round the range outwards to the grid, and make
+ * facets 0 all.  RC_INVALID, RC_LIMIT, as slice_build(). */
+enum rc slice_query_check(struct slice_query *query, struct errmsg *why) RC_CHECK;
 
 /*
  * Slices in order of time.  RC_INVALID (step, range), RC_LIMIT
@@ -106,6 +115,10 @@ enum rc slice_build(struct store *store, const struct slice_query *query, slice_
  * "values_total".
  */
 enum rc slice_json(const struct slice *slice, unsigned facets, struct buf *out) RC_CHECK;
+
+/* Its content alone: `"start":…,"end":…,"cells":{…}`, without the braces
+ * around it, version and state.  What hashes and manifests are made of. */
+enum rc slice_json_cells(const struct slice *slice, unsigned facets, struct buf *out) RC_CHECK;
 
 /* Version numbers for {"clock_map", "policy"}. */
 uint64_t slice_clock_map_version(struct store *store);

@@ -120,25 +120,44 @@ static void put_cell(struct buf *out, const struct cell *cell)
 	buf_printf(out, ",\"certainty\":\"%s\"}", certainty_word(cell->certainty));
 }
 
-enum rc slice_json(const struct slice *slice, unsigned facets, struct buf *out)
+static void put_cells(struct buf *out, const struct slice *slice, unsigned facets)
 {
 	bool first = true;
 
-	if (facets == 0)
-		facets = FACET_MASK_ALL;
-	buf_putc(out, '{');
-	put_time(out, "start", slice->start_ns);
-	buf_putc(out, ',');
-	put_time(out, "end", slice->end_ns);
-	buf_printf(out, ",\"version\":%llu,\"state\":\"%s\",\"cells\":{",
-	    (unsigned long long)slice->version, slice->state);
+	buf_puts(out, ",\"cells\":{");
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
-		if ((facets & FACET_MASK(facet)) == 0)
+		if (facets != 0 && (facets & FACET_MASK(facet)) == 0)
 			continue;
 		buf_printf(out, "%s\"%s\":", first ? "" : ",", facet_word((enum facet)facet));
 		put_cell(out, &slice->cells[facet]);
 		first = false;
 	}
-	buf_puts(out, "}}");
+	buf_putc(out, '}');
+}
+
+static void put_span(struct buf *out, const struct slice *slice)
+{
+	put_time(out, "start", slice->start_ns);
+	buf_putc(out, ',');
+	put_time(out, "end", slice->end_ns);
+}
+
+enum rc slice_json_cells(const struct slice *slice, unsigned facets, struct buf *out)
+{
+	put_span(out, slice);
+	put_cells(out, slice, facets);
+	return buf_rc(out);
+}
+
+enum rc slice_json(const struct slice *slice, unsigned facets, struct buf *out)
+{
+	buf_putc(out, '{');
+	put_span(out, slice);
+	buf_printf(out, ",\"version\":%llu,\"state\":\"%s\"", (unsigned long long)slice->version,
+	    slice->state);
+	if (slice->cause != NULL)
+		buf_printf(out, ",\"cause\":\"%s\"", slice->cause);
+	put_cells(out, slice, facets);
+	buf_putc(out, '}');
 	return buf_rc(out);
 }

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/control_client.h"
+#include "gateway/station.h"
 #include "gateway/target.h"
 
 #define VALUE_COLUMNS 60
@@ -149,7 +150,8 @@ int cli_slices(int argc, char **argv)
 	arena_init(&arena, CLI_ARENA_BYTES);
 	int code = cli_parse(&command, argc, argv, &values, &args, &arena);
 	if (code == CLI_GO_ON) {
-		enum rc rc = control_client_open(cli_dir(values.dir, &arena), 0, &client, &why);
+		enum rc rc =
+		    control_client_open(cli_dir(values.dir, &arena), STATION_SLICES, &client, &why);
 		if (rc == RC_OK)
 			rc = show(client, &values, &why);
 		code = rc == RC_OK ? EXIT_DONE : cli_fail(command.name, rc, &why);

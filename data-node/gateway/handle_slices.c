@@ -1,12 +1,14 @@
 /*
  * GET /api/v1/slices: a pull stream over sub-ranges, so that memory is bounded
- * by one of them and not by the range; all see the log up to one cursor.
+ * by one of them and not by the range; all see the log up to one cursor.  The
+ * builder gets a moment to be as far; what it has not built is worked out.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "align/slice.h"
+#include "align/builder.h"
+#include "align/slice_serve.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/handlers.h"
@@ -22,6 +24,7 @@
 
 struct slices {
 	struct station *station;
+	struct slice_source source;
 	struct slice_query query; /* from_ns moves on */
 	int64_t end_ns;
 	struct buf buf; /* built and not yet pulled, from `sent` on */
@@ -56,7 +59,7 @@ static enum rc build_more(struct slices *s)
 		s->query.to_ns =
 		    s->end_ns - s->query.from_ns > span ? s->query.from_ns + span : s->end_ns;
 		s->cut_ns = 0;
-		enum rc rc = slice_build(store, &s->query, visit, s, &s->why);
+		enum rc rc = slice_serve(&s->source, &s->query, visit, s, NULL, &s->why);
 		if (rc == RC_CORRUPT && s->rc == RC_OK) {
 			log_error("SLICES-DAMAGED", "error=%s", s->why.text);
 			errmsg_reset(&s->why);
@@ -157,7 +160,11 @@ void handle_slices_get(struct station *station, const struct api_request *reques
 		return;
 	if (q.facets == 0)
 		q.facets = FACET_MASK_ALL;
-	q.as_of_seq = as_of > 0 ? (uint64_t)as_of : store_cursor(station_store(station));
+	uint64_t cursor = store_cursor(station_store(station));
+	bool as_known = as_of > 0 && (uint64_t)as_of < cursor;
+	q.as_of_seq = as_known ? (uint64_t)as_of : cursor;
+	if (station_builder(station) != NULL)
+		(void)builder_wait(station_builder(station), cursor, BUILDER_WAIT_NS);
 	struct slices *s = calloc(1, sizeof(*s));
 	if (s == NULL) {
 		api_error_rc(response, RC_NOMEM, NULL, NULL);
@@ -165,6 +172,10 @@ void handle_slices_get(struct station *station, const struct api_request *reques
 	}
 	s->station = station;
 	s->query = q;
+	s->source = (struct slice_source){ .store = station_store(station),
+		.policy = policy_default(),
+		.now_ns = clock_utc_ns(),
+		.as_known = as_known };
 	s->end_ns = q.to_ns;
 	buf_init(&s->buf, PULL_BYTES_MAX);
 	buf_puts(&s->buf, "{\"slices\":[");

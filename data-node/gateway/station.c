@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "align/builder.h"
 #include "answer/pool.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -34,6 +35,7 @@ struct station {
 	struct wire_keypair keys;
 	char public_key[WIRE_KEY_TEXT_BYTES];
 	struct recall *recall;
+	struct builder *builder;
 	struct pool *pool;
 	int64_t opened_mono_ns;
 	atomic_bool stopping;
@@ -159,6 +161,8 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 		rc = auth_open(s->catalogue, s->keyring, &s->auth, why);
 	if (rc == RC_OK && (s->config.parts & STATION_RECALL) != 0)
 		rc = recall_open(s->store, &s->recall, why);
+	if (rc == RC_OK && (s->config.parts & STATION_SLICES) != 0)
+		rc = builder_open(s->store, policy_default(), &s->builder, why);
 	if (rc == RC_OK && (s->config.parts & STATION_POOL) != 0)
 		rc = open_pool(s, why);
 	return rc;
@@ -197,6 +201,7 @@ void station_close(struct station *s)
 		pool_close(s->pool);
 	if (s->recall != NULL)
 		recall_close(s->recall);
+	builder_close(s->builder);
 	auth_close(s->auth);
 	catalogue_close(s->catalogue);
 	if (s->store != NULL)
@@ -259,6 +264,11 @@ struct recall *station_recall(struct station *s)
 struct pool *station_pool(struct station *s)
 {
 	return s->pool;
+}
+
+struct builder *station_builder(struct station *s)
+{
+	return s->builder;
 }
 
 struct catalogue *station_catalogue(struct station *s)

@@ -19,13 +19,15 @@ struct station;
 struct store;
 struct recall;
 struct pool;
+struct builder;
 struct catalogue;
 struct keyring;
 struct auth;
 
 #define STATION_RECALL 1u /* open the index */
 #define STATION_POOL 2u   /* dial the compute nodes */
-#define STATION_ALL (STATION_RECALL | STATION_POOL)
+#define STATION_SLICES 4u /* keep the stored slices */
+#define STATION_ALL (STATION_RECALL | STATION_POOL | STATION_SLICES)
 
 struct station_config {
 	const char *dir;
@@ -86,8 +88,9 @@ const char *station_url(const struct station *station);
 
 const struct station_config *station_config(const struct station *station);
 struct store *station_store(struct station *station);
-struct recall *station_recall(struct station *station); /* NULL unless STATION_RECALL */
-struct pool *station_pool(struct station *station);     /* NULL unless STATION_POOL */
+struct recall *station_recall(struct station *station);   /* NULL unless STATION_RECALL */
+struct pool *station_pool(struct station *station);       /* NULL unless STATION_POOL */
+struct builder *station_builder(struct station *station); /* NULL unless STATION_SLICES */
 struct catalogue *station_catalogue(struct station *station);
 struct keyring *station_keyring(struct station *station);
 struct auth *station_auth(struct station *station);

@@ -40,11 +40,11 @@ static int seq_put(struct store *store, MDB_txn *txn, enum store_db db,
 static void mark(
     struct store *store, const struct observation *obs, uint64_t seq, enum dirty_cause cause)
 {
-	struct store_entry entry = store_entry_of(obs, seq);
+	struct store_entry extent = store_entry_of(obs, seq);
 
 	store_dirty_mark(store, &(struct store_dirty){
-				    .from_ns = entry.t0_ns,
-				    .to_ns = entry.t1_ns + 1,
+				    .from_ns = extent.t0_ns,
+				    .to_ns = extent.t1_ns + 1,
 				    .layers = LAYER_MASK(obs->layer),
 				    .cause = cause,
 				    .first_seq = seq,

@@ -154,30 +154,35 @@ static enum rc list_read(MDB_cursor *cursor, struct store_dirty *marks, size_t c
 				   : store_mdb_error(why, err, "the dirty marks cannot be read");
 }
 
-enum rc store_dirty_list(struct store *store, struct arena *arena, struct store_dirty **out,
-    size_t *len, uint64_t *newest, struct errmsg *why)
+enum rc store_dirty_read(struct store *store, MDB_txn *txn, struct arena *arena,
+    struct store_dirty **out, size_t *len, uint64_t *newest, struct errmsg *why)
 {
 	MDB_cursor *cursor = NULL;
-	MDB_txn *txn = NULL;
 	MDB_stat stat;
 
 	*len = 0;
 	*newest = 0;
-	enum rc rc = store_read_begin(store, &txn, why);
-	if (rc != RC_OK)
-		return rc;
 	int err = mdb_stat(txn, store->dbi[DB_DIRTY], &stat);
 	if (err == 0)
 		err = mdb_cursor_open(txn, store->dbi[DB_DIRTY], &cursor);
 	if (err != 0)
-		rc = store_mdb_error(why, err, "the dirty marks cannot be read");
-	if (rc == RC_OK) {
-		*out = arena_array(arena, stat.ms_entries + 1, sizeof **out);
-		rc = *out == NULL ? RC_NOMEM
-				  : list_read(cursor, *out, stat.ms_entries, len, newest, why);
-	}
-	if (cursor != NULL)
-		mdb_cursor_close(cursor);
+		return store_mdb_error(why, err, "the dirty marks cannot be read");
+	*out = arena_array(arena, stat.ms_entries + 1, sizeof **out);
+	enum rc rc =
+	    *out == NULL ? RC_NOMEM : list_read(cursor, *out, stat.ms_entries, len, newest, why);
+	mdb_cursor_close(cursor);
+	return rc;
+}
+
+enum rc store_dirty_list(struct store *store, struct arena *arena, struct store_dirty **out,
+    size_t *len, uint64_t *newest, struct errmsg *why)
+{
+	MDB_txn *txn = NULL;
+
+	enum rc rc = store_read_begin(store, &txn, why);
+	if (rc != RC_OK)
+		return rc;
+	rc = store_dirty_read(store, txn, arena, out, len, newest, why);
 	store_read_end(store, txn);
 	return rc;
 }
@@ -252,20 +257,25 @@ static enum rc clear_task(
 	return RC_OK;
 }
 
+enum rc store_dirty_settle(struct store *store, store_task_fn *task, void *ctx,
+    const int64_t *built_ns, struct errmsg *why)
+{
+	int64_t before_ns = store_built_ns(store);
+
+	/* A frontier that grows is in force before the commit, one that shrinks
+	 * after it. */
+	if (built_ns != NULL && *built_ns > before_ns)
+		atomic_store(&store->built_ns, *built_ns);
+	enum rc rc = store_task_run(store, task, ctx, why);
+	if (built_ns != NULL)
+		atomic_store(&store->built_ns, rc == RC_OK ? *built_ns : before_ns);
+	return rc;
+}
+
 enum rc store_dirty_clear(
     struct store *store, uint64_t newest, int64_t built_ns, struct errmsg *why)
 {
 	struct clear clear = { newest, built_ns };
 
-	/* Marks that come in between must not be lost: a frontier that grows is
-	 * in force before the commit, one that shrinks after it. */
-	int64_t before_ns = store_built_ns(store);
-	if (built_ns > before_ns)
-		atomic_store(&store->built_ns, built_ns);
-	enum rc rc = store_task_run(store, clear_task, &clear, why);
-	if (rc == RC_OK)
-		atomic_store(&store->built_ns, built_ns);
-	else
-		atomic_store(&store->built_ns, before_ns);
-	return rc;
+	return store_dirty_settle(store, clear_task, &clear, &built_ns, why);
 }

@@ -10,6 +10,7 @@
  *   dedup  obs_id(16)                          seq(8) of the current version
  *   seen   hash(obs_id, content hash)(16)      seq(8) of a superseded version
  *   dirty  number(8)                           plain: store_dirty.h
+ *   slice  grid(4) start(8) version(8)         sealed: store_slice.h
  *
  * t0 and t1 are the hub's (store/placement.h), of a wide placement its extent.
  * A time is stored with its sign bit flipped.  `class` is the number of bits of
@@ -77,6 +78,7 @@ enum store_db {
 	DB_SEEN,
 	/* From here on: derived, and made when missing. */
 	DB_DIRTY,
+	DB_SLICE,
 	DB_COUNT,
 };
 #define DB_MADE_WHEN_MISSING DB_DIRTY
@@ -238,6 +240,12 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 int store_dirty_flush(struct store *store, MDB_txn *txn);
 int store_dirty_drop(struct store *store, MDB_txn *txn, uint64_t newest);
 int store_dirty_frontier_put(struct store *store, MDB_txn *txn, int64_t built_ns);
+enum rc store_dirty_read(struct store *store, MDB_txn *txn, struct arena *arena,
+    struct store_dirty **out, size_t *len, uint64_t *newest, struct errmsg *why) RC_CHECK;
+/* Run a task that puts the frontier to *built_ns (NULL: leaves it), so that no
+ * mark is missed meanwhile. */
+enum rc store_dirty_settle(struct store *store, store_task_fn *task, void *ctx,
+    const int64_t *built_ns, struct errmsg *why) RC_CHECK;
 /* Read the frontier at open. */
 enum rc store_dirty_open(struct store *store, MDB_txn *txn, struct errmsg *why) RC_CHECK;
 

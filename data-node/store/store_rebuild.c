@@ -160,6 +160,11 @@ static int drop_all(struct rebuild *r, MDB_txn *txn, void *ctx)
 	(void)ctx;
 	for (size_t i = 0; i < DERIVED_LEN && err == 0; i++)
 		err = mdb_drop(txn, r->store->dbi[derived[i].db], 0);
+	/* Slices are remade by their builder, which follows the log anew. */
+	if (err == 0)
+		err = mdb_drop(txn, r->store->dbi[DB_SLICE], 0);
+	if (err == 0)
+		err = mdb_drop(txn, r->store->dbi[DB_DIRTY], 0);
 	return err;
 }
 

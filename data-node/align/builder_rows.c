@@ -1,0 +1,262 @@
+/*
+ * Builder rows: the slices of one stretch built, compared with what is stored,
+ * and the rows that differ committed.
+ *
+ * Per slice: was it sealed when the first record of this pass touched it?  Then
+ * what is stored is the sealed content, and another content is a new version.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "align/builder_inner.h"
+
+/* The first and the last note over a slice. */
+struct cover {
+	const struct note *first, *last;
+};
+
+struct stretch {
+	struct builder *builder;
+	int64_t from_ns;
+	size_t len;                         /* slices */
+	struct cover *covers;               /* [len] */
+	const struct store_slice_row **old; /* [len], NULL: none; newest version */
+	bool *seen;                         /* [len] the window came by */
+	struct store_slice_row *rows;       /* [rows_len] to commit */
+	size_t rows_len, rows_cap;
+	struct arena arena;
+	struct buf json, row;
+	enum rc rc;
+	uint64_t reopened, built;
+	const struct store_slice_row *rows_first; /* of the stored ones */
+};
+
+static enum rc stretch_init(
+    struct stretch *s, struct builder *builder, int64_t from_ns, int64_t to_ns)
+{
+	*s = (struct stretch){ .builder = builder, .from_ns = from_ns };
+	s->len = (size_t)((to_ns - from_ns) / BUILDER_GRID_NS);
+	arena_init(&s->arena, PASS_ARENA_BYTES);
+	buf_init(&s->json, (size_t)256 << 20);
+	buf_init(&s->row, STORE_SLICE_ROW_BYTES_MAX);
+	s->covers = arena_array(&s->arena, s->len, sizeof *s->covers);
+	s->old = arena_array(&s->arena, s->len, sizeof *s->old);
+	s->seen = arena_array(&s->arena, s->len, sizeof *s->seen);
+	return s->covers == NULL || s->old == NULL || s->seen == NULL ? RC_NOMEM : RC_OK;
+}
+
+static void stretch_fini(struct stretch *s)
+{
+	arena_fini(&s->arena);
+	buf_fini(&s->json);
+	buf_fini(&s->row);
+}
+
+static void cover(struct stretch *s)
+{
+	const struct builder *builder = s->builder;
+	int64_t to_ns = s->from_ns + (int64_t)s->len * BUILDER_GRID_NS;
+
+	for (size_t i = 0; i < builder->notes_len; i++) {
+		const struct note *note = &builder->notes[i];
+		int64_t from = note->touch.from_ns > s->from_ns ? note->touch.from_ns : s->from_ns;
+		int64_t to = note->touch.to_ns < to_ns ? note->touch.to_ns : to_ns;
+		for (; from < to; from += BUILDER_GRID_NS) {
+			struct cover *c = &s->covers[(from - s->from_ns) / BUILDER_GRID_NS];
+			if (c->first == NULL)
+				c->first = note;
+			c->last = note;
+		}
+	}
+}
+
+static enum rc read_old(struct stretch *s, struct errmsg *why)
+{
+	struct store_slice_view view;
+	int64_t to_ns = s->from_ns + (int64_t)s->len * BUILDER_GRID_NS;
+
+	enum rc rc = store_slice_read(
+	    s->builder->store, BUILDER_GRID_S, s->from_ns, to_ns, &s->arena, &view, why);
+	s->rows_first = view.rows;
+	for (size_t i = 0; rc == RC_OK && i < view.rows_len; i++)
+		s->old[(view.rows[i].start_ns - s->from_ns) / BUILDER_GRID_NS] = &view.rows[i];
+	return rc;
+}
+
+/* ---- one slice --------------------------------------------------------------------- */
+
+static enum rc push_row(
+    struct stretch *s, int64_t start_ns, uint64_t version, const struct buf *bytes)
+{
+	if (s->rows_len == s->rows_cap) {
+		size_t cap = s->rows_cap == 0 ? 256 : s->rows_cap * 2;
+		struct store_slice_row *rows = arena_array(&s->arena, cap, sizeof *rows);
+		if (rows == NULL)
+			return RC_NOMEM;
+		if (s->rows_len > 0)
+			memcpy(rows, s->rows, s->rows_len * sizeof *rows);
+		s->rows = rows;
+		s->rows_cap = cap;
+	}
+	struct store_slice_row *row = &s->rows[s->rows_len++];
+	*row = (struct store_slice_row){ BUILDER_GRID_S, start_ns, version, NULL, 0 };
+	if (bytes == NULL)
+		return RC_OK;
+	row->bytes = (const uint8_t *)arena_copy(&s->arena, bytes->bytes, bytes->len);
+	row->len = bytes->len;
+	return row->bytes == NULL ? RC_NOMEM : RC_OK;
+}
+
+/* Sealed when `note` came? */
+static bool was_sealed(
+    const struct slice_head *old, bool has_old, const struct note *note, int64_t end_ns)
+{
+	return note->cause != 0 && note->closed_ns >= end_ns &&
+	       (!has_old || old->round + 2 <= note->round);
+}
+
+/* The head of what is stored from now on; false: it stays as it is. */
+static bool head_of(const struct cover *cover, int64_t end_ns, const struct slice_head *old,
+    bool has_old, struct slice_head *new)
+{
+	bool sealed = was_sealed(old, has_old, cover->first, end_ns);
+
+	new->round = cover->last->round;
+	new->seq = cover->last->seq;
+	if (has_old ? memcmp(old->hash, new->hash, SLICE_HASH_BYTES) == 0 : new->empty)
+		return false;
+	new->base = sealed ? (has_old ? old->version : 1) : old->base;
+	memcpy(new->base_hash, sealed ? old->hash : old->base_hash, SLICE_HASH_BYTES);
+	if (new->base == 0) {
+		new->version = 1;
+	} else if (memcmp(new->base_hash, new->hash, SLICE_HASH_BYTES) == 0) {
+		new->version = new->base;
+	} else {
+		bool opens = sealed || old->version <= new->base;
+		new->version = new->base + 1;
+		new->cause = opens ? cover->first->cause : old->cause;
+		new->from_seq = opens ? cover->first->seq : old->from_seq;
+		if (new->cause == 0)
+			new->cause = DIRTY_LATE;
+	}
+	return true;
+}
+
+/* The sealed version came back: why and when it was opened stays known. */
+static void recall_base(
+    struct stretch *s, const struct store_slice_row *row, struct slice_head *new)
+{
+	struct slice_head base;
+
+	if (row == s->rows_first || row[-1].start_ns != row->start_ns ||
+	    row[-1].version != new->version ||
+	    slice_row_decode(row[-1].bytes, row[-1].len, &s->arena, &base, NULL) != RC_OK)
+		return;
+	new->cause = base.cause;
+	new->from_seq = base.from_seq;
+}
+
+static enum rc put(
+    struct stretch *s, const struct slice *slice, struct slice_head *head, int64_t start_ns)
+{
+	buf_reset(&s->row);
+	slice_row_encode(head, slice, &s->row);
+	if (buf_rc(&s->row) == RC_LIMIT) { /* too much for a row: worked out when asked for */
+		head->empty = true;
+		buf_reset(&s->row);
+		slice_row_encode(head, slice, &s->row);
+	}
+	enum rc rc = buf_rc(&s->row);
+	return rc == RC_OK ? push_row(s, start_ns, head->version, &s->row) : rc;
+}
+
+/* `slice` is NULL if nothing stands in it. */
+static enum rc settle(struct stretch *s, size_t i, const struct slice *slice)
+{
+	const struct store_slice_row *row = s->old[i];
+	int64_t start_ns = s->from_ns + (int64_t)i * BUILDER_GRID_NS;
+	struct slice_head old = { .version = 0 }, new = { .version = 0 };
+	enum rc rc = RC_OK;
+
+	if (s->covers[i].first == NULL)
+		return RC_OK; /* between two touches */
+	s->built++;
+	bool has_old =
+	    row != NULL && slice_row_decode(row->bytes, row->len, &s->arena, &old, NULL) == RC_OK;
+	new.empty = slice == NULL || !slice_has_evidence(slice);
+	if (!new.empty)
+		rc = slice_hash(slice, s->builder->key, &s->json, new.hash);
+	if (rc != RC_OK || !head_of(&s->covers[i], start_ns + BUILDER_GRID_NS, &old, has_old, &new))
+		return rc;
+	if (new.version > old.version &&new.version > 1)
+		s->reopened++;
+	if (has_old && old.version > new.version) {
+		recall_base(s, row, &new);
+		rc = push_row(s, start_ns, old.version, NULL);
+	}
+	if (rc == RC_OK && new.empty &&new.version == 1)
+		rc = push_row(s, start_ns, 1, NULL);
+	else if (rc == RC_OK)
+		rc = put(s, slice, &new, start_ns);
+	return rc;
+}
+
+static bool visit(void *ctx, const struct slice *slice)
+{
+	struct stretch *s = ctx;
+	size_t i = (size_t)((slice->start_ns - s->from_ns) / BUILDER_GRID_NS);
+
+	s->seen[i] = true;
+	s->rc = settle(s, i, slice);
+	return s->rc == RC_OK && !atomic_load(&s->builder->stop_pass);
+}
+
+/* ---- the stretch -------------------------------------------------------------------- */
+
+static enum rc build(struct stretch *s, uint64_t cursor, struct errmsg *why)
+{
+	struct slice_query query = { .from_ns = s->from_ns,
+		.to_ns = s->from_ns + (int64_t)s->len * BUILDER_GRID_NS,
+		.step_ns = BUILDER_GRID_NS,
+		.facets = FACET_MASK_ALL,
+		.as_of_seq = cursor,
+		.policy = s->builder->policy };
+
+	enum rc rc = slice_build(s->builder->store, &query, visit, s, why);
+	if (rc == RC_CORRUPT && s->rc == RC_OK)
+		rc = RC_OK; /* a record that cannot be read is missing here too */
+	if (rc == RC_OK)
+		rc = s->rc;
+	if (rc == RC_OK && atomic_load(&s->builder->stop_pass))
+		rc = RC_CANCELLED;
+	for (size_t i = 0; i < s->len && rc == RC_OK; i++) {
+		if (!s->seen[i])
+			rc = settle(s, i, NULL);
+	}
+	return rc;
+}
+
+enum rc builder_build(
+    struct builder *builder, int64_t from_ns, int64_t to_ns, uint64_t cursor, struct errmsg *why)
+{
+	struct stretch s;
+
+	enum rc rc = stretch_init(&s, builder, from_ns, to_ns);
+	if (rc == RC_OK)
+		rc = read_old(&s, why);
+	if (rc == RC_OK) {
+		cover(&s);
+		rc = build(&s, cursor, why);
+	}
+	if (rc == RC_OK && s.rows_len > 0)
+		rc = store_slice_commit(builder->store,
+		    &(struct store_slice_batch){ .rows = s.rows, .n = s.rows_len }, why);
+	if (rc == RC_OK) {
+		(void)pthread_mutex_lock(&builder->lock);
+		builder->stats.built += s.built;
+		builder->stats.reopened += s.reopened;
+		(void)pthread_mutex_unlock(&builder->lock);
+	}
+	stretch_fini(&s);
+	return rc == RC_OK ? rc : errmsg_rc(why, rc, "slices cannot be built");
+}

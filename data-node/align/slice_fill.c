@@ -1,0 +1,135 @@
+/* Fill: records by seq, values of a cell, the derived ones derived again. */
+#include "align/slice_fill.h"
+
+#include <string.h>
+
+#include "align/blend.h"
+#include "align/scene.h"
+
+#define RECORDS_BYTES_KEPT ((size_t)32 << 20)
+#define RECORDS_BYTES_MAX ((size_t)512 << 20)
+#define SLICE_BYTES_MAX ((size_t)64 << 20)
+
+void fill_init(struct fill *fill, struct store *store, const struct policy *policy, unsigned facets)
+{
+	*fill = (struct fill){ .store = store, .policy = policy, .facets = facets };
+	if ((facets & FACET_MASK(FACET_SCENE)) != 0)
+		fill->facets = FACET_MASK_ALL;
+	arena_init(&fill->records, RECORDS_BYTES_MAX);
+	arena_init(&fill->arena, SLICE_BYTES_MAX);
+}
+
+void fill_fini(struct fill *fill)
+{
+	lookup_fini(&fill->items);
+	arena_fini(&fill->records);
+	arena_fini(&fill->arena);
+}
+
+static enum rc fetch(struct fill *fill, uint64_t seq, const struct item **out, struct errmsg *why)
+{
+	struct observation obs;
+
+	*out = lookup_find(&fill->items, seq);
+	if (*out != NULL)
+		return RC_OK;
+	enum rc rc = store_get_seq(fill->store, seq, &fill->records, &obs, NULL);
+	if (rc == RC_CORRUPT || (rc == RC_OK && obs.tombstone))
+		return RC_NOTFOUND;
+	if (rc != RC_OK)
+		return rc == RC_NOTFOUND ? rc : errmsg_rc(why, rc, "a record cannot be fetched");
+	struct item *item = arena_alloc(&fill->records, sizeof *item);
+	if (item == NULL)
+		return RC_NOMEM;
+	item_of_observation(&obs, fill->policy, item);
+	*out = item;
+	return lookup_put(&fill->items, seq, item);
+}
+
+static enum rc blend(struct fill *fill, enum facet facet, const struct slice *slice,
+    const struct item *left, const struct item *right, const char **out)
+{
+	int64_t middle_ns = slice->start_ns + (slice->end_ns - slice->start_ns) / 2;
+
+	if (right->t0_ns <= left->t0_ns)
+		return RC_NOTFOUND;
+	enum rc rc = fill->policy->rules[facet].blend == POLICY_BLEND_LOCATION
+			 ? blend_location(
+			       left, right, middle_ns, fill->policy->accuracy_m, &fill->arena, out)
+			 : blend_numeric(left, right, middle_ns, &fill->arena, out);
+	return rc == RC_OK && *out == NULL ? RC_NOTFOUND : rc;
+}
+
+static enum rc fill_value(struct fill *fill, enum facet facet, const struct slice *slice,
+    const struct slice_ref *ref, struct cell_value *out, struct errmsg *why)
+{
+	const struct item *item, *next;
+
+	enum rc rc = fetch(fill, ref->seq, &item, why);
+	if (rc != RC_OK)
+		return rc;
+	*out = (struct cell_value){
+		.seq = ref->seq,
+		.client_id = item->client_id,
+		.source = item->source,
+		.kind = item->kind,
+		.text = item->text,
+		.data_json = item->data_json,
+		.t0_ns = item->t0_ns,
+		.t1_ns = item->t1_ns,
+		.mode = ref->mode,
+		.age_ns = ref->age_ns,
+		.certainty = ref->certainty,
+	};
+	memcpy(out->obs_id, item->obs_id, OBS_ID_BYTES);
+	if (ref->next_seq == 0)
+		return RC_OK;
+	rc = fetch(fill, ref->next_seq, &next, why);
+	if (rc != RC_OK)
+		return rc;
+	out->has_next = true;
+	out->next_seq = ref->next_seq;
+	out->text = "";
+	out->t1_ns = next->t0_ns;
+	memcpy(out->next_obs_id, next->obs_id, OBS_ID_BYTES);
+	return blend(fill, facet, slice, item, next, &out->data_json);
+}
+
+static enum rc fill_cell(struct fill *fill, enum facet facet, const struct slice *slice,
+    const struct slice_refs *refs, struct cell *out, struct errmsg *why)
+{
+	*out = refs->cells[facet];
+	if (out->mode == CELL_ABSENT)
+		return RC_OK;
+	struct cell_value *values = arena_array(&fill->arena, out->values_len, sizeof *values);
+	if (values == NULL)
+		return RC_NOMEM;
+	for (size_t i = 0; i < out->values_len; i++) {
+		enum rc rc = fill_value(fill, facet, slice, &refs->refs[facet][i], &values[i], why);
+		if (rc != RC_OK)
+			return rc;
+	}
+	out->values = values;
+	return RC_OK;
+}
+
+enum rc fill_slice(
+    struct fill *fill, const struct slice_refs *refs, struct slice *out, struct errmsg *why)
+{
+	arena_reset(&fill->arena);
+	if (fill->records.used_bytes > RECORDS_BYTES_KEPT) {
+		lookup_fini(&fill->items);
+		arena_reset(&fill->records);
+	}
+	for (int facet = 0; facet < FACET_COUNT; facet++) {
+		out->cells[facet] = (struct cell){ .absent_reason = "none" };
+		if (facet == FACET_SCENE || (fill->facets & FACET_MASK(facet)) == 0)
+			continue;
+		enum rc rc = fill_cell(fill, (enum facet)facet, out, refs, &out->cells[facet], why);
+		if (rc != RC_OK)
+			return rc;
+	}
+	if ((fill->facets & FACET_MASK(FACET_SCENE)) == 0)
+		return RC_OK;
+	return scene_derive(out->cells, &fill->arena, &out->cells[FACET_SCENE]);
+}

@@ -1,0 +1,168 @@
+/* Touches: reach of one observation, by the rules of the facets it feeds. */
+#include "align/touch.h"
+
+#include "store/store.h"
+
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t minus(int64_t ns, int64_t span_ns)
+{
+	int64_t out;
+
+	return __builtin_sub_overflow(ns, span_ns, &out) || out < OBS_TIME_MIN_NS ? OBS_TIME_MIN_NS
+										  : out;
+}
+
+static int64_t plus(int64_t ns, int64_t span_ns)
+{
+	int64_t out;
+
+	return __builtin_add_overflow(ns, span_ns, &out) || out > OBS_TIME_MAX_NS ? OBS_TIME_MAX_NS
+										  : out;
+}
+
+static unsigned facets_of_layer(enum layer layer)
+{
+	switch (layer) {
+	case LAYER_TEXT:
+		return FACET_MASK(FACET_LANGUAGE);
+	case LAYER_VISUAL:
+		return FACET_MASK(FACET_VISUAL);
+	case LAYER_AUDITORY:
+		return FACET_MASK(FACET_AUDIO) | FACET_MASK(FACET_LANGUAGE);
+	case LAYER_BEHAVIOUR:
+		return FACET_MASK(FACET_DEVICE) | FACET_MASK(FACET_BODY);
+	case LAYER_ENVIRONMENT:
+		return FACET_MASK(FACET_LOCATION) | FACET_MASK(FACET_ENVIRONMENT);
+	case LAYER_HOME:
+		return FACET_MASK(FACET_HOME);
+	}
+	return FACET_MASK_ALL;
+}
+
+struct span {
+	int64_t back_ns, ahead_ns;
+};
+
+/* The widest of the facets' rules. */
+static struct span span_of(unsigned facets, const struct policy *policy)
+{
+	struct span span = { .ahead_ns = 2 * policy->reach_ns };
+
+	for (int facet = 0; facet < FACET_COUNT; facet++) {
+		const struct policy_rule *rule = &policy->rules[facet];
+		if ((facets & FACET_MASK(facet)) == 0)
+			continue;
+		span.back_ns = larger(span.back_ns, larger(rule->nearest_ns, rule->blend_ns));
+		if (rule->carry == POLICY_CARRY_STEP)
+			span.ahead_ns = INT64_MAX;
+	}
+	return span;
+}
+
+static enum touch_clip clip_of(const struct item *item, const struct policy *policy)
+{
+	enum touch_clip clip = TOUCH_CLIP_NEXT;
+
+	if (item->boot != 0 || item->role == ITEM_NOTE || item->stop_lane || item->wide)
+		return TOUCH_NO_CLIP;
+	for (int facet = 0; facet < FACET_COUNT; facet++) {
+		const struct policy_rule *rule = &policy->rules[facet];
+		if ((item->facets & FACET_MASK(facet)) != 0 &&
+		    (rule->carry == POLICY_CARRY_PERIODS || rule->nearest_times != 0))
+			clip = TOUCH_CLIP_SECOND;
+	}
+	return clip;
+}
+
+/* Items of one key are in the same tracks of the same facets. */
+static uint64_t key_of(const struct item *item)
+{
+	return item->track + item->facets * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+void touch_of_item(
+    const struct item *item, enum layer layer, const struct policy *policy, struct touch *out)
+{
+	bool lane = item->boot != 0 || item->stop_lane;
+	struct span span = span_of(lane ? facets_of_layer(layer) : item->facets, policy);
+
+	/* The next record that names an epoch may begin one, or no longer. */
+	if (item->boot != 0)
+		span.ahead_ns = plus(span.ahead_ns, policy->reach_ns);
+	*out = (struct touch){
+		.from_ns = minus(minus(item->t0_ns, item->early_ns), span.back_ns),
+		.to_ns =
+		    plus(plus(plus(item->t1_ns, item->late_ns), item->late_ns + 1), span.ahead_ns),
+		.t0_ns = item->t0_ns,
+		.t1_ns = item->t1_ns,
+		.track = key_of(item),
+		.clip = clip_of(item, policy),
+	};
+}
+
+void touch_of_mark(const struct store_dirty *mark, const struct policy *policy, struct touch *out)
+{
+	unsigned facets = 0;
+
+	for (unsigned layer = 1; layer <= LAYER_COUNT; layer++) {
+		if ((mark->layers & LAYER_MASK(layer)) != 0)
+			facets |= facets_of_layer((enum layer)layer);
+	}
+	struct span span = span_of(facets, policy);
+	int64_t error_ns = PLACEMENT_NARROW_NS; /* of wide ones the mark has the extent */
+	*out = (struct touch){
+		.from_ns = minus(minus(mark->from_ns, error_ns), span.back_ns),
+		.to_ns = plus(plus(mark->to_ns, error_ns), plus(span.ahead_ns, policy->reach_ns)),
+		.t0_ns = mark->from_ns,
+		.t1_ns = mark->to_ns,
+	};
+}
+
+void touch_clip_at(struct touch *touch, int64_t next_ns)
+{
+	int64_t to_ns = plus(next_ns, 2 * PLACEMENT_NARROW_NS + 1);
+
+	touch->t1_ns = next_ns;
+	touch->clip = touch->clip == TOUCH_CLIP_SECOND ? TOUCH_CLIP_NEXT : TOUCH_NO_CLIP;
+	if (touch->clip == TOUCH_NO_CLIP && to_ns < touch->to_ns)
+		touch->to_ns = to_ns;
+}
+
+/* ---- in the store -------------------------------------------------------------------- */
+
+struct look {
+	struct touch *touch;
+	const struct policy *policy;
+	size_t left;
+};
+
+static bool look_at(void *ctx, const struct observation *obs)
+{
+	struct look *look = ctx;
+	struct item item;
+
+	item_of_observation(obs, look->policy, &item);
+	if (key_of(&item) == look->touch->track && item.role == ITEM_VALUE && !item.wide &&
+	    item.t0_ns > look->touch->t1_ns)
+		touch_clip_at(look->touch, item.t1_ns);
+	return look->touch->clip != TOUCH_NO_CLIP && --look->left > 0;
+}
+
+enum rc touch_clip_by_store(struct touch *touch, struct store *store, enum layer layer,
+    uint64_t as_of_seq, const struct policy *policy, struct errmsg *why)
+{
+	struct look look = { touch, policy, TOUCH_LOOK_MAX };
+	struct store_range range = { .from_ns = touch->t1_ns,
+		.to_ns = touch->to_ns,
+		.layers = LAYER_MASK(layer),
+		.as_of_seq = as_of_seq };
+
+	if (touch->clip == TOUCH_NO_CLIP)
+		return RC_OK;
+	enum rc rc = store_scan_time(store, &range, NULL, 0, look_at, &look, why);
+	return rc == RC_CORRUPT ? RC_OK : rc; /* what cannot be read clips nothing */
+}
