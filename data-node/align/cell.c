@@ -14,14 +14,25 @@ static int by_order(const void *a, const void *b)
 	return (int)x->rank - (int)y->rank;
 }
 
-/* Most cells have one pick or come in order. */
+#define INSERTED_MAX ((size_t)12)
+
+/* Most cells have few picks or come in order. */
 static void sort_picks(struct pick_list *list)
 {
+	struct pick *picks = list->picks;
+
 	for (size_t i = 1; i < list->len; i++) {
-		if (by_order(&list->picks[i - 1], &list->picks[i]) > 0) {
-			qsort(list->picks, list->len, sizeof list->picks[0], by_order);
+		if (by_order(&picks[i - 1], &picks[i]) <= 0)
+			continue;
+		if (list->len > INSERTED_MAX) {
+			qsort(picks, list->len, sizeof picks[0], by_order);
 			return;
 		}
+		struct pick late = picks[i];
+		size_t at = i;
+		for (; at > 0 && by_order(&picks[at - 1], &late) > 0; at--)
+			picks[at] = picks[at - 1];
+		picks[at] = late;
 	}
 }
 
@@ -79,39 +90,47 @@ static void summarise(const struct pick_list *list, struct cell *out)
 	}
 }
 
+/* Field by field: clearing the whole of a value first would cost as much. */
+static inline void fill_item(const struct item *item, struct cell_value *out)
+{
+	memcpy(out->obs_id, item->obs_id, OBS_ID_BYTES);
+	out->seq = item->seq;
+	out->next_seq = 0;
+	out->client_id = item->client_id;
+	out->source = item->source;
+	out->kind = item->kind;
+	out->text = item->text;
+	out->data_json = item->data_json;
+	out->t0_ns = item->t0_ns;
+	out->t1_ns = item->t1_ns;
+	out->has_next = false;
+}
+
 static void fill_value(const struct pick *pick, struct cell_value *out)
 {
-	const struct item *item = pick->item;
-
-	*out = (struct cell_value){
-		.seq = item->seq,
-		.client_id = item->client_id,
-		.source = item->source,
-		.kind = item->kind,
-		.text = pick->data_json != NULL ? "" : item->text,
-		.data_json = pick->data_json != NULL ? pick->data_json : item->data_json,
-		.t0_ns = item->t0_ns,
-		.t1_ns = item->t1_ns,
-		.mode = pick->mode,
-		.age_ns = pick->age_ns,
-		.certainty = pick->certainty,
-		.has_next = pick->next != NULL,
-	};
-	memcpy(out->obs_id, item->obs_id, OBS_ID_BYTES);
+	fill_item(pick->item, out);
+	out->mode = pick->mode;
+	out->age_ns = pick->age_ns;
+	out->certainty = pick->certainty;
+	if (pick->data_json != NULL) {
+		out->text = "";
+		out->data_json = pick->data_json;
+	}
 	if (pick->next != NULL) {
+		out->has_next = true;
 		out->next_seq = pick->next->seq;
 		memcpy(out->next_obs_id, pick->next->obs_id, OBS_ID_BYTES);
 		out->t1_ns = pick->next->t0_ns;
 	}
 }
 
-enum rc cell_of_picks(
-    const struct policy_rule *rule, struct pick_list *list, struct arena *arena, struct cell *out)
+void cell_of_picks(const struct policy_rule *rule, struct pick_list *list,
+    struct cell_value values[SLICE_CELL_VALUES_MAX], struct cell *out)
 {
 	*out = (struct cell){ .mode = CELL_ABSENT };
 	if (list->len == 0) {
 		out->absent_reason = list->absent_reason != NULL ? list->absent_reason : "none";
-		return RC_OK;
+		return;
 	}
 	if (rule->best_only)
 		keep_best(list);
@@ -120,12 +139,67 @@ enum rc cell_of_picks(
 	if (list->len > SLICE_CELL_VALUES_MAX)
 		list->len = SLICE_CELL_VALUES_MAX;
 	summarise(list, out);
-	struct cell_value *values = arena_array(arena, list->len, sizeof *values);
-	if (values == NULL)
-		return RC_NOMEM;
 	for (size_t i = 0; i < list->len; i++)
 		fill_value(&list->picks[i], &values[i]);
 	out->values = values;
 	out->values_len = list->len;
-	return RC_OK;
+}
+
+/* ---- plain entries ------------------------------------------------------------- */
+
+/* Items lie where they were pushed, far apart: ask for them before they are
+ * needed. */
+#define AHEAD 12
+
+static inline void prefetch(const struct item *item)
+{
+	const char *at = (const char *)item;
+
+	__builtin_prefetch(at);
+	__builtin_prefetch(at + 64);
+	__builtin_prefetch(at + 128);
+}
+
+static int64_t distance_of(int64_t t0_ns, int64_t start_ns, int64_t end_ns)
+{
+	if (t0_ns < start_ns)
+		return start_ns - t0_ns;
+	return t0_ns > end_ns ? t0_ns - end_ns : 0;
+}
+
+void cell_of_plain(const struct track *track, const struct policy_rule *rule, int64_t start_ns,
+    int64_t end_ns, struct cell_value values[SLICE_CELL_VALUES_MAX], struct cell *out)
+{
+	int64_t certain_from_ns = start_ns + track->early_ns;
+	int64_t certain_to_ns = end_ns - track->late_ns, age_ns;
+	const struct item *carried = pick_carried(track, rule, start_ns, end_ns, &age_ns);
+	struct cell cell = { .mode = CELL_OBSERVED, .values = values };
+	size_t n = 0;
+
+	cell.error_ns = track->early_ns > track->late_ns ? track->early_ns : track->late_ns;
+	if (carried != NULL) {
+		if (item_error_ns(carried) > cell.error_ns)
+			cell.error_ns = item_error_ns(carried);
+		fill_item(carried, &values[n]);
+		values[n].mode = CELL_CARRIED;
+		values[n].age_ns = age_ns;
+		values[n++].certainty = CERTAINTY_POSSIBLE;
+	}
+	cell.values_total = n + track->mid - track->head;
+	for (size_t i = track->head; i < track->mid && n < SLICE_CELL_VALUES_MAX; i++, n++) {
+		if (i + AHEAD < track->len)
+			prefetch(track->entries[i + AHEAD].item);
+		int64_t t0_ns = track->entries[i].t0_ns;
+		bool certain = t0_ns >= certain_from_ns && t0_ns < certain_to_ns;
+		fill_item(track->entries[i].item, &values[n]);
+		values[n].mode = CELL_OBSERVED;
+		values[n].age_ns = distance_of(t0_ns, start_ns, end_ns);
+		values[n].certainty = certain ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE;
+		if (certain)
+			cell.certainty = CERTAINTY_CERTAIN;
+		if (values[n].age_ns > cell.age_ns)
+			cell.age_ns = values[n].age_ns;
+	}
+	cell.values_len = n;
+	*out = cell;
 }

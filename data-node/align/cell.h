@@ -6,8 +6,15 @@
 
 #include "align/pick.h"
 
-/* From picks to a cell; sorts `list`, the values go to `arena`.  RC_NOMEM. */
-enum rc cell_of_picks(const struct policy_rule *rule, struct pick_list *list, struct arena *arena,
-    struct cell *out) RC_CHECK;
+/* From picks to a cell; sorts `list`.  `values` must outlive `out`. */
+void cell_of_picks(const struct policy_rule *rule, struct pick_list *list,
+    struct cell_value values[SLICE_CELL_VALUES_MAX], struct cell *out);
+
+/*
+ * The same for a facet whose one track has plain entries in the slice and whose
+ * rule takes all of them: no picks, no sorting.
+ */
+void cell_of_plain(const struct track *track, const struct policy_rule *rule, int64_t start_ns,
+    int64_t end_ns, struct cell_value values[SLICE_CELL_VALUES_MAX], struct cell *out);
 
 #endif

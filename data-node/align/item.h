@@ -16,23 +16,26 @@
 
 enum item_role { ITEM_VALUE, ITEM_STOP, ITEM_NOTE };
 
+/* The first 64 bytes are what a window needs of every item it is handed; the
+ * rest is for those that come into a slice. */
 struct item {
 	int64_t t0_ns, t1_ns;      /* an instant has t1 = t0 */
 	int64_t early_ns, late_ns; /* ε: how much earlier, later it may be */
-	int64_t key_ns;            /* order of the stream: t0, of a wide one t0 - early */
 	int64_t pulse_ns;          /* 0 = none; ≤ pulse_max_ns */
-	int64_t period_ns;         /* of its track; set by the window */
-	uint64_t lane, track;      /* hashes */
+	uint64_t track;            /* hash */
 	uint64_t boot;             /* hash of the clock epoch, 0 = none said */
-	uint64_t source_seq;       /* 0 = none */
-	uint64_t seq;              /* of the log */
 	unsigned facets;           /* FACET_MASK bits */
-	enum item_role role;
+	uint8_t role;              /* enum item_role */
 	bool wide;
+	bool stop_lane;      /* stops every track of the lane in `facets` */
+	bool stationary : 1; /* says that the person stays here */
+	bool unchanged : 1;  /* a frame that says it will hold */
+
+	int64_t key_ns;          /* order of the stream: t0, of a wide one t0 - early */
+	uint64_t lane;           /* hash */
+	uint64_t source_seq;     /* 0 = none */
+	uint64_t seq;            /* of the log */
 	const char *stop_reason; /* ITEM_STOP: static */
-	bool stop_lane;          /* stops every track of the lane in `facets` */
-	bool stationary;         /* says that the person stays here */
-	bool unchanged;          /* a frame that says it will hold */
 	uint8_t obs_id[OBS_ID_BYTES];
 	const char *client_id, *source, *kind, *text, *data_json; /* borrowed */
 };
@@ -62,6 +65,11 @@ static inline int64_t item_error_ns(const struct item *item)
 static inline int64_t item_end_ns(const struct item *item)
 {
 	return item->wide ? item->t1_ns + item->late_ns : item->t1_ns;
+}
+
+static inline int64_t item_key_ns(const struct item *item)
+{
+	return item->wide ? item->key_ns : item->t0_ns;
 }
 
 static inline bool item_is_instant(const struct item *item)

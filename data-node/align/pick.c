@@ -115,13 +115,42 @@ static int64_t off_middle(const struct item *item, const struct span *span)
 	return twice < 0 ? -twice : twice;
 }
 
+/* Of the plain entries, all of which touch: the first of those nearest to the
+ * middle. */
+static const struct item *nearest_plain(const struct track *track, const struct span *span)
+{
+	int64_t length_ns = span->end_ns - span->start_ns;
+	size_t low = track->head, high = track->mid;
+
+	while (low < high) { /* the first at or behind the middle */
+		size_t at = low + (high - low) / 2;
+		if (2 * (track->entries[at].t0_ns - span->start_ns) < length_ns)
+			low = at + 1;
+		else
+			high = at;
+	}
+	if (low == track->head)
+		return track->entries[low].item;
+	size_t before = low - 1;
+	while (before > track->head &&
+	       track->entries[before - 1].t0_ns == track->entries[before].t0_ns)
+		before--;
+	if (low == track->mid)
+		return track->entries[before].item;
+	int64_t off_before = length_ns - 2 * (track->entries[before].t0_ns - span->start_ns);
+	int64_t off_low = 2 * (track->entries[low].t0_ns - span->start_ns) - length_ns;
+	return track->entries[off_low < off_before ? low : before].item;
+}
+
 static enum rc pick_inside(
     const struct track *track, const struct span *span, bool all, struct pick_list *list)
 {
 	const struct item *nearest = NULL;
 
+	if (track_is_plain_in(track) && !all)
+		return add_inside(list, nearest_plain(track, span), span);
 	for (size_t i = track->head; i < track->mid; i++) {
-		const struct item *item = &track->entries[i].item;
+		const struct item *item = track->entries[i].item;
 		if (item->role != ITEM_VALUE || !touches(item, span))
 			continue;
 		if (all || !item_is_instant(item)) {
@@ -137,20 +166,20 @@ static enum rc pick_inside(
 /* ---- both sides --------------------------------------------------------------------------- */
 
 /* The last value before the slice, unless a stop came after it. */
-static const struct item *left_of(const struct track *track)
+static const struct track_entry *left_of(const struct track *track)
 {
-	return track->has_left && track->left.item.role == ITEM_VALUE ? &track->left.item : NULL;
+	return track->has_left && track->left.item->role == ITEM_VALUE ? &track->left : NULL;
 }
 
 /* The next narrow value behind the slice, unless a stop comes before it. */
-static const struct item *right_of(const struct track *track, const struct span *span)
+static const struct track_entry *right_of(const struct track *track, const struct span *span)
 {
-	for (size_t i = track->head; i < track->len; i++) {
-		const struct item *item = &track->entries[i].item;
+	for (size_t i = track->odd_len == 0 ? track->mid : track->head; i < track->len; i++) {
+		const struct item *item = track->entries[i].item;
 		if (item->role == ITEM_STOP)
 			return NULL;
 		if (item->role == ITEM_VALUE && !item->wide && !touches(item, span))
-			return item;
+			return &track->entries[i];
 	}
 	return NULL;
 }
@@ -162,8 +191,8 @@ static enum rc pick_blend(const struct policy_rule *rule, const struct policy *p
 	const char *data_json = NULL;
 	int64_t middle_ns = span->start_ns + (span->end_ns - span->start_ns) / 2;
 
-	if (rule->blend == POLICY_BLEND_NONE || left == NULL || right == NULL || left->wide ||
-	    right->wide || !item_is_instant(left) || !item_is_instant(right) ||
+	if (rule->blend == POLICY_BLEND_NONE || left->wide || right->wide ||
+	    !item_is_instant(left) || !item_is_instant(right) ||
 	    item_since_ns(right->t0_ns, left->t0_ns) > rule->blend_ns)
 		return RC_OK;
 	enum rc rc =
@@ -190,27 +219,32 @@ static enum rc pick_blend(const struct policy_rule *rule, const struct policy *p
 	return RC_OK;
 }
 
-static bool near_enough(const struct policy_rule *rule, const struct item *item, int64_t off_ns)
+static bool near_enough(
+    const struct policy_rule *rule, const struct track_entry *entry, const struct span *span)
 {
-	return !item->wide && item_is_instant(item) && off_ns <= rule->nearest_ns &&
-	       (rule->nearest_times == 0 || off_ns <= rule->nearest_times * item->period_ns);
+	int64_t off_ns = distance_ns(entry->item, span);
+
+	return !entry->item->wide && item_is_instant(entry->item) && off_ns <= rule->nearest_ns &&
+	       (rule->nearest_times == 0 || off_ns <= rule->nearest_times * entry->period_ns);
 }
 
-static enum rc pick_nearest(const struct policy_rule *rule, const struct item *left,
-    const struct item *right, const struct span *span, struct pick_list *list)
+static enum rc pick_nearest(const struct policy_rule *rule, const struct track_entry *left,
+    const struct track_entry *right, const struct span *span, struct pick_list *list)
 {
 	if (rule->nearest_ns == 0)
 		return RC_OK;
-	if (left != NULL && !near_enough(rule, left, distance_ns(left, span)))
+	if (left != NULL && !near_enough(rule, left, span))
 		left = NULL;
-	if (right != NULL && !near_enough(rule, right, distance_ns(right, span)))
+	if (right != NULL && !near_enough(rule, right, span))
 		right = NULL;
-	if (left != NULL && right != NULL && distance_ns(right, span) < distance_ns(left, span))
+	if (left != NULL && right != NULL &&
+	    distance_ns(right->item, span) < distance_ns(left->item, span))
 		left = NULL;
-	const struct item *item = left != NULL ? left : right;
-	if (item == NULL)
+	const struct track_entry *entry = left != NULL ? left : right;
+	if (entry == NULL)
 		return RC_OK;
-	return add_outside(list, item, PICK_NEAREST, distance_ns(item, span), CERTAINTY_POSSIBLE);
+	return add_outside(
+	    list, entry->item, PICK_NEAREST, distance_ns(entry->item, span), CERTAINTY_POSSIBLE);
 }
 
 /* ---- carry ---------------------------------------------------------------------------------- */
@@ -219,13 +253,13 @@ static enum rc pick_nearest(const struct policy_rule *rule, const struct item *l
 static int64_t unchanged_until(const struct track *track, const struct policy_rule *rule,
     const struct item *left, const struct span *span)
 {
-	const struct item *note = track->has_note ? &track->note.item : NULL;
+	const struct item *note = track->has_note ? track->note.item : NULL;
 	int64_t until_ns = left->t1_ns + left->pulse_ns;
 
 	if (left->unchanged)
 		until_ns = left->t1_ns + rule->carry_ns;
 	for (size_t i = track->head; i < track->mid; i++) {
-		const struct item *item = &track->entries[i].item;
+		const struct item *item = track->entries[i].item;
 		if (item->role == ITEM_NOTE && item->t0_ns < span->end_ns)
 			note = item;
 	}
@@ -238,9 +272,10 @@ static int64_t unchanged_until(const struct track *track, const struct policy_ru
 	return until_ns;
 }
 
-static bool may_carry(const struct track *track, const struct policy_rule *rule,
-    const struct item *left, const struct span *span)
+static bool may_carry(
+    const struct track *track, const struct policy_rule *rule, const struct span *span)
 {
+	const struct item *left = track->left.item;
 	int64_t age_ns = item_since_ns(span->start_ns, item_end_ns(left));
 
 	if (age_ns < 0 || age_ns > rule->carry_ns)
@@ -257,11 +292,23 @@ static bool may_carry(const struct track *track, const struct policy_rule *rule,
 	case POLICY_CARRY_PULSE:
 		return age_ns <= left->pulse_ns;
 	case POLICY_CARRY_PERIODS:
-		return item_is_instant(left) && age_ns <= rule->carry_times * left->period_ns;
+		return item_is_instant(left) && age_ns <= rule->carry_times * track->left.period_ns;
 	case POLICY_CARRY_STEP:
 		return item_is_instant(left);
 	}
 	return false;
+}
+
+const struct item *pick_carried(const struct track *track, const struct policy_rule *rule,
+    int64_t start_ns, int64_t end_ns, int64_t *age_ns)
+{
+	const struct span span = { start_ns, end_ns };
+
+	if (rule->carry != POLICY_CARRY_STEP || left_of(track) == NULL ||
+	    !may_carry(track, rule, &span))
+		return NULL;
+	*age_ns = item_since_ns(start_ns, item_end_ns(track->left.item));
+	return track->left.item;
 }
 
 /* ---- all of it --------------------------------------------------------------------------------
@@ -275,10 +322,10 @@ static const char *reason_of(
 	if (!track->has_left)
 		return "none";
 	if (rule->carry != POLICY_CARRY_STEP &&
-	    item_since_ns(span->start_ns, item_end_ns(&track->left.item)) > policy->reach_ns)
+	    item_since_ns(span->start_ns, item_end_ns(track->left.item)) > policy->reach_ns)
 		return "none";
-	if (track->left.item.role == ITEM_STOP)
-		return track->left.item.stop_reason;
+	if (track->left.item->role == ITEM_STOP)
+		return track->left.item->stop_reason;
 	return rule->carry == POLICY_CARRY_NEVER ? "none" : "stale";
 }
 
@@ -295,20 +342,21 @@ enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
 	bool inside = list->len > before;
 	if (inside && rule->carry != POLICY_CARRY_STEP)
 		return RC_OK;
-	const struct item *left = left_of(track);
+	const struct track_entry *left = left_of(track);
 	if (!inside) {
-		const struct item *right = right_of(track, &span);
-		rc = pick_blend(rule, policy, left, right, &span, arena, list);
+		const struct track_entry *right = right_of(track, &span);
+		if (left != NULL && right != NULL)
+			rc = pick_blend(rule, policy, left->item, right->item, &span, arena, list);
 		if (rc == RC_OK && list->len == before)
 			rc = pick_nearest(rule, left, right, &span, list);
 		if (rc != RC_OK || list->len > before)
 			return rc;
 	}
-	if (left != NULL && may_carry(track, rule, left, &span)) {
+	if (left != NULL && may_carry(track, rule, &span)) {
 		/* A state that holds until the next change is certain before it. */
-		bool certain = rule->carry == POLICY_CARRY_STEP && !inside && !left->wide;
-		return add_outside(list, left, PICK_CARRIED,
-		    item_since_ns(start_ns, item_end_ns(left)),
+		bool certain = rule->carry == POLICY_CARRY_STEP && !inside && !left->item->wide;
+		return add_outside(list, left->item, PICK_CARRIED,
+		    item_since_ns(start_ns, item_end_ns(left->item)),
 		    certain ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE);
 	}
 	if (!inside)

@@ -35,6 +35,13 @@ struct pick_list {
 enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
     const struct policy *policy, struct arena *arena, struct pick_list *list) RC_CHECK;
 
+/*
+ * What a track that has values in the slice carries into it all the same: the
+ * state that it had before them.  NULL if nothing; else the item and its age.
+ */
+const struct item *pick_carried(const struct track *track, const struct policy_rule *rule,
+    int64_t start_ns, int64_t end_ns, int64_t *age_ns);
+
 /* Reasons by weight; NULL is the lightest. */
 const char *pick_reason_max(const char *a, const char *b);
 

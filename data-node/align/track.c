@@ -8,7 +8,7 @@
 
 #define TRACK_ENTRIES_FIRST ((size_t)8)
 
-/* ---- strings -------------------------------------------------------------------- */
+/* ---- holds ---------------------------------------------------------------------- */
 
 static const char *keep(char **at, const char *text)
 {
@@ -19,33 +19,34 @@ static const char *keep(char **at, const char *text)
 	return *at - len;
 }
 
-struct track_strings *track_strings_new(struct item *item, struct track_use *use)
+struct track_hold *track_hold_new(const struct item *item, struct track_use *use)
 {
 	size_t len = strlen(item->client_id) + strlen(item->source) + strlen(item->kind) +
 		     strlen(item->text) + strlen(item->data_json) + 5;
-	struct track_strings *strings = malloc(sizeof *strings + len);
+	struct track_hold *hold = malloc(sizeof *hold + len);
 
-	if (strings == NULL)
+	if (hold == NULL)
 		return NULL;
-	strings->refs = 1;
-	strings->bytes_len = len;
-	use->bytes += sizeof *strings + len;
-	char *at = strings->bytes;
-	item->client_id = keep(&at, item->client_id);
-	item->source = keep(&at, item->source);
-	item->kind = keep(&at, item->kind);
-	item->text = keep(&at, item->text);
-	item->data_json = keep(&at, item->data_json);
-	return strings;
+	hold->refs = 1;
+	hold->bytes_len = len;
+	hold->item = *item;
+	use->bytes += sizeof *hold + len;
+	char *at = hold->bytes;
+	hold->item.client_id = keep(&at, item->client_id);
+	hold->item.source = keep(&at, item->source);
+	hold->item.kind = keep(&at, item->kind);
+	hold->item.text = keep(&at, item->text);
+	hold->item.data_json = keep(&at, item->data_json);
+	return hold;
 }
 
-void track_strings_put(struct track_strings *strings, struct track_use *use)
+void track_hold_put(struct track_hold *hold, struct track_use *use)
 {
-	if (strings == NULL || --strings->refs > 0)
+	if (hold == NULL || --hold->refs > 0)
 		return;
-	use->bytes -= sizeof *strings + strings->bytes_len;
-	wipe(strings->bytes, strings->bytes_len);
-	free(strings);
+	use->bytes -= sizeof *hold + hold->bytes_len;
+	wipe(hold->bytes, hold->bytes_len);
+	free(hold);
 }
 
 /* ---- entries -------------------------------------------------------------------- */
@@ -73,47 +74,48 @@ static void replace(
     struct track_entry *slot, bool *has, const struct track_entry *entry, struct track_use *use)
 {
 	if (*has)
-		track_strings_put(slot->strings, use);
+		track_hold_put(slot->hold, use);
 	*slot = *entry;
 	*has = true;
 }
 
-/* An expired entry becomes left or the last note, or goes. */
+/* An expired entry becomes left or the last note, or goes.  Plain ones expire
+ * in order, so of two the later one wins. */
 static void settle(struct track *track, const struct track_entry *entry, struct track_use *use)
 {
-	if (entry->item.role == ITEM_NOTE) {
-		if (!track->has_note || item_order(&entry->item, &track->note.item) >= 0) {
+	if (entry->odd && entry->item->role == ITEM_NOTE) {
+		if (!track->has_note || item_order(entry->item, track->note.item) >= 0) {
 			replace(&track->note, &track->has_note, entry, use);
 			return;
 		}
-	} else if (!track->has_left || is_newer_left(&entry->item, &track->left.item)) {
+	} else if (!track->has_left || (!entry->odd && !track->left.odd) ||
+		   is_newer_left(entry->item, track->left.item)) {
 		replace(&track->left, &track->has_left, entry, use);
 		return;
 	}
-	track_strings_put(entry->strings, use);
+	track_hold_put(entry->hold, use);
 }
 
-/* The pause between two wide ones says nothing. */
-static void set_period(struct track *track, const struct policy *policy, struct item *item)
+/* The period at `item`; the pause between two wide ones says nothing. */
+static int64_t next_period(
+    struct track *track, const struct policy *policy, const struct item *item)
 {
+	int64_t period_ns = policy->period_default_ns;
 	int64_t pause_ns =
 	    track->has_start && !item->wide ? item_since_ns(item->t0_ns, track->last_t0_ns) : 0;
 
 	if (item->pulse_ns > 0)
-		item->period_ns = item->pulse_ns;
+		period_ns = item->pulse_ns;
 	else if (pause_ns > 0 && pause_ns <= policy->period_max_ns)
-		item->period_ns = pause_ns;
-	else
-		item->period_ns = policy->period_default_ns;
-	if (item->period_ns > policy->period_max_ns)
-		item->period_ns = policy->period_max_ns;
+		period_ns = pause_ns;
 	if (!track->has_last || item_end_ns(item) > track->last_t1_ns)
 		track->last_t1_ns = item_end_ns(item);
 	track->has_last = true;
-	if (item->wide)
-		return;
-	track->has_start = true;
-	track->last_t0_ns = item->t0_ns;
+	if (!item->wide) {
+		track->has_start = true;
+		track->last_t0_ns = item->t0_ns;
+	}
+	return period_ns < policy->period_max_ns ? period_ns : policy->period_max_ns;
 }
 
 static enum rc make_room(struct track *track)
@@ -138,45 +140,93 @@ static enum rc make_room(struct track *track)
 	return RC_OK;
 }
 
-enum rc track_push(struct track *track, const struct item *item, struct track_strings *strings,
+/* The first entry decides which ε the plain ones have. */
+static bool is_odd(struct track *track, const struct item *item)
+{
+	if (item->role != ITEM_VALUE || item->wide || !item_is_instant(item))
+		return true;
+	if (track->head == track->len) {
+		track->early_ns = item->early_ns;
+		track->late_ns = item->late_ns;
+	}
+	return item->early_ns != track->early_ns || item->late_ns != track->late_ns;
+}
+
+enum rc track_push(struct track *track, const struct item *item, struct track_hold *hold,
     const struct policy *policy, int64_t slice_start_ns, struct track_use *use)
 {
-	struct track_entry entry = { .item = *item, .strings = strings };
+	struct track_entry entry = { .t0_ns = item->t0_ns, .item = item, .hold = hold };
 
 	if (make_room(track) != RC_OK)
 		return RC_NOMEM;
+	if (hold != NULL)
+		hold->refs++;
 	if (item->role == ITEM_VALUE)
-		set_period(track, policy, &entry.item);
+		entry.period_ns = next_period(track, policy, item);
 	if (is_expired(item, slice_start_ns)) {
+		entry.odd = true; /* it may have been overtaken */
 		settle(track, &entry, use);
 		return RC_OK;
 	}
+	entry.odd = is_odd(track, item);
+	track->odd_len += entry.odd;
 	track->entries[track->len++] = entry;
 	use->entries++;
 	return RC_OK;
 }
 
-void track_advance(struct track *track, int64_t start_ns, int64_t end_ns, struct track_use *use)
-{
-	size_t kept = track->mid;
+/* ---- the next slice --------------------------------------------------------------- */
 
+/* All are plain: they expire from the front, and [head..mid) is what touches. */
+static void advance_plain(
+    struct track *track, int64_t start_ns, int64_t end_ns, struct track_use *use)
+{
+	const struct track_entry *entries = track->entries;
+	int64_t expired_ns = start_ns - track->late_ns, ahead_ns = end_ns + track->early_ns;
+	size_t first = track->head, head = first, mid = track->mid;
+
+	while (head < track->len && entries[head].t0_ns < expired_ns)
+		head++;
+	if (head > first) {
+		for (size_t i = first; i + 1 < head; i++)
+			track_hold_put(entries[i].hold, use);
+		settle(track, &entries[head - 1], use);
+		use->entries -= head - first;
+	}
+	while (mid > head && entries[mid - 1].t0_ns >= ahead_ns)
+		mid--;
+	if (mid < head)
+		mid = head;
+	while (mid < track->len && entries[mid].t0_ns < ahead_ns)
+		mid++;
+	track->head = head;
+	track->mid = mid;
+}
+
+static void advance_any(
+    struct track *track, int64_t start_ns, int64_t end_ns, struct track_use *use)
+{
 	while (track->mid < track->len &&
-	       track->entries[track->mid].item.key_ns - PLACEMENT_NARROW_NS < end_ns)
+	       item_key_ns(track->entries[track->mid].item) - PLACEMENT_NARROW_NS < end_ns)
 		track->mid++;
 	/* What was read ahead is looked at here for the first time as well. */
 	bool hole = false;
 	for (size_t i = track->head; i < track->mid; i++)
-		hole = hole || is_expired(&track->entries[i].item, start_ns);
+		hole = hole || is_expired(track->entries[i].item, start_ns);
 	if (!hole)
 		return;
 	for (size_t i = track->head; i < track->mid; i++) {
 		struct track_entry *entry = &track->entries[i];
-		if (is_expired(&entry->item, start_ns))
-			settle(track, entry, use);
+		if (!is_expired(entry->item, start_ns))
+			continue;
+		track->odd_len -= entry->odd;
+		entry->odd = true; /* they expire in no order */
+		settle(track, entry, use);
+		entry->item = NULL;
 	}
-	kept = track->mid;
+	size_t kept = track->mid;
 	for (size_t i = track->mid; i-- > track->head;) {
-		if (!is_expired(&track->entries[i].item, start_ns)) {
+		if (track->entries[i].item != NULL) {
 			kept--;
 			if (kept != i)
 				track->entries[kept] = track->entries[i];
@@ -186,27 +236,35 @@ void track_advance(struct track *track, int64_t start_ns, int64_t end_ns, struct
 	track->head = kept;
 }
 
+void track_advance(struct track *track, int64_t start_ns, int64_t end_ns, struct track_use *use)
+{
+	if (track->odd_len > 0)
+		advance_any(track, start_ns, end_ns, use);
+	if (track->odd_len == 0)
+		advance_plain(track, start_ns, end_ns, use);
+}
+
 bool track_is_spent(const struct track *track, int64_t start_ns, const struct policy *policy)
 {
 	if (track->head < track->len)
 		return false;
 	if (!track->has_left)
 		return !track->has_note ||
-		       item_since_ns(start_ns, track->note.item.t1_ns) > policy->reach_ns;
+		       item_since_ns(start_ns, track->note.item->t1_ns) > policy->reach_ns;
 	if (policy->rules[track->facet].carry == POLICY_CARRY_STEP)
 		return false;
-	return item_since_ns(start_ns, item_end_ns(&track->left.item)) > policy->reach_ns;
+	return item_since_ns(start_ns, item_end_ns(track->left.item)) > policy->reach_ns;
 }
 
 void track_fini(struct track *track, struct track_use *use)
 {
 	for (size_t i = track->head; i < track->len; i++)
-		track_strings_put(track->entries[i].strings, use);
+		track_hold_put(track->entries[i].hold, use);
 	use->entries -= track->len - track->head;
 	if (track->has_left)
-		track_strings_put(track->left.strings, use);
+		track_hold_put(track->left.hold, use);
 	if (track->has_note)
-		track_strings_put(track->note.strings, use);
+		track_hold_put(track->note.hold, use);
 	free(track->entries);
 	*track = (struct track){ .entries = NULL };
 }

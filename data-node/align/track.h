@@ -9,29 +9,36 @@
  *      (by key_ns and the widest ε of a narrow item).
  *  T2  no entry in [head..mid) has expired at the slice's start.
  *  T3  left is the expired entry with the greatest (item_end_ns, order).
+ *  T4  odd_len counts the odd entries of [head..len).  While it is 0, all are
+ *      plain: narrow instants of one ε, so what touches a slice is a range of
+ *      indexes and no item needs to be looked at to find it.
  */
 #ifndef ALIGN_TRACK_H
 #define ALIGN_TRACK_H
 
 #include "align/item.h"
 
-/* The strings of one item, shared by the facets it feeds; borrowed ones have
- * none. */
-struct track_strings {
+/* An item that the window holds, with its strings: shared by the facets it
+ * feeds. */
+struct track_hold {
 	size_t refs, bytes_len;
+	struct item item;
 	char bytes[];
 };
 
 struct track_entry {
-	struct item item;
-	struct track_strings *strings; /* NULL: the caller keeps them alive */
+	int64_t t0_ns, period_ns; /* the item's; of the track at this item */
+	const struct item *item;
+	struct track_hold *hold; /* NULL: the caller keeps the item alive */
+	bool odd;                /* not plain */
 };
 
 struct track {
 	uint64_t key, lane;
 	enum facet facet;
 	struct track_entry *entries;
-	size_t head, mid, len, cap;
+	size_t head, mid, len, cap, odd_len;
+	int64_t early_ns, late_ns; /* ε of the plain ones */
 	struct track_entry left, note;
 	bool has_left, has_note;
 	bool has_start, has_last; /* values so far: the newest start of a narrow one,
@@ -44,20 +51,26 @@ struct track_use {
 	size_t entries, bytes;
 };
 
-/* Copy `item`'s strings; NULL on no memory.  put drops one reference. */
-struct track_strings *track_strings_new(struct item *item, struct track_use *use);
-void track_strings_put(struct track_strings *strings, struct track_use *use);
+/* Copy `item` and its strings; NULL on no memory.  put drops one reference. */
+struct track_hold *track_hold_new(const struct item *item, struct track_use *use);
+void track_hold_put(struct track_hold *hold, struct track_use *use);
 
 /*
  * Add the next item of this track; what has expired at `slice_start_ns`
- * already is folded into left.  Takes one reference of `strings` (may be NULL)
- * over on success.  RC_NOMEM.
+ * already is folded into left.  Takes one more reference of `hold` (NULL: the
+ * item is borrowed).  RC_NOMEM.
  */
-enum rc track_push(struct track *track, const struct item *item, struct track_strings *strings,
+enum rc track_push(struct track *track, const struct item *item, struct track_hold *hold,
     const struct policy *policy, int64_t slice_start_ns, struct track_use *use) RC_CHECK;
 
 /* Move on to the slice [start, end): restores T1 and T2. */
 void track_advance(struct track *track, int64_t start_ns, int64_t end_ns, struct track_use *use);
+
+/* True if all entries are plain and some of them touch the slice. */
+static inline bool track_is_plain_in(const struct track *track)
+{
+	return track->odd_len == 0 && track->head < track->mid;
+}
 
 /* True if no slice from `start_ns` on can tell this track from no track. */
 bool track_is_spent(const struct track *track, int64_t start_ns, const struct policy *policy);

@@ -10,12 +10,18 @@
 
 /* Values of slices that are out stay until so much is used: a reset costs more
  * than a slice of few values. */
-#define ARENA_KEEP_BYTES ((size_t)1 << 20)
+#define ARENA_KEEP_BYTES ((size_t)64 << 10)
 
 /* Last boot epoch of a (source, layer). */
 struct lane {
 	uint64_t boot;
 	int64_t t0_ns; /* of the newest narrow item that named it */
+};
+
+/* An item that waits for others of its time. */
+struct pending {
+	const struct item *item;
+	struct track_hold *hold; /* NULL: borrowed */
 };
 
 struct row {
@@ -32,14 +38,15 @@ struct window {
 	int64_t next_ns; /* start of the next slice */
 	int64_t frontier_ns;
 	bool stopped;
-	struct track_entry *group; /* items of one key_ns, with their strings */
+	struct pending *group; /* items of one key_ns */
 	size_t group_len, group_cap;
 	struct lookup lanes, lookup;
 	struct row rows[FACET_COUNT];
 	size_t tracks_len;
 	struct track_use use;
 	struct pick_list list;
-	struct arena arena; /* of one slice */
+	struct arena arena;        /* blended values of one slice */
+	struct cell_value *values; /* of one slice: [FACET_COUNT][SLICE_CELL_VALUES_MAX] */
 };
 
 /* ---- life --------------------------------------------------------------------------------- */
@@ -59,6 +66,11 @@ enum rc window_open(const struct policy *policy, const struct window_grid *grid,
 
 	if (window == NULL)
 		return RC_NOMEM;
+	window->values = calloc(FACET_COUNT * SLICE_CELL_VALUES_MAX, sizeof window->values[0]);
+	if (window->values == NULL) {
+		free(window);
+		return RC_NOMEM;
+	}
 	window->policy = policy;
 	window->grid = *grid;
 	window->visit = visit;
@@ -76,7 +88,7 @@ void window_close(struct window *window)
 	if (window == NULL)
 		return;
 	for (size_t i = 0; i < window->group_len; i++)
-		track_strings_put(window->group[i].strings, &window->use);
+		track_hold_put(window->group[i].hold, &window->use);
 	free(window->group);
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		struct row *row = &window->rows[facet];
@@ -91,6 +103,7 @@ void window_close(struct window *window)
 	lookup_fini(&window->lanes);
 	lookup_fini(&window->lookup);
 	free(window->list.picks);
+	free(window->values);
 	arena_fini(&window->arena);
 	free(window);
 }
@@ -102,31 +115,46 @@ bool window_done(const struct window *window)
 
 /* ---- slices out ------------------------------------------------------------------------------ */
 
-static enum rc build_cell(
-    struct window *window, int facet, int64_t start_ns, int64_t end_ns, struct cell *out)
+/* Bring the tracks of a facet to the slice; those that are spent go. */
+static void advance_row(struct window *window, struct row *row, int64_t start_ns, int64_t end_ns)
 {
-	struct row *row = &window->rows[facet];
-
-	window->list.len = 0;
-	window->list.absent_reason = NULL;
 	for (size_t i = 0; i < row->len;) {
 		struct track *track = row->tracks[i];
 		track_advance(track, start_ns, end_ns, &window->use);
-		if (track_is_spent(track, start_ns, window->policy)) {
-			lookup_del(&window->lookup, track->key);
-			track_fini(track, &window->use);
-			free(track);
-			row->tracks[i] = row->tracks[--row->len];
-			window->tracks_len--;
+		if (!track_is_spent(track, start_ns, window->policy)) {
+			i++;
 			continue;
 		}
-		enum rc rc = pick_track(
-		    track, start_ns, end_ns, window->policy, &window->arena, &window->list);
+		lookup_del(&window->lookup, track->key);
+		track_fini(track, &window->use);
+		free(track);
+		row->tracks[i] = row->tracks[--row->len];
+		window->tracks_len--;
+	}
+}
+
+static enum rc build_cell(
+    struct window *window, int facet, int64_t start_ns, int64_t end_ns, struct cell *out)
+{
+	const struct policy_rule *rule = &window->policy->rules[facet];
+	struct cell_value *values = window->values + (size_t)facet * SLICE_CELL_VALUES_MAX;
+	struct row *row = &window->rows[facet];
+
+	advance_row(window, row, start_ns, end_ns);
+	if (row->len == 1 && rule->all && track_is_plain_in(row->tracks[0])) {
+		cell_of_plain(row->tracks[0], rule, start_ns, end_ns, values, out);
+		return RC_OK;
+	}
+	window->list.len = 0;
+	window->list.absent_reason = NULL;
+	for (size_t i = 0; i < row->len; i++) {
+		enum rc rc = pick_track(row->tracks[i], start_ns, end_ns, window->policy,
+		    &window->arena, &window->list);
 		if (rc != RC_OK)
 			return rc;
-		i++;
 	}
-	return cell_of_picks(&window->policy->rules[facet], &window->list, &window->arena, out);
+	cell_of_picks(rule, &window->list, values, out);
+	return RC_OK;
 }
 
 static enum rc emit(struct window *window, struct errmsg *why)
@@ -209,21 +237,8 @@ static enum rc track_of(
 	return RC_OK;
 }
 
-static enum rc push_to(struct window *window, struct track *track, const struct item *item,
-    struct track_strings *strings)
-{
-	if (strings != NULL)
-		strings->refs++; /* the track's; it may drop it at once */
-	enum rc rc =
-	    track_push(track, item, strings, window->policy, window->next_ns, &window->use);
-	if (rc != RC_OK)
-		track_strings_put(strings, &window->use);
-	return rc;
-}
-
 /* A stop ends the tracks of its lane that had a value not long before it. */
-static enum rc stop_lane(
-    struct window *window, const struct item *stop, struct track_strings *strings)
+static enum rc stop_lane(struct window *window, const struct item *stop, struct track_hold *hold)
 {
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		const struct row *row = &window->rows[facet];
@@ -237,7 +252,8 @@ static enum rc stop_lane(
 			if (!step && item_since_ns(stop->t0_ns, track->last_t1_ns) >
 					 window->policy->reach_ns)
 				continue;
-			enum rc rc = push_to(window, track, stop, strings);
+			enum rc rc = track_push(
+			    track, stop, hold, window->policy, window->next_ns, &window->use);
 			if (rc != RC_OK)
 				return rc;
 		}
@@ -246,14 +262,13 @@ static enum rc stop_lane(
 }
 
 /* A new boot epoch of the lane's clock is a stop just before `item`. */
-static enum rc check_epoch(
-    struct window *window, const struct item *item, struct track_strings *strings)
+static enum rc check_epoch(struct window *window, const struct item *item)
 {
-	struct lane *lane = lookup_find(&window->lanes, item->lane);
 	bool step = (item->facets & FACET_MASK(FACET_HOME)) != 0;
 
 	if (item->boot == 0 || item->wide)
 		return RC_OK;
+	struct lane *lane = lookup_find(&window->lanes, item->lane);
 	if (lane == NULL) {
 		lane = calloc(1, sizeof *lane);
 		if (lane == NULL || lookup_put(&window->lanes, item->lane, lane) != RC_OK) {
@@ -267,7 +282,11 @@ static enum rc check_epoch(
 		stop.t1_ns = stop.t0_ns;
 		stop.stop_reason = "epoch";
 		stop.facets = FACET_MASK_ALL;
-		enum rc rc = stop_lane(window, &stop, strings);
+		struct track_hold *hold = track_hold_new(&stop, &window->use);
+		if (hold == NULL)
+			return RC_NOMEM;
+		enum rc rc = stop_lane(window, &hold->item, hold);
+		track_hold_put(hold, &window->use);
 		if (rc != RC_OK)
 			return rc;
 	}
@@ -276,31 +295,30 @@ static enum rc check_epoch(
 	return RC_OK;
 }
 
-static enum rc deliver(struct window *window, const struct track_entry *entry)
+static enum rc deliver(struct window *window, const struct item *item, struct track_hold *hold)
 {
-	const struct item *item = &entry->item;
-	enum rc rc = check_epoch(window, item, entry->strings);
+	enum rc rc = check_epoch(window, item);
 
 	if (rc != RC_OK)
 		return rc;
 	if (item->role == ITEM_STOP && item->stop_lane)
-		return stop_lane(window, item, entry->strings);
-	for (int facet = 0; facet < FACET_COUNT && rc == RC_OK; facet++) {
+		return stop_lane(window, item, hold);
+	for (unsigned mask = item->facets & window->needed; mask != 0 && rc == RC_OK;
+	     mask &= mask - 1) {
 		struct track *track;
-		if ((item->facets & window->needed & FACET_MASK(facet)) == 0)
-			continue;
-		rc = track_of(window, facet, item, &track);
+		rc = track_of(window, __builtin_ctz(mask), item, &track);
 		if (rc == RC_OK)
-			rc = push_to(window, track, item, entry->strings);
+			rc = track_push(
+			    track, item, hold, window->policy, window->next_ns, &window->use);
 	}
 	return rc;
 }
 
 static int by_order(const void *a, const void *b)
 {
-	const struct track_entry *x = a, *y = b;
+	const struct pending *x = a, *y = b;
 
-	return item_order(&x->item, &y->item);
+	return item_order(x->item, y->item);
 }
 
 static enum rc flush(struct window *window, struct errmsg *why)
@@ -311,19 +329,19 @@ static enum rc flush(struct window *window, struct errmsg *why)
 		return RC_OK;
 	if (window->group_len > 1)
 		qsort(window->group, window->group_len, sizeof window->group[0], by_order);
-	int64_t key_ns = window->group[0].item.key_ns;
+	int64_t key_ns = item_key_ns(window->group[0].item);
 	if (key_ns > window->frontier_ns) {
 		window->frontier_ns = key_ns;
 		rc = emit_before(window, key_ns, why);
 	}
 	for (size_t i = 0; i < window->group_len; i++) {
-		struct track_entry *entry = &window->group[i];
-		bool repeated = i > 0 && by_order(entry, &window->group[i - 1]) == 0;
+		const struct pending *at = &window->group[i];
+		bool repeated = i > 0 && by_order(at, at - 1) == 0;
 		if (rc == RC_OK && !repeated && !window_done(window))
-			rc = deliver(window, entry);
+			rc = deliver(window, at->item, at->hold);
 	}
 	for (size_t i = 0; i < window->group_len; i++)
-		track_strings_put(window->group[i].strings, &window->use);
+		track_hold_put(window->group[i].hold, &window->use);
 	window->group_len = 0;
 	if (rc == RC_OK &&
 	    (window->use.entries > WINDOW_ENTRIES_MAX || window->use.bytes > WINDOW_BYTES_MAX))
@@ -333,7 +351,7 @@ static enum rc flush(struct window *window, struct errmsg *why)
 
 enum rc window_push(struct window *window, const struct item *item, struct errmsg *why)
 {
-	if (window->group_len > 0 && window->group[0].item.key_ns != item->key_ns) {
+	if (window->group_len > 0 && item_key_ns(window->group[0].item) != item_key_ns(item)) {
 		enum rc rc = flush(window, why);
 		if (rc != RC_OK)
 			return rc;
@@ -344,20 +362,20 @@ enum rc window_push(struct window *window, const struct item *item, struct errms
 		size_t cap = window->group_cap == 0 ? 64 : window->group_cap * 2;
 		if (cap > WINDOW_ENTRIES_MAX)
 			return errmsg_rc(why, RC_LIMIT, "too many observations of one time");
-		struct track_entry *group = realloc(window->group, cap * sizeof *group);
+		struct pending *group = realloc(window->group, cap * sizeof *group);
 		if (group == NULL)
 			return RC_NOMEM;
 		window->group = group;
 		window->group_cap = cap;
 	}
-	struct track_entry *entry = &window->group[window->group_len];
-	*entry = (struct track_entry){ .item = *item };
+	struct pending at = { .item = item };
 	if (!window->grid.borrow) {
-		entry->strings = track_strings_new(&entry->item, &window->use);
-		if (entry->strings == NULL)
+		at.hold = track_hold_new(item, &window->use);
+		if (at.hold == NULL)
 			return RC_NOMEM;
+		at.item = &at.hold->item;
 	}
-	window->group_len++;
+	window->group[window->group_len++] = at;
 	return RC_OK;
 }
 

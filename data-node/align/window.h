@@ -24,7 +24,7 @@ struct window_grid {
 	int64_t now_ns;  /* slices that end later are "open" */
 	unsigned facets; /* FACET_MASK bits that are asked for */
 	bool keep_empty;
-	bool borrow; /* strings of pushed items outlive the window: not copied */
+	bool borrow; /* pushed items and their strings outlive the window: not copied */
 };
 
 /* How far the items of a grid reach: [from, to) must be pushed for its slices

@@ -183,16 +183,17 @@ void slice_stream_run(const struct policy *policy, const struct window_grid *gri
 {
 	struct lines lines = { out, grid->facets };
 	struct window *window;
+	struct item *items = calloc(n + 1, sizeof *items);
 
-	if (window_open(policy, grid, put_slice, &lines, &window) != RC_OK)
+	if (items == NULL || window_open(policy, grid, put_slice, &lines, &window) != RC_OK)
 		abort();
 	for (size_t i = 0; i < n; i++) {
-		struct item item;
-		item_of_observation(&obs[i], policy, &item);
-		if (window_push(window, &item, NULL) != RC_OK)
+		item_of_observation(&obs[i], policy, &items[i]);
+		if (window_push(window, &items[i], NULL) != RC_OK)
 			abort();
 	}
 	if (window_finish(window, NULL) != RC_OK)
 		abort();
 	window_close(window);
+	free(items);
 }

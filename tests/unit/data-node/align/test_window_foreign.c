@@ -75,8 +75,7 @@ static void run_window(const struct policy *policy, struct join *join, int facet
 		.to_ns = START_NS + SLICES * STEP_NS,
 		.step_ns = STEP_NS,
 		.facets = FACET_MASK(facet),
-		.keep_empty = true,
-		.borrow = true };
+		.keep_empty = true };
 	struct picking picking = { join, facet };
 	struct window *window;
 

@@ -244,6 +244,7 @@ static void test_nothing_is_carried_beyond_its_age(void **state)
 		struct window *window;
 		slice_stream_make(&seed, &stream);
 		slice_stream_shuffle(&seed, stream.obs, stream.len);
+		stream.grid.borrow = false;
 		assert_int_equal(
 		    window_open(&stream.policy, &stream.grid, check_ages, &carried, &window),
 		    RC_OK);
