@@ -61,6 +61,30 @@ static void print_compute(const json_t *compute)
 	}
 }
 
+static void print_backups(const json_t *backups)
+{
+	const json_t *backup = NULL;
+	size_t i = 0;
+
+	if (json_array_size(backups) == 0)
+		(void)printf("backup    none yet (`data-node backup DEST`)\n");
+	json_array_foreach(backups, i, backup)
+	{
+		(void)printf("backup    ");
+		if (text(backup, "made")[0] != 0)
+			cli_put_time(stdout, text(backup, "made"));
+		else
+			(void)printf("never");
+		(void)printf("  up to event %lld  ", number(backup, "cursor"));
+		cli_put_text(stdout, text(backup, "path"), 200);
+		if (text(backup, "error")[0] != 0) {
+			(void)printf("\n          the last run failed: ");
+			cli_put_text(stdout, text(backup, "error"), 200);
+		}
+		(void)printf("\n");
+	}
+}
+
 static void print_status(const struct buf *answer, bool serving)
 {
 	json_t *root = json_loadb(buf_text(answer), answer->len, 0, NULL);
@@ -88,6 +112,7 @@ static void print_status(const struct buf *answer, bool serving)
 		    "index     %lld of %lld\n", number(recall, "cursor"), number(store, "cursor"));
 	(void)printf("devices   %lld\n", number(root, "devices"));
 	print_compute(json_object_get(root, "compute"));
+	print_backups(json_object_get(root, "backups"));
 	(void)printf("key       %s\n", text(root, "public_key"));
 	json_decref(root);
 }

@@ -1,5 +1,5 @@
-/* `data-node verify`: read everything stored and name each fault. */
-#include <jansson.h>
+/* `data-node verify`: read everything stored, or a backup, and name each fault. */
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,19 +7,23 @@
 #include "base/rc.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/control_client.h"
+#include "cli/job_client.h"
+#include "os/process.h"
 
 struct verify_options {
-	const char *dir;
-	bool json;
+	const char *dir, *backup;
+	bool json, quiet;
 };
+
+#define ROW(row_name, row_type, field)                                                             \
+	.name = row_name, .type = row_type, .offset = offsetof(struct verify_options, field)
 
 static const struct conf_option options[] = {
 	CLI_OPTION_DIR(struct verify_options),
-	{ .name = "json",
-	    .type = CONF_BOOL,
-	    .offset = offsetof(struct verify_options, json),
-	    .help = "print JSON" },
+	{ ROW("backup", CONF_STRING, backup), .value = "DEST",
+	    .help = "check the backup there instead of what is in DIR" },
+	{ ROW("json", CONF_BOOL, json), .help = "print JSON" },
+	{ ROW("quiet", CONF_BOOL, quiet), .letter = 'q', .help = "no progress bar" },
 	{ .name = NULL },
 };
 
@@ -30,38 +34,60 @@ static const struct conf_command command = {
 	.options = options,
 };
 
-/* RC_CORRUPT if there was any fault. */
-static enum rc report(const struct buf *answer, bool as_json, struct errmsg *why)
+static long long number(const json_t *object, const char *name)
 {
-	json_t *root = json_loadb(buf_text(answer), answer->len, 0, NULL);
+	return (long long)json_integer_value(json_object_get(object, name));
+}
+
+static void print(const json_t *result, bool backup, bool as_json)
+{
+	char *text = as_json ? cli_json_text(result) : NULL;
 	const json_t *message = NULL;
 	size_t i = 0;
 
-	long long faults = (long long)json_integer_value(json_object_get(root, "faults"));
-	if (as_json) {
-		(void)fputs(buf_text(answer), stdout);
-	} else {
-		json_array_foreach(json_object_get(root, "messages"), i, message)
-		{
-			(void)printf("fault: ");
-			cli_put_text(stdout, json_string_value(message), 200);
-			(void)printf("\n");
-		}
-		(void)printf("%lld records, %lld time entries, %lld ids: %lld faults\n",
-		    (long long)json_integer_value(json_object_get(root, "records")),
-		    (long long)json_integer_value(json_object_get(root, "time_entries")),
-		    (long long)json_integer_value(json_object_get(root, "dedup_entries")), faults);
+	if (text != NULL) {
+		(void)printf("%s\n", text);
+		free(text);
+		return;
 	}
-	bool known = json_is_integer(json_object_get(root, "faults"));
-	json_decref(root);
-	if (!known)
-		return errmsg_rc(why, RC_IO, "the node's answer is no report");
-	return faults == 0 ? RC_OK : errmsg_rc(why, RC_CORRUPT, "%lld faults", faults);
+	json_array_foreach(json_object_get(result, "messages"), i, message)
+	{
+		(void)printf("fault: ");
+		cli_put_text(stdout, json_string_value(message), 200);
+		(void)printf("\n");
+	}
+	if (backup)
+		(void)printf("%lld records, %lld files: %lld faults\n", number(result, "records"),
+		    number(result, "files"), number(result, "faults"));
+	else
+		(void)printf("%lld records, %lld time entries, %lld ids: %lld faults\n",
+		    number(result, "records"), number(result, "time_entries"),
+		    number(result, "dedup_entries"), number(result, "faults"));
+}
+
+/* RC_CORRUPT if there was any fault. */
+static enum rc verify(
+    struct control_client *client, const struct verify_options *o, struct errmsg *why)
+{
+	struct bar bar = bar_begin("verify", o->quiet);
+	char path[PATH_MAX];
+	json_t *result = NULL;
+
+	if (o->backup != NULL && realpath(o->backup, path) == NULL)
+		return errmsg_errno(why, "cannot look at %s", o->backup);
+	json_t *body = o->backup == NULL ? json_object() : json_pack("{s:s}", "backup", path);
+	enum rc rc = job_client_run(client, "/control/verify", body, &bar, &result, why);
+	if (rc != RC_OK)
+		return rc;
+	print(result, o->backup != NULL, o->json);
+	if (number(result, "faults") > 0)
+		rc = errmsg_rc(why, RC_CORRUPT, "%lld faults", number(result, "faults"));
+	json_decref(result);
+	return rc;
 }
 
 int cli_verify(int argc, char **argv)
 {
-	struct control_client_call call = { .method = "POST", .target = "/control/verify" };
 	struct verify_options values = { 0 };
 	struct control_client *client = NULL;
 	struct conf_argv args = { 0 };
@@ -71,18 +97,13 @@ int cli_verify(int argc, char **argv)
 	arena_init(&arena, CLI_ARENA_BYTES);
 	int code = cli_parse(&command, argc, argv, &values, &args, &arena);
 	if (code == CLI_GO_ON) {
-		call.body = "{}";
-		call.body_len = 2;
-		enum rc rc = control_client_open(cli_dir(values.dir, &arena), 0, &client, &why);
+		enum rc rc = process_catch_signals(&why);
 		if (rc == RC_OK)
-			rc = control_client_send(client, &call, &why);
+			rc = control_client_open(cli_dir(values.dir, &arena), 0, &client, &why);
 		if (rc == RC_OK)
-			rc = control_client_check(&call, &why);
-		if (rc == RC_OK)
-			rc = report(&call.answer, values.json, &why);
+			rc = verify(client, &values, &why);
 		code = rc == RC_OK ? EXIT_DONE : cli_fail(command.name, rc, &why);
 	}
-	control_client_done(&call);
 	control_client_close(client);
 	arena_fini(&arena);
 	return code;

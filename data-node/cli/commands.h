@@ -18,6 +18,8 @@
 	X("ask", cli_ask, "ask a question")                                                        \
 	X("status", cli_status, "show how the node is doing")                                      \
 	X("verify", cli_verify, "check everything stored")                                         \
+	X("backup", cli_backup, "copy what is new to a directory elsewhere")                       \
+	X("restore", cli_restore, "make a data node's directory from a backup")                    \
 	X("rebuild", cli_rebuild, "remake every index from the log")                               \
 	X("version", cli_version, "print the version")
 

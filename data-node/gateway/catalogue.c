@@ -2,13 +2,11 @@
  * Catalogue on SQLite: devices, compute nodes, audit ledger, settings.
  * One connection; the mutex makes each call one statement or transaction.
  */
-#include "gateway/catalogue.h"
+#include "gateway/catalogue_internal.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,12 +21,6 @@
 #define BUSY_MS 5000
 #define AUDIT_TRIM_EVERY 1024
 
-struct catalogue {
-	pthread_mutex_t mutex;
-	sqlite3 *db;
-	uint64_t audit_lines; /* since open */
-};
-
 static const char schema[] =
     "CREATE TABLE device(id INTEGER PRIMARY KEY, name TEXT NOT NULL, layers INTEGER NOT NULL,"
     " token_hash BLOB NOT NULL UNIQUE, created_ns INTEGER NOT NULL, revoked_ns INTEGER NOT NULL"
@@ -41,7 +33,7 @@ static const char schema[] =
     "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;"
     "PRAGMA user_version = 1;";
 
-static enum rc rc_of(struct catalogue *c, int code, struct errmsg *why)
+enum rc catalogue_rc(struct catalogue *c, int code, struct errmsg *why)
 {
 	switch (code & 0xFF) {
 	case SQLITE_OK:
@@ -100,7 +92,7 @@ static enum rc run(struct catalogue *c, int64_t *changes, struct errmsg *why, co
 		code = sqlite3_step(stmt);
 	if (changes != NULL)
 		*changes = sqlite3_changes64(c->db);
-	enum rc rc = rc_of(c, code, why);
+	enum rc rc = catalogue_rc(c, code, why);
 	(void)sqlite3_finalize(stmt);
 	return rc;
 }
@@ -126,7 +118,7 @@ static enum rc each_row(
 			break;
 	}
 	if (rc == RC_OK)
-		rc = rc_of(c, code, why);
+		rc = catalogue_rc(c, code, why);
 	(void)sqlite3_finalize(stmt);
 	return rc;
 }
@@ -138,7 +130,7 @@ static enum rc one_number(struct catalogue *c, const char *sql, int64_t *out, st
 	int code = sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_step(stmt);
-	enum rc rc = rc_of(c, code, why);
+	enum rc rc = catalogue_rc(c, code, why);
 	if (code == SQLITE_ROW)
 		*out = sqlite3_column_int64(stmt, 0);
 	(void)sqlite3_finalize(stmt);
@@ -173,7 +165,9 @@ static enum rc open_db(const char *dir, bool create, struct catalogue **out, str
 		    NULL, NULL, NULL);
 	if (code == SQLITE_OK && create)
 		code = sqlite3_exec(c->db, schema, NULL, NULL, NULL);
-	enum rc rc = rc_of(c, code, why);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(c->db, catalogue_backup_schema, NULL, NULL, NULL);
+	enum rc rc = catalogue_rc(c, code, why);
 	if (rc != RC_OK) {
 		catalogue_close(c);
 		return rc;
@@ -228,7 +222,7 @@ enum rc catalogue_verify(struct catalogue *c, struct errmsg *why)
 	int code = sqlite3_prepare_v2(c->db, "PRAGMA integrity_check(1)", -1, &stmt, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_step(stmt);
-	enum rc rc = rc_of(c, code, why);
+	enum rc rc = catalogue_rc(c, code, why);
 	if (rc == RC_OK && code == SQLITE_ROW) {
 		const unsigned char *text = sqlite3_column_text(stmt, 0);
 		if (text == NULL || strcmp((const char *)text, "ok") != 0)
@@ -535,6 +529,14 @@ enum rc catalogue_setting_set(
 	return rc;
 }
 
+enum rc catalogue_setting_del(struct catalogue *c, const char *name, struct errmsg *why)
+{
+	(void)pthread_mutex_lock(&c->mutex);
+	enum rc rc = run(c, NULL, why, "DELETE FROM setting WHERE name = ?", "t", name);
+	(void)pthread_mutex_unlock(&c->mutex);
+	return rc;
+}
+
 enum rc catalogue_setting_get(struct catalogue *c, const char *name, struct arena *arena,
     const char **out, struct errmsg *why)
 {
@@ -547,7 +549,7 @@ enum rc catalogue_setting_get(struct catalogue *c, const char *name, struct aren
 		code = sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
 	if (code == SQLITE_OK)
 		code = sqlite3_step(stmt);
-	enum rc rc = code == SQLITE_DONE ? RC_NOTFOUND : rc_of(c, code, why);
+	enum rc rc = code == SQLITE_DONE ? RC_NOTFOUND : catalogue_rc(c, code, why);
 	if (rc == RC_OK) {
 		const char *text = column_text(arena, stmt, 0);
 		if (text == NULL)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/errmsg.h"
 
 struct catalogue;
@@ -104,9 +105,42 @@ enum rc catalogue_audit_add(
 enum rc catalogue_audit_list(struct catalogue *catalogue, size_t limit, struct arena *arena,
     struct catalogue_audit **out, size_t *len, struct errmsg *why) RC_CHECK;
 
-/* Small named texts; get: RC_NOTFOUND. */
+/* Where backups go, and how the last ones went. */
+#define CATALOGUE_BACKUPS_MAX ((size_t)64)
+struct catalogue_backup {
+	const char *path;
+	int64_t made_ns;  /* of what it holds; 0: nothing yet */
+	int64_t tried_ns; /* the last run */
+	uint64_t cursor, bytes;
+	const char *error; /* why the last run failed; "" = it did not */
+};
+/* Insert or replace by path.  RC_LIMIT. */
+enum rc catalogue_backup_put(struct catalogue *catalogue, const struct catalogue_backup *backup,
+    struct errmsg *why) RC_CHECK;
+enum rc catalogue_backup_list(struct catalogue *catalogue, struct arena *arena,
+    struct catalogue_backup **out, size_t *len, struct errmsg *why) RC_CHECK;
+/* RC_NOTFOUND. */
+enum rc catalogue_backup_remove(
+    struct catalogue *catalogue, const char *path, struct errmsg *why) RC_CHECK;
+
+/* The whole catalogue as bytes (of the ledger the newest
+ * CATALOGUE_COPY_AUDIT_LINES), and a catalogue made of them; RC_EXISTS.
+ * restore: the bytes must be authentic.  Settings of the names in `drop`
+ * [drop_len], which mean something on one machine only, are left out. */
+#define CATALOGUE_COPY_AUDIT_LINES 10000
+#define CATALOGUE_COPY_BYTES_MAX ((size_t)64 << 20)
+enum rc catalogue_copy(struct catalogue *catalogue, struct buf *out, struct errmsg *why) RC_CHECK;
+enum rc catalogue_restore(const char *dir, const uint8_t *bytes, size_t len,
+    const char *const *drop, size_t drop_len, struct errmsg *why) RC_CHECK;
+/* Devices and compute nodes become those of the copy. */
+enum rc catalogue_adopt(
+    struct catalogue *catalogue, const uint8_t *bytes, size_t len, struct errmsg *why) RC_CHECK;
+
+/* Small named texts; get: RC_NOTFOUND; del: RC_OK if there was none. */
 enum rc catalogue_setting_set(
     struct catalogue *catalogue, const char *name, const char *value, struct errmsg *why) RC_CHECK;
+enum rc catalogue_setting_del(
+    struct catalogue *catalogue, const char *name, struct errmsg *why) RC_CHECK;
 enum rc catalogue_setting_get(struct catalogue *catalogue, const char *name, struct arena *arena,
     const char **out, struct errmsg *why) RC_CHECK;
 

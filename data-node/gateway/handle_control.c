@@ -20,7 +20,6 @@
 #include "wire/key.h"
 
 #define BODY_BYTES_MAX ((size_t)64 << 10)
-#define FAULTS_MAX ((size_t)1000)
 #define AUDIT_LINES 1000
 
 static void put_string(struct buf *out, const char *name, const char *text)
@@ -348,53 +347,7 @@ void handle_control_devices_delete(struct station *station, const struct api_req
 	buf_puts(&response->body, "{}\n");
 }
 
-/* ---- verify and the ledger ---------------------------------------------------- */
-
-struct faults {
-	struct buf *out;
-	size_t n;
-};
-
-static void report_fault(void *ctx, const char *fault)
-{
-	struct faults *f = ctx;
-
-	if (f->n++ >= FAULTS_MAX)
-		return;
-	if (f->n > 1)
-		buf_putc(f->out, ',');
-	buf_json_string(f->out, fault, strlen(fault));
-}
-
-void handle_control_verify_post(struct station *station, const struct api_request *request,
-    struct arena *arena, struct api_response *response)
-{
-	struct faults faults = { .out = &response->body };
-	struct store_verified v = { 0 };
-	struct errmsg why = ERRMSG_INIT;
-
-	(void)request;
-	(void)arena;
-	buf_puts(&response->body, "{\"messages\":[");
-	enum rc rc = store_verify(station_store(station), report_fault, &faults, &v, &why);
-	if (rc == RC_OK || rc == RC_CORRUPT) {
-		struct errmsg deep = ERRMSG_INIT;
-		enum rc catalogue = catalogue_verify(station_catalogue(station), &deep);
-		if (catalogue != RC_OK) {
-			report_fault(&faults, errmsg_text(&deep, catalogue));
-			v.faults++;
-		}
-	} else {
-		api_error_rc(response, rc, NULL, &why);
-		return;
-	}
-	if (rc == RC_CORRUPT && v.faults == 0)
-		v.faults = 1;
-	buf_printf(&response->body,
-	    "],\"records\":%" PRIu64 ",\"time_entries\":%" PRIu64 ",\"dedup_entries\":%" PRIu64
-	    ",\"faults\":%" PRIu64 "}\n",
-	    v.records, v.time_entries, v.dedup_entries, v.faults);
-}
+/* ---- the ledger ---------------------------------------------------- */
 
 void handle_control_audit_get(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response)

@@ -121,7 +121,7 @@ static enum rc put_compute(
 }
 
 enum rc handle_status_json(
-    struct station *station, struct arena *arena, struct buf *out, struct errmsg *why)
+    struct station *station, bool whole, struct arena *arena, struct buf *out, struct errmsg *why)
 {
 	struct catalogue_device *devices = NULL;
 	size_t len = 0, valid = 0;
@@ -143,6 +143,8 @@ enum rc handle_status_json(
 		    recall_cursor(station_recall(station)));
 	if (rc == RC_OK)
 		rc = put_compute(station, arena, out, why);
+	if (rc == RC_OK && whole)
+		rc = handle_backups_json(station, arena, out, why);
 	buf_puts(out, "}\n");
 	return rc;
 }
@@ -152,8 +154,9 @@ void handle_status_get(struct station *station, const struct api_request *reques
 {
 	struct errmsg why = ERRMSG_INIT;
 
-	(void)request;
-	enum rc rc = handle_status_json(station, arena, &response->body, &why);
+	/* A device that may only send need not know where backups lie. */
+	bool whole = request->layers == 0;
+	enum rc rc = handle_status_json(station, whole, arena, &response->body, &why);
 	if (rc != RC_OK)
 		api_error_rc(response, rc, NULL, &why);
 }

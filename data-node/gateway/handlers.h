@@ -24,12 +24,18 @@ api_handler_fn handle_control_compute_get, handle_control_compute_post,
 api_handler_fn handle_control_devices_get, handle_control_devices_post,
     handle_control_devices_delete;
 api_handler_fn handle_control_verify_post, handle_control_audit_get;
+api_handler_fn handle_control_backup_post, handle_control_backup_delete;
 
 /* The word of an enum wire_link_state: "up", "connecting", "refused", "down". */
 const char *handle_link_word(int state);
 
-/* {"version", …} of GET /api/v1/status, appended to `out`. */
-enum rc handle_status_json(
+/* {"version", …} of GET /api/v1/status, appended to `out`; `whole`: with what is
+ * for the owner and the operator alone. */
+enum rc handle_status_json(struct station *station, bool whole, struct arena *arena,
+    struct buf *out, struct errmsg *why) RC_CHECK;
+
+/* ,"backups":[…] of the status, appended to `out`. */
+enum rc handle_backups_json(
     struct station *station, struct arena *arena, struct buf *out, struct errmsg *why) RC_CHECK;
 
 #endif

@@ -43,6 +43,8 @@ static const struct route routes[] = {
 	{ "POST", "/control/devices", ACCESS_CONTROL, handle_control_devices_post },
 	{ "DELETE", "/control/devices", ACCESS_CONTROL, handle_control_devices_delete },
 	{ "POST", "/control/verify", ACCESS_CONTROL, handle_control_verify_post },
+	{ "POST", "/control/backup", ACCESS_CONTROL, handle_control_backup_post },
+	{ "DELETE", "/control/backup", ACCESS_CONTROL, handle_control_backup_delete },
 	{ "GET", "/control/audit", ACCESS_CONTROL, handle_control_audit_get },
 };
 

@@ -243,7 +243,7 @@ enum rc keyring_derive(
 	return RC_OK;
 }
 
-static enum rc keyring_new(const char *dir, struct keyring **out, struct errmsg *why)
+enum rc keyring_new(const char *dir, struct keyring **out, struct errmsg *why)
 {
 	if (sodium_init() < 0)
 		return errmsg_rc(why, RC_UNSUPPORTED, "libsodium does not start");

@@ -133,4 +133,23 @@ enum rc keyring_rekey(struct keyring *keyring, struct errmsg *why) RC_CHECK;
 enum rc keyring_replace_copy(
     struct keyring *keyring, const char *path, struct errmsg *why) RC_CHECK;
 
+/*
+ * Open another state of this keyring, as it lies in a backup or came from a node
+ * that is followed: the KEK in memory opens it, or where that was renewed the
+ * keys of the ways in.  `out` is for reading.  RC_DENIED: of another data node,
+ * or all ways in were changed since; RC_CORRUPT.
+ */
+enum rc keyring_open_copy(const struct keyring *keyring, const uint8_t *bytes, size_t len,
+    struct keyring **out, struct errmsg *why) RC_CHECK;
+
+/*
+ * Become that other state: the file is replaced (what it held is overwritten),
+ * then what is in memory.  Keys that went with it are wiped.
+ */
+enum rc keyring_adopt(
+    struct keyring *keyring, const uint8_t *bytes, size_t len, struct errmsg *why) RC_CHECK;
+
+/* Read DIR/keyring again and compare it with what is in memory.  RC_CORRUPT. */
+enum rc keyring_verify(struct keyring *keyring, struct errmsg *why) RC_CHECK;
+
 #endif

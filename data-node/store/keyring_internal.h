@@ -91,6 +91,12 @@ void keyring_slot_wrap(const struct keyring *keyring, struct keyring_slot *slot)
 enum rc keyring_slot_open(
     const struct keyring_unlock *unlock, struct keyring *keyring, struct errmsg *why) RC_CHECK;
 
+/* Open any slot that `key` opens into keyring->kek; false: none. */
+bool keyring_slot_open_with(struct keyring *keyring, const uint8_t key[KEYRING_KEY_BYTES]);
+
+/* Empty, for the file DIR/keyring. */
+enum rc keyring_new(const char *dir, struct keyring **out, struct errmsg *why) RC_CHECK;
+
 /* keyring_recovery.c: bytes as the person writes them down, and back.  RC_DENIED:
  * mistyped. */
 void keyring_recovery_format(

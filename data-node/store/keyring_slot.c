@@ -196,6 +196,21 @@ enum rc keyring_slot_add(struct keyring *keyring, enum keyring_way way, const ch
 	return rc;
 }
 
+bool keyring_slot_open_with(struct keyring *keyring, const uint8_t key[KEYRING_KEY_BYTES])
+{
+	uint8_t ad[AD_BYTES];
+
+	for (size_t i = 0; i < keyring->slots_len; i++) {
+		struct keyring_slot *slot = &keyring->slots[i];
+		slot_ad(keyring, slot, ad);
+		if (crypto_aead_xchacha20poly1305_ietf_decrypt(keyring->kek, NULL, NULL,
+			slot->wrapped, sizeof(slot->wrapped), ad, sizeof(ad), slot->nonce,
+			key) == 0)
+			return true;
+	}
+	return false;
+}
+
 static enum keyring_way way_of(const struct keyring_unlock *unlock)
 {
 	if (unlock->recovery_file != NULL)

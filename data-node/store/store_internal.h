@@ -38,6 +38,7 @@
 #include "store/keyring.h"
 #include "store/store.h"
 #include "store/store_dirty.h"
+#include "store/store_raw.h"
 
 #define STORE_FORMAT 2u
 #define STORE_VALUE_VERSION 1u
@@ -221,13 +222,25 @@ enum rc store_cursor_read(
 int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry *entry);
 int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_entry *old);
 
+/* ---- store_open.c: a new store, made as DIR/timeline.new -------------------------- */
+/* Open, with every database empty; RC_EXISTS. */
+enum rc store_create_begin(
+    const char *dir, struct keyring *keyring, struct store **out, struct errmsg *why) RC_CHECK;
+/* Synced and renamed into its place; closes it, also on failure. */
+enum rc store_create_end(struct store *store, struct errmsg *why) RC_CHECK;
+void store_create_abandon(struct store *store);
+
+/* ---- store_raw.c ---------------------------------------------------------------- */
+/* DB_COUNT: no such one. */
+enum store_db store_truth_db(enum store_truth truth);
+
 /* ---- store_rebuild.c -------------------------------------------------------- */
+/* Begin one: whoever opens the store next runs it.  LMDB's code. */
+int store_rebuild_mark(struct store *store, MDB_txn *txn);
 /* Is there a rebuild that was cut off? */
 enum rc store_rebuild_marked(struct store *store, bool *out, struct errmsg *why) RC_CHECK;
 /* Without a writer thread; see store_rebuild(). */
-struct store_rebuilt;
-enum rc store_rebuild_run(struct store *store,
-    bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
+enum rc store_rebuild_run(struct store *store, store_progress_fn *progress, void *ctx,
     struct store_rebuilt *out, struct errmsg *why) RC_CHECK;
 
 /* ---- store_apply.c: one observation into the databases, writer thread -------- */

@@ -403,7 +403,7 @@ static enum rc rest_remove(const struct store *store, struct errmsg *why)
 	return RC_OK;
 }
 
-/* In store->dir: all of it on disk and closed on RC_OK. */
+/* An empty environment with every database, in store->dir. */
 static enum rc environment_make(struct store *store, struct errmsg *why)
 {
 	enum rc rc = file_mkdir(store->dir, 0700, why);
@@ -416,22 +416,14 @@ static enum rc environment_make(struct store *store, struct errmsg *why)
 		rc = env_open(store, why);
 	if (rc == RC_OK)
 		rc = databases_open(store, DB_META, DB_COUNT, true, why);
-	if (rc == RC_OK)
-		rc = meta_put(store, why);
-	if (rc == RC_OK)
-		rc = names_sync(store, why);
-	if (store->env != NULL)
-		mdb_env_close(store->env);
-	store->env = NULL;
 	return rc;
 }
 
-/* Made beside its place and renamed: there is a whole store or none. */
-enum rc store_create(const char *dir, struct keyring *keyring, struct errmsg *why)
+enum rc store_create_begin(
+    const char *dir, struct keyring *keyring, struct store **out, struct errmsg *why)
 {
 	struct store *store = NULL;
 	struct store_config config = { .dir = dir, .keyring = keyring };
-	char place[4096];
 
 	enum rc rc = store_new(dir, keyring, &store, why);
 	if (rc != RC_OK)
@@ -446,15 +438,53 @@ enum rc store_create(const char *dir, struct keyring *keyring, struct errmsg *wh
 		rc = errmsg_rc(why, RC_EXISTS, "%s holds a timeline already", dir);
 	if (rc == RC_OK && chmod(dir, 0700) != 0)
 		rc = errmsg_errno(why, "cannot make %s private", dir);
-	memcpy(place, store->dir, sizeof(place));
 	if (rc == RC_OK)
 		rc = path_join(store->dir, sizeof(store->dir), dir, "timeline.new", why);
 	if (rc == RC_OK)
 		rc = environment_make(store, why);
+	if (rc != RC_OK) {
+		store_free(store);
+		return rc;
+	}
+	*out = store;
+	return RC_OK;
+}
+
+enum rc store_create_end(struct store *store, struct errmsg *why)
+{
+	char place[sizeof(store->dir)], dir[sizeof(store->dir)];
+
+	enum rc rc = names_sync(store, why);
+	mdb_env_close(store->env);
+	store->env = NULL;
+	memcpy(place, store->dir, sizeof(place));
+	*strrchr(place, '.') = '\0'; /* timeline.new */
+	memcpy(dir, place, sizeof(dir));
+	*strrchr(dir, '/') = '\0';
 	if (rc == RC_OK && rename(store->dir, place) != 0)
 		rc = errmsg_errno(why, "cannot make %s", place);
 	if (rc == RC_OK)
 		rc = file_sync_dir(dir, why);
+	store_free(store);
+	return rc;
+}
+
+void store_create_abandon(struct store *store)
+{
+	store_free(store);
+}
+
+/* Made beside its place and renamed: there is a whole store or none. */
+enum rc store_create(const char *dir, struct keyring *keyring, struct errmsg *why)
+{
+	struct store *store = NULL;
+
+	enum rc rc = store_create_begin(dir, keyring, &store, why);
+	if (rc != RC_OK)
+		return rc;
+	rc = meta_put(store, why);
+	if (rc == RC_OK)
+		return store_create_end(store, why);
 	store_free(store);
 	return rc;
 }

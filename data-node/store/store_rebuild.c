@@ -87,7 +87,10 @@ static bool derive_seen(const struct version *v, uint8_t *row)
 	return true;
 }
 
-/* A derived database, and how it is remade. */
+/*
+ * A derived database, and how it is remade.  Without `derive` it is dropped
+ * alone: whoever keeps it fills it again as it is asked for.
+ */
 static const struct derived {
 	enum store_db db;
 	size_t key_bytes, value_bytes;
@@ -98,6 +101,7 @@ static const struct derived {
 	{ DB_PAST, STORE_PAST_KEY_BYTES, 0, derive_past },
 	{ DB_DEDUP, OBS_ID_BYTES, 8, derive_dedup },
 	{ DB_SEEN, OBS_ID_BYTES, 8, derive_seen },
+	{ DB_DIRTY, 0, 0, NULL },
 };
 
 #define DERIVED_LEN (sizeof(derived) / sizeof(derived[0]))
@@ -109,6 +113,14 @@ static MDB_val mark_key(void)
 	static char name[] = MARK_KEY;
 
 	return (MDB_val){ sizeof(name) - 1, name };
+}
+
+int store_rebuild_mark(struct store *store, MDB_txn *txn)
+{
+	uint8_t begun[1] = { 1 };
+	MDB_val key = mark_key(), value = { sizeof(begun), begun };
+
+	return mdb_put(txn, store->dbi[DB_META], &key, &value, 0);
 }
 
 enum rc store_rebuild_marked(struct store *store, bool *out, struct errmsg *why)
@@ -153,9 +165,7 @@ static enum rc write_txn(struct rebuild *r, write_fn *fn, void *ctx, struct errm
 
 static int drop_all(struct rebuild *r, MDB_txn *txn, void *ctx)
 {
-	uint8_t begun[1] = { 1 };
-	MDB_val key = mark_key(), value = { sizeof(begun), begun };
-	int err = mdb_put(txn, r->store->dbi[DB_META], &key, &value, 0);
+	int err = store_rebuild_mark(r->store, txn);
 
 	(void)ctx;
 	for (size_t i = 0; i < DERIVED_LEN && err == 0; i++)
@@ -265,7 +275,7 @@ static enum rc derive_all(struct rebuild *r, const struct version *v, struct err
 	enum rc rc = RC_OK;
 
 	for (size_t i = 0; i < DERIVED_LEN && rc == RC_OK; i++) {
-		if (derived[i].derive(v, row))
+		if (derived[i].derive != NULL && derived[i].derive(v, row))
 			rc = sorter_put(r->entries[derived[i].db], row, why);
 	}
 	return rc == RC_OK ? step(r, 1, why) : rc;
@@ -359,9 +369,12 @@ static enum rc sorters_open(struct rebuild *r, struct errmsg *why)
 {
 	enum rc rc = sorter_new(r->store->dir, VERSION_ROW_BYTES, SORT_BYTES, &r->versions, why);
 
-	for (size_t i = 0; i < DERIVED_LEN && rc == RC_OK; i++)
-		rc = sorter_new(r->store->dir, derived[i].key_bytes + derived[i].value_bytes,
-		    SORT_BYTES, &r->entries[derived[i].db], why);
+	for (size_t i = 0; i < DERIVED_LEN && rc == RC_OK; i++) {
+		if (derived[i].derive != NULL)
+			rc =
+			    sorter_new(r->store->dir, derived[i].key_bytes + derived[i].value_bytes,
+				SORT_BYTES, &r->entries[derived[i].db], why);
+	}
 	return rc;
 }
 
@@ -386,8 +399,11 @@ enum rc store_rebuild_run(struct store *store, store_progress_fn *progress, void
 		rc = read_log(&r, why);
 	if (rc == RC_OK)
 		rc = read_versions(&r, why);
-	for (size_t i = 0; i < DERIVED_LEN && rc == RC_OK; i++)
-		rc = fill(&r, &derived[i], why);
+	atomic_store(&store->built_ns, OBS_TIME_MIN_NS);
+	for (size_t i = 0; i < DERIVED_LEN && rc == RC_OK; i++) {
+		if (derived[i].derive != NULL)
+			rc = fill(&r, &derived[i], why);
+	}
 	if (rc == RC_OK)
 		rc = write_txn(&r, unmark, NULL, why);
 	sorters_close(&r);

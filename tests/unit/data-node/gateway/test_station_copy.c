@@ -1,0 +1,165 @@
+/* Copies of the catalogue, the table of destinations, and backups of a station. */
+#include "gateway_fixture.h"
+
+#include "gateway/auth.h"
+#include "gateway/catalogue.h"
+#include "gateway/station_copy.h"
+#include "os/file.h"
+
+static struct fixture fx;
+
+static int setup(void **state)
+{
+	(void)state;
+	fixture_init(&fx, 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fixture_fini(&fx);
+	return 0;
+}
+
+static void test_a_catalogue_comes_back_from_its_copy(void **state)
+{
+	struct catalogue *catalogue = station_catalogue(fx.station), *again = NULL;
+	static const char *const drop[] = { "here" };
+	const uint8_t hash[CATALOGUE_HASH_BYTES] = { 4 };
+	struct errmsg why = ERRMSG_INIT;
+	struct catalogue_device *devices;
+	struct arena arena;
+	struct buf copy;
+	const char *text;
+	char dir[400];
+	int64_t id;
+	size_t len;
+
+	(void)state;
+	arena_init(&arena, 1 << 20);
+	buf_init(&copy, CATALOGUE_COPY_BYTES_MAX);
+	assert_int_equal(catalogue_device_add(catalogue, "watch", 6, hash, 5, &id, &why), RC_OK);
+	assert_int_equal(catalogue_setting_set(catalogue, "here", "a path", &why), RC_OK);
+	assert_int_equal(catalogue_setting_set(catalogue, "there", "a word", &why), RC_OK);
+	assert_int_equal(catalogue_copy(catalogue, &copy, &why), RC_OK);
+	(void)snprintf(dir, sizeof(dir), "%s/again", fx.dir);
+	assert_int_equal(file_mkdir(dir, 0700, &why), RC_OK);
+	assert_int_equal(catalogue_restore(dir, copy.bytes, copy.len, drop, 1, &why), RC_OK);
+	assert_int_equal(catalogue_restore(dir, copy.bytes, copy.len, drop, 1, &why), RC_EXISTS);
+	assert_int_equal(catalogue_open(dir, &again, &why), RC_OK);
+	assert_int_equal(catalogue_device_list(again, &arena, &devices, &len, &why), RC_OK);
+	assert_int_equal(len, 2);
+	assert_string_equal(devices[1].name, "watch");
+	assert_memory_equal(devices[1].token_hash, hash, sizeof(hash));
+	assert_int_equal(catalogue_setting_get(again, "here", &arena, &text, NULL), RC_NOTFOUND);
+	assert_int_equal(catalogue_setting_get(again, "there", &arena, &text, &why), RC_OK);
+	assert_string_equal(text, "a word");
+	/* What it lacks comes with a newer copy; what it has of its own stays. */
+	assert_int_equal(catalogue_setting_set(again, "here", "another path", &why), RC_OK);
+	assert_int_equal(catalogue_device_revoke(catalogue, "watch", 9, &why), RC_OK);
+	assert_int_equal(catalogue_device_add(catalogue, "ring", 2,
+			     (const uint8_t[CATALOGUE_HASH_BYTES]){ 7 }, 5, &id, &why),
+	    RC_OK);
+	buf_reset(&copy);
+	assert_int_equal(catalogue_copy(catalogue, &copy, &why), RC_OK);
+	for (int i = 0; i < 3; i++) {
+		errmsg_reset(&why);
+		if (catalogue_adopt(again, copy.bytes, copy.len, &why) != RC_OK)
+			fail_msg("adopt: %s", why.text);
+	}
+	assert_int_equal(catalogue_device_list(again, &arena, &devices, &len, &why), RC_OK);
+	assert_int_equal(len, 3);
+	assert_int_equal(devices[1].revoked_ns, 9);
+	assert_int_equal(catalogue_setting_get(again, "here", &arena, &text, &why), RC_OK);
+	assert_string_equal(text, "another path");
+	assert_int_not_equal(catalogue_adopt(again, copy.bytes, 200, NULL), RC_OK);
+	assert_int_equal(catalogue_verify(again, &why), RC_OK);
+	catalogue_close(again);
+	buf_fini(&copy);
+	arena_fini(&arena);
+}
+
+static void test_destinations_are_kept_with_how_they_went(void **state)
+{
+	struct catalogue *catalogue = station_catalogue(fx.station);
+	struct catalogue_backup b = {
+		.path = "/a", .made_ns = 10, .tried_ns = 10, .cursor = 5, .bytes = 99, .error = ""
+	};
+	struct errmsg why = ERRMSG_INIT;
+	struct catalogue_backup *rows;
+	struct arena arena;
+	size_t len;
+
+	(void)state;
+	arena_init(&arena, 1 << 20);
+	assert_int_equal(catalogue_backup_put(catalogue, &b, &why), RC_OK);
+	b = (struct catalogue_backup){ .path = "/a", .tried_ns = 20, .error = "no disk" };
+	assert_int_equal(catalogue_backup_put(catalogue, &b, &why), RC_OK);
+	assert_int_equal(catalogue_backup_list(catalogue, &arena, &rows, &len, &why), RC_OK);
+	assert_int_equal(len, 1);
+	assert_int_equal(rows[0].made_ns, 10); /* the last good one is still told */
+	assert_int_equal(rows[0].cursor, 5);
+	assert_int_equal(rows[0].tried_ns, 20);
+	assert_string_equal(rows[0].error, "no disk");
+	for (size_t i = 0; i < CATALOGUE_BACKUPS_MAX + 1; i++) {
+		char path[32];
+		(void)snprintf(path, sizeof(path), "/many/%zu", i);
+		b.path = path;
+		enum rc want = i + 1 < CATALOGUE_BACKUPS_MAX ? RC_OK : RC_LIMIT;
+		assert_int_equal(catalogue_backup_put(catalogue, &b, NULL), want);
+	}
+	b.path = "/a"; /* a known one can be noted all the same */
+	assert_int_equal(catalogue_backup_put(catalogue, &b, &why), RC_OK);
+	assert_int_equal(catalogue_backup_remove(catalogue, "/a", &why), RC_OK);
+	assert_int_equal(catalogue_backup_remove(catalogue, "/a", NULL), RC_NOTFOUND);
+	arena_fini(&arena);
+}
+
+struct told {
+	unsigned good, missing;
+};
+
+static void tell(void *ctx, const char *path, enum rc rc, const struct errmsg *why)
+{
+	struct told *told = ctx;
+
+	(void)path;
+	told->good += rc == RC_OK;
+	told->missing += rc == RC_NOTFOUND && why->text[0] != '\0';
+}
+
+static void test_reachable_backups_follow_at_once_and_others_are_named(void **state)
+{
+	struct errmsg why = ERRMSG_INIT;
+	struct backup_result out;
+	struct told told = { 0 };
+	char base[300], a[320], b[320], elsewhere[340];
+
+	(void)state;
+	(void)snprintf(base, sizeof(base), "%s-disks", fx.dir);
+	assert_int_equal(file_mkdir(base, 0700, &why), RC_OK);
+	(void)snprintf(a, sizeof(a), "%s/a", base);
+	(void)snprintf(b, sizeof(b), "%s/b", base);
+	(void)snprintf(elsewhere, sizeof(elsewhere), "%s/taken-away", base);
+	assert_int_equal(station_backup(fx.station, a, NULL, NULL, &out, &why), RC_OK);
+	assert_int_equal(station_backup(fx.station, b, NULL, NULL, &out, &why), RC_OK);
+	assert_int_equal(rename(b, elsewhere), 0);
+	assert_int_equal(station_backup_refresh(fx.station, tell, &told, &why), RC_OK);
+	assert_int_equal(told.good, 1);
+	assert_int_equal(told.missing, 1);
+	assert_false(file_exists(b)); /* an empty mount point is no new base */
+	fixture_remove(base);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_catalogue_comes_back_from_its_copy),
+		TEST(test_destinations_are_kept_with_how_they_went),
+		TEST(test_reachable_backups_follow_at_once_and_others_are_named),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
