@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/exact.h"
+#include "model/factor.h"
 #include "model/model_impl.h"
 
 #define UNIT_STRIPS_MAX 64u
@@ -32,15 +33,14 @@ void block_quantize_row(const struct worker *w, struct acts *acts, size_t row, s
 void block_embed(struct worker *w)
 {
 	struct pass *p = w->pass;
-	const struct gguf_tensor *embd = p->model->token_embd;
 	const struct rope *rope = &p->model->rope, *local = &p->model->rope_local;
-	size_t n = p->model->n_embd, row_bytes = type_row_bytes(embd->type, n);
+	size_t n = p->model->n_embd;
 	float scale = p->model->embd_scale;
 
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		float *x = p->x + t * n;
 
-		kernels_widen(embd->type, embd->data + (size_t)p->rows[t].token * row_bytes, n, x);
+		factor_row(p->model->token_embd, (uint64_t)p->rows[t].token, x);
 		for (size_t i = 0; scale != 0 && i < n; i++)
 			x[i] *= scale;
 		rope_table(rope, p->rope_long, p->rows[t].pos, p->rope + t * rope->n_rot);
@@ -103,9 +103,8 @@ struct acts block_slice(const struct acts *acts, size_t first, size_t n_rows, si
 	return slice;
 }
 
-/* Rows first … first + n_rows - 1 of a weight matrix times all rows of `in`. */
-static void multiply(struct worker *w, const struct gguf_tensor *weight, const struct acts *in,
-    size_t first, size_t n_rows, float *out, size_t out_stride)
+static void multiply_weights(struct worker *w, const struct gguf_tensor *weight,
+    const struct acts *in, size_t first, size_t n_rows, float *out, size_t out_stride)
 {
 	const struct kernels *kernels = w->pass->kernels;
 	size_t k = (size_t)weight->dims[0], row_bytes = type_row_bytes(weight->type, k);
@@ -126,6 +125,21 @@ static void multiply(struct worker *w, const struct gguf_tensor *weight, const s
 	kernels->strip[weight->type](rows, row_bytes, n_rows, k, w->quants, w->scales);
 	kernels->tile[weight->type](
 	    w->quants, w->scales, &q8, 0, in->n_rows, n_rows, out, out_stride);
+}
+
+/* Rows first … first + n_rows - 1 of a weight matrix times all rows of `in`, and
+ * times the factor of that matrix: of each finished sum, so that it is the same
+ * however the rows are taken. */
+static void multiply(struct worker *w, const struct gguf_tensor *weight, const struct acts *in,
+    size_t first, size_t n_rows, float *out, size_t out_stride)
+{
+	float factor = factor_of(weight, first);
+
+	multiply_weights(w, weight, in, first, n_rows, out, out_stride);
+	for (size_t t = 0; weight->factors != NULL && t < in->n_rows; t++) {
+		for (size_t r = 0; r < n_rows; r++)
+			out[t * out_stride + r] *= factor;
+	}
 }
 
 static size_t height_of(const struct product *product)

@@ -7,6 +7,7 @@
 #include "infer/block.h"
 #include "kernels/exact.h"
 #include "model/encoder.h"
+#include "model/factor.h"
 
 #define SUMS 8 /* partial sums of a layer norm, part of the numerics */
 
@@ -61,13 +62,6 @@ static void rows_done(struct worker *w, struct acts *acts)
 	crew_barrier(w->pass->crew);
 }
 
-static void widen_row(const struct gguf_tensor *matrix, size_t row, float *out)
-{
-	size_t n = (size_t)matrix->dims[0];
-
-	kernels_widen(matrix->type, matrix->data + row * type_row_bytes(matrix->type, n), n, out);
-}
-
 void encode_embed(struct worker *w)
 {
 	struct pass *p = w->pass;
@@ -78,10 +72,10 @@ void encode_embed(struct worker *w)
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		float *token = p->normed.f32 + t * n, *added = p->x + t * n;
 
-		widen_row(m->token_embd, (size_t)p->rows[t].token, token);
+		factor_row(m->token_embd, (uint64_t)p->rows[t].token, token);
 		memset(added, 0, n * sizeof(*added));
 		if (e->positions != NULL)
-			widen_row(e->positions, p->rows[t].pos, added);
+			factor_row(e->positions, p->rows[t].pos, added);
 		else
 			rope_table(
 			    &m->rope, p->rope_long, p->rows[t].pos, p->rope + t * m->rope.n_rot);

@@ -160,8 +160,6 @@ static void choose_row(struct worker *w, const struct experts *e, size_t t)
 		.weights = r->weights + slot };
 
 	experts_choose(w->pass->kernels, moe, e->choice_bias, &choice);
-	for (uint32_t i = 0; e->out_scale != NULL && i < moe->n_used; i++)
-		choice.weights[i] *= e->out_scale[choice.chosen[i]];
 	if (moe->n_latent > 0)
 		block_quantize_row(w, &w->pass->routed.latent, t, moe->n_latent);
 }

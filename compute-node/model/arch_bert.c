@@ -13,6 +13,7 @@
 #include "model/arch.h"
 #include "model/bind.h"
 #include "model/encoder.h"
+#include "model/factor.h"
 
 static enum rc bind_shape(struct model *m, struct errmsg *why)
 {
@@ -86,7 +87,7 @@ static enum rc bind_type(struct model *m, struct encoder *e, struct errmsg *why)
 	row = arena_array(&m->arena, m->n_embd, sizeof(*row));
 	if (row == NULL)
 		return RC_NOMEM;
-	kernels_widen(types->type, types->data, m->n_embd, row);
+	factor_row(types, 0, row);
 	e->type = row;
 	return RC_OK;
 }

@@ -15,6 +15,7 @@
 #include "model/arch.h"
 #include "model/bind.h"
 #include "model/decoder.h"
+#include "model/factor.h"
 
 #define LOCAL_BASE 10000.0f
 #define PER_LAYER_MAX 4096u
@@ -126,9 +127,6 @@ static enum rc bind_beside(struct model *m, uint32_t il, struct errmsg *why)
 		rc = bind_vector(m, at, "post_ffw_norm_1.weight", n, &e->dense_post_norm, why);
 	if (rc == RC_OK)
 		rc = bind_vector(m, at, "post_ffw_norm_2.weight", n, &e->post_norm, why);
-	if (rc == RC_OK)
-		rc = bind_vector_or_null(
-		    m, at, "ffn_down_exps.scale", m->moe.n_expert, &e->out_scale, why);
 	for (uint64_t i = 0; rc == RC_OK && i < n; i++)
 		norm[i] = scale[i] / sqrtf((float)n);
 	e->router_norm = norm;
@@ -171,13 +169,11 @@ static void mix_inputs(struct worker *w, size_t row)
 {
 	const struct pass *p = w->pass;
 	const struct model *m = p->model;
-	const struct gguf_tensor *embd = m->per_layer_embd;
 	size_t n = m->n_per_layer, all = n * m->n_layer;
 	float *inputs = p->per_layer + row * all;
 	float down = 1.0f / sqrtf((float)m->n_embd), up = sqrtf((float)n), half = sqrtf(0.5f);
 
-	kernels_widen(embd->type,
-	    embd->data + (size_t)p->rows[row].token * type_row_bytes(embd->type, all), all, w->row);
+	factor_row(m->per_layer_embd, (uint64_t)p->rows[row].token, w->row);
 	for (size_t i = 0; i < all; i++)
 		inputs[i] *= down;
 	for (size_t at = 0; at < all; at += n)

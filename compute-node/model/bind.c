@@ -7,6 +7,7 @@
 
 #include "kernels/exact.h"
 #include "kernels/kernels.h"
+#include "model/factor.h"
 
 #define UNSET_U32 UINT32_MAX
 
@@ -130,6 +131,31 @@ static enum rc find(struct model *m, int layer, const char *name, uint64_t n_sta
 	return RC_OK;
 }
 
+enum rc bind_factors(struct model *m, int layer, const char *name,
+    const struct gguf_tensor **matrix, struct errmsg *why)
+{
+	char full[GGUF_NAME_BYTES_MAX + 1];
+
+	full_name(layer, name, full);
+	return factor_bind(m, full, matrix, why);
+}
+
+/* Of NAME.weight, from NAME.scale. */
+static enum rc take_factors(struct model *m, int layer, const char *name,
+    const struct gguf_tensor **matrix, struct errmsg *why)
+{
+	static const char suffix[] = ".weight";
+	const size_t len = strlen(name), stem = len - (sizeof(suffix) - 1);
+	char scale[GGUF_NAME_BYTES_MAX + 1 - sizeof("blk.1234567890.")];
+
+	if (m->moe.beside && strcmp(name, "ffn_gate_inp.weight") == 0)
+		return RC_OK; /* there it is of what the router reads */
+	if (len < sizeof(suffix) || strcmp(name + stem, suffix) != 0)
+		return RC_OK;
+	(void)snprintf(scale, sizeof(scale), "%.*s.scale", (int)stem, name);
+	return bind_factors(m, layer, scale, matrix, why);
+}
+
 enum rc bind_stack(struct model *m, int layer, const char *name, uint64_t n_stack, uint64_t n_rows,
     uint64_t n, const struct gguf_tensor **out, struct errmsg *why)
 {
@@ -145,8 +171,10 @@ enum rc bind_stack(struct model *m, int layer, const char *name, uint64_t n_stac
 		    (int)t->name.len, t->name.text, type_info(t->type)->name);
 	m->forms |= 1u << form;
 	m->row_max = n > m->row_max ? n : m->row_max;
-	*out = t;
-	return RC_OK;
+	rc = take_factors(m, layer, name, &t, why);
+	if (rc == RC_OK)
+		*out = t;
+	return rc;
 }
 
 enum rc bind_slice(struct model *m, const struct gguf_tensor *matrix, uint64_t first,
@@ -342,9 +370,11 @@ enum rc bind_embedding(struct model *m, struct errmsg *why)
 	if (rc == RC_OK)
 		rc = bind_vector(
 		    m, BIND_GLOBAL, "output_norm.weight", m->n_embd, &m->output_norm, why);
-	if (!bind_has(m, BIND_GLOBAL, output))
-		output = "token_embd.weight"; /* tied */
-	if (rc == RC_OK)
-		rc = bind_matrix(m, BIND_GLOBAL, output, m->n_vocab, m->n_embd, &m->output, why);
+	if (rc == RC_OK && bind_has(m, BIND_GLOBAL, output))
+		return bind_matrix(m, BIND_GLOBAL, output, m->n_vocab, m->n_embd, &m->output, why);
+	m->output = m->token_embd; /* tied */
+	if (rc == RC_OK && bind_has(m, BIND_GLOBAL, "output.scale"))
+		return errmsg_rc(why, RC_INVALID,
+		    "GGUF: tensor output.scale is there, but tensor output.weight is missing");
 	return rc;
 }

@@ -31,8 +31,8 @@ enum rc bind_f32_or(
 enum rc bind_bool_or(
     struct model *model, const char *key, bool fallback, bool *out, struct errmsg *why) RC_CHECK;
 
-/* A matrix of `n_rows` rows of `n` weights of a type that can be multiplied.
- * RC_INVALID (missing, shape), RC_UNSUPPORTED (type). */
+/* A matrix of `n_rows` rows of `n` weights of a type that can be multiplied, with
+ * its factors.  RC_INVALID (missing, shape), RC_UNSUPPORTED (type). */
 enum rc bind_matrix(struct model *model, int layer, const char *name, uint64_t n_rows, uint64_t n,
     const struct gguf_tensor **out, struct errmsg *why) RC_CHECK;
 
@@ -42,6 +42,11 @@ enum rc bind_slice(struct model *model, const struct gguf_tensor *matrix, uint64
 /* `n_stack` such matrices in one tensor of three dimensions. */
 enum rc bind_stack(struct model *model, int layer, const char *name, uint64_t n_stack,
     uint64_t n_rows, uint64_t n, const struct gguf_tensor **out, struct errmsg *why) RC_CHECK;
+
+/* Factors of a bound matrix that stand under another name than its own (see
+ * factor_bind()). */
+enum rc bind_factors(struct model *model, int layer, const char *name,
+    const struct gguf_tensor **matrix, struct errmsg *why) RC_CHECK;
 
 /* `n_rows` vectors of `n` F32, one after the other. */
 enum rc bind_vectors(struct model *model, int layer, const char *name, uint64_t n_rows, uint64_t n,

@@ -69,6 +69,7 @@ struct gguf_tensor {
 	uint64_t dims[GGUF_DIMS_MAX]; /* innermost first; unused ones are 1 */
 	uint64_t n_bytes;
 	const uint8_t *data;
+	const float *factors; /* [dims[2]] of a bound matrix (model/factor.h); NULL: none */
 };
 
 struct gguf;

@@ -102,31 +102,6 @@ static enum rc load_tokenizer(struct model *m, struct errmsg *why)
 	return RC_OK;
 }
 
-/*
- * NVFP4 files carry a factor beside each matrix, `<tensor>.scale`, which the
- * products do not apply: such a file is refused, a wrong answer would be worse.
- */
-static enum rc check_scales(const struct gguf *g, struct errmsg *why)
-{
-	static const char suffix[] = ".scale";
-	const size_t len = sizeof(suffix) - 1;
-	const struct gguf_tensor *scale = NULL;
-	bool nvfp4 = false;
-
-	for (size_t i = 0; i < gguf_tensors_len(g); i++) {
-		const struct gguf_tensor *t = gguf_tensor_at(g, i);
-
-		nvfp4 = nvfp4 || t->type == TYPE_NVFP4;
-		if (t->name.len > len && memcmp(t->name.text + t->name.len - len, suffix, len) == 0)
-			scale = t;
-	}
-	if (!nvfp4 || scale == NULL)
-		return RC_OK;
-	return errmsg_rc(why, RC_UNSUPPORTED,
-	    "GGUF: tensor %.*s: factors of NVFP4 tensors are not supported", (int)scale->name.len,
-	    scale->name.text);
-}
-
 static enum rc open_checked(struct model *m, const char *path, struct errmsg *why)
 {
 	struct gguf_string_view name = { NULL, 0 };
@@ -143,9 +118,7 @@ static enum rc open_checked(struct model *m, const char *path, struct errmsg *wh
 	if (m->arch == NULL)
 		return errmsg_rc(why, RC_UNSUPPORTED, "GGUF: unknown architecture '%.*s'",
 		    (int)name.len, name.text);
-	rc = check_scales(m->gguf, why);
-	if (rc == RC_OK)
-		rc = m->arch->bind(m, why);
+	rc = m->arch->bind(m, why);
 	if (rc == RC_OK)
 		rc = bind_cache(m, why);
 	if (rc == RC_OK)

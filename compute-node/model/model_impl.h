@@ -88,7 +88,6 @@ struct experts {
 	const struct gguf_tensor *shared_scale; /* [1][n_embd] */
 	const struct gguf_tensor *latent_down;  /* [n_latent][n_embd] */
 	const struct gguf_tensor *latent_up;    /* [n_embd][n_latent] */
-	const float *out_scale;                 /* [n_expert] of what each expert gives */
 	/* Beside a dense network (gemma4), all [n_embd]: of what the router reads, of
 	 * what the experts read and give, of what the dense network gives. */
 	const float *router_norm, *norm, *post_norm, *dense_post_norm;

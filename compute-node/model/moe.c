@@ -135,7 +135,12 @@ static enum rc bind_gate_up(struct model *m, int at, struct experts *e, struct e
 	if (bind_has(m, at, "ffn_gate_up_exps.weight")) {
 		rc = bind_stack(
 		    m, at, "ffn_gate_up_exps.weight", n_expert, 2 * n_ff, n, &e->up, why);
+		/* factors keep the names that they have beside two tensors */
+		if (rc == RC_OK && e->up->factors == NULL)
+			rc = bind_factors(m, at, "ffn_up_exps.scale", &e->up, why);
 		e->gate = e->up;
+		if (rc == RC_OK)
+			rc = bind_factors(m, at, "ffn_gate_exps.scale", &e->gate, why);
 		return rc;
 	}
 	rc = bind_stack(m, at, "ffn_gate_exps.weight", n_expert, n_ff, n, &e->gate, why);

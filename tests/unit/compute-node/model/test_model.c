@@ -121,30 +121,6 @@ static void test_an_unknown_architecture_is_named(void **unused)
 	expect(&b, RC_INVALID, "general.architecture");
 }
 
-static void test_factors_of_nvfp4_tensors_are_refused_by_name(void **unused)
-{
-	const struct gguf_build_llama shape = { .n_vocab = 64,
-		.n_ctx = 64,
-		.n_embd = 64,
-		.n_layer = 1,
-		.n_head = 4,
-		.n_head_kv = 2,
-		.head_dim = 32,
-		.n_ff = 64,
-		.type = TYPE_NVFP4 };
-	struct errmsg why = ERRMSG_INIT;
-	struct model *model = NULL;
-	struct gguf_build b;
-
-	(void)unused;
-	build(&b, &shape);
-	assert_int_equal(open_built(&b, &model, &why), RC_OK);
-	model_close(model);
-	build(&b, &shape);
-	gguf_build_tensor(&b, "blk.0.attn_q.scale", TYPE_F32, 1, 0, 0.0f, 1.0f);
-	expect(&b, RC_UNSUPPORTED, "blk.0.attn_q.scale");
-}
-
 static void test_missing_tensors_and_keys_are_named(void **unused)
 {
 	struct gguf_build b;
@@ -258,7 +234,6 @@ int main(void)
 		cmocka_unit_test(test_a_model_is_described),
 		cmocka_unit_test(test_the_content_hash_depends_on_the_header_alone),
 		cmocka_unit_test(test_an_unknown_architecture_is_named),
-		cmocka_unit_test(test_factors_of_nvfp4_tensors_are_refused_by_name),
 		cmocka_unit_test(test_missing_tensors_and_keys_are_named),
 		cmocka_unit_test(test_a_mis_shaped_tensor_is_named_with_both_shapes),
 		cmocka_unit_test(test_a_type_without_kernels_is_named),
