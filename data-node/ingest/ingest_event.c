@@ -20,6 +20,7 @@ struct reading {
 	struct arena *arena;
 	struct observation *obs;
 	struct ingest_error *error;
+	struct ingest_numbers numbers;
 	json_t *extra; /* members to give back as sent */
 	size_t times_len;
 	bool has_start, has_rate, has_values, keep;
@@ -243,6 +244,11 @@ static enum rc take_values(struct reading *r, const json_t *value)
 	size_t n = json_array_size(value);
 
 	r->has_values = true;
+	if (json_is_array(value) && n == 0 && r->numbers.values != NULL) {
+		r->obs->values = r->numbers.values;
+		r->obs->values_len = r->numbers.values_len;
+		return RC_OK;
+	}
 	if (!json_is_array(value) || n == 0)
 		return fail(r, "values", "must be an array of numbers");
 	if (n > OBS_VALUES_MAX)
@@ -275,11 +281,10 @@ static enum rc take_channels(struct reading *r, const json_t *value)
 	return RC_OK;
 }
 
-/* Offsets from the start in ns, one a frame. */
-static enum rc take_times(struct reading *r, const json_t *value)
+/* The integers of `value`, which are checked by take_times(). */
+static enum rc take_offsets(struct reading *r, const json_t *value)
 {
 	size_t n = json_array_size(value);
-	json_int_t last = 0;
 
 	if (!json_is_array(value) || n == 0 || n > OBS_VALUES_MAX)
 		return fail(r, "times", "must be an array of 1 to %zu integers", OBS_VALUES_MAX);
@@ -291,15 +296,31 @@ static enum rc take_times(struct reading *r, const json_t *value)
 		if (!json_is_integer(item))
 			return fail(r, "times", "item %zu is not an integer", i);
 		times[i] = json_integer_value(item);
+	}
+	r->numbers.times = times;
+	r->numbers.times_len = n;
+	return RC_OK;
+}
+
+/* Offsets from the start in ns, one a frame. */
+static enum rc take_times(struct reading *r, const json_t *value)
+{
+	int64_t last = 0;
+
+	if (!json_is_array(value) || json_array_size(value) > 0 || r->numbers.times == NULL) {
+		enum rc rc = take_offsets(r, value);
+		if (rc != RC_OK)
+			return rc;
+	}
+	const int64_t *times = r->numbers.times;
+	for (size_t i = 0; i < r->numbers.times_len; i++) {
 		if (times[i] < last || times[i] > OBS_OFFSET_NS_MAX)
 			return fail(r, "times",
-			    "item %zu is less than the one before it, or more "
-			    "than 2^53 ns",
-			    i);
+			    "item %zu is less than the one before it, or more than 2^53 ns", i);
 		last = times[i];
 	}
 	r->obs->times_ns = times;
-	r->times_len = n;
+	r->times_len = r->numbers.times_len;
 	return RC_OK;
 }
 
@@ -462,6 +483,19 @@ static enum rc finish(struct reading *r)
 	return RC_OK;
 }
 
+/* Parse the event without its long arrays, or, if that is no JSON, with them,
+ * so that the error stands where the sender sees it. */
+static enum rc parse(struct reading *r, const char *json, size_t len, json_t **out)
+{
+	struct ingest_error *error = r->error;
+
+	enum rc rc = ingest_json_parse(
+	    r->numbers.rest, r->numbers.rest_len, out, error->text, sizeof(error->text));
+	if (rc == RC_INVALID && r->numbers.rest != json)
+		rc = ingest_json_parse(json, len, out, error->text, sizeof(error->text));
+	return rc;
+}
+
 enum rc ingest_event_read(const struct ingest_context *ctx, const char *json, size_t len,
     struct arena *arena, struct observation *out, struct ingest_error *error, bool *is_json)
 {
@@ -482,10 +516,13 @@ enum rc ingest_event_read(const struct ingest_context *ctx, const char *json, si
 	error->field[0] = error->text[0] = '\0';
 	if (len > INGEST_EVENT_BYTES_MAX)
 		return fail(&r, "", "is larger than %zu bytes", INGEST_EVENT_BYTES_MAX);
-	if (ingest_json_too_deep(json, len))
+	enum rc rc = ingest_numbers_take(json, len, arena, &r.numbers);
+	if (rc != RC_OK)
+		return rc;
+	if (ingest_json_too_deep(r.numbers.rest, r.numbers.rest_len))
 		return fail(&r, "", "nests deeper than %d levels", INGEST_JSON_DEPTH_MAX);
 	json_t *object = NULL;
-	enum rc rc = ingest_json_parse(json, len, &object, error->text, sizeof(error->text));
+	rc = parse(&r, json, len, &object);
 	if (rc != RC_OK) {
 		*is_json = rc != RC_INVALID;
 		return rc;

@@ -35,6 +35,24 @@ enum rc ingest_json_parse(
 enum rc ingest_memory_load(
     const char *text, size_t len, json_t **out, json_error_t *error) RC_CHECK;
 
+/* The arrays "values" and "times" of an event, read without a tree. */
+struct ingest_numbers {
+	const double *values; /* [values_len] in the arena; NULL: not taken */
+	size_t values_len;
+	const int64_t *times; /* [times_len], likewise */
+	size_t times_len;
+	const char *rest; /* the event with what was taken as empty arrays */
+	size_t rest_len;
+};
+
+/*
+ * Take them if the text has them as plain arrays of numbers; else `rest` is the
+ * text itself.  Nothing is refused here: an event that the parser then refuses
+ * is parsed again as it was sent.
+ */
+enum rc ingest_numbers_take(
+    const char *json, size_t len, struct arena *arena, struct ingest_numbers *out) RC_CHECK;
+
 /* Origin of (layer, kind); `given` is the context's, 0 for none. */
 enum origin ingest_origin(enum layer layer, const char *kind, enum origin given);
 

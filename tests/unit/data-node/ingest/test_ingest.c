@@ -234,6 +234,67 @@ static void test_an_event_is_given_back_as_it_was_sent(void **state)
 	fixture_fini(&f);
 }
 
+#define BLOCK_EVENT "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"k\",\"start\":1,\"rate\":1,"
+
+/* A key with an escape in it is left to the parser. */
+static void read_both(const char *array)
+{
+	static const char *const keys[] = { "values", "v\\u0061lues" };
+	const struct ingest_context ctx = { 0 };
+	struct observation obs[2] = { 0 };
+	struct ingest_error error[2];
+	struct arena arena;
+	enum rc rc[2];
+
+	arena_init(&arena, (size_t)16 << 20);
+	for (int i = 0; i < 2; i++) {
+		char *event = arena_printf(&arena, BLOCK_EVENT " \"%s\" : %s}", keys[i], array);
+		assert_non_null(event);
+		rc[i] = ingest_event(&ctx, event, strlen(event), &arena, &obs[i], &error[i]);
+	}
+	if (rc[0] != rc[1] || strcmp(error[0].field, error[1].field) != 0)
+		fail_msg("%s: %s and %s", array, rc_word(rc[0]), rc_word(rc[1]));
+	assert_int_equal(obs[0].values_len, obs[1].values_len);
+	if (rc[0] == RC_OK &&
+	    memcmp(obs[0].values, obs[1].values, obs[0].values_len * sizeof(double)) != 0)
+		fail_msg("%s: other numbers", array);
+	arena_fini(&arena);
+}
+
+static void test_numbers_of_a_block_are_those_that_the_parser_reads(void **state)
+{
+	(void)state;
+	static const char *const arrays[] = { "[0,-0,-0.0,0.0,1,-1,1.5,2e3,2E-3,2e+3,-1.25e-7]",
+		"[ 1 ,\t2\r\n, 3 ]", "[0.1,0.30000000000000004,123456789.123456789]",
+		"[9007199254740992,9007199254740991]", "[9007199254740993]",
+		"[1e22,1e23,1e-22,1e-23]",
+		"[5e-324,1e-400,2.2250738585072011e-308,1.7976931348623157e308]", "[1e309]", "[00]",
+		"[01]", "[1.]", "[.5]", "[+1]", "[-]", "[1e]", "[1e+]", "[1,]", "[,1]", "[]",
+		"[1 2]", "[0x10]", "[NaN]", "[null]", "[[1]]", "[\"1\"]", "[1", "[1]]", "{}", "1",
+		"[12345678901234567890]", "[0.000000000000000000000000000000123]",
+		"[179769313486231570000000000000000000000000000000.5]", "[1],\"values\":[2]",
+		"[1],\"data\":{\"values\":[1,\"x\"]}" };
+	uint64_t seed = 11;
+
+	for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
+		read_both(arrays[i]);
+	for (int round = 0; round < 2000; round++) {
+		char text[400];
+		size_t len = 0;
+		text[len++] = '[';
+		for (uint64_t n = 1 + random_next(&seed) % 8; n > 0; n--) {
+			uint64_t bits = random_next(&seed);
+			double value;
+			memcpy(&value, &bits, sizeof(value));
+			if (round % 2 == 0)
+				value = (double)(int64_t)bits / 1e12;
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%.*g%c",
+			    (int)(1 + random_next(&seed) % 19), value, n == 1 ? ']' : ',');
+		}
+		read_both(text);
+	}
+}
+
 static void test_shapes_and_origins_have_their_defaults(void **state)
 {
 	(void)state;
@@ -295,6 +356,7 @@ int main(void)
 		cmocka_unit_test(test_bodies_are_told_apart_by_content),
 		cmocka_unit_test(test_bad_events_are_named_by_index_and_field_and_the_good_kept),
 		cmocka_unit_test(test_an_event_is_given_back_as_it_was_sent),
+		cmocka_unit_test(test_numbers_of_a_block_are_those_that_the_parser_reads),
 		cmocka_unit_test(test_shapes_and_origins_have_their_defaults),
 		cmocka_unit_test(test_a_sender_writes_only_its_layers),
 	};
