@@ -18,6 +18,7 @@ void api_response_fini(struct api_response *response)
 	response->pull_free = NULL;
 	response->pull = NULL;
 	response->pull_ctx = NULL;
+	response->pull_bytes = 0;
 	buf_fini(&response->body);
 }
 

@@ -35,6 +35,8 @@ struct api_request {
 	size_t params_len;
 	const char *body; /* [body_len], NUL behind it */
 	size_t body_len;
+	void *upload;      /* what api_sink.begin() made and the body went into; NULL */
+	const char *range; /* the Range header; NULL */
 	enum api_peer peer;
 	int64_t device;      /* catalogue id of the token's device; 0 = owner */
 	unsigned layers;     /* LAYER_MASK bits the device is limited to; 0: no limit */
@@ -43,6 +45,22 @@ struct api_request {
 	bool (*gone)(void *ctx);
 	void *gone_ctx;
 };
+
+/*
+ * Where a body goes as it comes in, for routes that take more than memory
+ * should hold.  `end` is called once for what `begin` made, after the handler.
+ * Calls come from the request's thread; a failure refuses the request.
+ */
+struct api_sink {
+	enum rc (*begin)(struct station *station, uint64_t announced_bytes, void **upload,
+	    struct errmsg *why) RC_CHECK; /* 0: the sender did not say */
+	enum rc (*put)(void *upload, const char *bytes, size_t len, struct errmsg *why) RC_CHECK;
+	void (*end)(void *upload);
+	uint64_t bytes_max;
+};
+
+/* The sink of the request's route; NULL: its body is kept. */
+const struct api_sink *api_sink(const struct api_request *request);
 
 /*
  * Pull stream: fill at most `max` bytes, return how many; 0 = nothing within
@@ -64,6 +82,7 @@ struct api_response {
 	struct buf body;
 	api_pull_fn *pull; /* NULL: body is the whole answer */
 	void *pull_ctx;
+	uint64_t pull_bytes;          /* how many it will give; 0: not known */
 	void (*pull_free)(void *ctx); /* called once, also after an abort */
 };
 

@@ -34,6 +34,7 @@ struct request {
 	struct api_request api;
 	struct api_response response;
 	struct buf body;
+	const struct api_sink *sink; /* takes the body instead of `body`; NULL */
 	char *uri;
 	char id[17];
 	size_t body_seen; /* bytes received, kept or dropped */
@@ -92,6 +93,8 @@ void http_request_end(void *cls, struct MHD_Connection *connection, void **state
 	log_debug("HTTP-REQUEST", "request=%s status=%d ms=%" PRId64, r->id, r->response.status,
 	    (clock_mono_ns() - r->begun_ns) / NS_PER_MS);
 	api_response_fini(&r->response);
+	if (r->api.upload != NULL)
+		r->sink->end(r->api.upload);
 	buf_fini(&r->body);
 	atomic_fetch_sub(&http->bodies_bytes, r->body_counted);
 	arena_fini(&r->arena);
@@ -211,6 +214,24 @@ static void refuse_too_large(struct request *r)
 	api_header(&r->response, "Connection", "close");
 }
 
+static void refuse_rc(struct request *r, enum rc rc, const struct errmsg *why)
+{
+	if (rc == RC_LIMIT)
+		refuse_too_large(r);
+	else
+		api_error_rc(&r->response, rc, NULL, why);
+}
+
+static bool sink_begin(struct request *r)
+{
+	struct errmsg why = ERRMSG_INIT;
+
+	enum rc rc = r->sink->begin(r->http->config.station, announced(r), &r->api.upload, &why);
+	if (rc != RC_OK)
+		refuse_rc(r, rc, &why);
+	return rc == RC_OK;
+}
+
 /* True: go on to receive the body. */
 static bool admit(struct request *r, const char *method)
 {
@@ -243,11 +264,13 @@ static bool admit(struct request *r, const char *method)
 		r->api.peer = API_PEER_CONTROL;
 	else if (!check_origin(r) || !check_token(r))
 		return false;
-	if (announced(r) > http->config.body_bytes_max) {
+	r->api.range = header(r, MHD_HTTP_HEADER_RANGE);
+	r->sink = http->config.handle == api_handle ? api_sink(&r->api) : NULL;
+	if (announced(r) > (r->sink != NULL ? r->sink->bytes_max : http->config.body_bytes_max)) {
 		refuse_too_large(r);
 		return false;
 	}
-	return true;
+	return r->sink == NULL || sink_begin(r);
 }
 
 /* ---- the body -------------------------------------------------------------------- */
@@ -257,7 +280,13 @@ static void keep(struct request *r, const char *bytes, size_t len)
 {
 	struct http *http = r->http;
 
-	if (r->body_seen > http->config.body_bytes_max) {
+	if (r->sink != NULL) {
+		struct errmsg why = ERRMSG_INIT;
+		enum rc rc = r->sink->put(r->api.upload, bytes, len, &why);
+		if (rc != RC_OK)
+			refuse_rc(r, rc, &why);
+		r->refused = rc != RC_OK;
+	} else if (r->body_seen > http->config.body_bytes_max) {
 		refuse_too_large(r);
 		r->refused = true;
 	} else if (atomic_fetch_add(&http->bodies_bytes, len) + len > HTTP_BODIES_BYTES_MAX) {
@@ -304,7 +333,8 @@ static enum MHD_Result send_response(struct request *r)
 
 	if (a->pull != NULL)
 		m = MHD_create_response_from_callback(
-		    MHD_SIZE_UNKNOWN, PULL_BLOCK_BYTES, read_pull, r, NULL);
+		    a->pull_bytes > 0 ? a->pull_bytes : MHD_SIZE_UNKNOWN, PULL_BLOCK_BYTES,
+		    read_pull, r, NULL);
 	else
 		m = MHD_create_response_from_buffer(
 		    a->body.len, a->body.bytes, MHD_RESPMEM_PERSISTENT);
@@ -329,7 +359,7 @@ static enum MHD_Result run(struct request *r)
 	if (!r->refused) {
 		r->api.body = buf_text(&r->body);
 		r->api.body_len = r->body.len;
-		metric_add(METRIC_BODY_BYTES, r->body.len);
+		metric_add(METRIC_BODY_BYTES, r->sink != NULL ? r->body_seen : r->body.len);
 		r->handled = true;
 		r->http->config.handle(r->http->config.station, &r->api, &r->arena, &r->response);
 	} else {
@@ -370,7 +400,7 @@ enum MHD_Result http_request_step(void *cls, struct MHD_Connection *connection, 
 	}
 	if (*upload_len > 0) {
 		r->body_seen += *upload_len;
-		if (r->body_seen > HTTP_DRAIN_BYTES_MAX)
+		if (r->body_seen > HTTP_DRAIN_BYTES_MAX && (r->refused || r->sink == NULL))
 			return MHD_NO;
 		if (!r->refused)
 			keep(r, upload, *upload_len);

@@ -16,7 +16,7 @@ enum access {
 };
 
 struct route {
-	const char *method, *path;
+	const char *method, *path; /* one that ends in a slash stands for one segment more */
 	enum access access;
 	api_handler_fn *handler;
 };
@@ -24,6 +24,8 @@ struct route {
 static const struct route routes[] = {
 	{ "POST", "/api/v1/events", ACCESS_DEVICE, handle_events_post },
 	{ "GET", "/api/v1/events", ACCESS_PERSON, handle_events_get },
+	{ "POST", "/api/v1/blobs", ACCESS_DEVICE, handle_blobs_post },
+	{ "GET", "/api/v1/blobs/", ACCESS_PERSON, handle_blobs_get },
 	{ "GET", "/api/v1/slices", ACCESS_PERSON, handle_slices_get },
 	{ "GET", "/api/v1/search", ACCESS_PERSON, handle_search_get },
 	{ "GET", "/api/v1/status", ACCESS_DEVICE, handle_status_get },
@@ -55,6 +57,15 @@ static bool visible(const struct route *route, const struct api_request *request
 	return route->access != ACCESS_CONTROL || request->peer == API_PEER_CONTROL;
 }
 
+static bool path_is(const char *route, const char *path)
+{
+	size_t len = strlen(route);
+
+	if (len < 2 || route[len - 1] != '/')
+		return strcmp(route, path) == 0;
+	return strncmp(route, path, len) == 0 && path[len] != 0 && strchr(path + len, '/') == NULL;
+}
+
 /* HEAD is GET without its body; the listener leaves the body out. */
 static const struct route *find(const struct api_request *request, char allow[ALLOW_BYTES_MAX])
 {
@@ -64,7 +75,7 @@ static const struct route *find(const struct api_request *request, char allow[AL
 	allow[0] = 0;
 	for (size_t i = 0; i < ROUTES_LEN; i++) {
 		const struct route *r = &routes[i];
-		if (strcmp(r->path, request->path) != 0 || !visible(r, request))
+		if (!path_is(r->path, request->path) || !visible(r, request))
 			continue;
 		if (strcmp(r->method, method) == 0)
 			return r;
@@ -83,10 +94,21 @@ static const struct route *find(const struct api_request *request, char allow[AL
 const char *api_route(const struct api_request *request)
 {
 	for (size_t i = 0; i < ROUTES_LEN; i++) {
-		if (strcmp(routes[i].path, request->path) == 0)
+		if (path_is(routes[i].path, request->path))
 			return routes[i].path;
 	}
 	return "-";
+}
+
+const struct api_sink *api_sink(const struct api_request *request)
+{
+	char allow[ALLOW_BYTES_MAX];
+
+	const struct route *route = find(request, allow);
+	return route != NULL && route->handler == handle_blobs_post &&
+		       request->peer != API_PEER_NONE
+		   ? &handle_blobs_sink
+		   : NULL;
 }
 
 bool api_open(const struct api_request *request)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ingest/ingest_internal.h"
+#include "store/store_blob.h"
 
 #define PARSE_ARENA_BYTES ((size_t)384 << 20)
 
@@ -67,6 +68,11 @@ static enum rc batch_add(struct batch *b, const char *text, size_t len, struct e
 	    ingest_event_read(b->ctx, text, len, &b->parsed, &b->obs[b->obs_len], &error, &is_json);
 	if (is_json)
 		b->json_seen++;
+	if (rc == RC_OK && store_blob_check(b->ctx->store, &b->obs[b->obs_len], NULL) != RC_OK) {
+		error =
+		    (struct ingest_error){ .field = "blob", .text = "is not here: send it first" };
+		rc = RC_INVALID;
+	}
 	if (rc == RC_OK)
 		b->obs_len++;
 	else if (rc == RC_INVALID)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/timestamp.h"
 #include "ingest/ingest_internal.h"
 
@@ -324,6 +325,34 @@ static enum rc take_times(struct reading *r, const json_t *value)
 	return RC_OK;
 }
 
+static enum rc take_blob_id(struct reading *r, const json_t *value, uint8_t *out)
+{
+	if (!json_is_string(value) ||
+	    hex_decode(json_string_value(value), out, OBS_BLOB_ID_BYTES) != RC_OK)
+		return fail(r, "blob", "is not the id that sending a blob gave");
+	return RC_OK;
+}
+
+/* One id, or those of the pieces in their order. */
+static enum rc take_blob(struct reading *r, const json_t *value)
+{
+	size_t n = json_is_array(value) ? json_array_size(value) : 1;
+	enum rc rc = RC_OK;
+
+	if (n == 0 || n > OBS_BLOBS_MAX)
+		return fail(r, "blob", "must be an id or an array of 1 to %zu", OBS_BLOBS_MAX);
+	uint8_t(*ids)[OBS_BLOB_ID_BYTES] = arena_array(r->arena, n, sizeof(*ids));
+	if (ids == NULL)
+		return RC_NOMEM;
+	for (size_t i = 0; i < n && rc == RC_OK; i++)
+		rc = take_blob_id(
+		    r, json_is_array(value) ? json_array_get(value, i) : value, ids[i]);
+	r->keep = json_is_array(value) && n == 1;
+	r->obs->blobs = (const uint8_t(*)[OBS_BLOB_ID_BYTES])ids;
+	r->obs->blobs_len = n;
+	return rc;
+}
+
 static enum rc take_pulse(struct reading *r, const json_t *value)
 {
 	r->obs->has_pulse = true;
@@ -360,6 +389,7 @@ static const struct {
 	{ "values", take_values },
 	{ "channels", take_channels },
 	{ "times", take_times },
+	{ "blob", take_blob },
 	{ "pulse", take_pulse },
 	{ "gap", take_gap },
 };

@@ -67,6 +67,22 @@ static void put_values(struct writing *w, const struct observation *obs)
 	buf_putc(w->out, ']');
 }
 
+static void put_blobs(struct writing *w, const struct observation *obs)
+{
+	char id[2 * OBS_BLOB_ID_BYTES + 1];
+
+	if (obs->blobs_len == 0 || !member(w, "blob"))
+		return;
+	if (obs->blobs_len > 1)
+		buf_putc(w->out, '[');
+	for (size_t i = 0; i < obs->blobs_len; i++) {
+		hex_encode(obs->blobs[i], OBS_BLOB_ID_BYTES, id);
+		buf_printf(w->out, "%s\"%s\"", i > 0 ? "," : "", id);
+	}
+	if (obs->blobs_len > 1)
+		buf_putc(w->out, ']');
+}
+
 static void put_extra(struct writing *w)
 {
 	if (w->extra == NULL)
@@ -106,6 +122,7 @@ static void put_members(struct writing *w, const struct observation *obs)
 		ingest_json_number(obs->rate_hz, w->out);
 	put_frames(w, obs);
 	put_values(w, obs);
+	put_blobs(w, obs);
 	if (obs->has_pulse && member(w, "pulse"))
 		ingest_json_number(obs->pulse_s, w->out);
 	if (obs->gap && member(w, "gap"))

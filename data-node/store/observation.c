@@ -145,6 +145,13 @@ static enum rc check_block(const struct observation *obs, struct errmsg *why)
 	return RC_OK;
 }
 
+static enum rc check_blobs(const struct observation *obs, struct errmsg *why)
+{
+	if (obs->blobs_len > OBS_BLOBS_MAX)
+		return errmsg_rc(why, RC_INVALID, "blob: more than %zu", OBS_BLOBS_MAX);
+	return RC_OK;
+}
+
 enum rc observation_check(const struct observation *obs, struct errmsg *why)
 {
 	if (layer_word(obs->layer) == NULL)
@@ -158,5 +165,7 @@ enum rc observation_check(const struct observation *obs, struct errmsg *why)
 		rc = check_times(obs, why);
 	if (rc == RC_OK)
 		rc = check_block(obs, why);
+	if (rc == RC_OK)
+		rc = check_blobs(obs, why);
 	return rc;
 }

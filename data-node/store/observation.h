@@ -27,6 +27,8 @@
 #define OBS_DATA_BYTES_MAX ((size_t)256 << 10)
 #define OBS_VALUES_MAX ((size_t)100000)
 #define OBS_CHANNELS_MAX 64u
+#define OBS_BLOB_ID_BYTES 32 /* store/blob.h */
+#define OBS_BLOBS_MAX ((size_t)1024)
 #define OBS_OFFSET_NS_MAX (INT64_C(1) << 53)   /* of a block's times: 104 days */
 #define OBS_RECORD_BYTES_MAX ((size_t)4 << 20) /* encoded */
 /* What the node itself says about observations: its source, which no sender may
@@ -96,7 +98,9 @@ struct observation {
 	bool has_pulse;
 	double pulse_s;
 	bool gap;
-	bool tombstone; /* forgotten: only obs_id and times stand */
+	bool tombstone;                            /* forgotten: only obs_id and times stand */
+	const uint8_t (*blobs)[OBS_BLOB_ID_BYTES]; /* [blobs_len], in the sender's order */
+	size_t blobs_len;
 	/* Canonical JSON object, "" or NULL = none: members of the sent event that
 	 * the fields above do not give back (unknown ones, an explicit "shape"). */
 	const char *extra_json;

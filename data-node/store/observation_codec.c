@@ -31,7 +31,8 @@ static void message_fill(
 	union {
 		const uint8_t *in;
 		uint8_t *out;
-	} id = { .in = obs->obs_id }, hash = { .in = obs->content_hash };
+	} id = { .in = obs->obs_id }, hash = { .in = obs->content_hash },
+	  blobs = { .in = obs->blobs_len == 0 ? NULL : obs->blobs[0] };
 
 	m->obs_id = (ProtobufCBinaryData){ OBS_ID_BYTES, id.out };
 	m->source = borrow(obs->source);
@@ -64,6 +65,7 @@ static void message_fill(
 	m->has_end = obs->has_end;
 	m->tombstone = obs->tombstone;
 	m->extra_json = borrow(obs->extra_json);
+	m->blobs = (ProtobufCBinaryData){ obs->blobs_len * OBS_BLOB_ID_BYTES, blobs.out };
 }
 
 static enum rc message_pack(
@@ -158,7 +160,10 @@ static void struct_fill(const Hearth__Timeline__Observation *m, struct observati
 		.gap = m->gap != 0,
 		.tombstone = m->tombstone != 0,
 		.extra_json = m->extra_json,
+		.blobs_len = m->blobs.len / OBS_BLOB_ID_BYTES,
 	};
+	if (out->blobs_len > 0)
+		out->blobs = (const uint8_t(*)[OBS_BLOB_ID_BYTES])m->blobs.data;
 	memcpy(out->obs_id, m->obs_id.data, OBS_ID_BYTES);
 	memcpy(out->content_hash, m->content_hash.data, OBS_ID_BYTES);
 }
@@ -204,6 +209,8 @@ enum rc observation_decode(const uint8_t *bytes, size_t len, struct arena *arena
 	if (m->obs_id.len != OBS_ID_BYTES || m->content_hash.len != OBS_ID_BYTES)
 		return errmsg_rc(
 		    why, RC_CORRUPT, "record: obs_id or content_hash has a wrong size");
+	if (m->blobs.len % OBS_BLOB_ID_BYTES != 0)
+		return errmsg_rc(why, RC_CORRUPT, "record: an id of a blob is cut off");
 	struct_fill(m, &obs);
 	enum rc rc = series_fill(m, arena, &obs, why);
 	if (rc != RC_OK)

@@ -146,14 +146,14 @@ enum rc store_get_stats(struct store *store, struct store_stats *out, struct err
  * the cursor at its start.  First the pages of the file (structure, so that the
  * rest may trust them; in one transaction, so pages freed meanwhile are kept
  * for that long), then log, time, span, past, dedup and seen against each other
- * in short transactions.  At most STORE_FAULTS_MAX faults are reported one by
- * one; all are counted.
+ * in short transactions, last the blobs that records refer to.  At most
+ * STORE_FAULTS_MAX faults are reported one by one; all are counted.
  */
 #define STORE_FAULTS_MAX ((uint64_t)1000)
 typedef void store_fault_fn(void *ctx, const char *fault);
 struct store_verified {
 	uint64_t records, time_entries, dedup_entries, faults;
-	uint64_t pages;
+	uint64_t pages, blobs;
 };
 enum rc store_verify(struct store *store, store_fault_fn *report, void *ctx,
     struct store_verified *out, struct errmsg *why) RC_CHECK;

@@ -298,6 +298,7 @@ enum rc store_append(struct store *store, const struct observation *obs, size_t 
 {
 	struct buf records;
 	struct store_job job = { .obs = obs, .n = n, .results = results, .records = &records };
+	bool held;
 
 	if (store->read_only)
 		return errmsg_rc(why, RC_DENIED, "the store is open for reading only");
@@ -314,9 +315,12 @@ enum rc store_append(struct store *store, const struct observation *obs, size_t 
 	buf_init(&records, STORE_BATCH_BYTES_MAX);
 	job.plain = plain;
 	(void)sem_init(&job.done, 0, 0);
-	enum rc rc = prepare(store, obs, n, plain, &records, why);
+	enum rc rc = store_blob_hold(store, obs, n, &held, why);
+	if (rc == RC_OK)
+		rc = prepare(store, obs, n, plain, &records, why);
 	if (rc == RC_OK)
 		rc = queue_and_wait(store, &job, why);
+	store_blob_release(store, &held);
 	if (rc == RC_OK && cursor != NULL)
 		*cursor = job.cursor;
 	if (rc != RC_OK && job.why.text[0] != '\0')

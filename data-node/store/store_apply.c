@@ -72,6 +72,8 @@ static enum rc record_put(struct store *store, MDB_txn *txn, const struct observ
 		*err = MDB_CORRUPTED;
 	if (*err == 0)
 		*err = store_index_put(store, txn, &entry);
+	if (*err == 0)
+		*err = store_blobref_put(store, txn, obs, seq);
 	return RC_OK;
 }
 

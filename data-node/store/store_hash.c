@@ -72,6 +72,14 @@ static void feed_frames(crypto_generichash_state *h, const struct observation *o
 		feed_number(h, (uint64_t)obs->times_ns[i]);
 }
 
+static void feed_blobs(crypto_generichash_state *h, const struct observation *obs)
+{
+	if (obs->blobs_len == 0)
+		return;
+	feed_text(h, "blobs");
+	feed(h, obs->blobs[0], obs->blobs_len * OBS_BLOB_ID_BYTES);
+}
+
 static void begin(const struct store *store, crypto_generichash_state *h, const char *use)
 {
 	(void)crypto_generichash_init(
@@ -109,6 +117,7 @@ static void hash_content(
 	feed_number(&h, obs->gap);
 	feed_text(&h, obs->extra_json);
 	feed_frames(&h, obs);
+	feed_blobs(&h, obs);
 	(void)crypto_generichash_final(&h, out, OBS_ID_BYTES);
 }
 

@@ -11,6 +11,7 @@
  *   seen   hash(obs_id, content hash)(16)      seq(8) of a superseded version
  *   dirty  number(8)                           plain: store_dirty.h
  *   slice  grid(4) start(8) version(8)         sealed: store_slice.h
+ *   blobref name of a blob(32) seq(8)          empty; every record that refers to one
  *
  * t0 and t1 are the hub's (store/placement.h), of a wide placement its extent.
  * A time is stored with its sign bit flipped.  `class` is the number of bits of
@@ -37,6 +38,7 @@
 #include "base/clock.h"
 #include "store/keyring.h"
 #include "store/store.h"
+#include "store/store_blob.h"
 #include "store/store_dirty.h"
 #include "store/store_raw.h"
 
@@ -80,6 +82,7 @@ enum store_db {
 	/* From here on: derived, and made when missing. */
 	DB_DIRTY,
 	DB_SLICE,
+	DB_BLOBREF,
 	DB_COUNT,
 };
 #define DB_MADE_WHEN_MISSING DB_DIRTY
@@ -138,6 +141,13 @@ struct store {
 	pthread_rwlock_t map_lock;
 	uint64_t map_bytes; /* writer; read under map_lock */
 	size_t page_bytes;
+
+	/* Held for reading from the check that blobs are there until the commit of
+	 * what refers to them, for writing while one is removed. */
+	pthread_rwlock_t blob_lock;
+	struct blob_dir blobs;
+	_Atomic uint64_t blob_bytes; /* of the files, once they were counted */
+	atomic_bool blob_bytes_known;
 
 	pthread_mutex_t lock;
 	pthread_cond_t work;      /* the queue has something, or stopping */
@@ -242,6 +252,23 @@ enum rc store_rebuild_marked(struct store *store, bool *out, struct errmsg *why)
 /* Without a writer thread; see store_rebuild(). */
 enum rc store_rebuild_run(struct store *store, store_progress_fn *progress, void *ctx,
     struct store_rebuilt *out, struct errmsg *why) RC_CHECK;
+
+/* ---- store_blob.c ------------------------------------------------------------- */
+enum rc store_blob_begin(struct store *store, const char *dir, struct errmsg *why) RC_CHECK;
+void store_blobref_key(const struct store *store, const uint8_t id[BLOB_ID_BYTES], uint64_t seq,
+    uint8_t out[STORE_BLOBREF_KEY_BYTES]);
+/* Writer thread: the references of the record `seq` come with it and go with it. */
+int store_blobref_put(
+    struct store *store, MDB_txn *txn, const struct observation *obs, uint64_t seq);
+int store_blobref_del(
+    struct store *store, MDB_txn *txn, const struct observation *obs, uint64_t seq);
+/* The blobs of obs[n] are there, and stay until store_blob_release(). */
+enum rc store_blob_hold(struct store *store, const struct observation *obs, size_t n, bool *held,
+    struct errmsg *why) RC_CHECK;
+void store_blob_release(struct store *store, bool *held);
+/* Every reference and every file; the number of files into *blobs. */
+enum rc store_blob_verify(struct store *store, store_fault_fn *report, void *ctx, uint64_t *blobs,
+    struct errmsg *why) RC_CHECK;
 
 /* ---- store_apply.c: one observation into the databases, writer thread -------- */
 /* RC_OK with *err != 0: LMDB's code; the transaction must be aborted. */

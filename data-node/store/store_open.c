@@ -40,6 +40,7 @@ static void store_free(struct store *store)
 	(void)pthread_cond_destroy(&store->committed);
 	(void)pthread_mutex_destroy(&store->lock);
 	(void)pthread_rwlock_destroy(&store->map_lock);
+	(void)pthread_rwlock_destroy(&store->blob_lock);
 	free(store);
 }
 
@@ -63,6 +64,7 @@ static enum rc store_new(
 	(void)pthread_rwlockattr_init(&rw);
 	(void)pthread_rwlockattr_setkind_np(&rw, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	(void)pthread_rwlock_init(&store->map_lock, &rw);
+	(void)pthread_rwlock_init(&store->blob_lock, NULL);
 	(void)pthread_rwlockattr_destroy(&rw);
 	(void)pthread_condattr_init(&mono);
 	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
@@ -71,6 +73,8 @@ static enum rc store_new(
 	(void)pthread_cond_init(&store->committed, &mono);
 	(void)pthread_condattr_destroy(&mono);
 	enum rc rc = path_join(store->dir, sizeof(store->dir), dir, "timeline", why);
+	if (rc == RC_OK)
+		rc = store_blob_begin(store, dir, why);
 	if (rc != RC_OK) {
 		store_free(store);
 		return rc;

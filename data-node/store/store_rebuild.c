@@ -17,7 +17,7 @@
 
 #define MARK_KEY "rebuild"
 #define BATCH_ROWS ((size_t)1 << 15) /* entries a transaction */
-#define SORT_BYTES (STORE_REBUILD_MEMORY_BYTES / 6)
+#define SORT_BYTES (STORE_REBUILD_MEMORY_BYTES / 7)
 #define PROGRESS_NS (NS_PER_S / 10)
 
 /* One record of the log as its entries need it. */
@@ -102,6 +102,8 @@ static const struct derived {
 	{ DB_DEDUP, OBS_ID_BYTES, 8, derive_dedup },
 	{ DB_SEEN, OBS_ID_BYTES, 8, derive_seen },
 	{ DB_DIRTY, 0, 0, NULL },
+	/* Filled as the log is read. */
+	{ DB_BLOBREF, STORE_BLOBREF_KEY_BYTES, 0, NULL },
 };
 
 #define DERIVED_LEN (sizeof(derived) / sizeof(derived[0]))
@@ -246,6 +248,11 @@ static bool take_record(void *ctx, const struct observation *obs)
 	r->out.records++;
 	r->out.unreadable += obs->seq - reading->last_seq - 1;
 	reading->rc = sorter_put(r->versions, row, reading->why);
+	for (size_t i = 0; i < obs->blobs_len && reading->rc == RC_OK; i++) {
+		uint8_t ref[STORE_BLOBREF_KEY_BYTES];
+		store_blobref_key(r->store, obs->blobs[i], obs->seq, ref);
+		reading->rc = sorter_put(r->entries[DB_BLOBREF], ref, reading->why);
+	}
 	if (reading->rc == RC_OK)
 		reading->rc = step(r, obs->seq - reading->last_seq, reading->why);
 	reading->last_seq = obs->seq;
@@ -370,7 +377,7 @@ static enum rc sorters_open(struct rebuild *r, struct errmsg *why)
 	enum rc rc = sorter_new(r->store->dir, VERSION_ROW_BYTES, SORT_BYTES, &r->versions, why);
 
 	for (size_t i = 0; i < DERIVED_LEN && rc == RC_OK; i++) {
-		if (derived[i].derive != NULL)
+		if (derived[i].key_bytes > 0)
 			rc =
 			    sorter_new(r->store->dir, derived[i].key_bytes + derived[i].value_bytes,
 				SORT_BYTES, &r->entries[derived[i].db], why);
@@ -401,7 +408,7 @@ enum rc store_rebuild_run(struct store *store, store_progress_fn *progress, void
 		rc = read_versions(&r, why);
 	atomic_store(&store->built_ns, OBS_TIME_MIN_NS);
 	for (size_t i = 0; i < DERIVED_LEN && rc == RC_OK; i++) {
-		if (derived[i].derive != NULL)
+		if (derived[i].key_bytes > 0)
 			rc = fill(&r, &derived[i], why);
 	}
 	if (rc == RC_OK)

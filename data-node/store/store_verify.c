@@ -151,6 +151,17 @@ static void check_superseded(
 		fault(v, "seen: no entry for seq %" PRIu64, obs->seq);
 }
 
+static void check_references(struct verify *v, MDB_txn *txn, const struct observation *obs)
+{
+	uint8_t ref[STORE_BLOBREF_KEY_BYTES];
+
+	for (size_t i = 0; i < obs->blobs_len; i++) {
+		store_blobref_key(v->store, obs->blobs[i], obs->seq, ref);
+		if (!key_there(v, txn, DB_BLOBREF, ref, sizeof(ref)))
+			fault(v, "blobref: no entry for seq %" PRIu64, obs->seq);
+	}
+}
+
 static void check_record(struct verify *v, MDB_txn *txn, uint64_t seq, const MDB_val *value)
 {
 	struct errmsg why = ERRMSG_INIT;
@@ -172,6 +183,7 @@ static void check_record(struct verify *v, MDB_txn *txn, uint64_t seq, const MDB
 	if (obs.supersedes_seq >= seq)
 		fault(v, "log seq %" PRIu64 ": supersedes a later record", seq);
 	struct store_entry entry = store_entry_of(&obs, seq);
+	check_references(v, txn, &obs);
 	if (!seq_is(v, txn, DB_DEDUP, obs.obs_id, &newest))
 		fault(v, "dedup: no entry for seq %" PRIu64, seq);
 	else if (newest == seq)
@@ -374,6 +386,8 @@ enum rc store_verify(struct store *store, store_fault_fn *report, void *ctx,
 		rc = errmsg_rc(why, RC_NOMEM, "no memory to verify the timeline");
 	if (rc == RC_OK && v.out.faults == 0)
 		rc = check_indexes(&v, why);
+	if (rc == RC_OK)
+		rc = store_blob_verify(store, page_fault, &v, &v.out.blobs, why);
 	buf_fini(&v.scratch);
 	arena_fini(&v.arena);
 	if (out != NULL)

@@ -186,12 +186,18 @@ static void two_names(struct disk_model *model, const char *path, const char *pa
 	struct node *dir = parent_of(model, path, from), *dir2 = parent_of(model, path2, to);
 	size_t node = child(dir, from);
 
-	if (node == NO_NODE || dir != dir2)
+	if (node == NO_NODE || (dir != dir2 && keep_old))
 		give_up("cannot rename or link", path);
 	/* Two names of one file: rename() does nothing at all. */
 	if (!keep_old && child(dir2, to) == node)
 		return;
-	name_set(dir2, to, node, keep_old ? "" : from);
+	if (dir == dir2) {
+		name_set(dir2, to, node, keep_old ? "" : from);
+		return;
+	}
+	/* Of two directories either may be durable without the other. */
+	name_set(dir2, to, node, "");
+	name_set(dir, "", NO_NODE, from);
 }
 
 /* ---- bytes ------------------------------------------------------------------- */

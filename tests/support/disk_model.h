@@ -7,7 +7,8 @@
  * changes that no sync covered: a write is kept, lost, or torn into sectors of
  * 512 bytes, whatever became of its neighbours; a truncation is kept or lost;
  * names of one directory are changed in order, up to any of them (a rename is
- * one step).  fsync of a file makes no name durable.
+ * one step in it; from one to another it is one in each, which may come alone).  fsync of a file
+ * makes no name durable.
  *
  * Aborts with a message when the log cannot be: it is our own.
  */

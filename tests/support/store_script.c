@@ -9,9 +9,11 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "store/keyring.h"
+#include "store/store_blob.h"
 
 #define T0_NS (INT64_C(1763577000) * NS_PER_S)
 #define OWN_THREAD (STORE_SCRIPT_THREADS - 1)
+#define BLOB_LEN_MAX 140000
 
 static void record_make(
     struct store_script_batch *batch, unsigned thread, unsigned number, unsigned i, uint64_t *rng)
@@ -53,6 +55,37 @@ void store_script_make(struct store_script_batch *out, unsigned thread, unsigned
 	out->n = 1 + random_next(&rng) % STORE_SCRIPT_RECORDS;
 	for (unsigned i = 0; i < out->n; i++)
 		record_make(out, thread, number, i, &rng);
+	out->blob_len = number % 3 == 1 ? 1 + random_next(&rng) % BLOB_LEN_MAX : 0;
+	out->blob_seed = random_next(&rng);
+}
+
+static void blob_fill(uint64_t *rng, uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (uint8_t)random_next(rng);
+}
+
+enum rc store_script_send_blob(
+    struct store *store, struct store_script_batch *batch, struct errmsg *why)
+{
+	struct blob_writer *writer = NULL;
+	uint64_t rng = batch->blob_seed;
+	uint8_t bytes[4096];
+
+	if (batch->blob_len == 0)
+		return RC_OK;
+	enum rc rc = blob_write_open(store_blobs(store), &writer, why);
+	for (size_t at = 0; rc == RC_OK && at < batch->blob_len; at += sizeof(bytes)) {
+		size_t left = batch->blob_len - at;
+		blob_fill(&rng, bytes, sizeof(bytes));
+		rc = blob_write(writer, bytes, left < sizeof(bytes) ? left : sizeof(bytes), why);
+	}
+	if (rc == RC_OK)
+		rc = blob_write_finish(writer, batch->blob_ids[0], why);
+	blob_write_close(writer);
+	batch->obs[0].blobs = (const uint8_t(*)[OBS_BLOB_ID_BYTES])batch->blob_ids;
+	batch->obs[0].blobs_len = 1;
+	return rc;
 }
 
 void store_script_mark(struct store_script_marks *marks, const char *text, size_t len)
@@ -88,6 +121,7 @@ void store_script_mark(struct store_script_marks *marks, const char *text, size_
 struct check {
 	const struct store_script_marks *marks;
 	char *fault;
+	struct store *store;
 	uint64_t last_seq;
 	struct store_script_batch batch;
 	/* bit i: record i of the batch is stored */
@@ -103,6 +137,26 @@ __attribute__((format(printf, 2, 3))) static bool wrong(struct check *c, const c
 		(void)vsnprintf(c->fault, 256, fmt, ap);
 	va_end(ap);
 	return false;
+}
+
+/* Verify has opened all of it; here it must be what was sent. */
+static bool blob_check(struct check *c, const struct observation *obs)
+{
+	struct blob_reader *reader = NULL;
+	uint64_t rng = c->batch.blob_seed;
+	uint8_t want[4096], bytes[4096];
+	size_t got = 0;
+
+	enum rc rc = blob_open(store_blobs(c->store), obs->blobs[0], &reader, NULL);
+	if (rc != RC_OK)
+		return wrong(
+		    c, "a blob of seq %llu: %s", (unsigned long long)obs->seq, rc_word(rc));
+	blob_fill(&rng, want, sizeof(want));
+	rc = blob_read(reader, 0, bytes, sizeof(bytes), &got, NULL);
+	bool same = rc == RC_OK && blob_bytes(reader) == c->batch.blob_len && got > 0 &&
+		    memcmp(bytes, want, got) == 0;
+	blob_close(reader);
+	return same || wrong(c, "a blob of seq %llu is another", (unsigned long long)obs->seq);
 }
 
 static bool visit(void *ctx, const struct observation *obs)
@@ -122,6 +176,10 @@ static bool visit(void *ctx, const struct observation *obs)
 	    strcmp(c->batch.ids[i], obs->client_id) != 0 ||
 	    c->batch.obs[i].dev_t0_ns != obs->dev_t0_ns)
 		return wrong(c, "record %u-%u-%u is not what was sent", thread, number, i);
+	if (obs->blobs_len != (i == 0 && c->batch.blob_len > 0 ? 1 : 0))
+		return wrong(c, "record %u-%u-%u has lost its blob", thread, number, i);
+	if (obs->blobs_len > 0 && !blob_check(c, obs))
+		return false;
 	if (!c->marks->sent[thread][number] && thread != OWN_THREAD)
 		return wrong(c, "record %u-%u-%u was never sent", thread, number, i);
 	if ((c->stored[thread][number] >> i & 1) != 0)
@@ -155,6 +213,7 @@ static bool stored_check(struct check *c, struct store *store)
 {
 	struct errmsg why = ERRMSG_INIT;
 
+	c->store = store;
 	enum rc rc = store_verify(store, verify_fault, c, NULL, &why);
 	if (rc != RC_OK)
 		return wrong(c, "verify: %s", errmsg_text(&why, rc));
@@ -173,7 +232,9 @@ static bool grow_by(struct check *c, struct store *store)
 
 	for (unsigned number = 1; number < 3; number++) {
 		store_script_make(&c->batch, OWN_THREAD, number);
-		enum rc rc = store_append(store, c->batch.obs, c->batch.n, NULL, NULL, &why);
+		enum rc rc = store_script_send_blob(store, &c->batch, &why);
+		if (rc == RC_OK)
+			rc = store_append(store, c->batch.obs, c->batch.n, NULL, NULL, &why);
 		if (rc != RC_OK)
 			return wrong(c, "append: %s", errmsg_text(&why, rc));
 	}

@@ -4,9 +4,9 @@
  *
  * Batch (thread, number) is a pure function of both: some days, some layers,
  * texts of 10 to 3000 bytes; every third batch sends half of the ids of the one
- * before it with other content.  A program that runs the script marks in a file
- * what it sent and what was acknowledged; a check then needs the directory and
- * the marks only.
+ * before it with other content; the first record of some refers to a blob.  A
+ * program that runs the script marks in a file what it sent and what was
+ * acknowledged; a check then needs the directory and the marks only.
  */
 #ifndef SUPPORT_STORE_SCRIPT_H
 #define SUPPORT_STORE_SCRIPT_H
@@ -25,9 +25,16 @@ struct store_script_batch {
 	struct observation obs[STORE_SCRIPT_RECORDS]; /* borrow from below */
 	char ids[STORE_SCRIPT_RECORDS][32];
 	char texts[STORE_SCRIPT_RECORDS][STORE_SCRIPT_TEXT_BYTES];
+	size_t blob_len; /* of the blob of obs[0]; 0: none */
+	uint64_t blob_seed;
+	uint8_t blob_ids[1][OBS_BLOB_ID_BYTES];
 };
 
 void store_script_make(struct store_script_batch *out, unsigned thread, unsigned number);
+
+/* Send the batch's blob, if it has one, and let obs[0] refer to it. */
+enum rc store_script_send_blob(
+    struct store *store, struct store_script_batch *batch, struct errmsg *why) RC_CHECK;
 
 struct store_script_marks {
 	bool made; /* init said that it was done */

@@ -104,7 +104,12 @@ static enum rc send_batch(unsigned thread, unsigned number)
 
 	store_script_make(&batch, thread, number);
 	note("S %u %u\n", thread, number);
-	enum rc rc = store_append(store, batch.obs, batch.n, NULL, NULL, &why);
+	enum rc rc = store_script_send_blob(store, &batch, &why);
+	if (rc != RC_OK) { /* one that could not be written ends nothing */
+		note("E %u %u blob %s: %s\n", thread, number, rc_word(rc), errmsg_text(&why, rc));
+		return rc;
+	}
+	rc = store_append(store, batch.obs, batch.n, NULL, NULL, &why);
 	if (rc == RC_OK)
 		note("A %u %u\n", thread, number);
 	else
@@ -230,6 +235,8 @@ static bool batch_with_failure(unsigned number, unsigned long n)
 
 	buf_init(&body, (size_t)1 << 24);
 	store_script_make(&batch, 0, number);
+	if (store_script_send_blob(store, &batch, NULL) != RC_OK)
+		abort();
 	body_make(&batch, &body);
 	note("S 0 %u\n", number);
 	arm(n);

@@ -1,7 +1,9 @@
 /* Ingest: bodies of events into a store, errors by index and field, and back. */
 #include "../store/store_fixture.h"
 
+#include "base/hex.h"
 #include "ingest/ingest.h"
+#include "store/store_blob.h"
 
 #define EVENT(id, rest)                                                                            \
 	"{\"source\":\"phone\",\"id\":\"" id "\",\"layer\":\"text\",\"kind\":\"note\","            \
@@ -234,6 +236,58 @@ static void test_an_event_is_given_back_as_it_was_sent(void **state)
 	fixture_fini(&f);
 }
 
+#define BLOB_EVENT "{\"source\":\"p\",\"layer\":\"visual\",\"kind\":\"photo\",\"start\":1,\"blob\":"
+
+/* The id of a blob of one byte that is there now, as text. */
+static void blob_make(struct fixture *f, char byte, char text[2 * BLOB_ID_BYTES + 1])
+{
+	struct blob_writer *w = NULL;
+	uint8_t id[BLOB_ID_BYTES];
+
+	PASS(blob_write_open(store_blobs(f->store), &w, &pass_why));
+	PASS(blob_write(w, &byte, 1, &pass_why));
+	PASS(blob_write_finish(w, id, &pass_why));
+	blob_write_close(w);
+	hex_encode(id, sizeof(id), text);
+}
+
+static void test_events_refer_to_blobs_that_are_there(void **state)
+{
+	(void)state;
+	static const char *const bad[] = { "7", "\"ab\"", "[]", "[1]", "{}",
+		"\"00000000000000000000000000000000000000000000000000000000000000ab\"" };
+	char a[2 * BLOB_ID_BYTES + 1], b[2 * BLOB_ID_BYTES + 1], forms[3][300];
+	struct fixture f = { 0 };
+	struct ingest_report r;
+	struct arena arena;
+	struct buf out;
+
+	fixture_init(&f);
+	arena_init(&arena, 1 << 24);
+	buf_init(&out, 1 << 20);
+	blob_make(&f, 'a', a);
+	blob_make(&f, 'b', b);
+	(void)snprintf(forms[0], sizeof(forms[0]), "\"%s\"", a);
+	(void)snprintf(forms[1], sizeof(forms[1]), "[\"%s\"]", a);
+	(void)snprintf(forms[2], sizeof(forms[2]), "[\"%s\",\"%s\"]", b, a);
+	for (size_t i = 0; i < 3; i++) {
+		char *event = arena_printf(&arena, BLOB_EVENT "%s,\"id\":\"%zu\"}", forms[i], i);
+		assert_int_equal(ingest(&f, &arena, event, RC_OK).accepted, 1);
+		PASS(store_scan_log(f.store, i, 1, export_visit, &out, &pass_why));
+		assert_non_null(
+		    strstr(buf_text(&out), arena_printf(&arena, "\"blob\":%s,", forms[i])));
+		assert_int_equal(ingest(&f, &arena, buf_text(&out), RC_OK).duplicate, 1);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		r = ingest(&f, &arena, arena_printf(&arena, BLOB_EVENT "%s}", bad[i]), RC_OK);
+		assert_int_equal(r.rejected, 1);
+		assert_string_equal(r.errors[0].field, "blob");
+	}
+	buf_fini(&out);
+	arena_fini(&arena);
+	fixture_fini(&f);
+}
+
 #define BLOCK_EVENT "{\"source\":\"s\",\"layer\":\"text\",\"kind\":\"k\",\"start\":1,\"rate\":1,"
 
 /* A key with an escape in it is left to the parser. */
@@ -356,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_bodies_are_told_apart_by_content),
 		cmocka_unit_test(test_bad_events_are_named_by_index_and_field_and_the_good_kept),
 		cmocka_unit_test(test_an_event_is_given_back_as_it_was_sent),
+		cmocka_unit_test(test_events_refer_to_blobs_that_are_there),
 		cmocka_unit_test(test_numbers_of_a_block_are_those_that_the_parser_reads),
 		cmocka_unit_test(test_shapes_and_origins_have_their_defaults),
 		cmocka_unit_test(test_a_sender_writes_only_its_layers),
