@@ -1,7 +1,8 @@
 /*
- * Attention: units of work are (row tile, KV head); with few rows all of a KV
+ * Attention: units of work are (some rows, KV head); with few rows all of a KV
  * head of one sequence, from rotation to 8-bit form; with fewer units than
- * threads (row, KV head, step), the steps then being merged.
+ * threads (row, KV head, step), the steps then being merged.  A unit takes one
+ * step after the other, and for each its queries in tiles.
  */
 #include "infer/attention.h"
 
@@ -11,6 +12,12 @@
 #include "infer/block.h"
 #include "kernels/exact.h"
 #include "model/model_impl.h"
+
+/* All query heads of one KV head, for some rows of one sequence. */
+struct unit {
+	uint32_t layer, head_kv;
+	size_t row, n_rows;
+};
 
 /* The queries of one call: some heads of one KV head, for some rows. */
 struct query_tile {
@@ -193,20 +200,39 @@ static void mix_step(struct worker *w, const struct query_tile *tile, const stru
 		    v, values);
 }
 
-/* One step of every query of the tile: values [n][head_dim_v], partials [n]. */
-static void attend_step(struct worker *w, const struct query_tile *tile, size_t step, float *values,
-    struct partial *partials)
+/* The values of a step as they lie in the cache, or out of the keys that they
+ * stand in: those that rows of the unit see. */
+static const uint8_t *values_of(struct worker *w, const struct unit *u, size_t step)
+{
+	const struct pass *p = w->pass;
+	const struct cache *c = p->cache;
+	const struct layer *l = &p->model->layers[u->layer];
+	const struct engine_row *rows = p->rows + u->row;
+	size_t base = step * PASS_STEP % cache_cells(c, u->layer);
+	size_t first = seen(l, &rows[0], step).first, end = seen(l, &rows[u->n_rows - 1], step).end;
+
+	if (!l->v_in_k)
+		return cache_values(c, u->layer, rows->seq, u->head_kv) +
+		       cache_bytes(c, base * l->head_dim_v);
+	cache_unpack(c, u->layer, rows->seq, u->head_kv, base, first, end, w->unpacked);
+	return w->unpacked;
+}
+
+/* One step of every query of the tile, its values being `v`: values
+ * [n][head_dim_v], partials [n]. */
+static void attend_step(struct worker *w, const struct query_tile *tile, size_t step,
+    const uint8_t *v, float *values, struct partial *partials)
 {
 	const struct pass *p = w->pass;
 	const struct cache *c = p->cache;
 	const struct model *m = p->model;
 	const struct layer *l = &m->layers[tile->layer];
 	uint32_t seq = p->rows[tile->row].seq;
-	size_t dk = l->head_dim_k, base = step * PASS_STEP, first;
-	const uint8_t *keys = cache_keys(c, tile->layer, seq, tile->head_kv),
-		      *v = cache_values(c, tile->layer, seq, tile->head_kv);
+	size_t dk = l->head_dim_k, base = step * PASS_STEP % cache_cells(c, tile->layer), first;
+	const uint8_t *keys = cache_keys(c, tile->layer, seq, tile->head_kv);
 	struct span spans[KERNEL_QUERIES_MAX];
 
+	load_queries(w, tile);
 	for (size_t i = 0; i < tile->n; i++)
 		spans[i] = seen(l, row_of(p, tile, i), step);
 	first = spans[0].first / KERNEL_CELLS * KERNEL_CELLS;
@@ -222,7 +248,7 @@ static void attend_step(struct worker *w, const struct query_tile *tile, size_t 
 		partials[i].sum = p->kernels->softmax(
 		    scores, n, m->attn_softcap != 0 ? 1.0f : m->attn_scale, &partials[i].max);
 	}
-	mix_step(w, tile, spans, v + cache_bytes(c, base * l->head_dim_v), values);
+	mix_step(w, tile, spans, v, values);
 }
 
 /* into = into ⊕ from; a partial without weights has max -inf and sum 0. */
@@ -262,76 +288,120 @@ static void finish(const struct pass *p, uint32_t layer, size_t row, size_t head
 		out[d] = values[d] * part / sum;
 }
 
-static void attend_tile(struct worker *w, const struct query_tile *tile)
+/* Query heads that a tile takes of each row, and rows that fit a tile. */
+static size_t heads_in_tile(const struct layer *l)
+{
+	return min_size(l->n_head / l->n_head_kv, KERNEL_QUERIES_MAX);
+}
+
+static size_t rows_in_tile(const struct layer *l)
+{
+	return KERNEL_QUERIES_MAX / heads_in_tile(l);
+}
+
+static size_t tiles_of(const struct layer *l, const struct unit *u)
+{
+	size_t group = l->n_head / l->n_head_kv, n_heads = heads_in_tile(l), n = rows_in_tile(l);
+
+	return (u->n_rows + n - 1) / n * ((group + n_heads - 1) / n_heads);
+}
+
+/* Tile `i`: all heads of the first rows, then those of the next. */
+static struct query_tile tile_of(const struct layer *l, const struct unit *u, size_t i)
+{
+	size_t group = l->n_head / l->n_head_kv, most = heads_in_tile(l);
+	size_t across = (group + most - 1) / most, head = i % across * most;
+	size_t row = i / across * rows_in_tile(l);
+	struct query_tile tile = { .layer = u->layer,
+		.head_kv = u->head_kv,
+		.row = u->row + row,
+		.n_rows = min_size(rows_in_tile(l), u->n_rows - row),
+		.head = u->head_kv * group + head,
+		.n_heads = min_size(most, group - head) };
+
+	tile.n = tile.n_rows * tile.n_heads;
+	return tile;
+}
+
+/* One step of a tile, merged into what the steps before gave. */
+static void add_step(struct worker *w, const struct query_tile *tile, size_t step, const uint8_t *v,
+    struct partial *sums, float *sum_values)
 {
 	const struct pass *p = w->pass;
 	const struct layer *l = &p->model->layers[tile->layer];
-	size_t dv = l->head_dim_v, end = steps_of(l, row_of(p, tile, tile->n - 1)).end;
-	struct partial sums[KERNEL_QUERIES_MAX], one[KERNEL_QUERIES_MAX];
+	size_t dv = l->head_dim_v;
+	struct partial one[KERNEL_QUERIES_MAX];
 
-	load_queries(w, tile);
-	for (size_t i = 0; i < tile->n; i++)
-		sums[i] = (struct partial){ -INFINITY, 0 };
-	memset(w->sum_values, 0, tile->n * dv * sizeof(float));
-	for (size_t step = steps_of(l, row_of(p, tile, 0)).first; step < end; step++) {
-		attend_step(w, tile, step, w->step_values, one);
-		for (size_t i = 0; i < tile->n; i++) {
-			struct span span = seen(l, row_of(p, tile, i), step);
+	attend_step(w, tile, step, v, w->step_values, one);
+	for (size_t i = 0; i < tile->n; i++) {
+		struct span span = seen(l, row_of(p, tile, i), step);
 
-			if (span.end > span.first)
-				merge(&sums[i], w->sum_values + i * dv, &one[i],
-				    w->step_values + i * dv, dv);
-		}
+		if (span.end > span.first)
+			merge(&sums[i], sum_values + i * dv, &one[i], w->step_values + i * dv, dv);
 	}
-	for (size_t i = 0; i < tile->n; i++)
-		finish(p, tile->layer, tile->row + i / tile->n_heads,
-		    tile->head + i % tile->n_heads, &sums[i], w->sum_values + i * dv);
 }
 
-/* Rows of one sequence from `row` on that fit a tile with `n_heads` each. */
-static size_t rows_together(const struct pass *p, size_t row, size_t n_heads)
+/* All steps of a unit. */
+static void attend_unit(struct worker *w, const struct unit *u)
 {
-	size_t n = 1, most = KERNEL_QUERIES_MAX / n_heads;
+	const struct pass *p = w->pass;
+	const struct layer *l = &p->model->layers[u->layer];
+	size_t dv = l->head_dim_v, n_tiles = tiles_of(l, u), at;
+	size_t end = steps_of(l, &p->rows[u->row + u->n_rows - 1]).end;
+	struct partial sums[MODEL_HEADS_MAX];
 
+	for (at = 0; at < u->n_rows * (l->n_head / l->n_head_kv); at++)
+		sums[at] = (struct partial){ -INFINITY, 0 };
+	memset(w->sum_values, 0, at * dv * sizeof(float));
+	for (size_t step = steps_of(l, &p->rows[u->row]).first; step < end; step++) {
+		const uint8_t *v = values_of(w, u, step);
+
+		at = 0;
+		for (size_t i = 0; i < n_tiles; i++) {
+			struct query_tile tile = tile_of(l, u, i);
+			struct span steps = { steps_of(l, row_of(p, &tile, 0)).first,
+				steps_of(l, row_of(p, &tile, tile.n - 1)).end };
+
+			if (step >= steps.first && step < steps.end)
+				add_step(w, &tile, step, v, sums + at, w->sum_values + at * dv);
+			at += tile.n;
+		}
+	}
+	at = 0;
+	for (size_t i = 0; i < n_tiles; i++) {
+		struct query_tile tile = tile_of(l, u, i);
+
+		for (size_t q = 0; q < tile.n; q++, at++)
+			finish(p, u->layer, tile.row + q / tile.n_heads,
+			    tile.head + q % tile.n_heads, &sums[at], w->sum_values + at * dv);
+	}
+}
+
+/* Rows of one sequence from `row` on that a unit takes: a tile of them, or more
+ * where the values of a step have to be unpacked for them. */
+static size_t rows_in_unit(const struct pass *p, const struct layer *l, size_t row)
+{
+	size_t n = 1, most = rows_in_tile(l);
+
+	if (l->v_in_k)
+		most = max_size(PASS_SHARED_QUERIES / (l->n_head / l->n_head_kv), 1);
 	while (n < most && row + n < p->n_rows && p->rows[row + n].seq == p->rows[row].seq)
 		n++;
 	return n;
-}
-
-/* All query heads of one KV head for the rows of one tile. */
-static void attend_heads(struct worker *w, uint32_t il, uint32_t head_kv, size_t row, size_t n_rows)
-{
-	const struct layer *l = &w->pass->model->layers[il];
-	size_t group = l->n_head / l->n_head_kv;
-
-	for (size_t h = 0; h < group; h += KERNEL_QUERIES_MAX) {
-		struct query_tile tile = { .layer = il,
-			.head_kv = head_kv,
-			.row = row,
-			.n_rows = n_rows,
-			.head = head_kv * group + h,
-			.n_heads =
-			    group - h < KERNEL_QUERIES_MAX ? group - h : KERNEL_QUERIES_MAX };
-
-		tile.n = tile.n_rows * tile.n_heads;
-		attend_tile(w, &tile);
-	}
 }
 
 static void attend_rows(struct worker *w, uint32_t il)
 {
 	struct pass *p = w->pass;
 	const struct layer *l = &p->model->layers[il];
-	size_t group = l->n_head / l->n_head_kv, unit = 0;
-	size_t n_heads = group < KERNEL_QUERIES_MAX ? group : KERNEL_QUERIES_MAX;
-	size_t mine = crew_take(p->crew);
+	size_t unit = 0, mine = crew_take(p->crew);
 
 	for (size_t row = 0, n; row < p->n_rows; row += n) {
-		n = rows_together(p, row, n_heads);
+		n = rows_in_unit(p, l, row);
 		for (uint32_t h = 0; h < l->n_head_kv; h++, unit++) {
 			if (unit != mine)
 				continue;
-			attend_heads(w, il, h, row, n);
+			attend_unit(w, &(struct unit){ il, h, row, n });
 			mine = crew_take(p->crew);
 		}
 	}
@@ -344,27 +414,20 @@ static size_t partial_index(const struct pass *p, size_t row, size_t head, size_
 }
 
 /* One step of all query heads of one KV head of one row, kept for merging. */
-static void attend_part(struct worker *w, uint32_t il, uint32_t head_kv, size_t row, size_t step)
+static void attend_part(struct worker *w, const struct unit *u, size_t step)
 {
 	struct pass *p = w->pass;
-	const struct layer *l = &p->model->layers[il];
-	size_t group = l->n_head / l->n_head_kv, dv = l->head_dim_v;
+	const struct layer *l = &p->model->layers[u->layer];
+	size_t dv = l->head_dim_v, n_tiles = tiles_of(l, u);
+	const uint8_t *v = values_of(w, u, step);
 	struct partial one[KERNEL_QUERIES_MAX];
 
-	for (size_t h = 0; h < group; h += KERNEL_QUERIES_MAX) {
-		struct query_tile tile = { .layer = il,
-			.head_kv = head_kv,
-			.row = row,
-			.n_rows = 1,
-			.head = head_kv * group + h,
-			.n_heads =
-			    group - h < KERNEL_QUERIES_MAX ? group - h : KERNEL_QUERIES_MAX };
+	for (size_t tile_i = 0; tile_i < n_tiles; tile_i++) {
+		struct query_tile tile = tile_of(l, u, tile_i);
 
-		tile.n = tile.n_heads;
-		load_queries(w, &tile);
-		attend_step(w, &tile, step, w->step_values, one);
+		attend_step(w, &tile, step, v, w->step_values, one);
 		for (size_t i = 0; i < tile.n; i++) {
-			size_t at = partial_index(p, row, tile.head + i, step);
+			size_t at = partial_index(p, u->row, tile.head + i, step);
 
 			p->partials[at] = one[i];
 			memcpy(p->partial_values + at * dv, w->step_values + i * dv,
@@ -403,7 +466,7 @@ static void attend_split(struct worker *w, uint32_t il)
 			for (uint32_t h = 0; h < l->n_head_kv; h++, unit++) {
 				if (unit != mine)
 					continue;
-				attend_part(w, il, h, row, step);
+				attend_part(w, &(struct unit){ il, h, row, 1 }, step);
 				mine = crew_take(p->crew);
 			}
 		}
@@ -462,9 +525,7 @@ static void attend_few(struct worker *w, uint32_t il)
 {
 	struct pass *p = w->pass;
 	const struct layer *l = &p->model->layers[il];
-	size_t group = l->n_head / l->n_head_kv, unit = 0;
-	size_t n_heads = min_size(group, KERNEL_QUERIES_MAX);
-	size_t mine = crew_take(p->crew);
+	size_t unit = 0, mine = crew_take(p->crew);
 
 	for (size_t row = 0, n; row < p->n_rows; row += n) {
 		n = rows_of_sequence(p, row);
@@ -473,9 +534,9 @@ static void attend_few(struct worker *w, uint32_t il)
 				continue;
 			for (size_t t = row; t < row + n; t++)
 				prepare_head(w, il, h, t);
-			for (size_t t = row, tile; t < row + n; t += tile) {
-				tile = rows_together(p, t, n_heads);
-				attend_heads(w, il, h, t, tile);
+			for (size_t t = row, n_unit; t < row + n; t += n_unit) {
+				n_unit = rows_in_unit(p, l, t);
+				attend_unit(w, &(struct unit){ il, h, t, n_unit });
 			}
 			for (size_t t = row; t < row + n; t++)
 				quantize_heads(w, l, h, t);

@@ -7,6 +7,7 @@
 
 #include "base/wipe.h"
 #include "infer/encode.h"
+#include "infer/pass.h"
 #include "kernels/half.h"
 #include "kernels/kernels.h"
 #include "model/model_impl.h"
@@ -33,32 +34,50 @@ static enum rc check_q8(const struct model *m, struct errmsg *why)
 	return RC_OK;
 }
 
+static uint32_t round_up(uint64_t n, uint32_t to)
+{
+	return (uint32_t)((n + to - 1) / to * to);
+}
+
+/* Bytes of both kinds of layers; false: more than any memory. */
+static bool measure(
+    const struct cache *c, uint64_t full, uint64_t window, size_t *split, size_t *out)
+{
+	size_t n_full, n_window, all;
+
+	/* no number takes more bytes than a float */
+	if (__builtin_mul_overflow((size_t)c->n_seq * c->n_full, (size_t)full, &n_full) ||
+	    __builtin_mul_overflow((size_t)c->n_seq * c->n_window, (size_t)window, &n_window) ||
+	    __builtin_add_overflow(n_full, n_window, &all) || all > SIZE_MAX / sizeof(float))
+		return false;
+	*split = cache_bytes(c, n_full);
+	*out = cache_bytes(c, all);
+	return true;
+}
+
 enum rc cache_measure(const struct model *m, const struct engine_config *config, struct cache *out,
     struct errmsg *why)
 {
-	size_t cells;
-
 	*out = (struct cache){
 		.model = m,
 		.type = config->cache,
-		.n_ctx = (config->n_ctx + KERNEL_CELLS - 1) / KERNEL_CELLS * KERNEL_CELLS,
+		.n_full = round_up(config->n_ctx, KERNEL_CELLS),
 		.n_seq = config->n_seq,
 	};
 	if (m->encoder != NULL) { /* all texts of a pass in a row */
-		out->n_ctx = encode_cells(config->n_ubatch);
+		out->n_full = encode_cells(config->n_ubatch);
 		out->n_seq = 1;
 	}
+	out->n_window = round_up((uint64_t)m->window + config->n_ubatch, PASS_STEP);
+	if (out->n_window > out->n_full)
+		out->n_window = out->n_full;
 	if (out->type == CACHE_Q8_0 && check_q8(m, why) != RC_OK)
 		return RC_UNSUPPORTED;
-	/* no number takes more bytes than a float */
-	if (__builtin_mul_overflow(
-		(size_t)out->n_seq, (size_t)out->n_ctx * sizeof(float), &cells) ||
-	    __builtin_mul_overflow(cells, (size_t)m->cache_keys, &out->keys_bytes) ||
-	    __builtin_mul_overflow(cells, (size_t)m->cache_values, &out->values_bytes))
+	if (!measure(
+		out, m->kv_full.keys, m->kv_window.keys, &out->window_keys, &out->keys_bytes) ||
+	    !measure(out, m->kv_full.values, m->kv_window.values, &out->window_values,
+		&out->values_bytes))
 		return errmsg_rc(why, RC_LIMIT, "the KV cache is larger than any memory");
-	cells /= sizeof(float);
-	out->keys_bytes = cache_bytes(out, cells * m->cache_keys);
-	out->values_bytes = cache_bytes(out, cells * m->cache_values);
 	return RC_OK;
 }
 
@@ -92,13 +111,27 @@ void cache_fini(struct cache *c)
 	c->keys = c->values = NULL;
 }
 
+uint32_t cache_cells(const struct cache *c, uint32_t layer)
+{
+	return c->model->layers[layer].window > 0 ? c->n_window : c->n_full;
+}
+
+bool cache_reaches(const struct cache *c, uint32_t n_touched, uint32_t n_keep)
+{
+	uint32_t window = c->model->window;
+	uint32_t first = n_keep >= window ? n_keep + 1 - window : 0;
+
+	return window == 0 || (uint64_t)first + c->n_window >= n_touched;
+}
+
 uint8_t *cache_keys(const struct cache *c, uint32_t layer, uint32_t seq, uint32_t head)
 {
 	const struct layer *l = &c->model->layers[layer];
 	size_t at = ((size_t)l->keys_at + (size_t)head * l->head_dim_k) * c->n_seq +
 		    (size_t)seq * l->head_dim_k;
 
-	return c->keys + cache_bytes(c, at * c->n_ctx);
+	return c->keys + (l->window > 0 ? c->window_keys : 0) +
+	       cache_bytes(c, at * cache_cells(c, layer));
 }
 
 uint8_t *cache_values(const struct cache *c, uint32_t layer, uint32_t seq, uint32_t head)
@@ -107,7 +140,8 @@ uint8_t *cache_values(const struct cache *c, uint32_t layer, uint32_t seq, uint3
 	size_t at = ((size_t)l->values_at + (size_t)head * l->head_dim_v) * c->n_seq +
 		    (size_t)seq * l->head_dim_v;
 
-	return c->values + cache_bytes(c, at * c->n_ctx);
+	return c->values + (l->window > 0 ? c->window_values : 0) +
+	       cache_bytes(c, at * cache_cells(c, layer));
 }
 
 static void put(const struct cache *c, uint8_t *base, size_t i, float value)
@@ -139,19 +173,19 @@ static uint16_t quantize(const float *x, int8_t quants[KERNEL_BLOCK])
 	return half;
 }
 
-/* A key's place in its tile; NULL: zeros. */
+/* A key's place in its tile. */
 static void put_key(const struct cache *c, size_t dim, uint8_t *tile, size_t cell, const float *key)
 {
 	uint8_t *scales = tile + dim * KERNEL_CELLS;
-	int8_t quants[KERNEL_BLOCK] = { 0 };
+	int8_t quants[KERNEL_BLOCK];
 
 	if (c->type != CACHE_Q8_0) {
 		for (size_t d = 0; d < dim; d++)
-			put(c, tile, d * KERNEL_CELLS + cell, key != NULL ? key[d] : 0);
+			put(c, tile, d * KERNEL_CELLS + cell, key[d]);
 		return;
 	}
 	for (size_t b = 0; b < dim / KERNEL_BLOCK; b++) {
-		uint16_t scale = key != NULL ? quantize(key + b * KERNEL_BLOCK, quants) : 0;
+		uint16_t scale = quantize(key + b * KERNEL_BLOCK, quants);
 
 		for (size_t i = 0; i < KERNEL_BLOCK; i++)
 			tile[(b * KERNEL_BLOCK + i) * KERNEL_CELLS + cell] = (uint8_t)quants[i];
@@ -174,45 +208,86 @@ static void put_value(const struct cache *c, size_t dim, uint8_t *row, const flo
 	}
 }
 
+/* `n` rows of a tile, KERNEL_CELLS items of `size` bytes each, turned: item j of
+ * row i to out + j * stride + i * size. */
+static inline void turn_items(
+    const uint8_t *rows, size_t n, size_t size, uint8_t *out, size_t stride)
+{
+	for (size_t j = 0; j < KERNEL_CELLS; j++, rows += size, out += stride) {
+		for (size_t i = 0; i < n; i++)
+			memcpy(out + i * size, rows + i * KERNEL_CELLS * size, size);
+	}
+}
+
+static void turn(const uint8_t *rows, size_t n, size_t size, uint8_t *out, size_t stride)
+{
+	if (size == 1)
+		turn_items(rows, n, 1, out, stride);
+	else if (size == sizeof(uint16_t))
+		turn_items(rows, n, sizeof(uint16_t), out, stride);
+	else
+		turn_items(rows, n, sizeof(float), out, stride);
+}
+
+void cache_unpack(const struct cache *c, uint32_t layer, uint32_t seq, uint32_t head, size_t base,
+    size_t first, size_t end, uint8_t *out)
+{
+	const struct layer *l = &c->model->layers[layer];
+	size_t dk = l->head_dim_k, dv = l->head_dim_v, skip = dk - dv;
+	size_t tile_bytes = cache_bytes(c, dk * KERNEL_CELLS), row_bytes = cache_bytes(c, dv);
+	const uint8_t *keys = cache_keys(c, layer, seq, head);
+
+	for (size_t at = first / KERNEL_CELLS * KERNEL_CELLS; at < end; at += KERNEL_CELLS) {
+		const uint8_t *tile = keys + (base + at) / KERNEL_CELLS * tile_bytes;
+		uint8_t *to = out + at * row_bytes;
+
+		if (c->type != CACHE_Q8_0) {
+			size_t size = cache_bytes(c, 1);
+
+			turn(tile + skip * KERNEL_CELLS * size, dv, size, to, row_bytes);
+			continue;
+		}
+		turn(tile + skip * KERNEL_CELLS, dv, 1, to, row_bytes);
+		turn(tile + (dk + skip / KERNEL_BLOCK * sizeof(uint16_t)) * KERNEL_CELLS,
+		    dv / KERNEL_BLOCK, sizeof(uint16_t), to + dv, row_bytes);
+	}
+}
+
 void cache_store(const struct cache *c, uint32_t layer, uint32_t seq, uint32_t head, uint32_t pos,
     const float *key, const float *value)
 {
 	const struct layer *l = &c->model->layers[layer];
 	size_t tile_bytes = cache_bytes(c, (size_t)l->head_dim_k * KERNEL_CELLS);
+	size_t cell = pos % cache_cells(c, layer);
 
-	put_key(c, l->head_dim_k, cache_keys(c, layer, seq, head) + pos / KERNEL_CELLS * tile_bytes,
-	    pos % KERNEL_CELLS, key);
-	put_value(c, l->head_dim_v,
-	    cache_values(c, layer, seq, head) + pos * cache_bytes(c, l->head_dim_v), value);
+	put_key(c, l->head_dim_k,
+	    cache_keys(c, layer, seq, head) + cell / KERNEL_CELLS * tile_bytes, cell % KERNEL_CELLS,
+	    key);
+	if (!l->v_in_k)
+		put_value(c, l->head_dim_v,
+		    cache_values(c, layer, seq, head) + cell * cache_bytes(c, l->head_dim_v),
+		    value);
 }
 
-static void wipe_head(const struct cache *c, uint32_t layer, uint32_t seq, uint32_t head,
-    uint32_t first, uint32_t end)
+static void wipe_head(
+    const struct cache *c, uint32_t layer, uint32_t seq, uint32_t head, uint32_t n)
 {
 	const struct layer *l = &c->model->layers[layer];
-	/* whole tiles of keys, except what lies before `first` in its tile */
-	uint32_t tile = (first + KERNEL_CELLS - 1) / KERNEL_CELLS;
-	uint32_t tile_end = (end + KERNEL_CELLS - 1) / KERNEL_CELLS;
-	size_t tile_bytes = cache_bytes(c, (size_t)l->head_dim_k * KERNEL_CELLS);
-	size_t value_bytes = cache_bytes(c, l->head_dim_v);
-	uint8_t *keys = cache_keys(c, layer, seq, head);
-	uint8_t *values = cache_values(c, layer, seq, head);
+	uint32_t cells = cache_cells(c, layer);
 
-	for (uint32_t pos = first; pos < end && pos < tile * KERNEL_CELLS; pos++)
-		put_key(c, l->head_dim_k, keys + pos / KERNEL_CELLS * tile_bytes,
-		    pos % KERNEL_CELLS, NULL);
-	if (tile_end > tile)
-		wipe(keys + tile * tile_bytes, (tile_end - tile) * tile_bytes);
-	if (end > first)
-		wipe(values + first * value_bytes, (end - first) * value_bytes);
+	n = n < cells ? n : cells;
+	wipe(cache_keys(c, layer, seq, head),
+	    cache_bytes(c, (size_t)round_up(n, KERNEL_CELLS) * l->head_dim_k));
+	if (!l->v_in_k)
+		wipe(cache_values(c, layer, seq, head), cache_bytes(c, (size_t)n * l->head_dim_v));
 }
 
-void cache_wipe(const struct cache *c, uint32_t seq, uint32_t first, uint32_t end)
+void cache_wipe(const struct cache *c, uint32_t seq, uint32_t n)
 {
 	for (uint32_t il = 0; il < c->model->n_layer; il++) {
 		const struct layer *l = &c->model->layers[il];
 
 		for (uint32_t head = 0; l->kv_back == 0 && head < l->n_head_kv; head++)
-			wipe_head(c, il, seq, head, first, end);
+			wipe_head(c, il, seq, head, n);
 	}
 }

@@ -2,11 +2,17 @@
  * KV cache: keys and values of every layer, sequence and KV head.
  *
  * Keys lie in tiles of KERNEL_CELLS positions, transposed, so that scores of
- * 16 positions are one vector: [n_ctx / 16][head_dim_k][16].  Values lie by
- * position: [n_ctx][head_dim_v].  Each layer has its own sizes; one that reads
- * the KV of another has none.  Layers with a window keep all positions, so that
- * a sequence can be cut anywhere.  Pages are taken from the kernel as positions
- * are first written.  The serve loop's thread owns it between passes.
+ * 16 positions are one vector: [cells / 16][head_dim_k][16].  Values lie by
+ * position: [cells][head_dim_v].  Each layer has its own sizes; one that reads
+ * the KV of another has none, and one whose values stand in its keys has no values.  Pages are
+ * taken from the kernel as positions are first written.  The serve loop's thread owns it between
+ * passes.
+ *
+ * A layer has a cell for every position of the context.  One with a window has
+ * fewer where that suffices: position p lies in cell p mod cells, and a pass reads
+ * less than window + n_ubatch positions back from the last that it wrote.  There
+ * are whole steps of attention of them, so each step is in one piece as it would
+ * be in a full cache, and its arithmetic is the same.
  */
 #ifndef INFER_CACHE_H
 #define INFER_CACHE_H
@@ -18,10 +24,12 @@ struct model;
 struct cache {
 	const struct model *model;
 	enum cache_type type;
-	uint32_t n_ctx; /* a multiple of KERNEL_CELLS */
+	uint32_t n_full;   /* cells of a layer that sees all, a multiple of KERNEL_CELLS */
+	uint32_t n_window; /* of one with a window: as many, or a multiple of PASS_STEP */
 	uint32_t n_seq;
 	uint8_t *keys, *values;
 	size_t keys_bytes, values_bytes;
+	size_t window_keys, window_values; /* where layers with a window begin */
 };
 
 /* Sizes alone, nothing is taken.  RC_UNSUPPORTED (type), RC_LIMIT (overflow). */
@@ -35,15 +43,27 @@ size_t cache_bytes(const struct cache *cache, size_t n);
 enum rc cache_take(struct cache *cache, struct errmsg *why) RC_CHECK;
 void cache_fini(struct cache *cache);
 
-/* The tiles or values of one head, from position 0. */
+/* Cells of a layer. */
+uint32_t cache_cells(const struct cache *cache, uint32_t layer);
+
+/* Whether the cells of a sequence whose positions up to `n_touched` were written
+ * still hold all that position `n_keep` and those behind it see. */
+bool cache_reaches(const struct cache *cache, uint32_t n_touched, uint32_t n_keep);
+
+/* The tiles or values of one head, from cell 0. */
 uint8_t *cache_keys(const struct cache *cache, uint32_t layer, uint32_t seq, uint32_t head);
 uint8_t *cache_values(const struct cache *cache, uint32_t layer, uint32_t seq, uint32_t head);
+
+/* Values that stand in keys, of cells base + first … base + end - 1 of one step, as
+ * cache_values() has them: base + i goes to place i of `out`. */
+void cache_unpack(const struct cache *cache, uint32_t layer, uint32_t seq, uint32_t head,
+    size_t base, size_t first, size_t end, uint8_t *out);
 
 /* Write one position: key [head_dim_k], value [head_dim_v]. */
 void cache_store(const struct cache *cache, uint32_t layer, uint32_t seq, uint32_t head,
     uint32_t pos, const float *key, const float *value);
 
-/* Zero positions first … end - 1 of a sequence. */
-void cache_wipe(const struct cache *cache, uint32_t seq, uint32_t first, uint32_t end);
+/* Zero what the first `n` positions of a sequence were written to. */
+void cache_wipe(const struct cache *cache, uint32_t seq, uint32_t n);
 
 #endif

@@ -79,6 +79,21 @@ static size_t scores_width(const struct model *m, const struct engine_config *co
 	return m->encoder != NULL ? config->n_ubatch + KERNEL_CELLS : PASS_STEP;
 }
 
+/* The most queries of a unit of attention: all of one KV head of a row, or those of
+ * the rows that are taken together. */
+static size_t unit_queries(const struct model *m)
+{
+	size_t n = m->latent.absorbed ? PASS_SHARED_QUERIES : KERNEL_QUERIES_MAX;
+
+	for (uint32_t il = 0; il < m->n_layer; il++) {
+		const struct layer *l = &m->layers[il];
+		size_t group = l->n_head_kv > 0 ? l->n_head / l->n_head_kv : 0;
+
+		n = group > n ? group : n;
+	}
+	return n;
+}
+
 static void lay_worker(
     struct layout *at, const struct model *m, const struct engine_config *config, struct worker *w)
 {
@@ -100,7 +115,8 @@ static void lay_worker(
 	w->queries = lay(at, KERNEL_QUERIES_MAX * dk, sizeof(float));
 	w->scores = lay(at, KERNEL_QUERIES_MAX * scores_width(m, config), sizeof(float));
 	w->step_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
-	w->sum_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
+	w->sum_values = lay(at, unit_queries(m) * dv, sizeof(float));
+	w->unpacked = lay(at, m->latent.absorbed ? PASS_STEP * dv : 0, sizeof(float));
 }
 
 static void lay_experts(struct layout *at, const struct model *m, size_t rows, struct routed *r)
@@ -466,7 +482,7 @@ static enum rc forward_texts(struct engine *e, const struct engine_row *rows, si
 	p->n_rows = n;
 	p->embeddings = embeddings;
 	run(e);
-	cache_wipe(&e->cache, 0, 0, encode_cells((uint32_t)n));
+	cache_wipe(&e->cache, 0, encode_cells((uint32_t)n));
 	return RC_OK;
 }
 
@@ -511,7 +527,8 @@ enum rc engine_seq_truncate(struct engine *e, uint32_t seq, uint32_t n_keep)
 {
 	if (n_keep >= e->seqs[seq].n_past)
 		return RC_OK;
-	if (n_keep > 0 && e->model->recurrent.n_layer > 0)
+	if (n_keep > 0 && (e->model->recurrent.n_layer > 0 ||
+			      !cache_reaches(&e->cache, e->seqs[seq].n_touched, n_keep)))
 		return RC_UNSUPPORTED;
 	state_wipe(&e->state, seq);
 	e->seqs[seq].n_past = n_keep;
@@ -520,7 +537,7 @@ enum rc engine_seq_truncate(struct engine *e, uint32_t seq, uint32_t n_keep)
 
 void engine_seq_wipe(struct engine *e, uint32_t seq)
 {
-	cache_wipe(&e->cache, seq, 0, e->seqs[seq].n_touched);
+	cache_wipe(&e->cache, seq, e->seqs[seq].n_touched);
 	state_wipe(&e->state, seq);
 	e->seqs[seq] = (struct sequence){ 0 };
 }

@@ -76,8 +76,9 @@ enum rc engine_forward(struct engine *engine, const struct engine_row *rows, siz
 /* Tokens held by a sequence. */
 uint32_t engine_seq_len(const struct engine *engine, uint32_t seq);
 
-/* Forget all but the first n_keep tokens; RC_UNSUPPORTED where the model's
- * state cannot go back (recurrent layers): then n_keep is 0 or all. */
+/* Forget all but the first n_keep tokens.  RC_UNSUPPORTED, and nothing is
+ * forgotten, where it cannot go back so far: then n_keep is 0 or all.  Recurrent
+ * layers cannot go back at all; those with a window keep little more than it. */
 enum rc engine_seq_truncate(struct engine *engine, uint32_t seq, uint32_t n_keep) RC_CHECK;
 
 /* Forget all and zero the memory that held it. */

@@ -22,6 +22,9 @@ struct product; /* infer/block.h */
 #define PASS_STEP 256u
 /* With fewer rows than this the steps of a row are shared out to threads. */
 #define PASS_SPLIT_ROWS 4u
+/* Queries of some rows that are taken together where the values of a step have to
+ * be unpacked for them. */
+#define PASS_SHARED_QUERIES 64u
 /* Up to so many rows every thread norms for itself what it multiplies, which
  * takes less than waiting for others. */
 #define PASS_OWN_ROWS 8u
@@ -131,7 +134,8 @@ struct worker {
 	float *queries;           /* [KERNEL_QUERIES_MAX][head_dim_k] */
 	float *scores;            /* [KERNEL_QUERIES_MAX][PASS_STEP] */
 	float *step_values;       /* [KERNEL_QUERIES_MAX][head_dim_v] of one step */
-	float *sum_values;        /* [KERNEL_QUERIES_MAX][head_dim_v] merged */
+	float *sum_values;        /* [queries of a unit][head_dim_v] merged */
+	uint8_t *unpacked;        /* [PASS_STEP][head_dim_v] values out of keys, as cached */
 };
 
 #endif

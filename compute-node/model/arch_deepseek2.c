@@ -141,6 +141,7 @@ static enum rc bind_layer(struct model *m, uint32_t il, struct errmsg *why)
 	if (rc == RC_OK)
 		rc = decoder_bind_feed_forward(m, il, 0, why);
 	l->k = l->v = l->latent->kv_a; /* what both come from */
+	l->v_in_k = s->absorbed;
 	return rc;
 }
 
@@ -224,7 +225,7 @@ static struct product of_head(struct worker *w, const struct acts *acts, size_t 
 	};
 }
 
-/* q = [rotated ‖ k_b · rest], k = [rotated ‖ latent], v = latent. */
+/* q = [rotated ‖ k_b · rest], k = [rotated ‖ latent], v is the latent in k. */
 static void absorb(struct worker *w, const struct layer *l)
 {
 	struct pass *p = w->pass;
@@ -246,8 +247,6 @@ static void absorb(struct worker *w, const struct layer *l)
 		memcpy(p->k + t * n_key, at->kv + t * n_key + s->n_rank, n_rot * sizeof(float));
 		memcpy(p->k + t * n_key + n_rot, at->rank.f32 + t * s->n_rank,
 		    s->n_rank * sizeof(float));
-		memcpy(
-		    p->v + t * s->n_rank, at->rank.f32 + t * s->n_rank, s->n_rank * sizeof(float));
 	}
 	crew_finish(p->crew);
 	for (size_t h = 0; h < n_head; h++) {

@@ -327,27 +327,36 @@ enum rc bind_windows(struct model *m, uint32_t window, uint32_t period, struct e
 	return rc;
 }
 
+/* A layer's place among those that keep as many positions. */
+static void place_kv(struct model *m, struct layer *l)
+{
+	struct kv_sizes *kv = l->window > 0 ? &m->kv_window : &m->kv_full;
+
+	l->keys_at = kv->keys;
+	l->values_at = kv->values;
+	kv->keys += (uint64_t)l->n_head_kv * l->head_dim_k;
+	kv->values += l->v_in_k ? 0 : (uint64_t)l->n_head_kv * l->head_dim_v;
+	m->window = l->window > m->window ? l->window : m->window;
+}
+
 enum rc bind_cache(struct model *m, struct errmsg *why)
 {
 	for (uint32_t il = 0; il < m->n_layer; il++) {
-		struct layer *l = &m->layers[il];
+		struct layer *l = &m->layers[il], *from = l - l->kv_back;
 
 		if (l->head_dim_k == 0)
 			l->head_dim_k = m->head_dim_k;
 		if (l->head_dim_v == 0)
 			l->head_dim_v = m->head_dim_v;
 		if (l->kv_back > il || l->head_dim_k > m->head_dim_k ||
-		    l->head_dim_v > m->head_dim_v)
+		    l->head_dim_v > m->head_dim_v || l->window != from->window)
 			return errmsg_rc(why, RC_BUG, "layer %u: sizes of its KV", il);
-		if (l->kv_back > 0) {
-			l->keys_at = m->layers[il - l->kv_back].keys_at;
-			l->values_at = m->layers[il - l->kv_back].values_at;
+		if (l->kv_back == 0) {
+			place_kv(m, l);
 			continue;
 		}
-		l->keys_at = m->cache_keys;
-		l->values_at = m->cache_values;
-		m->cache_keys += (uint64_t)l->n_head_kv * l->head_dim_k;
-		m->cache_values += (uint64_t)l->n_head_kv * l->head_dim_v;
+		l->keys_at = from->keys_at;
+		l->values_at = from->values_at;
 	}
 	return RC_OK;
 }

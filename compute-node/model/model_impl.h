@@ -142,8 +142,9 @@ struct layer {
 	uint32_t window;                 /* positions seen, its own among them; 0: all */
 	uint32_t kv_back;                /* reads the KV of this many layers before; 0: its own */
 	enum layer_rope rope;
+	bool v_in_k;                 /* its values are the last head_dim_v numbers of its keys */
 	bool v_norm;                 /* RMS norm of each value head, without weights */
-	uint64_t keys_at, values_at; /* numbers a position that earlier layers keep */
+	uint64_t keys_at, values_at; /* numbers a position that earlier layers of its reach keep */
 	const float *attn_norm;      /* [n_embd] */
 	const struct gguf_tensor *q; /* [n_head * head_dim_k][n_embd] */
 	const struct gguf_tensor *k; /* [n_head_kv * head_dim_k][n_embd] */
@@ -165,6 +166,11 @@ struct layer {
 	const float *out_scale;               /* [1] of the stream behind the layer */
 	struct latent *latent;                /* instead of q, k and v */
 	struct mixer *mixer;                  /* recurrent: instead of attention */
+};
+
+/* Numbers that a position takes in the KV cache. */
+struct kv_sizes {
+	uint64_t keys, values;
 };
 
 struct model {
@@ -192,8 +198,10 @@ struct model {
 	bool one_kind;       /* a layer is attention, recurrent or a network, not two of them */
 	uint32_t n_products; /* the most that the family multiplies in one stage */
 	uint64_t row_max;    /* the longest row of any matrix */
-	uint64_t cache_keys, cache_values; /* numbers a position of all layers */
-	unsigned forms; /* bit 1 << enum kernel_form: what activations are needed as */
+	/* Of the KV that layers keep: of all positions, and of a window's. */
+	struct kv_sizes kv_full, kv_window;
+	uint32_t window; /* the widest of any layer; 0: none has one */
+	unsigned forms;  /* bit 1 << enum kernel_form: what activations are needed as */
 
 	const struct gguf_tensor *token_embd; /* [n_vocab][n_embd] */
 	const struct gguf_tensor *output;     /* [n_vocab][n_embd]; tied: token_embd */

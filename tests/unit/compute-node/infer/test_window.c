@@ -1,10 +1,12 @@
 /*
  * Windows: a row of a model with one layer depends on the last tokens of its
  * window to the bit, and on no older one, wherever steps of attention begin and
- * however the prompt is cut.
+ * however the prompt is cut; and layers with a window keep no more than it, with
+ * the bits of those that keep all.
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -146,36 +148,118 @@ static void test_a_row_sees_its_window_and_nothing_older(void **unused)
 	}
 }
 
-static void test_bits_with_a_window_are_equal_prefilled_decoded_and_resumed(void **unused)
+/* With all of the prompt in one ubatch a cache keeps all positions. */
+static void test_bits_are_those_of_a_cache_that_keeps_all(void **unused)
 {
-	static const uint32_t windows[] = { 3, 40, 256, 300 };
+	static const uint32_t windows[] = { 1, 3, 40, 255, 256, 300 };
+	static const uint32_t ubatches[] = { 1, 7, 64, 200, 256 };
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
 		struct model *model = open_window(windows[i]);
-		float *expected = whole(model, 256, 1), *other = whole(model, 7, 3);
-		struct engine *engine = start(model, 64, 2);
+		float *expected = whole(model, N_TOKENS, 1);
 
-		assert_memory_equal(other, expected, N_TOKENS * ROW_BYTES);
-		append(engine, 0, 290, other);
-		for (uint32_t at = 290; at < 600; at++)
-			append(engine, at, at + 1, other);
-		assert_memory_equal(other, expected, 600 * ROW_BYTES);
-		assert_int_equal(engine_seq_truncate(engine, 0, 270), RC_OK);
-		append(engine, 270, N_TOKENS, other);
-		assert_memory_equal(other, expected, N_TOKENS * ROW_BYTES);
-		engine_free(engine);
+		for (uint32_t j = 0; j < sizeof(ubatches) / sizeof(ubatches[0]); j++) {
+			float *other = whole(model, ubatches[j], 1 + j % 3);
+
+			assert_memory_equal(other, expected, N_TOKENS * ROW_BYTES);
+			free(other);
+		}
+		free(expected);
+		model_close(model);
+	}
+}
+
+/* A ring of whole steps that hold the window and a ubatch. */
+static uint32_t cells(uint32_t window, uint32_t ubatch)
+{
+	uint32_t ring = (window + ubatch + 255) / 256 * 256, all = (N_TOKENS + 15) / 16 * 16;
+
+	return ring < all ? ring : all;
+}
+
+static void test_a_sequence_is_cut_where_its_window_is_still_there(void **unused)
+{
+	static const uint32_t windows[] = { 3, 40, 256, 300 };
+	static const uint32_t cuts[] = { 599, 400, 350, 270, 90, 1 };
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
+		struct model *model = open_window(windows[i]);
+		float *expected = whole(model, N_TOKENS, 1), *other = logits_new();
+
+		for (size_t j = 0; j < sizeof(cuts) / sizeof(cuts[0]); j++) {
+			struct engine *engine = start(model, 64, 2);
+			uint32_t cut = cuts[j], need = cut + 1 > windows[i] ? windows[i] - 1 : cut;
+			bool there = cut - need + cells(windows[i], 64) >= 600;
+
+			append(engine, 0, 290, other);
+			for (uint32_t at = 290; at < 600; at++)
+				append(engine, at, at + 1, other);
+			assert_memory_equal(other, expected, 600 * ROW_BYTES);
+			assert_int_equal(
+			    engine_seq_truncate(engine, 0, cut), there ? RC_OK : RC_UNSUPPORTED);
+			assert_int_equal(engine_seq_len(engine, 0), there ? cut : 600);
+			if (!there) {
+				assert_int_equal(engine_seq_truncate(engine, 0, 0), RC_OK);
+				cut = 0;
+			}
+			append(engine, cut, N_TOKENS, other);
+			assert_memory_equal(other, expected, N_TOKENS * ROW_BYTES);
+			engine_free(engine);
+		}
 		free(expected);
 		free(other);
 		model_close(model);
 	}
 }
 
+/* Cut twice: what was written behind the first cut is gone for the second, too. */
+static void test_what_was_overwritten_before_a_cut_stays_lost(void **unused)
+{
+	struct model *model = open_window(40); /* 256 cells with a ubatch of 64 */
+	struct engine *engine = start(model, 64, 2);
+	float *expected = whole(model, N_TOKENS, 1), *other = logits_new();
+
+	(void)unused;
+	append(engine, 0, 600, other); /* cells hold 344 … 599 */
+	assert_int_equal(engine_seq_truncate(engine, 0, 500), RC_OK);
+	append(engine, 500, 520, other);
+	assert_int_equal(engine_seq_truncate(engine, 0, 382), RC_UNSUPPORTED);
+	assert_int_equal(engine_seq_truncate(engine, 0, 383), RC_OK);
+	append(engine, 383, N_TOKENS, other);
+	assert_memory_equal(other, expected, N_TOKENS * ROW_BYTES);
+	engine_free(engine);
+	free(expected);
+	free(other);
+	model_close(model);
+}
+
+static void test_the_plan_counts_the_window_and_not_the_context(void **unused)
+{
+	struct model *model = open_window(300);
+	struct engine_config config = { .n_ctx = 8192, .n_ubatch = 64, .n_seq = 3 };
+	struct engine_plan plan;
+	struct errmsg why = ERRMSG_INIT;
+
+	(void)unused;
+	assert_int_equal(engine_plan(model, &config, &plan, &why), RC_OK);
+	/* 512 cells, one head of 16 as key and as value, two bytes each */
+	assert_int_equal(plan.cache_bytes, 3 * 512 * 2 * 16 * 2);
+	config.n_ctx = 400; /* all of it are fewer */
+	assert_int_equal(engine_plan(model, &config, &plan, &why), RC_OK);
+	assert_int_equal(plan.cache_bytes, 3 * 400 * 2 * 16 * 2);
+	model_close(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_row_sees_its_window_and_nothing_older),
-		cmocka_unit_test(test_bits_with_a_window_are_equal_prefilled_decoded_and_resumed),
+		cmocka_unit_test(test_bits_are_those_of_a_cache_that_keeps_all),
+		cmocka_unit_test(test_a_sequence_is_cut_where_its_window_is_still_there),
+		cmocka_unit_test(test_what_was_overwritten_before_a_cut_stays_lost),
+		cmocka_unit_test(test_the_plan_counts_the_window_and_not_the_context),
 	};
 	uint64_t state = 11;
 
