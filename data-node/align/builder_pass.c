@@ -141,7 +141,11 @@ static enum rc take_record(struct pass *pass, const struct observation *obs)
 	if (pass->cut)
 		return RC_OK;
 	pass->any = true;
-	enum rc rc = lifecycle_feed(life, builder->policy, obs->source, note.touch.t1_ns, now_ns);
+	/* The night's own labels come when they come: no watermark of a device. */
+	bool own = strcmp(obs->source, OBS_SOURCE_NIGHT) == 0;
+	enum rc rc =
+	    own ? RC_OK
+		: lifecycle_feed(life, builder->policy, obs->source, note.touch.t1_ns, now_ns);
 	if (rc == RC_OK)
 		rc = note_superseded(pass, obs, closed_ns);
 	if (rc == RC_OK)
@@ -155,7 +159,7 @@ static bool take(void *ctx, const struct observation *obs)
 
 	if (obs->seq > pass->target || atomic_load(&pass->builder->stop_pass))
 		return false;
-	if (!obs->tombstone)
+	if (!obs->tombstone && observation_feeds_slices(obs))
 		pass->rc = take_record(pass, obs);
 	if (pass->rc != RC_OK || pass->cut)
 		return false;

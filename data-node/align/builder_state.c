@@ -4,7 +4,7 @@
 #include "align/builder_inner.h"
 #include "align/bytes.h"
 
-#define STATE_FORMAT 1u
+#define STATE_FORMAT 2u
 
 void builder_state_encode(const struct builder_state *state, struct buf *out)
 {

@@ -224,7 +224,7 @@ void item_of_observation(
 	};
 	memcpy(out->obs_id, obs->obs_id, OBS_ID_BYTES);
 	if (obs->origin == ORIGIN_SYSTEM && strcmp(obs->source, OBS_SOURCE_NIGHT) == 0)
-		out->facets = 0; /* said about observations, not one itself */
+		out->facets = observation_feeds_slices(obs) ? FACET_MASK(FACET_SCENE) : 0;
 	if (obs->layer == LAYER_AUDITORY && obs->text[0] == '\0')
 		out->facets &= ~FACET_MASK(FACET_LANGUAGE); /* sound without a transcript */
 	set_times(obs, policy, out);
@@ -236,6 +236,8 @@ void item_of_observation(
 		out->track = mix(out->track, entity_hash(obs->data_json, home_names));
 	else if (out->facets & FACET_MASK(FACET_ENVIRONMENT))
 		out->track = mix(out->track, entity_hash(obs->data_json, sensor_names));
+	else if (out->facets == FACET_MASK(FACET_SCENE)) /* several may hold at one time */
+		out->track = mix_bytes(out->track, obs->client_id, strlen(obs->client_id));
 	if (obs->place.epoch != 0)
 		out->boot = mix(HASH_SEED, obs->place.epoch);
 	else if (obs->boot_epoch[0] != '\0')

@@ -12,6 +12,7 @@
 #include "align/peek.h"
 
 #define SCENE_DATA "{\"rules\":1}"
+#define SCENE_LABEL_RULE "scene:"           /* begins the ids of its labels */
 #define SCENE_TEXT_BYTES_MAX ((size_t)2048) /* looked at, of one value */
 #define COMMUTE_MPS 3.0                     /* faster than walking */
 #define WORD_BYTES_MAX ((size_t)32)
@@ -39,6 +40,7 @@ static const struct rule rules[] = {
 	{ "home", FACET_LOCATION, NULL, " home ", false },
 	{ "home", FACET_HOME, " presence ", " home ", false },
 };
+#define RULES (sizeof rules / sizeof rules[0])
 
 /* ---- words --------------------------------------------------------------------------- */
 
@@ -112,7 +114,7 @@ static bool matches(const struct rule *rule, const struct cell_value *value)
 }
 
 static enum rc fill(const struct rule *rule, const struct cell *from,
-    const struct cell_value *evidence, struct arena *arena, struct cell *out)
+    const struct cell_value *evidence, const char *data_json, struct arena *arena, struct cell *out)
 {
 	struct cell_value *value = arena_alloc(arena, sizeof *value);
 
@@ -121,7 +123,7 @@ static enum rc fill(const struct rule *rule, const struct cell *from,
 	*value = *evidence;
 	value->kind = "scene";
 	value->text = rule->scene;
-	value->data_json = SCENE_DATA;
+	value->data_json = data_json;
 	value->client_id = "";
 	*out = (struct cell){
 		.mode = evidence->mode,
@@ -135,14 +137,66 @@ static enum rc fill(const struct rule *rule, const struct cell *from,
 	return RC_OK;
 }
 
-enum rc scene_derive(const struct cell cells[FACET_COUNT], struct arena *arena, struct cell *out)
+/* ---- labels --------------------------------------------------------------------------- */
+
+/* The first row for the scene that the label says; RULES if it says none. */
+static size_t label_rank(const struct cell_value *label)
 {
-	for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+	struct peek data, value;
+	const char *text;
+	size_t len;
+
+	peek_open(&data, label->data_json);
+	while (peek_next(&data)) {
+		if (!peek_is(&data, "value"))
+			continue;
+		peek_open(&value, data.value);
+		while (peek_next(&value)) {
+			if (!peek_is(&value, "scene") || !peek_string(&value, &text, &len))
+				continue;
+			for (size_t i = 0; i < RULES; i++) {
+				if (strlen(rules[i].scene) == len &&
+				    memcmp(rules[i].scene, text, len) == 0)
+					return i;
+			}
+		}
+	}
+	return RULES;
+}
+
+/* The label of the first rank; NULL if none says a scene. */
+static const struct cell_value *best_label(const struct cell *cell, size_t *rank)
+{
+	const struct cell_value *best = NULL;
+
+	*rank = RULES;
+	for (size_t k = 0; k < cell->values_len; k++) {
+		size_t own = label_rank(&cell->values[k]);
+		if (own < *rank) {
+			*rank = own;
+			best = &cell->values[k];
+		}
+	}
+	return best;
+}
+
+/* ---- the scene ------------------------------------------------------------------------ */
+
+enum rc scene_derive(const struct cell cells[FACET_COUNT], const struct cell *labels,
+    struct arena *arena, struct cell *out)
+{
+	size_t rank;
+
+	const struct cell_value *label = best_label(labels, &rank);
+	for (size_t i = 0; i < RULES; i++) {
 		const struct cell *cell = &cells[rules[i].facet];
+		if (label != NULL && strcmp(rules[i].scene, rules[rank].scene) == 0)
+			return fill(&rules[i], labels, label, label->data_json, arena, out);
 		/* The newest evidence of the cell speaks. */
 		for (size_t k = cell->values_len; k-- > 0;) {
 			if (matches(&rules[i], &cell->values[k]))
-				return fill(&rules[i], cell, &cell->values[k], arena, out);
+				return fill(
+				    &rules[i], cell, &cell->values[k], SCENE_DATA, arena, out);
 		}
 	}
 	*out = (struct cell){ .mode = CELL_ABSENT, .absent_reason = "none" };

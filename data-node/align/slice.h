@@ -79,6 +79,7 @@ struct slice {
 	const char *state; /* "open", "provisional", "sealed", "reopened" */
 	const char *cause; /* of the reopening; NULL: this is version 1 */
 	struct cell cells[FACET_COUNT];
+	struct cell labels; /* the night's, from which the scene is read as well */
 };
 
 struct slice_query {

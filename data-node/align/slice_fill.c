@@ -121,15 +121,17 @@ enum rc fill_slice(
 		lookup_fini(&fill->items);
 		arena_reset(&fill->records);
 	}
+	out->labels = (struct cell){ .absent_reason = "none" };
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		out->cells[facet] = (struct cell){ .absent_reason = "none" };
-		if (facet == FACET_SCENE || (fill->facets & FACET_MASK(facet)) == 0)
+		if ((fill->facets & FACET_MASK(facet)) == 0)
 			continue;
-		enum rc rc = fill_cell(fill, (enum facet)facet, out, refs, &out->cells[facet], why);
+		enum rc rc = fill_cell(fill, (enum facet)facet, out, refs,
+		    facet == FACET_SCENE ? &out->labels : &out->cells[facet], why);
 		if (rc != RC_OK)
 			return rc;
 	}
 	if ((fill->facets & FACET_MASK(FACET_SCENE)) == 0)
 		return RC_OK;
-	return scene_derive(out->cells, &fill->arena, &out->cells[FACET_SCENE]);
+	return scene_derive(out->cells, &out->labels, &fill->arena, &out->cells[FACET_SCENE]);
 }

@@ -6,7 +6,7 @@
 
 #include "align/bytes.h"
 
-#define ROW_FORMAT 1u
+#define ROW_FORMAT 2u
 #define FLAG_EMPTY 1u
 
 static const char *const reasons[] = { "none", "stale", "gap", "suspend", "epoch", "unavailable" };
@@ -56,10 +56,8 @@ void slice_row_encode(const struct slice_head *head, const struct slice *slice, 
 	bytes_put_varint(out, head->from_seq);
 	buf_append(out, head->hash, SLICE_HASH_BYTES);
 	buf_append(out, head->base_hash, SLICE_HASH_BYTES);
-	for (int facet = 0; facet < FACET_COUNT && !head->empty; facet++) {
-		if (facet != FACET_SCENE)
-			put_cell(&slice->cells[facet], out);
-	}
+	for (int facet = 0; facet < FACET_COUNT && !head->empty; facet++)
+		put_cell(facet == FACET_SCENE ? &slice->labels : &slice->cells[facet], out);
 }
 
 /* ---- reading ---------------------------------------------------------------------- */
@@ -133,7 +131,7 @@ enum rc slice_row_decode(const uint8_t *bytes, size_t len, struct arena *arena,
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		refs->cells[facet] = (struct cell){ .absent_reason = "none" };
 		refs->refs[facet] = NULL;
-		if (facet == FACET_SCENE || head->empty)
+		if (head->empty)
 			continue;
 		enum rc rc = get_cell(&in, arena, &refs->cells[facet], &refs->refs[facet]);
 		if (rc != RC_OK)
@@ -146,6 +144,8 @@ enum rc slice_row_decode(const uint8_t *bytes, size_t len, struct arena *arena,
 
 bool slice_has_evidence(const struct slice *slice)
 {
+	if (slice->labels.values_len > 0)
+		return true;
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		const struct cell *cell = &slice->cells[facet];
 		if (facet == FACET_SCENE || cell->mode == CELL_ABSENT)

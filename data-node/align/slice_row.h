@@ -36,19 +36,20 @@ struct slice_ref {
 };
 
 struct slice_refs {
-	struct cell cells[FACET_COUNT];            /* without their values */
+	struct cell cells[FACET_COUNT];            /* without their values; of the scene: labels */
 	const struct slice_ref *refs[FACET_COUNT]; /* [cells[f].values_len] */
 };
 
-/* Stored bytes; the scene is left out.  `slice` may be NULL if head->empty. */
+/* Stored bytes; in place of the scene stand the labels it is read from.  `slice` may be NULL if
+ * head->empty. */
 void slice_row_encode(const struct slice_head *head, const struct slice *slice, struct buf *out);
 
 /* `refs` may be NULL: the head alone.  RC_CORRUPT, RC_NOMEM. */
 enum rc slice_row_decode(const uint8_t *bytes, size_t len, struct arena *arena,
     struct slice_head *head, struct slice_refs *refs) RC_CHECK;
 
-/* True if something stands in the slice that was observed, not only states
- * that hold on. */
+/* True if something stands in the slice that was observed or labelled, not
+ * only states that hold on. */
 bool slice_has_evidence(const struct slice *slice);
 
 /* Keyed hash of all cells as the contract shows them (a plain one would let a

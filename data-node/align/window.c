@@ -161,19 +161,21 @@ static enum rc emit(struct window *window, struct errmsg *why)
 {
 	struct slice slice = { .start_ns = window->next_ns,
 		.end_ns = window->next_ns + window->grid.step_ns,
-		.version = 1 };
+		.version = 1,
+		.labels = { .absent_reason = "none" } };
 	enum rc rc = RC_OK;
 	bool any = window->grid.keep_empty;
 
 	slice.state = slice.end_ns > window->grid.now_ns ? "open" : "provisional";
 	for (int facet = 0; facet < FACET_COUNT && rc == RC_OK; facet++) {
 		slice.cells[facet] = (struct cell){ .absent_reason = "none" };
-		if (facet != FACET_SCENE && (window->needed & FACET_MASK(facet)) != 0)
-			rc = build_cell(
-			    window, facet, slice.start_ns, slice.end_ns, &slice.cells[facet]);
+		if ((window->needed & FACET_MASK(facet)) != 0)
+			rc = build_cell(window, facet, slice.start_ns, slice.end_ns,
+			    facet == FACET_SCENE ? &slice.labels : &slice.cells[facet]);
 	}
 	if (rc == RC_OK && (window->grid.facets & FACET_MASK(FACET_SCENE)) != 0)
-		rc = scene_derive(slice.cells, &window->arena, &slice.cells[FACET_SCENE]);
+		rc = scene_derive(
+		    slice.cells, &slice.labels, &window->arena, &slice.cells[FACET_SCENE]);
 	for (int facet = 0; facet < FACET_COUNT; facet++)
 		any = any || ((window->grid.facets & FACET_MASK(facet)) != 0 &&
 				 slice.cells[facet].mode != CELL_ABSENT);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,8 +22,8 @@
 
 struct serve_options {
 	const char *dir, *config, *listen, *host_name, *key_file, *passphrase_file;
-	const char *zone, *model, *log_level;
-	int64_t resume_timeout_ns, start_timeout_ns;
+	const char *zone, *model, *log_level, *night_at;
+	int64_t resume_timeout_ns, start_timeout_ns, night_time_ns;
 	int64_t context_tokens, answer_tokens, connections;
 	uint64_t quota_bytes;
 };
@@ -59,6 +60,10 @@ static const struct conf_option options[] = {
 	    .max = 4096, .help = "connections served at one time" },
 	{ ROW("quota", CONF_BYTES, quota_bytes), .value = "BYTES", .fallback = "0",
 	    .help = "largest size of the timeline on disk; 0: none" },
+	{ ROW("night-at", CONF_STRING, night_at), .value = "HH:MM", .fallback = "03:30",
+	    .help = "local time at which the night's work begins; \"never\": only when told" },
+	{ ROW("night-time", CONF_DURATION, night_time_ns), .value = "TIME", .fallback = "2h",
+	    .help = "how long it may take; the rest is for the next night" },
 	{ ROW("log-level", CONF_STRING, log_level), .value = "LEVEL", .fallback = "info",
 	    .help = "error, warn, info or debug" },
 	{ .name = NULL },
@@ -96,6 +101,22 @@ static enum rc split_listen(
 	memcpy(host, begin, len);
 	host[len] = 0;
 	*port = (uint16_t)n;
+	return RC_OK;
+}
+
+/* "03:30"; "never" is 0. */
+static enum rc read_night_at(const char *text, int *at_s, struct errmsg *why)
+{
+	unsigned hour = 24, minute = 60;
+	char rest;
+
+	*at_s = 0;
+	if (strcmp(text, "never") == 0)
+		return RC_OK;
+	if (sscanf(text, "%2u:%2u%c", &hour, &minute, &rest) != 2 || hour > 23 || minute > 59)
+		return errmsg_rc(why, RC_CONFIG, "night-at: HH:MM, as in 03:30, or never");
+	/* Midnight sharp is a second later: 0 says never. */
+	*at_s = hour + minute == 0 ? 1 : (int)(hour * 3600 + minute * 60);
 	return RC_OK;
 }
 
@@ -165,6 +186,7 @@ static enum rc serve(const struct serve_options *values, struct arena *arena, st
 		.context_tokens = (uint32_t)values->context_tokens,
 		.answer_tokens = (uint32_t)values->answer_tokens,
 		.quota_bytes = values->quota_bytes,
+		.night_most_ns = values->night_time_ns,
 		.log_links = true };
 	struct http_config http = { .name = values->host_name,
 		.connections_max = (int)values->connections };
@@ -177,6 +199,8 @@ static enum rc serve(const struct serve_options *values, struct arena *arena, st
 	log_set_level((enum log_level)level);
 	http.host = host;
 	enum rc rc = split_listen(values->listen, host, &http.port, why);
+	if (rc == RC_OK)
+		rc = read_night_at(values->night_at, &config.night_at_s, why);
 	if (rc != RC_OK)
 		return rc;
 	rc = http_check_host(host, why);

@@ -85,6 +85,25 @@ static void print_backups(const json_t *backups)
 	}
 }
 
+static void print_night(const json_t *night)
+{
+	const char *finished = text(night, "finished");
+
+	if (json_is_true(json_object_get(night, "running"))) {
+		(void)printf("night     %lld of %lld days\n", number(night, "days_done"),
+		    number(night, "days_total"));
+		return;
+	}
+	(void)printf("night     ");
+	if (finished[0] == 0) {
+		(void)printf("not yet (`data-node night`)\n");
+		return;
+	}
+	(void)printf("labelled up to %lld, ", number(night, "cursor"));
+	cli_put_time(stdout, finished);
+	(void)printf("\n");
+}
+
 static void print_status(const struct buf *answer, bool serving)
 {
 	json_t *root = json_loadb(buf_text(answer), answer->len, 0, NULL);
@@ -110,6 +129,7 @@ static void print_status(const struct buf *answer, bool serving)
 	if (recall != NULL)
 		(void)printf(
 		    "index     %lld of %lld\n", number(recall, "cursor"), number(store, "cursor"));
+	print_night(json_object_get(root, "night"));
 	(void)printf("devices   %lld\n", number(root, "devices"));
 	print_compute(json_object_get(root, "compute"));
 	print_backups(json_object_get(root, "backups"));

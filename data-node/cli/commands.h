@@ -15,6 +15,7 @@
 	X("events", cli_events, "list events of a time range")                                     \
 	X("slices", cli_slices, "show what was true in each step of a time range")                 \
 	X("search", cli_search, "find moments")                                                    \
+	X("night", cli_night, "do the night's work: label what is new")                            \
 	X("ask", cli_ask, "ask a question")                                                        \
 	X("status", cli_status, "show how the node is doing")                                      \
 	X("verify", cli_verify, "check everything stored")                                         \

@@ -142,6 +142,8 @@ enum rc handle_status_json(
 		buf_printf(out, ",\"recall\":{\"cursor\":%" PRIu64 "}",
 		    recall_cursor(station_recall(station)));
 	if (rc == RC_OK)
+		rc = handle_night_status(station, out, why);
+	if (rc == RC_OK)
 		rc = put_compute(station, arena, out, why);
 	if (rc == RC_OK && whole)
 		rc = handle_backups_json(station, arena, out, why);

@@ -27,6 +27,7 @@ api_handler_fn handle_control_devices_get, handle_control_devices_post,
     handle_control_devices_delete;
 api_handler_fn handle_control_verify_post, handle_control_audit_get;
 api_handler_fn handle_control_backup_post, handle_control_backup_delete;
+api_handler_fn handle_control_night_post;
 
 /* The word of an enum wire_link_state: "up", "connecting", "refused", "down". */
 const char *handle_link_word(int state);
@@ -39,5 +40,8 @@ enum rc handle_status_json(struct station *station, bool whole, struct arena *ar
 /* ,"backups":[…] of the status, appended to `out`. */
 enum rc handle_backups_json(
     struct station *station, struct arena *arena, struct buf *out, struct errmsg *why) RC_CHECK;
+
+/* ,"night":{…} of the status, appended to `out`. */
+enum rc handle_night_status(struct station *station, struct buf *out, struct errmsg *why) RC_CHECK;
 
 #endif

@@ -47,6 +47,7 @@ static const struct route routes[] = {
 	{ "POST", "/control/verify", ACCESS_CONTROL, handle_control_verify_post },
 	{ "POST", "/control/backup", ACCESS_CONTROL, handle_control_backup_post },
 	{ "DELETE", "/control/backup", ACCESS_CONTROL, handle_control_backup_delete },
+	{ "POST", "/control/night", ACCESS_CONTROL, handle_control_night_post },
 	{ "GET", "/control/audit", ACCESS_CONTROL, handle_control_audit_get },
 };
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "gateway/auth.h"
 #include "gateway/catalogue.h"
+#include "gateway/nightly.h"
 #include "gateway/secret.h"
 #include "os/file.h"
 #include "recall/recall.h"
@@ -37,6 +38,7 @@ struct station {
 	struct recall *recall;
 	struct builder *builder;
 	struct pool *pool;
+	struct nightly *nightly;
 	int64_t opened_mono_ns;
 	atomic_bool stopping;
 	_Atomic(const char *) url;
@@ -146,6 +148,23 @@ static enum rc open_pool(struct station *s, struct errmsg *why)
 	return rc;
 }
 
+static int32_t offset_s(const void *ctx, int64_t utc_ns)
+{
+	return station_time_offset(ctx, utc_ns);
+}
+
+static enum rc open_nightly(struct station *s, struct errmsg *why)
+{
+	struct nightly_config config = { .store = s->store,
+		.offset_s = offset_s,
+		.offset_ctx = s,
+		.at_s = s->config.night_at_s > 0 ? s->config.night_at_s : NIGHTLY_NEVER,
+		.most_ns = s->config.night_most_ns,
+		.log = s->config.log_links };
+
+	return nightly_open(&config, &s->nightly, why);
+}
+
 static enum rc open_parts(struct station *s, struct errmsg *why)
 {
 	struct store_config store = { .dir = s->config.dir, .quota_bytes = s->config.quota_bytes };
@@ -165,6 +184,8 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 		rc = builder_open(s->store, policy_default(), &s->builder, why);
 	if (rc == RC_OK && (s->config.parts & STATION_POOL) != 0)
 		rc = open_pool(s, why);
+	if (rc == RC_OK && (s->config.parts & STATION_NIGHT) != 0)
+		rc = open_nightly(s, why);
 	return rc;
 }
 
@@ -197,6 +218,7 @@ void station_close(struct station *s)
 {
 	if (s == NULL)
 		return;
+	nightly_close(s->nightly);
 	if (s->pool != NULL)
 		pool_close(s->pool);
 	if (s->recall != NULL)
@@ -269,6 +291,11 @@ struct pool *station_pool(struct station *s)
 struct builder *station_builder(struct station *s)
 {
 	return s->builder;
+}
+
+struct nightly *station_nightly(struct station *s)
+{
+	return s->nightly;
 }
 
 struct catalogue *station_catalogue(struct station *s)

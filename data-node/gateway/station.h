@@ -20,6 +20,7 @@ struct store;
 struct recall;
 struct pool;
 struct builder;
+struct nightly;
 struct catalogue;
 struct keyring;
 struct auth;
@@ -27,7 +28,8 @@ struct auth;
 #define STATION_RECALL 1u /* open the index */
 #define STATION_POOL 2u   /* dial the compute nodes */
 #define STATION_SLICES 4u /* keep the stored slices */
-#define STATION_ALL (STATION_RECALL | STATION_POOL | STATION_SLICES)
+#define STATION_NIGHT 8u  /* the thread of the night's work */
+#define STATION_ALL (STATION_RECALL | STATION_POOL | STATION_SLICES | STATION_NIGHT)
 
 struct station_config {
 	const char *dir;
@@ -40,7 +42,9 @@ struct station_config {
 	uint32_t context_tokens;   /* budget of the moments in a prompt; 0: 2000 */
 	uint32_t answer_tokens;    /* where the client sets no max_tokens; 0: 1024 */
 	uint64_t quota_bytes;      /* of the store; 0: none */
-	bool log_links;            /* COMPUTE-UP and COMPUTE-DOWN */
+	int night_at_s;            /* local time of day of the night's work; 0: only when told */
+	int64_t night_most_ns;     /* and at most so long; 0: no limit */
+	bool log_links;            /* COMPUTE-UP and COMPUTE-DOWN; what the night did */
 };
 
 /* Names of catalogue settings that station_create() writes. */
@@ -91,6 +95,7 @@ struct store *station_store(struct station *station);
 struct recall *station_recall(struct station *station);   /* NULL unless STATION_RECALL */
 struct pool *station_pool(struct station *station);       /* NULL unless STATION_POOL */
 struct builder *station_builder(struct station *station); /* NULL unless STATION_SLICES */
+struct nightly *station_nightly(struct station *station); /* NULL unless STATION_NIGHT */
 struct catalogue *station_catalogue(struct station *station);
 struct keyring *station_keyring(struct station *station);
 struct auth *station_auth(struct station *station);

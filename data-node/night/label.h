@@ -7,8 +7,9 @@
  * and a scan of that moment finds it.  Invariants:
  *  L1  its id is "RULE:KEY": the same rule about the same thing is the same
  *      observation, and another value a new version of it.
- *  L2  `about` holds what the value was read from; of these the first lies at
- *      the label's start, all others within LABEL_REACH_NS around the label.
+ *  L2  `about` holds what the value was read from.  All of it lies within
+ *      LABEL_REACH_NS around the label, but where a day is summed up: there
+ *      observations of the days beside it may be, and other labels.
  *  L3  a value of null is a label withdrawn: the rule says nothing any more.
  *  L4  `revision` counts the versions, so that a value which comes back after
  *      another is new content; it is no part of what is compared.
@@ -60,6 +61,14 @@ struct label_digest {
 	uint64_t word[2];
 };
 struct label_digest label_digest(const struct label *label);
+
+/*
+ * The label of rule `rule` about `key`; everything in `arena`, its own obs_id
+ * into `label_id` (may be NULL).  RC_NOTFOUND: there is none, or it was
+ * withdrawn or forgotten.
+ */
+enum rc label_get(struct store *store, const char *rule, const char *key, struct arena *arena,
+    struct label *out, uint8_t label_id[OBS_ID_BYTES], struct errmsg *why) RC_CHECK;
 
 /*
  * Visit every label that is about `obs_id`, an observation of `layer` within

@@ -14,6 +14,8 @@
 #include "base/clock.h"
 
 #define BATCH_LABELS 1000
+#define TOGETHER_MAX ((size_t)4096) /* of one time: sorted by these at a time */
+#define TOGETHER_BYTES ((size_t)16 << 20)
 #define BATCH_ARENA_BYTES ((size_t)64 << 20)
 #define BATCH_BYTES ((size_t)16 << 20) /* written out past it */
 #define HASH_FACTOR UINT64_C(0x9E3779B97F4A7C15)
@@ -47,7 +49,10 @@ struct night_day {
 	struct waiting *waiting; /* [waiting_len] */
 	size_t waiting_len, waiting_cap;
 	struct arena waiting_arena;
-	int64_t scanned_ns; /* start of the newest observation seen */
+	/* Observations of one time, copied: order of arrival must not matter. */
+	struct observation *together; /* [TOGETHER_MAX] */
+	size_t together_len;
+	struct arena together_arena;
 	struct arena arena; /* one label read */
 	struct arena batch_arena;
 	struct observation batch[BATCH_LABELS];
@@ -319,7 +324,7 @@ static enum rc take_label(struct night_day *day, const struct observation *obs)
 {
 	struct label label;
 
-	if (obs->dev_t0_ns < day->from_ns || obs->dev_t0_ns >= day->to_ns)
+	if (obs->place.t0_ns < day->from_ns || obs->place.t0_ns >= day->to_ns)
 		return RC_OK;
 	arena_reset(&day->arena);
 	enum rc rc = label_decode(obs, &day->arena, &label);
@@ -329,28 +334,99 @@ static enum rc take_label(struct night_day *day, const struct observation *obs)
 	return step != NULL ? present_add(day, &label, obs->obs_id, step) : RC_OK;
 }
 
-static bool scan_take(void *ctx, const struct observation *obs)
+static int by_order(const void *a, const void *b)
 {
-	struct night_day *day = ctx;
+	const struct observation *x = a, *y = b;
+	int order = strcmp(x->source, y->source);
 
-	if (day->waiting_len > 0 && obs->dev_t0_ns > day->scanned_ns)
-		day->rc = settle(day);
-	day->scanned_ns = obs->dev_t0_ns;
-	if (day->rc == RC_OK && label_is(obs))
-		day->rc = take_label(day, obs);
-	if (day->rc != RC_OK || obs->origin == ORIGIN_SYSTEM || obs->tombstone)
-		return day->rc == RC_OK;
+	if (order != 0)
+		return order;
+	if (x->source_seq != y->source_seq)
+		return x->source_seq < y->source_seq ? -1 : 1;
+	return memcmp(x->obs_id, y->obs_id, OBS_ID_BYTES);
+}
+
+static enum rc give(struct night_day *day, const struct observation *obs)
+{
+	enum rc rc = RC_OK;
+
 	day->report->observations++;
-	for (size_t i = 0; i < day->steps_len && day->rc == RC_OK; i++) {
+	for (size_t i = 0; i < day->steps_len && rc == RC_OK; i++) {
 		struct night_step *step = &day->steps[i];
 		const struct night_rule *rule = step->rule;
 		if (!step->active || (rule->layers & LAYER_MASK(obs->layer)) == 0 ||
-		    obs->dev_t1_ns < day->from_ns - rule->before_ns ||
-		    obs->dev_t0_ns >= day->to_ns + rule->after_ns)
+		    obs->place.t1_ns < day->from_ns - rule->before_ns ||
+		    obs->place.t0_ns >= day->to_ns + rule->after_ns)
 			continue;
 		day->speaking = step;
-		day->rc = rule->take(step->state, day, obs, day->why);
+		rc = rule->take(step->state, day, obs, day->why);
 	}
+	return rc;
+}
+
+/* The observations of one time to the rules; then, once the scan has gone past
+ * it, compare what they said of it. */
+static enum rc give_together(struct night_day *day, bool passed)
+{
+	enum rc rc = RC_OK;
+
+	if (day->together_len > 1)
+		qsort(day->together, day->together_len, sizeof day->together[0], by_order);
+	for (size_t i = 0; i < day->together_len && rc == RC_OK; i++)
+		rc = give(day, &day->together[i]);
+	day->together_len = 0;
+	arena_reset(&day->together_arena);
+	return rc == RC_OK && passed ? settle(day) : rc;
+}
+
+/* A copy of what rules look at. */
+static enum rc keep(struct night_day *day, const struct observation *obs)
+{
+	struct arena *arena = &day->together_arena;
+	struct observation *copy = &day->together[day->together_len];
+
+	*copy = *obs;
+	copy->client_id = copy->clock_id = copy->boot_epoch = copy->zone = copy->extra_json = "";
+	copy->source = arena_strdup(arena, obs->source);
+	copy->kind = arena_strdup(arena, obs->kind);
+	copy->text = obs->text[0] == '\0' ? "" : arena_strdup(arena, obs->text);
+	copy->data_json = obs->data_json[0] == '\0' ? "" : arena_strdup(arena, obs->data_json);
+	if (obs->values_len > 0)
+		copy->values = (const double *)(const void *)arena_copy(
+		    arena, obs->values, obs->values_len * sizeof(double));
+	if (obs->times_ns != NULL)
+		copy->times_ns = (const int64_t *)(const void *)arena_copy(
+		    arena, obs->times_ns, observation_frames(obs) * sizeof(int64_t));
+	if (copy->source == NULL || copy->kind == NULL || copy->text == NULL ||
+	    copy->data_json == NULL || (obs->values_len > 0 && copy->values == NULL) ||
+	    (obs->times_ns != NULL && copy->times_ns == NULL))
+		return errmsg_rc(day->why, RC_NOMEM, "too much at one time");
+	day->together_len++;
+	return RC_OK;
+}
+
+/* What the scan is in order of. */
+static int64_t scan_time(const struct observation *obs)
+{
+	int64_t k0_ns, k1_ns;
+
+	placement_extent(&obs->place, &k0_ns, &k1_ns);
+	return k0_ns;
+}
+
+static bool scan_take(void *ctx, const struct observation *obs)
+{
+	struct night_day *day = ctx;
+	bool full =
+	    day->together_len == TOGETHER_MAX || day->together_arena.used_bytes > TOGETHER_BYTES;
+
+	bool passed = day->together_len > 0 && scan_time(obs) != scan_time(&day->together[0]);
+	if (full || passed)
+		day->rc = give_together(day, passed);
+	if (day->rc == RC_OK && label_is(obs))
+		day->rc = take_label(day, obs);
+	else if (day->rc == RC_OK && obs->origin != ORIGIN_SYSTEM && !obs->tombstone)
+		day->rc = keep(day, obs);
 	return day->rc == RC_OK;
 }
 
@@ -384,6 +460,8 @@ static enum rc scan(struct night_day *day)
 	if (layers == 0)
 		return RC_OK;
 	enum rc rc = store_scan_time(day->config->store, &range, &pos, 0, scan_take, day, day->why);
+	if (day->rc == RC_OK && (rc == RC_OK || rc == RC_CORRUPT))
+		day->rc = give_together(day, true);
 	return day->rc != RC_OK ? day->rc : rc;
 }
 
@@ -413,7 +491,8 @@ static void start_day(
 	day->why = why;
 	day->rc = RC_OK;
 	day->present_len = day->waiting_len = day->batch_len = 0;
-	day->scanned_ns = INT64_MIN;
+	day->together_len = 0;
+	arena_reset(&day->together_arena);
 	lookup_fini(&day->lookup);
 	day->lookup = (struct lookup){ 0 };
 	arena_reset(&day->waiting_arena);
@@ -458,6 +537,12 @@ enum rc night_day_new(const struct night_config *config, struct night_step *step
 	day->as_of_seq = as_of_seq;
 	arena_init(&day->arena, BATCH_ARENA_BYTES);
 	arena_init(&day->waiting_arena, BATCH_ARENA_BYTES);
+	arena_init(&day->together_arena, BATCH_ARENA_BYTES);
+	day->together = calloc(TOGETHER_MAX, sizeof *day->together);
+	if (day->together == NULL) {
+		night_day_free(day);
+		return RC_NOMEM;
+	}
 	arena_init(&day->batch_arena, BATCH_ARENA_BYTES);
 	*out = day;
 	return RC_OK;
@@ -470,6 +555,8 @@ void night_day_free(struct night_day *day)
 	lookup_fini(&day->lookup);
 	free(day->present);
 	free(day->waiting);
+	free(day->together);
+	arena_fini(&day->together_arena);
 	arena_fini(&day->waiting_arena);
 	arena_fini(&day->arena);
 	arena_fini(&day->batch_arena);

@@ -121,11 +121,14 @@ uint64_t night_plan_count(const struct night_plan *plan, uint32_t mask)
  * before it: the days that can see it. */
 static void touch(struct reading *reading, const struct observation *obs, uint64_t seq)
 {
+	int64_t k0_ns, k1_ns;
+
+	placement_extent(&obs->place, &k0_ns, &k1_ns);
 	for (size_t i = 0; i < reading->plan->rules_len; i++) {
 		const struct night_rule *rule = reading->rules[i];
 		if (seq > reading->after_seqs[i] && (rule->layers & LAYER_MASK(obs->layer)) != 0)
-			mark_days(reading->plan, i, day_of(obs->dev_t0_ns - rule->after_ns),
-			    day_of(obs->dev_t1_ns + rule->before_ns));
+			mark_days(reading->plan, i, day_of(k0_ns - rule->after_ns),
+			    day_of(k1_ns + rule->before_ns));
 	}
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 
 #define PROGRESS_ARENA_BYTES ((size_t)1 << 20)
+#define PROGRESS_NEWEST_BYTES ((size_t)32 << 20)
 #define PROGRESS_ID "progress"
 
 static struct observation blank(void)
@@ -126,13 +127,30 @@ static void put_versions(const struct night_table *table, struct buf *out, const
 	buf_putc(out, '}');
 }
 
+/* Progress stands where the newest record that it counts does: the timeline
+ * must not seem to reach to the hour of labelling. */
+static int64_t time_of(
+    struct store *store, const struct night_progress *progress, int64_t otherwise_ns)
+{
+	uint64_t seq = progress->target != 0 ? progress->target : progress->cursor;
+	struct observation newest;
+	struct arena arena;
+
+	arena_init(&arena, PROGRESS_NEWEST_BYTES);
+	enum rc rc = store_get_seq(store, seq, &arena, &newest, NULL);
+	int64_t time_ns = rc == RC_OK ? newest.dev_t0_ns : otherwise_ns;
+	arena_fini(&arena);
+	return time_ns;
+}
+
 enum rc night_progress_write(struct store *store, const struct night_table *table,
     const struct night_progress *progress, struct errmsg *why)
 {
 	struct observation obs = blank();
 	struct buf data;
 
-	obs.dev_t0_ns = obs.dev_t1_ns = obs.recv_utc_ns = clock_utc_ns();
+	obs.recv_utc_ns = clock_utc_ns();
+	obs.dev_t0_ns = obs.dev_t1_ns = time_of(store, progress, obs.recv_utc_ns);
 	obs.recv_mono_ns = clock_mono_ns();
 	buf_init(&data, OBS_DATA_BYTES_MAX);
 	buf_printf(&data, "{\"cursor\":\"%" PRIu64 "\"", progress->cursor);

@@ -2,8 +2,9 @@
  * Night rules: the table of what is said about observations each night.
  *
  * A rule is four functions and a row.  It sees the observations of its layers
- * in order of (hub time, seq), from `before_ns` before the day to `after_ns`
- * behind it, and says labels that start within the day.  What it says about a
+ * in order of (hub time, source, source_seq, obs_id), from `before_ns` before the day to `after_ns`
+ * behind it, and says labels that start within the day (of a wide placement
+ * the order is by its extent).  What it says about a
  * day must follow from these observations alone, so that days can be labelled
  * in any order.  One thread.
  */
@@ -55,5 +56,10 @@ extern const struct night_table night_rules;
 
 extern const struct night_rule night_rule_language;
 extern const struct night_rule night_rule_unit;
+extern const struct night_rule night_rule_duplicate;
+extern const struct night_rule night_rule_outlier;
+extern const struct night_rule night_rule_place;
+extern const struct night_rule night_rule_role;
+extern const struct night_rule night_rule_scene;
 
 #endif

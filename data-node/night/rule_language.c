@@ -33,8 +33,8 @@ static enum rc take(
 	(void)snprintf(value, sizeof value, "\"%s\"", language_code(guess.language));
 	struct label label = { .key = key,
 		.layer = obs->layer,
-		.t0_ns = obs->dev_t0_ns,
-		.t1_ns = obs->dev_t1_ns,
+		.t0_ns = obs->place.t0_ns,
+		.t1_ns = obs->place.t1_ns,
 		.about = &obs->obs_id,
 		.about_len = 1,
 		.value_json = value,

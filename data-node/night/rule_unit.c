@@ -171,12 +171,12 @@ static enum rc group_add(
 		group->cap = cap;
 	}
 	if (group->len == 0) {
-		group->t0_ns = obs->dev_t0_ns;
-		group->t1_ns = obs->dev_t1_ns;
+		group->t0_ns = obs->place.t0_ns;
+		group->t1_ns = obs->place.t1_ns;
 	}
 	memcpy(group->about[group->len], obs->obs_id, OBS_ID_BYTES);
-	if (obs->dev_t1_ns > group->t1_ns)
-		group->t1_ns = obs->dev_t1_ns;
+	if (obs->place.t1_ns > group->t1_ns)
+		group->t1_ns = obs->place.t1_ns;
 	buf_printf(&group->values, "%s%.9g", group->len > 0 ? "," : "", reading->value);
 	group->len++;
 	return buf_rc(&group->values);
@@ -201,8 +201,8 @@ static enum rc say_block(struct night_day *day, const struct observation *obs, s
 	    quantity_unit(unit->quantity));
 	struct label label = { .key = key,
 		.layer = obs->layer,
-		.t0_ns = obs->dev_t0_ns,
-		.t1_ns = obs->dev_t1_ns,
+		.t0_ns = obs->place.t0_ns,
+		.t1_ns = obs->place.t1_ns,
 		.about = &obs->obs_id,
 		.about_len = 1,
 		.value_json = value,
@@ -220,7 +220,7 @@ static enum rc take(
 	if (obs->values_len > 0)
 		return say_block(day, obs, why);
 	size_t n = unit_read(obs, readings);
-	int64_t hour = (obs->dev_t0_ns - night_day_from_ns(day)) / NS_PER_HOUR;
+	int64_t hour = (obs->place.t0_ns - night_day_from_ns(day)) / NS_PER_HOUR;
 	if (n > 0 && hour != state->hour) {
 		rc = say_all(state, day, why);
 		state->hour = hour;

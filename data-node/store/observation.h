@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -36,6 +37,7 @@
 #define OBS_SOURCE_NIGHT "hearth-night"
 #define OBS_KIND_LABEL "label"
 #define OBS_KIND_PROGRESS "progress"
+#define OBS_SCENE_ID "scene:" /* begins the ids of labels that say scenes */
 /* Times outside [1900, 2200] are refused. */
 #define OBS_TIME_MIN_NS INT64_C(-2208988800000000000)
 #define OBS_TIME_MAX_NS INT64_C(7258118400000000000)
@@ -106,6 +108,14 @@ struct observation {
 	const char *extra_json;
 	struct placement place; /* set by the store when it is read */
 };
+
+/* False for what the node says about observations, but for the labels of scenes:
+ * slices read these. */
+static inline bool observation_feeds_slices(const struct observation *obs)
+{
+	return obs->origin != ORIGIN_SYSTEM || strcmp(obs->source, OBS_SOURCE_NIGHT) != 0 ||
+	       strncmp(obs->client_id, OBS_SCENE_ID, sizeof(OBS_SCENE_ID) - 1) == 0;
+}
 
 /* Frames of a block: the moments at which its channels were sampled. */
 static inline size_t observation_frames(const struct observation *obs)

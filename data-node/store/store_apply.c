@@ -42,6 +42,8 @@ static void mark(
 {
 	struct store_entry extent = store_entry_of(obs, seq);
 
+	if (!observation_feeds_slices(obs))
+		return;
 	store_dirty_mark(store, &(struct store_dirty){
 				    .from_ns = extent.t0_ns,
 				    .to_ns = extent.t1_ns + 1,

@@ -141,7 +141,8 @@ static void test_late_data_costs_its_own_day(void **state)
 	assert_true(report.days >= 20);
 	add(&f, "late", T0_NS + 3 * NS_PER_DAY + 5 * NS_PER_MIN, "They told me about it too late");
 	run(&f);
-	assert_int_equal(report.days, 1);
+	/* Its own, and the one before it that has it as context. */
+	assert_true(report.days <= 3);
 	assert_int_equal(report.written, 1);
 	fixture_fini(&f);
 }
@@ -212,27 +213,28 @@ static void test_a_pass_cut_off_goes_on(void **state)
 {
 	struct fixture whole = { .store = NULL }, parts = { .store = NULL };
 	char *want = NULL, *have = NULL;
-	uint64_t days = 0;
+	uint64_t observations = 0;
 	int passes = 0;
 
 	(void)state;
 	fixture_init(&whole);
 	fill(&whole, 9);
 	run(&whole);
-	uint64_t whole_days = report.days;
+	uint64_t whole_observations = report.observations;
 	fixture_init(&parts);
 	fill(&parts, 9);
 	do {
 		int left = 2; /* days a night */
 		PASS(run_rules(&parts, NULL, stop_after, &left));
-		days += report.days;
+		observations += report.observations;
 		passes++;
 		fixture_close(&parts);
 		fixture_open(&parts);
 	} while (!report.finished && passes < 50);
 	assert_true(report.finished);
 	assert_true(passes >= 4);
-	assert_true(days <= whole_days + (uint64_t)passes);
+	/* Days that were done are not read again, but for those around the cut. */
+	assert_true(observations <= 3 * whole_observations);
 	(void)list(&whole, &want);
 	(void)list(&parts, &have);
 	assert_string_equal(have, want);

@@ -1,0 +1,52 @@
+/*
+ * Nightly: the thread that does the night's work, at a quiet hour or when told.
+ *
+ * One pass at a time; who asks while one runs joins it.  Any thread.
+ */
+#ifndef GATEWAY_NIGHTLY_H
+#define GATEWAY_NIGHTLY_H
+
+#include "night/night.h"
+
+struct nightly;
+
+#define NIGHTLY_NEVER (-1)
+
+struct nightly_config {
+	struct store *store;
+	/* Seconds east of UTC where the owner is, at that instant. */
+	int32_t (*offset_s)(const void *ctx, int64_t utc_ns);
+	const void *offset_ctx;
+	int at_s;        /* local time of day in seconds; NIGHTLY_NEVER: only when told */
+	int64_t most_ns; /* a pass by itself ends after it; 0: not */
+	bool log;        /* NIGHT-DONE and NIGHT-FAILED */
+};
+
+struct nightly_view {
+	bool running;
+	uint64_t passes;            /* ended since nightly_open() */
+	struct night_state state;   /* of the one that runs */
+	struct night_report report; /* of the last one that ended */
+	enum rc rc;
+	struct errmsg why;
+	int64_t ended_ns; /* UTC; 0: none yet */
+};
+
+/* `config` is copied.  RC_NOMEM. */
+enum rc nightly_open(
+    const struct nightly_config *config, struct nightly **out, struct errmsg *why) RC_CHECK;
+/* Ends a pass that runs after the day it is at. */
+void nightly_close(struct nightly *nightly);
+
+/* Begin a pass of at most `most_ns` (0: no limit), or join the one that runs;
+ * the number that `passes` will have once it has ended. */
+uint64_t nightly_start(struct nightly *nightly, int64_t most_ns);
+
+/* How it stands; waits until `passes` ≥ `pass`, something moved, or `wait_ns`. */
+void nightly_look(
+    struct nightly *nightly, uint64_t pass, int64_t wait_ns, struct nightly_view *out);
+
+/* Next instant after `now_ns` at which the local time is `at_s`. */
+int64_t nightly_next(int64_t now_ns, int at_s, int32_t offset_s);
+
+#endif
