@@ -12,6 +12,7 @@
 #include "gateway/query.h"
 #include "gateway/station.h"
 #include "ingest/ingest.h"
+#include "night/label_map.h"
 
 #define PAGE_BYTES ((size_t)16 << 20) /* a page is cut past this; "next" goes on */
 #define CURSOR_TEXT_BYTES 33
@@ -66,6 +67,7 @@ void handle_events_post(struct station *station, const struct api_request *reque
 
 struct page {
 	struct buf *body;
+	const struct label_map *labels; /* NULL: not asked for */
 	size_t count;
 	bool cut;     /* by PAGE_BYTES */
 	bool damaged; /* a record could not be read; the others are shown */
@@ -88,11 +90,55 @@ static bool visit(void *ctx, const struct observation *obs)
 	}
 	if (page->count > 0)
 		buf_putc(page->body, ',');
-	buf_append(page->body, one.bytes, one.len);
+	if (page->labels == NULL) {
+		buf_append(page->body, one.bytes, one.len);
+	} else {
+		buf_append(page->body, one.bytes, one.len - 1);
+		buf_puts(page->body, ",\"labels\":");
+		label_map_put(page->labels, obs->obs_id, page->body);
+		buf_putc(page->body, '}');
+	}
 	buf_fini(&one);
 	page->count++;
 	page->cut = page->body->len > PAGE_BYTES;
 	return !page->cut;
+}
+
+/* The stretch of time that a page is about. */
+struct extent {
+	int64_t t0_ns, t1_ns;
+	bool any;
+};
+
+static bool visit_extent(void *ctx, const struct observation *obs)
+{
+	struct extent *extent = ctx;
+
+	if (!extent->any || obs->place.t0_ns < extent->t0_ns)
+		extent->t0_ns = obs->place.t0_ns;
+	if (!extent->any || obs->place.t1_ns > extent->t1_ns)
+		extent->t1_ns = obs->place.t1_ns;
+	extent->any = true;
+	return true;
+}
+
+/* Labels of what the page from `pos` on will show. */
+static enum rc read_labels(struct station *station, const struct store_range *range,
+    const struct store_position *pos, size_t limit, struct arena *arena, struct page *page,
+    struct errmsg *why)
+{
+	struct store_position probe = *pos;
+	struct extent extent = { .any = false };
+	struct label_map *map = NULL;
+
+	enum rc rc = store_scan_time(
+	    station_store(station), range, &probe, limit, visit_extent, &extent, NULL);
+	if (rc != RC_OK && rc != RC_CORRUPT)
+		return rc;
+	rc = label_map_read(
+	    station_store(station), range->layers, extent.t0_ns, extent.t1_ns, arena, &map, why);
+	page->labels = map;
+	return rc;
 }
 
 static bool visit_any(void *ctx, const struct observation *obs)
@@ -154,9 +200,9 @@ void handle_events_get(struct station *station, const struct api_request *reques
 	struct page page = { .body = &response->body };
 	struct store_position pos = { 0 };
 	struct errmsg why = ERRMSG_INIT;
-	int64_t limit = HANDLE_EVENTS_LIMIT;
+	int64_t limit = HANDLE_EVENTS_LIMIT, labels = 0;
+	enum rc rc = RC_OK;
 
-	(void)arena;
 	range.source = api_param(request, "source");
 	if (range.source != NULL && range.source[0] == 0)
 		range.source = NULL;
@@ -164,6 +210,7 @@ void handle_events_get(struct station *station, const struct api_request *reques
 	    !query_time(request, "to", &range.to_ns, NULL, response) ||
 	    !query_layers(request, "layer", &range.layers, response) ||
 	    !query_int(request, "limit", 1, HANDLE_EVENTS_LIMIT_MAX, &limit, response) ||
+	    !query_int(request, "labels", 0, 1, &labels, response) ||
 	    !read_cursor(request, &pos, response))
 		return;
 	if (range.from_ns > range.to_ns) {
@@ -171,8 +218,11 @@ void handle_events_get(struct station *station, const struct api_request *reques
 		return;
 	}
 	buf_puts(&response->body, "{\"events\":[");
-	enum rc rc = store_scan_time(
-	    station_store(station), &range, &pos, (size_t)limit, visit, &page, &why);
+	if (labels != 0)
+		rc = read_labels(station, &range, &pos, (size_t)limit, arena, &page, &why);
+	if (rc == RC_OK)
+		rc = store_scan_time(
+		    station_store(station), &range, &pos, (size_t)limit, visit, &page, &why);
 	if (rc == RC_CORRUPT) {
 		log_error("EVENTS-DAMAGED", "request=%016" PRIx64 " why=%s", request->request_id,
 		    errmsg_text(&why, rc));

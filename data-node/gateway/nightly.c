@@ -106,9 +106,13 @@ static void wait_until(struct nightly *nightly, int64_t wait_ns)
 static bool wait_for_work(struct nightly *nightly, int64_t *most_ns)
 {
 	(void)pthread_mutex_lock(&nightly->mutex);
-	while (!nightly->stopping && !nightly->asked &&
-	       (nightly->next_ns == 0 || clock_utc_ns() < nightly->next_ns))
-		wait_until(nightly, LOOK_AGAIN_NS);
+	while (!nightly->stopping && !nightly->asked) {
+		int64_t left_ns =
+		    nightly->next_ns == 0 ? LOOK_AGAIN_NS : nightly->next_ns - clock_utc_ns();
+		if (left_ns <= 0)
+			break;
+		wait_until(nightly, left_ns < LOOK_AGAIN_NS ? left_ns : LOOK_AGAIN_NS);
+	}
 	bool work = !nightly->stopping;
 	*most_ns = nightly->asked ? nightly->most_ns : nightly->config.most_ns;
 	nightly->asked = false;

@@ -54,21 +54,21 @@ static void put_data(const struct label *label, struct buf *out)
 
 enum rc label_encode(const struct label *label, struct arena *arena, struct observation *out)
 {
-	static const char lives[LABEL_LIVES_MAX + 1] = "++++++++";
 	struct buf data;
 
 	if (strlen(label->rule) > LABEL_RULE_BYTES_MAX ||
 	    strlen(label->key) > LABEL_KEY_BYTES_MAX || label->about_len == 0 ||
 	    label->about_len > LABEL_ABOUT_MAX || label->life >= LABEL_LIVES_MAX ||
-	    strlen(label->value_json) > LABEL_VALUE_BYTES_MAX)
+	    strchr(label->key, '~') != NULL || strlen(label->value_json) > LABEL_VALUE_BYTES_MAX)
 		return RC_LIMIT;
 	buf_init(&data, OBS_DATA_BYTES_MAX);
 	put_data(label, &data);
 	enum rc rc = buf_rc(&data);
 	const char *text = rc == RC_OK ? arena_copy(arena, data.bytes, data.len) : NULL;
 	buf_fini(&data);
-	const char *id =
-	    arena_printf(arena, "%s:%s%.*s", label->rule, label->key, (int)label->life, lives);
+	const char *id = label->life == 0 ? arena_printf(arena, "%s:%s", label->rule, label->key)
+					  : arena_printf(arena, "%s:%s~%u", label->rule, label->key,
+						label->life);
 	if (rc != RC_OK)
 		return rc;
 	if (text == NULL || id == NULL)
@@ -128,19 +128,21 @@ static bool read_count(const struct peek *member, uint32_t *out)
 	return true;
 }
 
-/* "RULE:KEY+++": the key without its lives. */
+/* "RULE:KEY" or "RULE:KEY~LIFE". */
 static enum rc read_id(const char *client_id, struct arena *arena, struct label *out)
 {
-	const char *colon = strchr(client_id, ':');
+	const char *colon = strchr(client_id, ':'), *tilde = strchr(client_id, '~');
 
-	if (colon == NULL || colon == client_id ||
+	if (colon == NULL || colon == client_id || (tilde != NULL && tilde < colon) ||
 	    (size_t)(colon - client_id) > LABEL_RULE_BYTES_MAX)
 		return RC_CORRUPT;
-	size_t len = strlen(colon + 1);
-	while (len > 0 && colon[len] == '+') {
-		len--;
-		out->life++;
-	}
+	size_t len = tilde != NULL ? (size_t)(tilde - colon) - 1 : strlen(colon + 1);
+	size_t digits = tilde != NULL ? strspn(tilde + 1, "0123456789") : 0;
+	if (tilde != NULL &&
+	    (digits == 0 || digits > 2 || tilde[1] == '0' || tilde[1 + digits] != '\0'))
+		return RC_CORRUPT;
+	for (size_t i = 0; i < digits; i++)
+		out->life = out->life * 10 + (unsigned)(tilde[1 + i] - '0');
 	if (len == 0 || len > LABEL_KEY_BYTES_MAX || out->life >= LABEL_LIVES_MAX)
 		return RC_CORRUPT;
 	out->rule = arena_copy(arena, client_id, (size_t)(colon - client_id));

@@ -24,12 +24,12 @@
 #define LABEL_ABOUT_MAX ((size_t)2048)
 #define LABEL_VALUE_BYTES_MAX ((size_t)128 << 10)
 #define LABEL_REACH_NS INT64_C(1800000000000) /* half an hour */
-#define LABEL_LIVES_MAX 8 /* ids of one label, of which all but the last were forgotten */
+#define LABEL_LIVES_MAX 64 /* ids of one label, of which all but the last were forgotten */
 
 struct label {
 	const char *rule; /* "language" */
 	uint32_t version; /* of the rule, from 1 */
-	const char *key;  /* what it is about, unique within the rule */
+	const char *key;  /* what it is about, unique within the rule; no '~' */
 	enum layer layer;
 	int64_t t0_ns, t1_ns;
 	const uint8_t (*about)[OBS_ID_BYTES]; /* [about_len], 1 to LABEL_ABOUT_MAX */

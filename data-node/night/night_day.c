@@ -17,6 +17,7 @@
 #define TOGETHER_MAX ((size_t)4096) /* of one time: sorted by these at a time */
 #define TOGETHER_BYTES ((size_t)16 << 20)
 #define BATCH_ARENA_BYTES ((size_t)64 << 20)
+#define ARENA_KEEP_BYTES ((size_t)1 << 20)
 #define BATCH_BYTES ((size_t)16 << 20) /* written out past it */
 #define HASH_FACTOR UINT64_C(0x9E3779B97F4A7C15)
 
@@ -84,6 +85,13 @@ int64_t night_day_local_ns(const struct night_day *day, int64_t utc_ns)
 struct store *night_day_store(const struct night_day *day)
 {
 	return day->config->store;
+}
+
+/* What is in it is dead; giving it back each time would cost more than it. */
+static void arena_trim(struct arena *arena)
+{
+	if (arena->used_bytes > ARENA_KEEP_BYTES)
+		arena_reset(arena);
 }
 
 /* ---- writing -------------------------------------------------------------------- */
@@ -189,7 +197,7 @@ static enum rc look_up(
 	struct label there;
 
 	for (; label->life < LABEL_LIVES_MAX; label->life++) {
-		arena_reset(&day->arena);
+		arena_trim(&day->arena);
 		enum rc rc = label_encode(label, &day->arena, &obs);
 		if (rc != RC_OK)
 			return rc;
@@ -250,7 +258,7 @@ static enum rc settle(struct night_day *day)
 	for (size_t i = 0; i < day->waiting_len && rc == RC_OK; i++)
 		rc = settle_one(day, &day->waiting[i]);
 	day->waiting_len = 0;
-	arena_reset(&day->waiting_arena);
+	arena_trim(&day->waiting_arena);
 	return rc;
 }
 
@@ -297,7 +305,7 @@ static enum rc withdraw(struct night_day *day)
 		struct label label;
 		if (present->said || present->withdrawn)
 			continue;
-		arena_reset(&day->arena);
+		arena_trim(&day->arena);
 		rc = store_get_id(day->config->store, present->obs_id, &day->arena, &obs, day->why);
 		if (rc == RC_OK)
 			rc = label_decode(&obs, &day->arena, &label);
@@ -326,7 +334,7 @@ static enum rc take_label(struct night_day *day, const struct observation *obs)
 
 	if (obs->place.t0_ns < day->from_ns || obs->place.t0_ns >= day->to_ns)
 		return RC_OK;
-	arena_reset(&day->arena);
+	arena_trim(&day->arena);
 	enum rc rc = label_decode(obs, &day->arena, &label);
 	if (rc == RC_NOMEM)
 		return rc;
@@ -346,6 +354,25 @@ static int by_order(const void *a, const void *b)
 	return memcmp(x->obs_id, y->obs_id, OBS_ID_BYTES);
 }
 
+static bool wants(
+    const struct night_day *day, const struct night_step *step, const struct observation *obs)
+{
+	const struct night_rule *rule = step->rule;
+
+	return step->active && (rule->layers & LAYER_MASK(obs->layer)) != 0 &&
+	       obs->place.t1_ns >= day->from_ns - rule->before_ns &&
+	       obs->place.t0_ns < day->to_ns + rule->after_ns;
+}
+
+static bool any_wants(const struct night_day *day, const struct observation *obs)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < day->steps_len && !any; i++)
+		any = wants(day, &day->steps[i], obs);
+	return any;
+}
+
 static enum rc give(struct night_day *day, const struct observation *obs)
 {
 	enum rc rc = RC_OK;
@@ -353,13 +380,10 @@ static enum rc give(struct night_day *day, const struct observation *obs)
 	day->report->observations++;
 	for (size_t i = 0; i < day->steps_len && rc == RC_OK; i++) {
 		struct night_step *step = &day->steps[i];
-		const struct night_rule *rule = step->rule;
-		if (!step->active || (rule->layers & LAYER_MASK(obs->layer)) == 0 ||
-		    obs->place.t1_ns < day->from_ns - rule->before_ns ||
-		    obs->place.t0_ns >= day->to_ns + rule->after_ns)
+		if (!wants(day, step, obs))
 			continue;
 		day->speaking = step;
-		rc = rule->take(step->state, day, obs, day->why);
+		rc = step->rule->take(step->state, day, obs, day->why);
 	}
 	return rc;
 }
@@ -375,7 +399,7 @@ static enum rc give_together(struct night_day *day, bool passed)
 	for (size_t i = 0; i < day->together_len && rc == RC_OK; i++)
 		rc = give(day, &day->together[i]);
 	day->together_len = 0;
-	arena_reset(&day->together_arena);
+	arena_trim(&day->together_arena);
 	return rc == RC_OK && passed ? settle(day) : rc;
 }
 
@@ -425,7 +449,8 @@ static bool scan_take(void *ctx, const struct observation *obs)
 		day->rc = give_together(day, passed);
 	if (day->rc == RC_OK && label_is(obs))
 		day->rc = take_label(day, obs);
-	else if (day->rc == RC_OK && obs->origin != ORIGIN_SYSTEM && !obs->tombstone)
+	else if (day->rc == RC_OK && obs->origin != ORIGIN_SYSTEM && !obs->tombstone &&
+		 any_wants(day, obs))
 		day->rc = keep(day, obs);
 	return day->rc == RC_OK;
 }

@@ -72,7 +72,8 @@ static enum rc series_of(struct state *state, const struct observation *obs, con
 		key = (key ^ (uint8_t)member[i]) * HASH_FACTOR;
 	struct series *series = lookup_find(&state->lookup, key);
 	*out = series;
-	if (series != NULL || state->len == SERIES_MAX || member_len > MEMBER_BYTES_MAX)
+	if (series != NULL || state->len == SERIES_MAX || member_len > MEMBER_BYTES_MAX ||
+	    memchr(member, '~', member_len) != NULL)
 		return RC_OK;
 	series = calloc(1, sizeof *series);
 	if (series == NULL)

@@ -227,7 +227,8 @@ static enum rc take(
 	}
 	for (size_t i = 0; i < n && rc == RC_OK; i++) {
 		struct group *group = NULL;
-		if (unit_is_normal(readings[i].unit) || readings[i].member_len > MEMBER_BYTES_MAX)
+		if (unit_is_normal(readings[i].unit) || readings[i].member_len > MEMBER_BYTES_MAX ||
+		    memchr(readings[i].member, '~', readings[i].member_len) != NULL)
 			continue;
 		rc = group_of(state, obs, &readings[i], &group);
 		if (rc == RC_OK && group->len == LABEL_ABOUT_MAX)

@@ -29,6 +29,11 @@ jq -e '[.events[].obs_id] as $there | all(.events[] | select(.kind == "label");
 	.data.version >= 1 and .data.confidence > 0 and (.data.about - $there) == [])' "$T/events" >/dev/null ||
 	fail 'a label is about nothing that is there'
 
+# The labels of an event, beside it.
+api GET '/api/v1/events?from=2026-11-19T06:16:00Z&to=2026-11-19T06:19:00Z&layer=text&source=phone&labels=1' |
+	jq -e '.events | length == 2 and all(.[]; .labels | length == 1 and .[0].rule == "language" and .[0].value == "en")' >/dev/null ||
+	fail 'an event does not show its labels'
+
 scene_at() { # TIME
 	api GET "/api/v1/slices?from=$1&to=$(date -u -d "$1 + 1 minute" +%FT%TZ)&step=60s&facets=scene" |
 		jq -r '.slices[0].cells.scene.values[0] | .text + " " + (.data.rule // "")'

@@ -38,7 +38,7 @@ static void test_a_label_is_read_back(void **state)
 	PASS(label_encode(&label, &arena, &obs));
 	assert_int_equal(observation_check(&obs, NULL), RC_OK);
 	assert_int_equal(obs.origin, ORIGIN_SYSTEM);
-	assert_string_equal(obs.client_id, "language:0102+");
+	assert_string_equal(obs.client_id, "language:0102~1");
 	assert_string_equal(obs.data_json,
 	    "{\"about\":[\"01020300000000000000000000000000\",\"04050600000000000000000000000000\"]"
 	    ","
@@ -125,8 +125,9 @@ static void test_other_observations_are_no_labels(void **state)
 		other.data_json = broken[i];
 		assert_int_equal(label_decode(&other, &arena, &back), RC_CORRUPT);
 	}
-	static const char *const names[] = { "", "language", ":0102", "language:", "language:+++",
-		"language:1+++++++++" };
+	static const char *const names[] = { "", "language", ":0102", "language:", "language:~1",
+		"language:1~", "language:1~0", "language:1~64", "language:1~x",
+		"language:1~999999" };
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		other = obs;
 		other.client_id = names[i];

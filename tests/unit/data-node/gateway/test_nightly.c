@@ -1,0 +1,162 @@
+/* Nightly: its hour, joining a pass that runs, ending in the middle. */
+#include "../store/store_fixture.h"
+
+#include <time.h>
+
+#include "gateway/nightly.h"
+#include "night/label.h"
+
+#define DAY_NS (INT64_C(1795392000) * NS_PER_S) /* 2026-11-23T00:00Z */
+#define WAIT_NS (20 * NS_PER_S)
+
+static int32_t berlin(const void *ctx, int64_t utc_ns)
+{
+	(void)ctx;
+	(void)utc_ns;
+	return 3600;
+}
+
+static void test_the_next_hour(void **state)
+{
+	const int at_s = 3 * 3600 + 1800;
+
+	(void)state;
+	assert_int_equal(nightly_next(DAY_NS, at_s, 0), DAY_NS + at_s * NS_PER_S);
+	assert_int_equal(nightly_next(DAY_NS, at_s, 3600), DAY_NS + (at_s - 3600) * NS_PER_S);
+	assert_int_equal(
+	    nightly_next(DAY_NS + 4 * NS_PER_HOUR, at_s, 0), DAY_NS + NS_PER_DAY + at_s * NS_PER_S);
+	/* At the hour itself: the next one, not this one again. */
+	assert_int_equal(
+	    nightly_next(DAY_NS + at_s * NS_PER_S, at_s, 0), DAY_NS + NS_PER_DAY + at_s * NS_PER_S);
+	assert_int_equal(nightly_next(DAY_NS, 1, -12 * 3600), DAY_NS + 43201 * NS_PER_S);
+	assert_true(nightly_next(DAY_NS + 7, at_s, 0) > DAY_NS + 7);
+}
+
+static struct nightly_view wait_for(struct nightly *nightly, uint64_t pass)
+{
+	struct nightly_view view;
+	int64_t until_ns = clock_mono_ns() + WAIT_NS;
+
+	do
+		nightly_look(nightly, pass, NS_PER_S, &view);
+	while (view.passes < pass && clock_mono_ns() < until_ns);
+	return view;
+}
+
+static void add(struct fixture *f, int n)
+{
+	char id[32];
+
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(id, sizeof id, "%d", i);
+		struct observation obs = make_obs(id, DAY_NS + (int64_t)i * NS_PER_HOUR,
+		    "Where did you leave the keys to the cellar?");
+		(void)append_one(f->store, &obs);
+	}
+}
+
+static void test_a_pass_when_told(void **state)
+{
+	struct nightly_config config = { .offset_s = berlin, .at_s = NIGHTLY_NEVER };
+	struct nightly *nightly = NULL;
+	struct fixture f = { .store = NULL };
+	struct nightly_view view;
+
+	(void)state;
+	fixture_init(&f);
+	add(&f, 3);
+	config.store = f.store;
+	PASS(nightly_open(&config, &nightly, &pass_why));
+	nightly_look(nightly, 0, 0, &view);
+	assert_int_equal(view.passes, 0);
+	uint64_t pass = nightly_start(nightly, 0);
+	assert_int_equal(nightly_start(nightly, 0), pass); /* joins it, or is it */
+	view = wait_for(nightly, pass);
+	assert_int_equal(view.rc, RC_OK);
+	assert_true(view.report.finished);
+	assert_int_equal(view.report.written, 3);
+	assert_true(view.ended_ns > 0);
+	view = wait_for(nightly, nightly_start(nightly, 0));
+	assert_int_equal(view.report.written, 0);
+	nightly_close(nightly);
+	fixture_fini(&f);
+}
+
+/* The wall clock stands just before the hour; the monotonic one runs as ever. */
+static int64_t before_hour_ns(void *ctx)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return *(int64_t *)ctx + now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static int64_t real_mono_ns(void *ctx)
+{
+	struct timespec now;
+
+	(void)ctx;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+static void test_its_hour_comes(void **state)
+{
+	int64_t offset_ns = 0;
+	struct clock_source source = { before_hour_ns, real_mono_ns, &offset_ns };
+	struct nightly_config config = { .offset_s = berlin, .at_s = 3 * 3600 + 1800 };
+	struct nightly *nightly = NULL;
+	struct fixture f = { .store = NULL };
+
+	(void)state;
+	fixture_init(&f);
+	add(&f, 2);
+	config.store = f.store;
+	offset_ns = DAY_NS + 150 * NS_PER_MIN - NS_PER_S / 2 - real_mono_ns(NULL);
+	clock_replace(&source);
+	PASS(nightly_open(&config, &nightly, &pass_why));
+	struct nightly_view view = wait_for(nightly, 1);
+	assert_int_equal(view.passes, 1);
+	assert_int_equal(view.report.written, 2);
+	nightly_close(nightly);
+	fixture_fini(&f);
+	clock_replace(NULL);
+}
+
+static void test_closing_ends_a_pass(void **state)
+{
+	struct nightly_config config = { .offset_s = berlin, .at_s = NIGHTLY_NEVER };
+	struct fixture f = { .store = NULL };
+
+	(void)state;
+	fixture_init(&f);
+	add(&f, 24 * 40);
+	config.store = f.store;
+	for (int i = 0; i < 4; i++) {
+		struct nightly *nightly = NULL;
+		struct nightly_view view;
+		PASS(nightly_open(&config, &nightly, &pass_why));
+		(void)nightly_start(nightly, 0);
+		nightly_look(nightly, 1, NS_PER_MS, &view);
+		nightly_close(nightly); /* at any point of it */
+	}
+	struct night_config night = { .store = f.store };
+	struct night_report report;
+	PASS(night_run(&night, &report, &pass_why));
+	assert_true(report.finished);
+	PASS(night_run(&night, &report, &pass_why));
+	assert_int_equal(report.written + report.observations, 0);
+	fixture_fini(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_next_hour),
+		cmocka_unit_test(test_a_pass_when_told),
+		cmocka_unit_test(test_its_hour_comes),
+		cmocka_unit_test(test_closing_ends_a_pass),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
