@@ -4,7 +4,9 @@
  * them; late and corrected evidence changes what it touches.
  */
 #include "../store/store_fixture.h"
-#include "align/slice.h"
+#include "align/builder.h"
+#include "align/policy.h"
+#include "align/slice_serve.h"
 #include "night/label.h"
 #include "night/night.h"
 
@@ -32,6 +34,7 @@ static void add(struct fixture *f, enum layer layer, const char *kind, int64_t t
 	obs.kind = kind;
 	obs.data_json = data;
 	obs.dev_t1_ns = t1_ns;
+	obs.recv_utc_ns = t1_ns + NS_PER_S;
 	obs.has_end = t1_ns > t0_ns;
 	obs.shape = obs.has_end ? SHAPE_INTERVAL : SHAPE_INSTANT;
 	(void)append_one(f->store, &obs);
@@ -230,6 +233,63 @@ static void test_moving_house(void **state)
 	fixture_fini(&f);
 }
 
+static bool put_slice(void *ctx, const struct slice *slice)
+{
+	PASS(slice_json(slice, FACET_MASK_ALL, ctx));
+	buf_putc(ctx, '\n');
+	return true;
+}
+
+static size_t serve(struct fixture *f, bool work_out_all, struct buf *out)
+{
+	struct slice_source source = { .store = f->store,
+		.policy = policy_default(),
+		.now_ns = at(30, 0),
+		.work_out_all = work_out_all };
+	struct slice_query query = {
+		.from_ns = at(0, 0), .to_ns = at(4, 0), .step_ns = NS_PER_MIN
+	};
+	struct slice_served served = { 0 };
+
+	buf_reset(out);
+	PASS(slice_serve(&source, &query, put_slice, out, &served, &pass_why));
+	return served.from_rows;
+}
+
+/* Stored slices name their labels and serve the scene without working it out,
+ * also over hours in which nothing but a label holds. */
+static void test_stored_slices_have_the_scene(void **state)
+{
+	struct fixture f = { .store = NULL };
+	struct builder *builder = NULL;
+	struct buf rows, worked;
+	bool more = true;
+
+	(void)state;
+	fixture_init(&f);
+	live(&f, 5, WORK);
+	PASS(builder_new(f.store, policy_default(), &builder, &pass_why));
+	for (int pass = 0; pass < 2; pass++) { /* before the night and after it */
+		more = true;
+		while (more)
+			PASS(builder_pass(builder, &more, &pass_why));
+		if (pass == 0)
+			run(&f);
+	}
+	buf_init(&rows, (size_t)64 << 20);
+	buf_init(&worked, (size_t)64 << 20);
+	size_t from_rows = serve(&f, false, &rows);
+	print_message("%zu slices from rows\n", from_rows);
+	assert_true(from_rows > 3 * 1440);
+	(void)serve(&f, true, &worked);
+	assert_string_equal(buf_text(&rows), buf_text(&worked));
+	assert_non_null(strstr(buf_text(&rows), "\"sleep\""));
+	buf_fini(&rows);
+	buf_fini(&worked);
+	builder_close(builder);
+	fixture_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_late_evidence_changes_what_it_touches),
 		cmocka_unit_test(test_rest_ends_when_home_is_left),
 		cmocka_unit_test(test_moving_house),
+		cmocka_unit_test(test_stored_slices_have_the_scene),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
