@@ -352,7 +352,8 @@ async function loadEvents(append) {
 		$("events").replaceChildren();
 	const page = layers.length ? await getJson("/api/v1/events", params) : { events: [], next: null };
 	nextCursor = page.next;
-	$("events").append(...page.events.map(eventItem));
+	// What the node says about events (labels) is shown in the slices.
+	$("events").append(...page.events.filter((event) => event.source !== "hearth-night").map(eventItem));
 	$("events-more").hidden = !nextCursor;
 	$("events-empty").hidden = $("events").children.length > 0;
 }
