@@ -113,13 +113,12 @@ static void test_other_observations_are_no_labels(void **state)
 	other = obs;
 	other.source = "phone";
 	assert_int_equal(label_decode(&other, &arena, &back), RC_NOTFOUND);
+#define ABOUT "\"about\":[\"01020300000000000000000000000000\"]"
 	static const char *const broken[] = { "", "{}", "{\"about\":[],\"value\":1,\"version\":1}",
-		"{\"about\":[\"01\"],\"value\":1,\"version\":1}",
-		"{\"about\":[\"01020300000000000000000000000000\"],\"version\":1}",
-		"{\"about\":[\"01020300000000000000000000000000\"],\"value\":1}",
+		"{\"about\":[\"01\"],\"value\":1,\"version\":1}", "{" ABOUT ",\"version\":1}",
+		"{" ABOUT ",\"value\":1}",
 		"{\"about\":[\"0102030000000000000000000000000g\"],\"value\":1,\"version\":1}",
-		"{\"about\":[\"01020300000000000000000000000000\"],\"confidence\":2,\"value\":1,"
-		"\"version\":1}" };
+		"{" ABOUT ",\"confidence\":2,\"value\":1,\"version\":1}" };
 	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
 		other = obs;
 		other.data_json = broken[i];
