@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "align/slice.h"
+#include "store/store_clock.h"
 
 static const char *const words[FACET_COUNT] = {
 	[FACET_VISUAL] = "visual",
@@ -43,6 +44,7 @@ static const struct {
 } kinds[] = {
 	{ LAYER_AUDITORY, "speech", FACET_MASK(FACET_AUDIO) | FACET_MASK(FACET_LANGUAGE) },
 	{ LAYER_AUDITORY, "transcript", FACET_MASK(FACET_AUDIO) | FACET_MASK(FACET_LANGUAGE) },
+	{ LAYER_BEHAVIOUR, STORE_CLOCK_PING_KIND, 0 }, /* of the clock, not of the person */
 	{ LAYER_BEHAVIOUR, "sleep", BODY },
 	{ LAYER_BEHAVIOUR, "workout", BODY },
 	{ LAYER_BEHAVIOUR, "heart_rate", BODY },

@@ -10,6 +10,7 @@
 
 #include "align/window.h"
 #include "base/clock.h"
+#include "store/store_clock.h"
 
 struct feed {
 	struct window *window;
@@ -151,10 +152,9 @@ enum rc slice_build(struct store *store, const struct slice_query *asked, slice_
 	return rc == RC_OK && feed.damaged ? RC_CORRUPT : rc;
 }
 
-uint64_t slice_clock_map_version(struct store *store)
+uint64_t slice_clock_map_version(struct store *store, uint64_t as_of_seq)
 {
-	(void)store; /* without a clock map every device time is trusted UTC */
-	return 0;
+	return store_clock_version(store, as_of_seq);
 }
 
 uint64_t slice_policy_version(void)

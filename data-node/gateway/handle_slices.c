@@ -73,7 +73,7 @@ static enum rc build_more(struct slices *s)
 	}
 	if (s->query.from_ns >= s->end_ns) {
 		buf_printf(&s->buf, "],\"clock_map\":%" PRIu64 ",\"policy\":%" PRIu64 "}\n",
-		    slice_clock_map_version(store), slice_policy_version());
+		    slice_clock_map_version(store, s->query.as_of_seq), slice_policy_version());
 		s->done = true;
 	}
 	return buf_rc(&s->buf);

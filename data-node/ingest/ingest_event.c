@@ -15,6 +15,7 @@
 #include "base/hex.h"
 #include "base/timestamp.h"
 #include "ingest/ingest_internal.h"
+#include "store/store_clock.h"
 
 struct reading {
 	const struct ingest_context *ctx;
@@ -130,7 +131,11 @@ static enum rc take_layer(struct reading *r, const json_t *value)
 
 static enum rc take_kind(struct reading *r, const json_t *value)
 {
-	return take_word(r, "kind", value, OBS_KIND_BYTES_MAX, false, &r->obs->kind);
+	enum rc rc = take_word(r, "kind", value, OBS_KIND_BYTES_MAX, false, &r->obs->kind);
+
+	if (rc == RC_OK && strcmp(r->obs->kind, STORE_CLOCK_PING_KIND) == 0)
+		return fail(r, "kind", "is the node's own: use /api/v1/time");
+	return rc;
 }
 
 static enum rc take_start(struct reading *r, const json_t *value)

@@ -57,6 +57,10 @@ static enum rc group_txn(struct store *store, struct store_job *first, const str
 	for (struct store_job *job = first; job != end && rc == RC_OK; job = job->next)
 		rc = job_apply(store, txn, job, err, why);
 	if (rc == RC_OK) {
+		rc = store_clock_flush(store, txn, err, why);
+		rc = apply_rc(rc, *err, why);
+	}
+	if (rc == RC_OK) {
 		*err = store_dirty_flush(store, txn);
 		rc = apply_rc(RC_OK, *err, why);
 	}
@@ -67,11 +71,13 @@ static enum rc group_txn(struct store *store, struct store_job *first, const str
 	}
 	if (rc != RC_OK) {
 		mdb_txn_abort(txn);
+		store_clock_desk_clear(store);
 		return rc;
 	}
 	*err = mdb_txn_commit(txn);
 	if (*err == 0)
 		return RC_OK;
+	store_clock_desk_clear(store);
 	/* Out of room leaves the last commit as it was; anything else that a
 	 * write or a sync says ends the environment (S4). */
 	rc = store_mdb_rc(*err);

@@ -167,6 +167,10 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 		return RC_OK;
 	}
 	store->next_seq++;
+	struct observation obs = job->obs[i];
+	rc = store_clock_take(store, txn, &obs, seq, err, why);
+	if (rc != RC_OK || *err != 0)
+		return rc;
 	if (old.seq != 0) {
 		mark(store, &old, seq, DIRTY_SUPERSEDED);
 		*err = supersede(store, txn, &old, seq);
@@ -180,8 +184,9 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 		record = store->scratch.bytes;
 		len = store->scratch.len;
 	}
-	struct observation obs = job->obs[i];
-	obs.place = placement_trusted(obs.dev_t0_ns, obs.dev_t1_ns, obs.error_ns);
 	mark(store, &obs, seq, DIRTY_LATE);
-	return record_put(store, txn, &obs, record, len, seq, err, why);
+	rc = record_put(store, txn, &obs, record, len, seq, err, why);
+	if (rc == RC_OK && *err == 0)
+		*err = store_clock_settle(store, txn, seq);
+	return rc;
 }

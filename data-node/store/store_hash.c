@@ -121,6 +121,20 @@ static void hash_content(
 	(void)crypto_generichash_final(&h, out, OBS_ID_BYTES);
 }
 
+void store_hash_clock(const struct store *store, const char *clock, const char *boot,
+    uint8_t clock_hash[OBS_ID_BYTES], uint8_t line_hash[OBS_ID_BYTES])
+{
+	crypto_generichash_state h;
+
+	begin(store, &h, "clock");
+	feed_text(&h, clock);
+	(void)crypto_generichash_final(&h, clock_hash, OBS_ID_BYTES);
+	begin(store, &h, "clock and boot");
+	feed_text(&h, clock);
+	feed_text(&h, boot);
+	(void)crypto_generichash_final(&h, line_hash, OBS_ID_BYTES);
+}
+
 void store_hash(const struct store *store, const struct observation *obs,
     uint8_t obs_id[OBS_ID_BYTES], uint8_t content[OBS_ID_BYTES])
 {

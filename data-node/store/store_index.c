@@ -15,6 +15,15 @@ static int del_key(struct store *store, MDB_txn *txn, enum store_db db, void *by
 	return mdb_del(txn, store->dbi[db], &key, NULL);
 }
 
+bool store_index_has(struct store *store, MDB_txn *txn, const struct store_entry *entry)
+{
+	uint8_t time[STORE_TIME_KEY_BYTES];
+	MDB_val key = { sizeof(time), time }, value;
+
+	store_time_key(entry, time);
+	return mdb_get(txn, store->dbi[DB_TIME], &key, &value) == 0;
+}
+
 int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry *entry)
 {
 	uint8_t time[STORE_TIME_KEY_BYTES], span[STORE_SPAN_KEY_BYTES];

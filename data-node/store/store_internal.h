@@ -12,13 +12,16 @@
  *   dirty  number(8)                           plain: store_dirty.h
  *   slice  grid(4) start(8) version(8)         sealed: store_slice.h
  *   blobref name of a blob(32) seq(8)          empty; every record that refers to one
+ *   clockmap                                   store_clock.h
  *
  * t0 and t1 are the hub's (store/placement.h), of a wide placement its extent.
  * A time is stored with its sign bit flipped.  `class` is the number of bits of
  * the duration t1 - t0 (0 for an instant): whatever of class c reaches over a
  * moment began within the 2^c ns before it, so an interval lookback reads one
  * bounded stretch of each class in use and never more than about twice what it
- * returns when durations spread evenly.  All but `log` and `meta` are derived.
+ * returns when durations spread evenly.  All but `log`, `clockmap` and `meta`
+ * are derived.  What a clock map has moved stands in `past` as well, by the
+ * record that brought the evidence.
  *
  * A sealed value is version(1) layer(1) day(4) nonce(24) ciphertext tag(16);
  * associated data: database name, 0, key, and the first six bytes.
@@ -79,10 +82,11 @@ enum store_db {
 	DB_PAST,
 	DB_DEDUP,
 	DB_SEEN,
-	/* From here on: derived, and made when missing. */
+	/* From here on: made when missing. */
 	DB_DIRTY,
 	DB_SLICE,
 	DB_BLOBREF,
+	DB_CLOCKMAP,
 	DB_COUNT,
 };
 #define DB_MADE_WHEN_MISSING DB_DIRTY
@@ -171,6 +175,7 @@ struct store {
 	struct buf scratch, sealed;
 	uint8_t nonces[STORE_NONCES][STORE_NONCE_BYTES]; /* drawn ahead: a system call each */
 	size_t nonces_left;
+	struct store_clock_desk *clocks;
 	struct arena old;                                  /* the version that is superseded */
 	struct store_dirty dirty[STORE_DIRTY_PENDING_MAX]; /* of this transaction */
 	size_t dirty_len;
@@ -190,6 +195,8 @@ void store_span_key(const struct store_entry *entry, uint8_t out[STORE_SPAN_KEY_
 void store_past_key(const struct store_entry *entry, uint8_t out[STORE_PAST_KEY_BYTES]);
 /* How the record `seq` stands in the derived databases: by its placement. */
 struct store_entry store_entry_of(const struct observation *obs, uint64_t seq);
+void store_entry_at(
+    const struct placement *place, uint8_t layer, uint64_t seq, struct store_entry *out);
 /* RC_CORRUPT if the size or a field cannot be. */
 enum rc store_entry_parse(enum store_db db, const MDB_val *key, struct store_entry *out) RC_CHECK;
 int32_t store_day(int64_t utc_ns);
@@ -207,6 +214,9 @@ enum rc store_unseal(struct store *store, enum store_db db, const MDB_val *key,
 /* ---- store_hash.c: keyed hashes ------------------------------------------ */
 void store_hash(const struct store *store, const struct observation *obs,
     uint8_t obs_id[OBS_ID_BYTES], uint8_t content[OBS_ID_BYTES]);
+/* A clock, and one boot of it. */
+void store_hash_clock(const struct store *store, const char *clock, const char *boot,
+    uint8_t clock_hash[OBS_ID_BYTES], uint8_t line_hash[OBS_ID_BYTES]);
 /* The key of `seen`. */
 void store_hash_version(const struct store *store, const uint8_t obs_id[OBS_ID_BYTES],
     const uint8_t content[OBS_ID_BYTES], uint8_t out[OBS_ID_BYTES]);
@@ -220,9 +230,11 @@ void store_read_end(struct store *store, MDB_txn *txn);
 enum rc store_map_grow(struct store *store, struct errmsg *why) RC_CHECK;
 /* RC_FULL if the disk would have less than its reserve left after `bytes`. */
 enum rc store_room_check(struct store *store, size_t bytes, struct errmsg *why) RC_CHECK;
-/* Decrypt and decode the record `seq` from its value. */
+/* Decrypt and decode the record `seq` from its value; its place is that of a
+ * source without a clock. */
 enum rc store_record_open(struct store *store, uint64_t seq, const MDB_val *value,
     struct buf *scratch, struct arena *arena, struct observation *out, struct errmsg *why) RC_CHECK;
+/* The same from the log, and its place as it is now. */
 enum rc store_record_get(struct store *store, MDB_txn *txn, uint64_t seq, struct buf *scratch,
     struct arena *arena, struct observation *out, struct errmsg *why) RC_CHECK;
 enum rc store_cursor_read(
@@ -231,6 +243,27 @@ enum rc store_cursor_read(
 /* ---- store_index.c: the derived databases, writer thread ------------------- */
 int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry *entry);
 int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_entry *old);
+/* Is it in `time`? */
+bool store_index_has(struct store *store, MDB_txn *txn, const struct store_entry *entry);
+
+/* ---- store_clock.c: clock maps; writer thread, inside its transaction ---------- */
+enum rc store_clock_desk_new(struct store *store) RC_CHECK;
+void store_clock_desk_free(struct store *store);
+/* After an aborted transaction: nothing at hand is in force. */
+void store_clock_desk_clear(struct store *store);
+/* Take in the record `seq` and set its place; before its entries are made. */
+enum rc store_clock_take(struct store *store, MDB_txn *txn, struct observation *obs, uint64_t seq,
+    int *err, struct errmsg *why) RC_CHECK;
+/* Place anew what the record taken in last has changed; after its entries. */
+int store_clock_settle(struct store *store, MDB_txn *txn, uint64_t seq);
+/* Write back what changed; before the commit. */
+enum rc store_clock_flush(struct store *store, MDB_txn *txn, int *err, struct errmsg *why) RC_CHECK;
+
+/* ---- store_clock_read.c --------------------------------------------------------- */
+/* Set obs->place as of a cursor (UINT64_MAX: now), if it names a clock;
+ * `*next_since`: the record that placed it otherwise after that, 0 if none. */
+enum rc store_clock_fill(struct store *store, MDB_txn *txn, uint64_t as_of_seq,
+    struct observation *obs, uint64_t *next_since, struct errmsg *why) RC_CHECK;
 
 /* ---- store_open.c: a new store, made as DIR/timeline.new -------------------------- */
 /* Open, with every database empty; RC_EXISTS. */

@@ -83,11 +83,18 @@ void store_past_key(const struct store_entry *entry, uint8_t out[STORE_PAST_KEY_
 	store_put_be64(out + STORE_SPAN_KEY_BYTES, entry->by_seq);
 }
 
+void store_entry_at(
+    const struct placement *place, uint8_t layer, uint64_t seq, struct store_entry *out)
+{
+	*out = (struct store_entry){ .layer = layer, .seq = seq };
+	placement_extent(place, &out->t0_ns, &out->t1_ns);
+}
+
 struct store_entry store_entry_of(const struct observation *obs, uint64_t seq)
 {
-	struct store_entry entry = { .layer = (uint8_t)obs->layer, .seq = seq };
+	struct store_entry entry;
 
-	placement_extent(&obs->place, &entry.t0_ns, &entry.t1_ns);
+	store_entry_at(&obs->place, (uint8_t)obs->layer, seq, &entry);
 	return entry;
 }
 
@@ -135,7 +142,7 @@ int32_t store_day(int64_t utc_ns)
 const char *store_db_name(enum store_db db)
 {
 	static const char *const names[DB_COUNT] = { "meta", "log", "time", "span", "past", "dedup",
-		"seen", "dirty", "slice", "blobref" };
+		"seen", "dirty", "slice", "blobref", "clockmap" };
 
 	return names[db];
 }

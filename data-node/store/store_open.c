@@ -36,6 +36,7 @@ static void store_free(struct store *store)
 	buf_fini(&store->scratch);
 	buf_fini(&store->sealed);
 	arena_fini(&store->old);
+	store_clock_desk_free(store);
 	(void)pthread_cond_destroy(&store->work);
 	(void)pthread_cond_destroy(&store->committed);
 	(void)pthread_mutex_destroy(&store->lock);
@@ -72,7 +73,9 @@ static enum rc store_new(
 	(void)pthread_cond_init(&store->work, &mono);
 	(void)pthread_cond_init(&store->committed, &mono);
 	(void)pthread_condattr_destroy(&mono);
-	enum rc rc = path_join(store->dir, sizeof(store->dir), dir, "timeline", why);
+	enum rc rc = store_clock_desk_new(store);
+	if (rc == RC_OK)
+		rc = path_join(store->dir, sizeof(store->dir), dir, "timeline", why);
 	if (rc == RC_OK)
 		rc = store_blob_begin(store, dir, why);
 	if (rc != RC_OK) {

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "store/sorter.h"
-#include "store/store_internal.h"
+#include "store/store_clock_internal.h"
 
 #define MARK_KEY "rebuild"
 #define BATCH_ROWS ((size_t)1 << 15) /* entries a transaction */
@@ -235,6 +235,53 @@ struct reading {
 	enum rc rc;
 };
 
+/* Where a clock map had it before it was moved; its entries of then. */
+struct moving {
+	struct rebuild *rebuild;
+	struct errmsg *why;
+	uint64_t seq;
+	struct store_clock_row last;
+	bool any;
+	enum rc rc;
+};
+
+static bool take_move(void *ctx, uint64_t since, const struct store_clock_row *row)
+{
+	struct moving *m = ctx;
+	uint8_t bytes[STORE_PAST_KEY_BYTES];
+	struct store_entry entry;
+
+	if (m->any) {
+		store_entry_at(&m->last.place, m->last.layer, m->seq, &entry);
+		entry.by_seq = since;
+		store_past_key(&entry, bytes);
+		m->rc = sorter_put(m->rebuild->entries[DB_PAST], bytes, m->why);
+	}
+	m->last = *row;
+	m->any = true;
+	return m->rc == RC_OK;
+}
+
+static enum rc take_moves(struct rebuild *r, const struct observation *obs, struct errmsg *why)
+{
+	struct moving m = { .rebuild = r, .why = why, .seq = obs->seq };
+	MDB_cursor *cursor = NULL;
+	MDB_txn *txn = NULL;
+
+	if (obs->clock_id[0] == '\0' || obs->tombstone)
+		return RC_OK;
+	enum rc rc = store_read_begin(r->store, &txn, why);
+	if (rc != RC_OK)
+		return rc;
+	int err = mdb_cursor_open(txn, r->store->dbi[DB_CLOCKMAP], &cursor);
+	if (err == 0) {
+		err = store_clock_rows(cursor, obs->seq, take_move, &m);
+		mdb_cursor_close(cursor);
+	}
+	store_read_end(r->store, txn);
+	return err == 0 ? m.rc : store_mdb_error(why, err, "the clock maps cannot be read");
+}
+
 static bool take_record(void *ctx, const struct observation *obs)
 {
 	struct reading *reading = ctx;
@@ -253,6 +300,8 @@ static bool take_record(void *ctx, const struct observation *obs)
 		store_blobref_key(r->store, obs->blobs[i], obs->seq, ref);
 		reading->rc = sorter_put(r->entries[DB_BLOBREF], ref, reading->why);
 	}
+	if (reading->rc == RC_OK)
+		reading->rc = take_moves(r, obs, reading->why);
 	if (reading->rc == RC_OK)
 		reading->rc = step(r, obs->seq - reading->last_seq, reading->why);
 	reading->last_seq = obs->seq;

@@ -96,9 +96,13 @@ static enum rc log_page(struct store *store, uint64_t after_seq, size_t want, st
 			err = MDB_CORRUPTED;
 			break;
 		}
+		struct observation *obs = &page->items[page->len];
+		uint64_t next_since;
 		page->last_seq = store_get_be64(key.mv_data);
-		rc = store_record_open(store, page->last_seq, &value, &page->scratch, &page->arena,
-		    &page->items[page->len], &detail);
+		rc = store_record_open(
+		    store, page->last_seq, &value, &page->scratch, &page->arena, obs, &detail);
+		if (rc == RC_OK)
+			rc = store_clock_fill(store, txn, UINT64_MAX, obs, &next_since, &detail);
 		rc = page_add(page, rc, &detail);
 		if (rc == RC_OK)
 			err = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
@@ -345,6 +349,28 @@ static bool wanted(const struct time_scan *scan, const struct observation *obs)
 	return !obs->tombstone && (source == NULL || strcmp(obs->source, source) == 0);
 }
 
+/*
+ * The record of an entry, placed as of the scan's cursor.  `*stale`: a clock map
+ * has moved it, and at that cursor it had another entry.
+ */
+static enum rc entry_record(const struct time_scan *scan, const struct stream *s, struct page *page,
+    struct observation *obs, bool *stale, struct errmsg *why)
+{
+	uint64_t seq = s->head.seq, next_since;
+
+	*stale = false;
+	enum rc rc =
+	    store_record_get(scan->store, scan->txn, seq, &page->scratch, &page->arena, obs, why);
+	if (rc == RC_NOTFOUND)
+		return errmsg_rc(why, RC_CORRUPT, "%s: seq %llu is not in the log",
+		    store_db_name(s->db), (unsigned long long)seq);
+	if (rc != RC_OK || scan->as_of == UINT64_MAX)
+		return rc;
+	rc = store_clock_fill(scan->store, scan->txn, scan->as_of, obs, &next_since, why);
+	*stale = next_since != 0 && (s->db != DB_PAST || s->head.by_seq != next_since);
+	return rc;
+}
+
 /* Fill the page; `pos` moves behind the last entry looked at. */
 static enum rc merge_page(struct time_scan *scan, struct store_position *pos, size_t want,
     struct page *page, bool *more, struct errmsg *why)
@@ -356,17 +382,14 @@ static enum rc merge_page(struct time_scan *scan, struct store_position *pos, si
 		struct observation *obs = &page->items[page->len];
 		uint64_t seq = s->head.seq;
 		struct errmsg detail = ERRMSG_INIT;
-		rc = store_record_get(
-		    scan->store, scan->txn, seq, &page->scratch, &page->arena, obs, &detail);
-		if (rc == RC_NOTFOUND)
-			rc = errmsg_rc(&detail, RC_CORRUPT, "%s: seq %llu is not in the log",
-			    store_db_name(s->db), (unsigned long long)seq);
+		bool stale;
+		rc = entry_record(scan, s, page, obs, &stale, &detail);
 		size_t before = page->len;
 		rc = page_add(page, rc, &detail);
 		if (rc != RC_OK)
 			return errmsg_rc(why, rc, "%s", errmsg_text(&detail, rc));
 		*pos = (struct store_position){ s->head.t0_ns, seq, true };
-		if (page->len > before && !wanted(scan, obs))
+		if (page->len > before && (stale || !wanted(scan, obs)))
 			page->len--;
 		rc = stream_next(scan, s, why);
 		if (rc == RC_NOTFOUND) {

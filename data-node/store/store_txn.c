@@ -132,7 +132,9 @@ enum rc store_record_get(struct store *store, MDB_txn *txn, uint64_t seq, struct
 		return RC_NOTFOUND;
 	if (err != 0)
 		return store_mdb_error(why, err, "the log cannot be read");
-	return store_record_open(store, seq, &value, scratch, arena, out, why);
+	enum rc rc = store_record_open(store, seq, &value, scratch, arena, out, why);
+	uint64_t next_since;
+	return rc == RC_OK ? store_clock_fill(store, txn, UINT64_MAX, out, &next_since, why) : rc;
 }
 
 enum rc store_cursor_read(struct store *store, MDB_txn *txn, uint64_t *seq, struct errmsg *why)

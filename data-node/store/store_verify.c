@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/store_internal.h"
+#include "store/store_clock_internal.h"
 #include "store/store_pages.h"
 
 #define STEP_RECORDS 2000
@@ -25,7 +25,7 @@ struct verify {
 	struct store_verified out;
 	uint64_t last_seq; /* the log's last record at the start */
 	uint64_t next_seq; /* of the log pass */
-	uint64_t current, superseded, spans;
+	uint64_t current, superseded, spans, moved;
 	bool no_memory; /* what cannot be read for want of it is no fault: give up */
 	struct buf scratch;
 	struct arena arena;
@@ -162,6 +162,55 @@ static void check_references(struct verify *v, MDB_txn *txn, const struct observ
 	}
 }
 
+/* ---- clock maps -------------------------------------------------------------- */
+
+struct moves {
+	struct verify *v;
+	MDB_txn *txn;
+	const struct observation *obs;
+	struct store_clock_row last;
+	bool any;
+};
+
+/* A placement that another one followed stands in `past`. */
+static bool check_move(void *ctx, uint64_t since, const struct store_clock_row *row)
+{
+	struct moves *m = ctx;
+	uint8_t bytes[STORE_PAST_KEY_BYTES];
+	struct store_entry entry;
+
+	if (m->any && !m->obs->tombstone) {
+		store_entry_at(&m->last.place, m->last.layer, m->obs->seq, &entry);
+		entry.by_seq = since;
+		store_past_key(&entry, bytes);
+		m->v->moved++;
+		if (!key_there(m->v, m->txn, DB_PAST, bytes, sizeof(bytes)))
+			fault(m->v, "past: no entry for where seq %" PRIu64 " lay", m->obs->seq);
+	}
+	m->last = *row;
+	m->any = true;
+	return true;
+}
+
+static void check_place(struct verify *v, MDB_txn *txn, const struct observation *obs)
+{
+	struct moves m = { .v = v, .txn = txn, .obs = obs };
+	MDB_cursor *cursor = NULL;
+
+	if (obs->clock_id[0] == '\0')
+		return;
+	int err = mdb_cursor_open(txn, v->store->dbi[DB_CLOCKMAP], &cursor);
+	if (err == 0)
+		err = store_clock_rows(cursor, obs->seq, check_move, &m);
+	v->no_memory = err == ENOMEM;
+	if (err != 0)
+		fault(v, "clockmap: the place of seq %" PRIu64 " cannot be read", obs->seq);
+	else if (m.any && (m.last.dev_t0_ns != obs->dev_t0_ns || m.last.layer != obs->layer))
+		fault(v, "clockmap: the place of seq %" PRIu64 " is another record's", obs->seq);
+	if (cursor != NULL)
+		mdb_cursor_close(cursor);
+}
+
 static void check_record(struct verify *v, MDB_txn *txn, uint64_t seq, const MDB_val *value)
 {
 	struct errmsg why = ERRMSG_INIT;
@@ -170,7 +219,10 @@ static void check_record(struct verify *v, MDB_txn *txn, uint64_t seq, const MDB
 	uint64_t newest = 0;
 
 	arena_reset(&v->arena);
+	uint64_t next_since;
 	enum rc rc = store_record_open(v->store, seq, value, &v->scratch, &v->arena, &obs, &why);
+	if (rc == RC_OK)
+		rc = store_clock_fill(v->store, txn, UINT64_MAX, &obs, &next_since, &why);
 	v->no_memory = rc == RC_NOMEM;
 	if (rc != RC_OK) {
 		fault(v, "%s", errmsg_text(&why, rc));
@@ -182,6 +234,7 @@ static void check_record(struct verify *v, MDB_txn *txn, uint64_t seq, const MDB
 		fault(v, "log seq %" PRIu64 ": its content and its id disagree", seq);
 	if (obs.supersedes_seq >= seq)
 		fault(v, "log seq %" PRIu64 ": supersedes a later record", seq);
+	check_place(v, txn, &obs);
 	struct store_entry entry = store_entry_of(&obs, seq);
 	check_references(v, txn, &obs);
 	if (!seq_is(v, txn, DB_DEDUP, obs.obs_id, &newest))
@@ -360,7 +413,7 @@ static enum rc check_indexes(struct verify *v, struct errmsg *why)
 		enum store_db db;
 		uint64_t want;
 	} counts[] = { { DB_TIME, v->current }, { DB_DEDUP, v->current }, { DB_SPAN, v->spans },
-		{ DB_PAST, v->superseded }, { DB_SEEN, v->superseded } };
+		{ DB_PAST, v->superseded + v->moved }, { DB_SEEN, v->superseded } };
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		if (entries[counts[i].db] != counts[i].want)
 			fault(v, "%s: %" PRIu64 " entries where the log asks for %" PRIu64,
