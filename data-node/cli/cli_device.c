@@ -18,6 +18,7 @@ struct device_options {
 	const char *dir, *url;
 	struct conf_list layers;
 	bool json;
+	int64_t error_ns;
 };
 
 static const struct conf_option options[] = {
@@ -28,6 +29,13 @@ static const struct conf_option options[] = {
 	    .value = "LAYER,...",
 	    .flag_only = true,
 	    .help = "it may send events of these layers and do nothing else" },
+	{ .name = "error",
+	    .type = CONF_DURATION,
+	    .offset = offsetof(struct device_options, error_ns),
+	    .value = "TIME",
+	    .fallback = "0s",
+	    .flag_only = true,
+	    .help = "how far its times may be off where it names no clock (else 1s)" },
 	{ .name = "url",
 	    .type = CONF_STRING,
 	    .offset = offsetof(struct device_options, url),
@@ -109,6 +117,11 @@ static enum rc add(struct control_client *client, const struct device_options *v
 	struct control_client_call call = { .method = "POST", .target = "/control/devices" };
 
 	json_t *body = json_pack("{s:s, s:o}", "name", name, "layers", layer_list(&values->layers));
+	if (values->error_ns > 0 &&
+	    json_object_set_new(body, "error_s", json_real((double)values->error_ns / 1e9)) != 0) {
+		json_decref(body);
+		return RC_NOMEM;
+	}
 	char *text = body != NULL ? cli_json_text(body) : NULL;
 	json_decref(body);
 	if (text == NULL)

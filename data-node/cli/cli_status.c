@@ -41,6 +41,30 @@ static const char *text(const json_t *object, const char *name)
 	return value != NULL ? value : "";
 }
 
+static void print_clocks(const json_t *clocks)
+{
+	const json_t *clock = NULL;
+	size_t i = 0;
+
+	json_array_foreach(clocks, i, clock)
+	{
+		const json_t *error_s = json_object_get(clock, "error_s");
+		(void)printf("clock     ");
+		cli_put_text(stdout, text(clock, "name"), 40);
+		(void)printf("  boot ");
+		cli_put_text(stdout, text(clock, "boot"), 20);
+		(void)printf("  epoch %lld", number(clock, "epoch"));
+		if (json_is_null(error_s))
+			(void)printf("  never synced");
+		else
+			(void)printf("  error %.6f s by %s, last sync ", json_number_value(error_s),
+			    text(clock, "synced"));
+		if (!json_is_null(error_s))
+			cli_put_time(stdout, text(clock, "last_sync"));
+		(void)printf("  limbo %lld\n", number(clock, "limbo"));
+	}
+}
+
 static void print_compute(const json_t *compute)
 {
 	const json_t *node = NULL, *model = NULL;
@@ -131,6 +155,7 @@ static void print_status(const struct buf *answer, bool serving)
 		    "index     %lld of %lld\n", number(recall, "cursor"), number(store, "cursor"));
 	print_night(json_object_get(root, "night"));
 	(void)printf("devices   %lld\n", number(root, "devices"));
+	print_clocks(json_object_get(root, "clocks"));
 	print_compute(json_object_get(root, "compute"));
 	print_backups(json_object_get(root, "backups"));
 	(void)printf("key       %s\n", text(root, "public_key"));

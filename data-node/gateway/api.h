@@ -40,6 +40,7 @@ struct api_request {
 	enum api_peer peer;
 	int64_t device;      /* catalogue id of the token's device; 0 = owner */
 	unsigned layers;     /* LAYER_MASK bits the device is limited to; 0: no limit */
+	int64_t error_ns;    /* ε that the device is registered with; 0: the default */
 	uint64_t request_id; /* for logs and x-request-id */
 	/* True once the client is gone: long work polls it. */
 	bool (*gone)(void *ctx);

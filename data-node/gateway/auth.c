@@ -22,6 +22,7 @@
 struct entry {
 	int64_t device;
 	unsigned layers;
+	int64_t error_ns;
 	uint8_t hash[AUTH_HASH_BYTES];
 	int64_t seen_mono_ns; /* of the last write to the catalogue */
 	bool seen;
@@ -124,6 +125,7 @@ enum rc auth_reload(struct auth *auth, struct errmsg *why)
 			memset(e, 0, sizeof(*e));
 			e->device = devices[i].id;
 			e->layers = devices[i].layers;
+			e->error_ns = devices[i].error_ns;
 			memcpy(e->hash, devices[i].token_hash, AUTH_HASH_BYTES);
 		}
 		auth->entries_len = n;
@@ -207,6 +209,7 @@ enum auth_verdict auth_check(
 	}
 	out->device = found->device;
 	out->layers = found->layers;
+	out->error_ns = found->error_ns;
 	int64_t now = clock_mono_ns();
 	if (!found->seen || now - found->seen_mono_ns > SEEN_EVERY_NS) {
 		found->seen = true;

@@ -49,8 +49,9 @@ enum auth_verdict {
 };
 
 struct auth_identity {
-	int64_t device;  /* catalogue id; 0 = owner */
-	unsigned layers; /* 0: no limit */
+	int64_t device;   /* catalogue id; 0 = owner */
+	unsigned layers;  /* 0: no limit */
+	int64_t error_ns; /* 0: the default */
 };
 
 /*

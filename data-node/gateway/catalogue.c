@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,8 @@
 
 #define SCHEMA_VERSION 1
 #define PATH_BYTES_MAX 4096
-#define DEVICE_ROWS_MAX 4096 /* listed, with revoked ones */
+#define DEVICE_ERROR "device-error-ns:" /* a setting; the device's id follows */
+#define DEVICE_ROWS_MAX 4096            /* listed, with revoked ones */
 #define BUSY_MS 5000
 #define AUDIT_TRIM_EVERY 1024
 
@@ -292,6 +294,16 @@ enum rc catalogue_device_add(struct catalogue *c, const char *name, unsigned lay
 	return rc;
 }
 
+enum rc catalogue_device_error(
+    struct catalogue *c, int64_t id, int64_t error_ns, struct errmsg *why)
+{
+	char name[64], value[32];
+
+	(void)snprintf(name, sizeof(name), DEVICE_ERROR "%" PRId64, id);
+	(void)snprintf(value, sizeof(value), "%" PRId64, error_ns);
+	return catalogue_setting_set(c, name, value, why);
+}
+
 enum rc catalogue_owner_set(struct catalogue *c, const uint8_t token_hash[CATALOGUE_HASH_BYTES],
     int64_t now_ns, struct errmsg *why)
 {
@@ -338,6 +350,7 @@ static enum rc device_row(void *ctx, sqlite3_stmt *stmt)
 	d->created_ns = sqlite3_column_int64(stmt, 4);
 	d->revoked_ns = sqlite3_column_int64(stmt, 5);
 	d->last_seen_ns = sqlite3_column_int64(stmt, 6);
+	d->error_ns = sqlite3_column_int64(stmt, 7);
 	if (d->name == NULL)
 		return RC_NOMEM;
 	return column_hash(stmt, 3, d->token_hash);
@@ -369,7 +382,9 @@ enum rc catalogue_device_list(struct catalogue *c, struct arena *arena,
 	/* Valid ones first, so that a long history never hides one. */
 	enum rc rc = list(c, "SELECT count(*) FROM device",
 	    "SELECT * FROM (SELECT id, name, layers, token_hash, created_ns, revoked_ns,"
-	    " last_seen_ns FROM device ORDER BY revoked_ns > 0, id DESC LIMIT ?) ORDER BY id",
+	    " last_seen_ns, (SELECT CAST(value AS INTEGER) FROM setting WHERE setting.name ="
+	    " '" DEVICE_ERROR
+	    "' || device.id) FROM device ORDER BY revoked_ns > 0, id DESC LIMIT ?) ORDER BY id",
 	    sizeof(struct catalogue_device), DEVICE_ROWS_MAX, device_row, &l, why);
 	if (rc != RC_OK)
 		return rc;

@@ -49,12 +49,17 @@ struct catalogue_device {
 	int64_t created_ns;
 	int64_t revoked_ns;   /* 0: valid */
 	int64_t last_seen_ns; /* 0: never */
+	int64_t error_ns;     /* ε of its times where it names no clock; 0: the default */
 };
 
 /* RC_EXISTS: a valid device has the name; RC_INVALID; RC_LIMIT. */
 enum rc catalogue_device_add(struct catalogue *catalogue, const char *name, unsigned layers,
     const uint8_t token_hash[CATALOGUE_HASH_BYTES], int64_t now_ns, int64_t *id,
     struct errmsg *why) RC_CHECK;
+
+/* The ε of a device's times, from now on; 0: the default. */
+enum rc catalogue_device_error(
+    struct catalogue *catalogue, int64_t id, int64_t error_ns, struct errmsg *why) RC_CHECK;
 
 /* The owner's row; replaces an earlier one. */
 enum rc catalogue_owner_set(struct catalogue *catalogue,

@@ -256,6 +256,9 @@ void handle_control_devices_get(struct station *station, const struct api_reques
 		put_time(out, "revoked", d->revoked_ns);
 		buf_putc(out, ',');
 		put_time(out, "last_seen", d->last_seen_ns);
+		if (d->error_ns > 0)
+			buf_printf(
+			    out, ",\"error_s\":%.3f", (double)d->error_ns / (double)NS_PER_S);
 		buf_putc(out, '}');
 	}
 	buf_puts(out, "]}\n");
@@ -288,6 +291,22 @@ static bool read_layers(const json_t *root, unsigned *out, struct api_response *
 	return true;
 }
 
+/* "error_s": absent, or how far its times may be off. */
+static bool read_error(const json_t *root, int64_t *out, struct api_response *response)
+{
+	const json_t *value = json_object_get(root, "error_s");
+	double seconds = json_number_value(value);
+
+	if (value == NULL || json_is_null(value))
+		return true;
+	if (!json_is_number(value) || !(seconds >= 0.001 && seconds <= 86400)) {
+		query_error(response, "error_s", "0.001 to 86400 seconds are allowed");
+		return false;
+	}
+	*out = (int64_t)(seconds * (double)NS_PER_S);
+	return true;
+}
+
 void handle_control_devices_post(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response)
 {
@@ -295,19 +314,22 @@ void handle_control_devices_post(struct station *station, const struct api_reque
 	char token[AUTH_TOKEN_TEXT_BYTES];
 	struct errmsg why = ERRMSG_INIT;
 	unsigned layers = 0;
-	int64_t id = 0;
+	int64_t id = 0, error_ns = 0;
 
 	(void)arena;
 	json_t *root = read_object(request, response);
 	if (root == NULL)
 		return;
 	const char *name = read_text(root, "name", response);
-	if (name == NULL || !read_layers(root, &layers, response))
+	if (name == NULL || !read_layers(root, &layers, response) ||
+	    !read_error(root, &error_ns, response))
 		goto out;
 	auth_token_new(token);
 	auth_token_hash(station_auth(station), token, hash);
 	enum rc rc = catalogue_device_add(
 	    station_catalogue(station), name, layers, hash, clock_utc_ns(), &id, &why);
+	if (rc == RC_OK && error_ns > 0)
+		rc = catalogue_device_error(station_catalogue(station), id, error_ns, &why);
 	if (rc == RC_OK)
 		rc = auth_reload(station_auth(station), &why);
 	if (rc != RC_OK) {

@@ -41,6 +41,7 @@ void handle_events_post(struct station *station, const struct api_request *reque
 	struct ingest_context ctx = { .store = station_store(station),
 		.source = api_param(request, "source"),
 		.layers = request->layers,
+		.error_ns = request->error_ns,
 		.recv_utc_ns = clock_utc_ns(),
 		.recv_mono_ns = clock_mono_ns() };
 	struct ingest_report report = { 0 };

@@ -12,6 +12,9 @@
 #include "gateway/station.h"
 #include "recall/recall.h"
 #include "store/store.h"
+#include "store/store_clock.h"
+
+#define CLOCKS_MAX ((size_t)256) /* listed */
 
 const char *handle_link_word(int state)
 {
@@ -89,6 +92,49 @@ static void put_node(struct buf *out, const struct pool_node *n)
 	buf_puts(out, "]}");
 }
 
+struct clocks {
+	struct buf *out;
+	size_t len;
+};
+
+static bool put_clock(void *ctx, const struct store_clock_info *info)
+{
+	struct clocks *clocks = ctx;
+	struct buf *out = clocks->out;
+
+	buf_puts(out, clocks->len++ > 0 ? ",{" : "{");
+	put_string(out, "name", info->clock);
+	buf_putc(out, ',');
+	put_string(out, "boot", info->boot);
+	buf_printf(out,
+	    ",\"epoch\":%" PRIu64 ",\"synced\":%s,\"events\":%" PRIu64 ",\"limbo\":%" PRIu64
+	    ",\"unconfirmed\":%" PRIu64,
+	    info->epoch,
+	    !info->synced ? "\"no\""
+	    : info->pings ? "\"pings\""
+			  : "\"receipts\"",
+	    info->placed, info->limbo, info->open);
+	if (info->error_ns < INT64_MAX)
+		buf_printf(out, ",\"error_s\":%.6f", (double)info->error_ns / (double)NS_PER_S);
+	else
+		buf_puts(out, ",\"error_s\":null");
+	put_time(out, "last_sync", info->sync_ns);
+	buf_putc(out, '}');
+	return true;
+}
+
+static enum rc put_clocks(struct station *station, struct buf *out, struct errmsg *why)
+{
+	struct clocks clocks = { .out = out };
+
+	buf_printf(out, ",\"clock_map\":%" PRIu64 ",\"clocks\":[",
+	    store_clock_version(station_store(station), 0));
+	enum rc rc = store_clock_list(
+	    station_store(station), clock_utc_ns(), CLOCKS_MAX, put_clock, &clocks, why);
+	buf_putc(out, ']');
+	return rc;
+}
+
 /* Without a pool (a command run while nothing serves) the registered nodes are
  * shown as "not-dialled". */
 static enum rc put_compute(
@@ -138,6 +184,8 @@ enum rc handle_status_json(
 	    station_zone_name(station), station_public_key(station), valid);
 	put_time(out, "now", clock_utc_ns());
 	rc = put_store(station, out, why);
+	if (rc == RC_OK)
+		rc = put_clocks(station, out, why);
 	if (rc == RC_OK && station_recall(station) != NULL)
 		buf_printf(out, ",\"recall\":{\"cursor\":%" PRIu64 "}",
 		    recall_cursor(station_recall(station)));

@@ -165,6 +165,7 @@ static bool check_token(struct request *r)
 		r->api.peer = API_PEER_TOKEN;
 		r->api.device = identity.device;
 		r->api.layers = identity.layers;
+		r->api.error_ns = identity.error_ns;
 		return true;
 	case AUTH_LIMITED:
 		metric_add(METRIC_REFUSED_TOKEN, 1);

@@ -22,6 +22,7 @@ struct ingest_context {
 	enum origin origin; /* of every event without a better one; 0: DEVICE, or
 			       OWNER for text messages, notes and searches */
 	int64_t recv_utc_ns, recv_mono_ns;
+	int64_t error_ns; /* ε that the sender is registered with; 0: the default */
 };
 
 struct ingest_error {

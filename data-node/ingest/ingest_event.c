@@ -544,7 +544,8 @@ enum rc ingest_event_read(const struct ingest_context *ctx, const char *json, si
 		.data_json = "",
 		.extra_json = "",
 		.recv_utc_ns = ctx->recv_utc_ns,
-		.recv_mono_ns = ctx->recv_mono_ns };
+		.recv_mono_ns = ctx->recv_mono_ns,
+		.error_ns = ctx->error_ns };
 	struct reading r = { .ctx = ctx, .arena = arena, .obs = &obs, .error = error };
 
 	*is_json = true;

@@ -232,25 +232,6 @@ static struct placement placement_of(const struct line_place *at, uint64_t versi
 	};
 }
 
-static bool get_number(const char *json, const char *name, int64_t *out)
-{
-	const char *at = strstr(json, name);
-	char *end;
-
-	if (at == NULL)
-		return false;
-	*out = strtoll(at + strlen(name), &end, 10);
-	return end != at + strlen(name) && (*end == ',' || *end == '}');
-}
-
-static bool ping_of(const struct observation *obs, uint64_t seq, struct line_ping *out)
-{
-	*out = (struct line_ping){ .seq = seq, .t1_ns = obs->dev_t0_ns, .t4_ns = obs->dev_t1_ns };
-	return obs->origin == ORIGIN_SYSTEM && strcmp(obs->kind, STORE_CLOCK_PING_KIND) == 0 &&
-	       get_number(obs->data_json, "\"t2\":", &out->t2_ns) &&
-	       get_number(obs->data_json, "\"t3\":", &out->t3_ns);
-}
-
 /* A ping itself lies between the hub's own stamps. */
 static void take_ping(struct store_clock_line *line, const struct line_ping *ping,
     struct line_place *at, struct line_news *news)
@@ -294,7 +275,7 @@ enum rc store_clock_take(struct store *store, MDB_txn *txn, struct observation *
 	if (rc != RC_OK || *err != 0)
 		return rc;
 	struct store_clock_line *line = desk->at;
-	if (ping_of(obs, seq, &ping)) {
+	if (store_clock_ping_read(obs, seq, &ping)) {
 		take_ping(line, &ping, &at, &desk->news);
 	} else {
 		line_event(&line->line, &line->clock, &event, &at, &desk->news);

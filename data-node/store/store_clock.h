@@ -28,6 +28,16 @@ struct store;
  */
 #define STORE_CLOCK_PING_KIND "clock_ping"
 
+struct store_clock_ping {
+	const char *clock, *boot;
+	int64_t t1_ns, t2_ns, t3_ns, t4_ns;
+};
+
+/* The record of a ping; it borrows the names, its data lives in `arena`.
+ * RC_INVALID: the stamps cannot be (more time away than between t1 and t4). */
+enum rc store_clock_ping_make(const struct store_clock_ping *ping, int64_t recv_utc_ns,
+    int64_t recv_mono_ns, struct arena *arena, struct observation *out) RC_CHECK;
+
 /* Number of the maps in force at a cursor (0: now): the seq of the record with
  * which they last changed.  0: no clock was ever named, or it cannot be read. */
 uint64_t store_clock_version(struct store *store, uint64_t as_of_seq);

@@ -40,6 +40,10 @@ void store_clock_open_key(uint64_t epoch, uint64_t seq, uint8_t out[STORE_CLOCK_
  * MDB_CORRUPTED for a malformed one. */
 typedef bool store_clock_row_fn(void *ctx, uint64_t since, const struct store_clock_row *row);
 int store_clock_rows(MDB_cursor *cursor, uint64_t seq, store_clock_row_fn *visit, void *ctx);
+/* ---- store_clock_ping.c ---- */
+/* False if the record is no ping. */
+bool store_clock_ping_read(const struct observation *obs, uint64_t seq, struct line_ping *out);
+
 enum rc store_clock_line_decode(
     const uint8_t *bytes, size_t len, struct store_clock_line *out) RC_CHECK;
 size_t store_clock_line_encode(
