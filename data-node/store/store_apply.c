@@ -174,6 +174,8 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 	if (old.seq != 0) {
 		mark(store, &old, seq, DIRTY_SUPERSEDED);
 		*err = supersede(store, txn, &old, seq);
+		if (*err == 0 && old.clock_id[0] != '\0')
+			*err = store_clock_close(store, txn, old.seq);
 		if (*err == 0)
 			*err = seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
 		if (*err != 0)

@@ -315,12 +315,14 @@ static void mark_moved(
 				});
 }
 
-/* Move a record's entries; one that is superseded or forgotten has none. */
+/* Move a record's entries; one that was forgotten has none. */
 static int row_move(struct store *store, MDB_txn *txn, uint64_t seq, uint64_t by_seq,
     const struct store_clock_row *old, const struct store_clock_row *row)
 {
 	struct store_entry entry;
 
+	if (store->clocks->replaying)
+		return row_put(store, txn, seq, by_seq, row);
 	store_entry_at(&old->place, old->layer, seq, &entry);
 	entry.by_seq = by_seq;
 	if (!store_index_has(store, txn, &entry))
@@ -333,7 +335,6 @@ static int row_move(struct store *store, MDB_txn *txn, uint64_t seq, uint64_t by
 		err = row_put(store, txn, seq, by_seq, row);
 	mark_moved(store, old, seq, by_seq);
 	mark_moved(store, row, seq, by_seq);
-	store->clocks->moved++;
 	return err;
 }
 
@@ -434,6 +435,26 @@ static int change_apply(
 		mdb_cursor_close(rows);
 	if (opens != NULL)
 		mdb_cursor_close(opens);
+	return err == MDB_NOTFOUND ? 0 : err;
+}
+
+int store_clock_close(struct store *store, MDB_txn *txn, uint64_t seq)
+{
+	uint8_t key_bytes[STORE_CLOCK_KEY_BYTES_MAX];
+	MDB_val key = { sizeof key_bytes, key_bytes };
+	struct store_clock_row row;
+	MDB_cursor *rows = NULL;
+	uint64_t since;
+
+	int err = mdb_cursor_open(txn, store->dbi[DB_CLOCKMAP], &rows);
+	if (err == 0) {
+		err = row_newest(rows, seq, &since, &row);
+		mdb_cursor_close(rows);
+	}
+	if (err == 0 && row.open != 0) {
+		store_clock_open_key(row.open, seq, key_bytes);
+		err = mdb_del(txn, store->dbi[DB_CLOCKMAP], &key, NULL);
+	}
 	return err == MDB_NOTFOUND ? 0 : err;
 }
 

@@ -30,7 +30,7 @@ struct store_clock_desk {
 	uint64_t touches;
 	struct line_news news; /* of the record in progress */
 	struct store_clock_line *at;
-	uint64_t moved; /* placements moved since the store was opened */
+	bool replaying; /* the derived databases are not there: rows alone */
 };
 
 /* ---- store_clock_row.c: keys and plain values ---- */

@@ -256,8 +256,16 @@ enum rc store_clock_take(struct store *store, MDB_txn *txn, struct observation *
     int *err, struct errmsg *why) RC_CHECK;
 /* Place anew what the record taken in last has changed; after its entries. */
 int store_clock_settle(struct store *store, MDB_txn *txn, uint64_t seq);
+/* A record that is superseded is not placed anew. */
+int store_clock_close(struct store *store, MDB_txn *txn, uint64_t seq);
 /* Write back what changed; before the commit. */
 enum rc store_clock_flush(struct store *store, MDB_txn *txn, int *err, struct errmsg *why) RC_CHECK;
+
+/* ---- store_clock_replay.c: before the writer thread starts ------------------------ */
+/* No maps at all, or a replay that was cut off. */
+bool store_clock_missing(struct store *store);
+/* Make the maps from the log. */
+enum rc store_clock_replay(struct store *store, struct errmsg *why) RC_CHECK;
 
 /* ---- store_clock_read.c --------------------------------------------------------- */
 /* Set obs->place as of a cursor (UINT64_MAX: now), if it names a clock;

@@ -36,6 +36,7 @@ struct rebuild {
 	void *ctx;
 	uint64_t done, total;
 	int64_t shown_ns;
+	bool maps_missing, names_clock;
 	struct sorter *versions, *entries[DB_COUNT];
 	struct store_rebuilt out;
 };
@@ -289,6 +290,10 @@ static bool take_record(void *ctx, const struct observation *obs)
 	struct version v = { .entry = store_entry_of(obs, obs->seq), .tombstone = obs->tombstone };
 	uint8_t row[VERSION_ROW_BYTES];
 
+	if (r->maps_missing && obs->clock_id[0] != '\0' && !obs->tombstone) {
+		r->names_clock = true;
+		return false; /* again, once there are maps */
+	}
 	memcpy(v.obs_id, obs->obs_id, OBS_ID_BYTES);
 	store_hash_version(r->store, obs->obs_id, obs->content_hash, v.hash);
 	version_pack(&v, row);
@@ -441,6 +446,22 @@ static void sorters_close(struct rebuild *r)
 		sorter_free(r->entries[derived[i].db]);
 }
 
+/* The log names a clock, and there are no maps: those first, then from the start. */
+static enum rc remake_maps(struct rebuild *r, struct errmsg *why)
+{
+	enum rc rc = store_clock_replay(r->store, why);
+
+	sorters_close(r);
+	r->versions = NULL;
+	memset(r->entries, 0, sizeof(r->entries));
+	r->out = (struct store_rebuilt){ 0 };
+	r->done = 0;
+	r->maps_missing = r->names_clock = false;
+	if (rc == RC_OK)
+		rc = sorters_open(r, why);
+	return rc == RC_OK ? read_log(r, why) : rc;
+}
+
 enum rc store_rebuild_run(struct store *store, store_progress_fn *progress, void *ctx,
     struct store_rebuilt *out, struct errmsg *why)
 {
@@ -451,8 +472,11 @@ enum rc store_rebuild_run(struct store *store, store_progress_fn *progress, void
 	enum rc rc = sorters_open(&r, why);
 	if (rc == RC_OK)
 		rc = write_txn(&r, drop_all, NULL, why);
+	r.maps_missing = rc == RC_OK && store_clock_missing(store);
 	if (rc == RC_OK)
 		rc = read_log(&r, why);
+	if (rc == RC_OK && r.names_clock)
+		rc = remake_maps(&r, why);
 	if (rc == RC_OK)
 		rc = read_versions(&r, why);
 	atomic_store(&store->built_ns, OBS_TIME_MIN_NS);

@@ -4,6 +4,8 @@
  */
 #include "store_fixture.h"
 
+#include <lmdb.h>
+
 #include "clock_sim.h"
 #include "store/store_clock.h"
 #include "store/store_dirty.h"
@@ -232,6 +234,52 @@ static void test_a_rebuild_keeps_the_maps_and_their_past(void **state)
 	fixture_fini(&f);
 }
 
+/* As a restore leaves it: a log, and no maps. */
+static void test_maps_are_made_again_from_the_log(void **state)
+{
+	struct fixture f = { 0 };
+	struct keyring_unlock unlock = { 0 };
+	struct store_rebuilt out;
+	char path[512];
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	(void)state;
+	simulate(10, true);
+	fixture_init(&f);
+	feed(f.store, 0, sim.len, 100);
+	/* Versions that gave way are not moved any more. */
+	for (size_t k = 1; k < sim.len; k += 5) {
+		struct observation obs = obs_of(k);
+		obs.client_id = "again";
+		(void)append_one(f.store, &obs);
+	}
+	read_places(f.store, sim.len / 2, &one);
+	uint64_t version = store_clock_version(f.store, 0);
+	fixture_close(&f);
+	(void)snprintf(path, sizeof path, "%s/timeline", f.dir);
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_set_maxdbs(env, 32), 0);
+	assert_int_equal(mdb_env_set_mapsize(env, (size_t)1 << 30), 0);
+	assert_int_equal(mdb_env_open(env, path, 0, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "clockmap", 0, &dbi), 0);
+	assert_int_equal(mdb_drop(txn, dbi, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+	PASS(keyring_open(f.dir, &unlock, &f.keyring, &pass_why));
+	f.config.keyring = f.keyring;
+	PASS(store_rebuild(&f.config, NULL, NULL, &out, &pass_why));
+	keyring_close(f.keyring);
+	fixture_open(&f);
+	read_places(f.store, sim.len / 2, &two);
+	same_places(&one, &two);
+	assert_int_equal(store_clock_version(f.store, 0), version);
+	verify(f.store);
+	fixture_fini(&f);
+}
+
 /* ---- one device, step by step ---------------------------------------------------- */
 
 static struct observation heard(int64_t dev_ns, int64_t recv_ns, uint64_t number)
@@ -411,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_maps_do_not_depend_on_batches_or_restarts),
 		cmocka_unit_test(test_the_past_is_read_as_it_was_known_then),
 		cmocka_unit_test(test_a_rebuild_keeps_the_maps_and_their_past),
+		cmocka_unit_test(test_maps_are_made_again_from_the_log),
 		cmocka_unit_test(test_what_was_recorded_offline_waits_in_limbo_for_a_ping),
 		cmocka_unit_test(test_a_clock_that_is_set_back_an_hour_opens_an_epoch),
 		cmocka_unit_test(test_the_list_of_clocks_tells_error_and_limbo),
