@@ -289,7 +289,7 @@ enum rc engine_plan(const struct model *m, const struct engine_config *config,
 	out->cache_bytes = e.cache.keys_bytes + e.cache.values_bytes + e.state.bytes;
 	out->scratch_bytes = e.scratch_bytes + (uint64_t)e.config.n_threads * THREAD_BYTES +
 			     (uint64_t)e.config.n_seq * (sizeof(*e.seqs) + sizeof(*e.tails)) +
-			     embed_bytes(m, &e.config);
+			     embed_bytes(m, &e.config) + m->info.tables_bytes;
 	return RC_OK;
 }
 

@@ -36,7 +36,7 @@ struct engine_config {
 struct engine_plan {
 	uint64_t weights_bytes; /* mapped, shared, reclaimable */
 	uint64_t cache_bytes;   /* KV and recurrent state */
-	uint64_t scratch_bytes; /* activations, logits, thread stacks */
+	uint64_t scratch_bytes; /* activations, logits, thread stacks, vocabulary */
 };
 
 struct engine_row {

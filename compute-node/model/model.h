@@ -30,6 +30,7 @@ struct model_info {
 	uint32_t n_vocab, n_embd, n_layer, n_head, n_ctx_train;
 	uint64_t parameters;
 	uint64_t weights_bytes;
+	uint64_t tables_bytes; /* in memory: vocabulary, and what else the header became */
 	uint8_t content_hash[MODEL_HASH_BYTES]; /* BLAKE2b of header and tensor table */
 	const char *chat_template;              /* of the GGUF, or NULL */
 	bool causal;                            /* generates */

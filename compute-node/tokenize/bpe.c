@@ -120,6 +120,7 @@ static enum rc load_merges(struct tokenizer *t, const struct gguf *g, struct err
 	bpe->merges_len = 16;
 	while (bpe->merges_len < 2 * merges->n)
 		bpe->merges_len *= 2;
+	t->bytes += sizeof(*bpe) + bpe->merges_len * sizeof(*bpe->merges);
 	bpe->merges = malloc(bpe->merges_len * sizeof(*bpe->merges));
 	if (bpe->merges == NULL)
 		return RC_NOMEM;

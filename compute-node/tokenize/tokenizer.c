@@ -162,6 +162,7 @@ enum rc tokenizer_index(struct tokenizer *t)
 	t->buckets_len = 16;
 	while (t->buckets_len < 2 * t->n)
 		t->buckets_len *= 2;
+	t->bytes += t->buckets_len * sizeof(*t->buckets);
 	t->buckets = calloc(t->buckets_len, sizeof(*t->buckets));
 	if (t->buckets == NULL)
 		return RC_NOMEM;
@@ -185,6 +186,11 @@ void tokenizer_free(struct tokenizer *t)
 	free(t->whole);
 	free(t->ends);
 	free(t);
+}
+
+size_t tokenizer_bytes(const struct tokenizer *t)
+{
+	return t->bytes;
 }
 
 size_t tokenizer_vocab_size(const struct tokenizer *t)

@@ -60,6 +60,9 @@ size_t tokenizer_piece(
     const struct tokenizer *tokenizer, int32_t id, bool special, char *out, size_t cap);
 
 size_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
+
+/* Memory that its tables take; texts of tokens stay in the mapped file. */
+size_t tokenizer_bytes(const struct tokenizer *tokenizer);
 bool tokenizer_add_bos(const struct tokenizer *tokenizer);
 bool tokenizer_add_eos(const struct tokenizer *tokenizer);
 int32_t tokenizer_bos(const struct tokenizer *tokenizer); /* TOKEN_NONE if none */

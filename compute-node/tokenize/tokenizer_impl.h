@@ -57,6 +57,7 @@ struct tokenizer {
 	bool add_bos, add_eos, add_space_prefix;
 	int32_t *ends;
 	size_t ends_len;
+	size_t bytes; /* of all tables, the kind's among them */
 };
 
 extern const struct tokenizer_kind tokenizer_spm;

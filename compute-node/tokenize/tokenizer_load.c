@@ -66,6 +66,7 @@ static enum rc load_texts(struct tokenizer *t, const struct gguf *g, struct errm
 		return errmsg_rc(why, RC_LIMIT, "GGUF: key %s: %" PRIu64 " tokens (1 to %u)", key,
 		    texts->n, TOKENIZER_VOCAB_MAX);
 	t->n = (size_t)texts->n;
+	t->bytes += t->n * sizeof(*t->tokens);
 	t->tokens = calloc(t->n, sizeof(*t->tokens));
 	if (t->tokens == NULL)
 		return RC_NOMEM;
@@ -182,6 +183,7 @@ static enum rc load_ends(struct tokenizer *t, const struct gguf *g, struct errms
 {
 	enum rc rc = RC_OK;
 
+	t->bytes += ENDS_MAX * sizeof(*t->ends);
 	t->ends = calloc(ENDS_MAX, sizeof(*t->ends));
 	if (t->ends == NULL)
 		return RC_NOMEM;
@@ -246,6 +248,7 @@ static enum rc load_whole(struct tokenizer *t, struct errmsg *why)
 	if (t->whole_len > WHOLE_MAX)
 		return errmsg_rc(
 		    why, RC_LIMIT, "GGUF: %zu special tokens (limit %u)", t->whole_len, WHOLE_MAX);
+	t->bytes += (t->whole_len + 1) * sizeof(*t->whole);
 	t->whole = calloc(t->whole_len + 1, sizeof(*t->whole));
 	if (t->whole == NULL)
 		return RC_NOMEM;
