@@ -246,6 +246,48 @@ static void test_a_key_of_another_type_is_named(void **unused)
 	}
 }
 
+/* Vectors are F32 and nothing else. */
+static void test_a_vector_of_another_type_is_named(void **unused)
+{
+	(void)unused;
+	for (const struct family *f = NULL; (f = family_next(f)) != NULL;) {
+		for (size_t i = 0; f->tensors[i].name != NULL; i++) {
+			struct family other = *f;
+			struct gguf_build b;
+
+			if (f->tensors[i].kind < FAMILY_NORM ||
+			    (f->tensors[i].kind == FAMILY_BIAS && f->tensors[i].n_rows > 0))
+				continue; /* a matrix */
+			other.tensors[i].kind = FAMILY_MATRIX;
+			gguf_build_init(&b, 7);
+			family_build(&b, &other, TYPE_F16);
+			expect_named(f, &b, f->tensors[i].name);
+			gguf_build_fini(&b);
+		}
+	}
+}
+
+/* No count, width or length of a model is so large; refused before anything is
+ * taken for it.  Arrays and flags have tests of their own. */
+static void test_an_absurd_number_is_named(void **unused)
+{
+	(void)unused;
+	for (const struct family *f = NULL; (f = family_next(f)) != NULL;) {
+		for (size_t i = 0; f->keys[i].name != NULL; i++) {
+			struct family other = *f;
+			struct gguf_build b;
+
+			if (f->keys[i].type != 'u')
+				continue;
+			other.keys[i].value = (double)(UINT32_MAX - 1);
+			gguf_build_init(&b, 7);
+			family_build(&b, &other, TYPE_F32);
+			expect_named(f, &b, f->keys[i].name);
+			gguf_build_fini(&b);
+		}
+	}
+}
+
 static void test_the_plan_covers_what_is_taken(void **unused)
 {
 	(void)unused;
@@ -467,6 +509,8 @@ int main(void)
 		cmocka_unit_test(test_projections_in_one_matrix_give_what_those_in_parts_give),
 		cmocka_unit_test(test_attention_through_the_latent_equals_that_of_heads),
 		cmocka_unit_test(test_a_key_of_another_type_is_named),
+		cmocka_unit_test(test_a_vector_of_another_type_is_named),
+		cmocka_unit_test(test_an_absurd_number_is_named),
 		cmocka_unit_test(test_experts_in_a_space_as_wide_as_the_stream_equal_those_in_it),
 		cmocka_unit_test(test_the_plan_covers_what_is_taken),
 	};
