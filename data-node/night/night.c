@@ -83,6 +83,9 @@ static enum rc checkpoint(
 	if (!force && pass->days_since < CHECKPOINT_DAYS &&
 	    now_ns - pass->checkpoint_ns < CHECKPOINT_NS)
 		return RC_OK;
+	enum rc rc = night_day_flush(pass->day, why);
+	if (rc != RC_OK)
+		return rc;
 	pass->days_since = 0;
 	pass->checkpoint_ns = now_ns;
 	pass->progress.step = step;
@@ -144,7 +147,7 @@ static enum rc run_step(
 		if (rc != RC_OK)
 			return rc;
 	}
-	return RC_OK;
+	return night_day_flush(pass->day, why); /* the next step reads them */
 }
 
 /* From where the pass stands to its target. */

@@ -515,13 +515,12 @@ static void start_day(
 	day->report = report;
 	day->why = why;
 	day->rc = RC_OK;
-	day->present_len = day->waiting_len = day->batch_len = 0;
+	day->present_len = day->waiting_len = 0;
 	day->together_len = 0;
 	arena_reset(&day->together_arena);
 	lookup_fini(&day->lookup);
 	day->lookup = (struct lookup){ 0 };
 	arena_reset(&day->waiting_arena);
-	arena_reset(&day->batch_arena);
 	for (size_t i = 0; i < day->steps_len; i++)
 		day->steps[i].changed = 0;
 	report->days++;
@@ -542,9 +541,13 @@ enum rc night_day_run(
 	/* Of what could not be read, the labels stay. */
 	if (rc == RC_OK && !damaged)
 		rc = withdraw(day);
-	if (rc == RC_OK)
-		rc = batch_write(day);
 	return rc == RC_OK && damaged ? RC_CORRUPT : rc;
+}
+
+enum rc night_day_flush(struct night_day *day, struct errmsg *why)
+{
+	day->why = why;
+	return batch_write(day);
 }
 
 /* ---- life --------------------------------------------------------------------------- */

@@ -29,6 +29,9 @@ enum rc night_day_new(const struct night_config *config, struct night_step *step
     uint64_t as_of_seq, struct night_day **out) RC_CHECK;
 void night_day_free(struct night_day *day);
 
+/* Write what was said so far: labels of several days go into one commit. */
+enum rc night_day_flush(struct night_day *day, struct errmsg *why) RC_CHECK;
+
 /* Label UTC day number `number` (since 1970) by the active steps.  RC_CORRUPT:
  * a record could not be read, the rest was labelled.  Adds to `report`. */
 enum rc night_day_run(struct night_day *day, int32_t number, struct night_report *report,
