@@ -112,12 +112,11 @@ static void fill_value(const struct pick *pick, struct cell_value *out)
 	out->mode = pick->mode;
 	out->age_ns = pick->age_ns;
 	out->certainty = pick->certainty;
-	if (pick->data_json != NULL) {
-		out->text = "";
+	if (pick->data_json != NULL)
 		out->data_json = pick->data_json;
-	}
 	if (pick->next != NULL) {
 		out->has_next = true;
+		out->text = "";
 		out->next_seq = pick->next->seq;
 		memcpy(out->next_obs_id, pick->next->obs_id, OBS_ID_BYTES);
 		out->t1_ns = pick->next->t0_ns;

@@ -6,6 +6,8 @@
 #include "align/peek.h"
 #include "base/clock.h"
 
+#define MEASURED                                                                                   \
+	(FACET_MASK(FACET_BODY) | FACET_MASK(FACET_ENVIRONMENT) | FACET_MASK(FACET_LOCATION))
 #define HASH_SEED UINT64_C(0x9E3779B97F4A7C15)
 #define HASH_FACTOR UINT64_C(0xFF51AFD7ED558CCD)
 
@@ -155,8 +157,8 @@ static void set_times(const struct observation *obs, const struct policy *policy
 	out->late_ns = place->defaulted ? policy->error_ns : place->late_ns;
 	out->wide = placement_is_wide(place);
 	placement_extent(place, &out->key_ns, &extent_end_ns);
-	if (obs->shape == SHAPE_BLOCK && obs->rate_hz > 0 && obs->values_len > 0) {
-		double span_s = (double)obs->values_len / obs->rate_hz;
+	if (obs->shape == SHAPE_BLOCK && obs->rate_hz > 0 && obs->times_ns == NULL) {
+		double span_s = (double)observation_frames(obs) / obs->rate_hz;
 		double room_s = (double)(OBS_TIME_MAX_NS - out->t0_ns) / (double)NS_PER_S;
 		int64_t end_ns = span_s < room_s ? out->t0_ns + (int64_t)(span_s * (double)NS_PER_S)
 						 : OBS_TIME_MAX_NS;
@@ -229,6 +231,9 @@ void item_of_observation(
 		out->facets &= ~FACET_MASK(FACET_LANGUAGE); /* sound without a transcript */
 	set_times(obs, policy, out);
 	set_role(obs, out);
+	if (obs->shape == SHAPE_BLOCK && obs->values_len > 0 &&
+	    (obs->rate_hz > 0 || obs->times_ns != NULL) && (out->facets & MEASURED) != 0)
+		out->block = obs;
 	out->lane =
 	    mix_bytes(mix(HASH_SEED, (uint64_t)obs->layer), obs->source, strlen(obs->source));
 	out->track = mix_bytes(out->lane, obs->kind, strlen(obs->kind));

@@ -38,6 +38,7 @@ struct item {
 	const char *stop_reason; /* ITEM_STOP: static */
 	uint8_t obs_id[OBS_ID_BYTES];
 	const char *client_id, *source, *kind, *text, *data_json; /* borrowed */
+	const struct observation *block; /* borrowed; what has samples to look into, else NULL */
 };
 
 /* Pure; `out` borrows the strings of `obs`. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "align/blend.h"
+#include "align/sample.h"
 
 #define PICKS_FIRST ((size_t)32)
 
@@ -329,6 +330,21 @@ static const char *reason_of(
 	return rule->carry == POLICY_CARRY_NEVER ? "none" : "stale";
 }
 
+/* A block inside is shown by its samples of this slice. */
+static enum rc look_into_blocks(enum facet facet, const struct span *span, struct arena *arena,
+    struct pick_list *list, size_t from)
+{
+	enum rc rc = RC_OK;
+
+	for (size_t i = from; i < list->len && rc == RC_OK; i++) {
+		struct pick *pick = &list->picks[i];
+		if (pick->item->block != NULL)
+			rc = sample_of_slice(pick->item, facet, span->start_ns, span->end_ns, arena,
+			    &pick->data_json);
+	}
+	return rc;
+}
+
 enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
     const struct policy *policy, struct arena *arena, struct pick_list *list)
 {
@@ -337,6 +353,8 @@ enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
 	size_t before = list->len;
 
 	enum rc rc = pick_inside(track, &span, rule->all, list);
+	if (rc == RC_OK)
+		rc = look_into_blocks(track->facet, &span, arena, list, before);
 	if (rc != RC_OK)
 		return rc;
 	bool inside = list->len > before;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "align/blend.h"
+#include "align/sample.h"
 #include "align/scene.h"
 
 #define RECORDS_BYTES_KEPT ((size_t)32 << 20)
@@ -39,9 +40,11 @@ static enum rc fetch(struct fill *fill, uint64_t seq, const struct item **out, s
 	if (rc != RC_OK)
 		return rc == RC_NOTFOUND ? rc : errmsg_rc(why, rc, "a record cannot be fetched");
 	struct item *item = arena_alloc(&fill->records, sizeof *item);
-	if (item == NULL)
+	struct observation *kept = arena_alloc(&fill->records, sizeof *kept);
+	if (item == NULL || kept == NULL)
 		return RC_NOMEM;
-	item_of_observation(&obs, fill->policy, item);
+	*kept = obs; /* a block is looked into for as long as its item is there */
+	item_of_observation(kept, fill->policy, item);
 	*out = item;
 	return lookup_put(&fill->items, seq, item);
 }
@@ -82,6 +85,9 @@ static enum rc fill_value(struct fill *fill, enum facet facet, const struct slic
 		.certainty = ref->certainty,
 	};
 	memcpy(out->obs_id, item->obs_id, OBS_ID_BYTES);
+	if (ref->next_seq == 0 && item->block != NULL)
+		return sample_of_slice(
+		    item, facet, slice->start_ns, slice->end_ns, &fill->arena, &out->data_json);
 	if (ref->next_seq == 0)
 		return RC_OK;
 	rc = fetch(fill, ref->next_seq, &next, why);

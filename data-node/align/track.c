@@ -1,6 +1,7 @@
 /* Tracks: the window's memory of one row of items. */
 #include "align/track.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,10 +20,46 @@ static const char *keep(char **at, const char *text)
 	return *at - len;
 }
 
+/* What a copy of the block takes behind the strings, aligned. */
+static size_t block_bytes(const struct item *item)
+{
+	const struct observation *obs = item->block;
+
+	if (obs == NULL)
+		return 0;
+	size_t times = obs->times_ns == NULL ? 0 : observation_frames(obs);
+	const char *extra = obs->extra_json == NULL ? "" : obs->extra_json;
+	return _Alignof(max_align_t) + sizeof *obs + obs->values_len * sizeof(double) +
+	       times * sizeof(int64_t) + strlen(extra) + 1;
+}
+
+/* The block's samples, at `at` or the next place where one may begin. */
+static void keep_block(char *at, struct item *item)
+{
+	const struct observation *obs = item->block;
+
+	if (obs == NULL)
+		return;
+	size_t align = _Alignof(max_align_t), values = obs->values_len * sizeof(double);
+	size_t times = obs->times_ns == NULL ? 0 : observation_frames(obs) * sizeof(int64_t);
+	at += (align - (uintptr_t)at % align) % align;
+	struct observation *copy = (struct observation *)(void *)at;
+	*copy = *obs;
+	at += sizeof *copy;
+	copy->values = memcpy(at, obs->values, values);
+	at += values;
+	if (times > 0)
+		copy->times_ns = memcpy(at, obs->times_ns, times);
+	at += times;
+	copy->extra_json = keep(&at, obs->extra_json == NULL ? "" : obs->extra_json);
+	copy->data_json = item->data_json;
+	item->block = copy;
+}
+
 struct track_hold *track_hold_new(const struct item *item, struct track_use *use)
 {
 	size_t len = strlen(item->client_id) + strlen(item->source) + strlen(item->kind) +
-		     strlen(item->text) + strlen(item->data_json) + 5;
+		     strlen(item->text) + strlen(item->data_json) + 5 + block_bytes(item);
 	struct track_hold *hold = malloc(sizeof *hold + len);
 
 	if (hold == NULL)
@@ -37,6 +74,7 @@ struct track_hold *track_hold_new(const struct item *item, struct track_use *use
 	hold->item.kind = keep(&at, item->kind);
 	hold->item.text = keep(&at, item->text);
 	hold->item.data_json = keep(&at, item->data_json);
+	keep_block(at, &hold->item);
 	return hold;
 }
 

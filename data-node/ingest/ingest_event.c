@@ -275,14 +275,41 @@ static enum rc take_values(struct reading *r, const json_t *value)
 	return RC_OK;
 }
 
-/* How many values a frame has; one is what is meant without the member. */
+/* A name of a channel becomes a member of what slices show: no escapes. */
+static bool is_channel_name(const json_t *value)
+{
+	size_t len = json_string_length(value);
+	const char *text = json_string_value(value);
+
+	if (text == NULL || len == 0 || len > OBS_CHANNEL_NAME_BYTES_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)text[i] < 0x20 || text[i] == '"' || text[i] == '\\')
+			return false;
+	}
+	return true;
+}
+
+/* How many values a frame has, or what each of them is called; one is what is
+ * meant without the member. */
 static enum rc take_channels(struct reading *r, const json_t *value)
 {
-	json_int_t n = json_integer_value(value);
+	size_t n = json_is_array(value)     ? json_array_size(value)
+		   : json_is_integer(value) ? (size_t)json_integer_value(value)
+					    : 0;
 
-	if (!json_is_integer(value) || n < 1 || n > (json_int_t)OBS_CHANNELS_MAX)
-		return fail(r, "channels", "must be an integer from 1 to %u", OBS_CHANNELS_MAX);
-	r->keep = n == 1;
+	if (n < 1 || n > OBS_CHANNELS_MAX)
+		return fail(r, "channels", "must be a number from 1 to %u, or so many names",
+		    OBS_CHANNELS_MAX);
+	for (size_t i = 0; i < n && json_is_array(value); i++) {
+		if (!is_channel_name(json_array_get(value, i)))
+			return fail(r, "channels", "item %zu is not a name", i);
+		for (size_t k = 0; k < i; k++) {
+			if (json_equal(json_array_get(value, i), json_array_get(value, k)))
+				return fail(r, "channels", "item %zu is there twice", i);
+		}
+	}
+	r->keep = n == 1 || json_is_array(value);
 	r->obs->channels = (unsigned)n;
 	return RC_OK;
 }

@@ -28,6 +28,7 @@
 #define OBS_DATA_BYTES_MAX ((size_t)256 << 10)
 #define OBS_VALUES_MAX ((size_t)100000)
 #define OBS_CHANNELS_MAX 64u
+#define OBS_CHANNEL_NAME_BYTES_MAX ((size_t)32)
 #define OBS_BLOB_ID_BYTES 32 /* store/blob.h */
 #define OBS_BLOBS_MAX ((size_t)1024)
 #define OBS_OFFSET_NS_MAX (INT64_C(1) << 53)   /* of a block's times: 104 days */

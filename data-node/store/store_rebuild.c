@@ -89,8 +89,9 @@ static bool derive_seen(const struct version *v, uint8_t *row)
 }
 
 /*
- * A derived database, and how it is remade.  Without `derive` it is dropped
- * alone: whoever keeps it fills it again as it is asked for.
+ * A derived database, and how it is remade.  Without `derive` its rows come as
+ * the log is read; without sizes it is dropped alone: whoever keeps it fills it
+ * again as it is asked for.
  */
 static const struct derived {
 	enum store_db db;
@@ -103,7 +104,6 @@ static const struct derived {
 	{ DB_DEDUP, OBS_ID_BYTES, 8, derive_dedup },
 	{ DB_SEEN, OBS_ID_BYTES, 8, derive_seen },
 	{ DB_DIRTY, 0, 0, NULL },
-	/* Filled as the log is read. */
 	{ DB_BLOBREF, STORE_BLOBREF_KEY_BYTES, 0, NULL },
 };
 

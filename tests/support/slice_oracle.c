@@ -342,6 +342,13 @@ static int64_t distance(const struct view *view, const struct fact *fact)
 	return fact->begin > view->end ? fact->begin - view->end : 0;
 }
 
+static bool has_samples(const struct view *view, const struct fact *fact)
+{
+	return fact->obs->values_len > 0 &&
+	       (view->facet == FACET_BODY || view->facet == FACET_ENVIRONMENT ||
+		   view->facet == FACET_LOCATION);
+}
+
 static struct answer *add(const struct view *view, struct answers *answers, int fact, int rank,
     enum cell_mode mode, int64_t age, bool certain)
 {
@@ -350,6 +357,9 @@ static struct answer *add(const struct view *view, struct answers *answers, int 
 	assert(answers->n < ORACLE_OBS_MAX);
 	struct answer *answer = &answers->list[answers->n++];
 	*answer = (struct answer){ fact, NONE, order, rank, mode, age, certain, "" };
+	if (rank == 0 && has_samples(view, &view->world->facts[fact]))
+		slice_oracle_block(view->world->facts[fact].obs, view->world->facts[fact].begin,
+		    view->facet, view->start, view->end, answer->data, sizeof answer->data);
 	return answer;
 }
 
@@ -632,7 +642,7 @@ static void fill_value(
 		.source = fact->obs->source,
 		.kind = fact->obs->kind,
 		.text = blended ? "" : fact->obs->text,
-		.data_json = blended ? answer->data : fact->obs->data_json,
+		.data_json = answer->data[0] != '\0' ? answer->data : fact->obs->data_json,
 		.t0_ns = fact->begin,
 		.t1_ns = blended ? world->facts[answer->next].begin : fact->end,
 		.mode = answer->mode,

@@ -15,4 +15,9 @@
 void slice_oracle(const struct policy *policy, const struct window_grid *grid,
     const struct observation *obs, size_t n, struct buf *out);
 
+/* Inside of it: what the block `obs`, which begins at begin_ns of the hub's time,
+ * says in one slice; at most two channels. */
+void slice_oracle_block(const struct observation *obs, int64_t begin_ns, int facet,
+    int64_t start_ns, int64_t end_ns, char *out, size_t room);
+
 #endif

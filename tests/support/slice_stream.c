@@ -80,6 +80,38 @@ static void make_place(uint64_t *seed, int64_t span_s, struct observation *obs)
 	}
 }
 
+/* One or two channels, evenly spaced or not; positions name theirs. */
+static void make_block(uint64_t *seed, int64_t span_s, size_t number, struct slice_stream *out)
+{
+	static const double rates[] = { 0.25, 0.5, 1, 2, 4 };
+	struct observation *obs = &out->obs[number];
+	bool position = strcmp(obs->kind, "location") == 0;
+	size_t frames = 1 + below(seed, SLICE_STREAM_FRAMES);
+	int64_t at_ns = 0, most_ns = span_s * NS_PER_S / 4 / SLICE_STREAM_FRAMES + 2;
+
+	obs->channels = position || one_in(seed, 3) ? 2 : 0;
+	obs->values_len = frames * (obs->channels == 2 ? 2 : 1);
+	for (size_t i = 0; i < obs->values_len; i++)
+		out->values[number][i] = 52 + (double)below(seed, 700) / 100;
+	obs->values = out->values[number];
+	if (position)
+		obs->data_json = "";
+	obs->shape = SHAPE_BLOCK;
+	obs->has_end = false;
+	obs->extra_json = position ? "{\"channels\":[\"lat\",\"lon\"]}" : "";
+	obs->rate_hz = rates[below(seed, 5)];
+	obs->dev_t1_ns = obs->dev_t0_ns + (int64_t)((double)frames / obs->rate_hz * 1e9);
+	if (one_in(seed, 2))
+		return;
+	for (size_t i = 0; i < frames; i++) {
+		out->times[number][i] = at_ns;
+		at_ns += (int64_t)below(seed, (uint64_t)most_ns);
+	}
+	obs->rate_hz = 0;
+	obs->times_ns = out->times[number];
+	obs->dev_t1_ns = obs->dev_t0_ns + out->times[number][frames - 1] + 1;
+}
+
 static void make_observation(
     uint64_t *seed, int64_t span_s, size_t number, struct slice_stream *out)
 {
@@ -116,6 +148,12 @@ static void make_observation(
 	obs->source_seq = obs->has_source_seq ? below(seed, 3) : 0;
 	make_data(seed, obs, out->texts[number]);
 	obs->data_json = out->texts[number];
+	/* Drawn aside, so that the rest of a stream is what it is without blocks. */
+	uint64_t own = *seed ^ UINT64_C(0xB10C);
+	if (one_in(&own, 4) &&
+	    (obs->layer == LAYER_ENVIRONMENT || strcmp(obs->kind, "heart_rate") == 0) &&
+	    strcmp(obs->kind, "visit") != 0)
+		make_block(&own, span_s, number, out);
 	make_place(seed, span_s, obs);
 }
 

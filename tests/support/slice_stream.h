@@ -10,11 +10,14 @@
 #include "align/window.h"
 
 #define SLICE_STREAM_MAX 64
+#define SLICE_STREAM_FRAMES 24
 
 struct slice_stream {
 	struct observation obs[SLICE_STREAM_MAX]; /* strings static or in `texts` */
 	char texts[SLICE_STREAM_MAX][160];
 	char ids[SLICE_STREAM_MAX][32];
+	double values[SLICE_STREAM_MAX][SLICE_STREAM_FRAMES * 2]; /* of blocks */
+	int64_t times[SLICE_STREAM_MAX][SLICE_STREAM_FRAMES];
 	size_t len;
 	struct window_grid grid;
 	struct policy policy; /* the default one, ε varied */

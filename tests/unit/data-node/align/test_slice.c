@@ -471,8 +471,9 @@ static void test_slices_of_the_store_equal_those_of_the_oracle(void **state)
 			char id[64];
 			(void)snprintf(id, sizeof id, "%d-%zu", round, i);
 			stream.obs[i].client_id = id;
-			stream.obs[i].shape =
-			    stream.obs[i].has_end ? SHAPE_INTERVAL : SHAPE_INSTANT;
+			if (stream.obs[i].shape != SHAPE_BLOCK)
+				stream.obs[i].shape =
+				    stream.obs[i].has_end ? SHAPE_INTERVAL : SHAPE_INSTANT;
 			struct store_result result = append_one(f->store, &stream.obs[i]);
 			PASS(store_get_seq(f->store, result.seq, &arena, &stored[n++], &pass_why));
 		}

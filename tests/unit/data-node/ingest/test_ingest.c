@@ -108,6 +108,12 @@ static const struct {
 	{ HEAD ",\"rate\":1,\"values\":[1],\"channels\":65}", "channels" },
 	{ HEAD ",\"rate\":1,\"values\":[1],\"channels\":0}", "channels" },
 	{ HEAD ",\"channels\":2}", "channels" },
+	{ HEAD ",\"rate\":1,\"values\":[1],\"channels\":[]}", "channels" },
+	{ HEAD ",\"rate\":1,\"values\":[1,2],\"channels\":[\"x\",\"x\"]}", "channels" },
+	{ HEAD ",\"rate\":1,\"values\":[1,2],\"channels\":[\"x\",1]}", "channels" },
+	{ HEAD ",\"rate\":1,\"values\":[1],\"channels\":[\"\"]}", "channels" },
+	{ HEAD ",\"rate\":1,\"values\":[1],\"channels\":[\"a\\\"b\"]}", "channels" },
+	{ HEAD ",\"rate\":1,\"values\":[1,2,3],\"channels\":[\"x\",\"y\"]}", "channels" },
 	{ HEAD ",\"times\":[1]}", "times" },
 	{ HEAD ",\"values\":[1,2],\"times\":[1]}", "times" },
 	{ HEAD ",\"values\":[1,2],\"times\":[2,1]}", "times" },
@@ -169,63 +175,71 @@ static bool export_visit(void *ctx, const struct observation *obs)
 	return true;
 }
 
+static const struct {
+	const char *sent, *back; /* back: without obs_id; NULL = as sent */
+} given_back[] = {
+	{ "{\"source\":\"p\",\"id\":\"a\",\"layer\":\"environment\",\"kind\":\"location\","
+	  "\"start\":\"2026-11-19T19:30:00.123+01:00\",\"tz\":\"Europe/Berlin\","
+	  "\"text\":\"caf\\u00e9 \\\"x\\\"\",\"data\":{\"lon\":13.404954,\"lat\":52.5,"
+	  "\"n\":[1,2.0,-0.1,1e300,true,null]},\"clock\":\"p\",\"boot\":\"3\",\"seq\":7,"
+	  "\"pulse\":2.5,\"gap\":true}",
+	    "{\"source\":\"p\",\"id\":\"a\",\"layer\":\"environment\",\"kind\":"
+	    "\"location\","
+	    "\"start\":\"2026-11-19T18:30:00.123000000Z\",\"tz\":\"Europe/Berlin\","
+	    "\"text\":\"caf\xc3\xa9 \\\"x\\\"\",\"data\":{\"lat\":52.5,\"lon\":13.404954,"
+	    "\"n\":[1,2.0,-0.1,1e+300,true,null]},\"clock\":\"p\",\"boot\":\"3\",\"seq\":7,"
+	    "\"pulse\":2.5,\"gap\":true" },
+	{ "{\"source\":\"p\",\"id\":17,\"layer\":\"home\",\"kind\":\"light\",\"start\":5,"
+	  "\"shape\":\"state\",\"end\":null,\"gap\":false,\"text\":\"\",\"room\":{\"b\":1}"
+	  "}",
+	    "{\"source\":\"p\",\"layer\":\"home\",\"kind\":\"light\","
+	    "\"start\":\"1970-01-01T00:00:00.000000005Z\",\"end\":null,\"gap\":false,"
+	    "\"id\":17,"
+	    "\"room\":{\"b\":1},\"shape\":\"state\",\"text\":\"\"" },
+	{ "{\"source\":\"p\",\"id\":\"b\",\"layer\":\"behaviour\",\"kind\":\"heart_rate\","
+	  "\"start\":0,\"rate\":0.5,\"values\":[60,61.25,-3]}",
+	    "{\"source\":\"p\",\"id\":\"b\",\"layer\":\"behaviour\",\"kind\":\"heart_"
+	    "rate\","
+	    "\"start\":\"1970-01-01T00:00:00.000000000Z\",\"rate\":0.5,"
+	    "\"values\":[60,61.25,-3]" },
+	{ "{\"source\":\"p\",\"id\":\"c\",\"layer\":\"environment\",\"kind\":\"location\","
+	  "\"start\":0,\"channels\":2,\"times\":[0,990000000],"
+	  "\"values\":[52.5200066,13.404954,52.5200071,-0.0]}",
+	    "{\"source\":\"p\",\"id\":\"c\",\"layer\":\"environment\",\"kind\":"
+	    "\"location\",\"start\":\"1970-01-01T00:00:00.000000000Z\",\"channels\":2,"
+	    "\"times\":[0,990000000],\"values\":[52.5200066,13.404954,52.5200071,-0.0]" },
+	{ "{\"source\":\"p\",\"id\":\"e\",\"layer\":\"behaviour\",\"kind\":"
+	  "\"acceleration\","
+	  "\"start\":0,\"rate\":1,\"channels\":[\"x\",\"y\"],\"values\":[1,2]}",
+	    "{\"source\":\"p\",\"id\":\"e\",\"layer\":\"behaviour\",\"kind\":"
+	    "\"acceleration\","
+	    "\"start\":\"1970-01-01T00:00:00.000000000Z\",\"rate\":1,\"values\":[1,2],"
+	    "\"channels\":[\"x\",\"y\"]" },
+	{ "{\"source\":\"p\",\"id\":\"d\",\"layer\":\"behaviour\",\"kind\":\"heart_rate\","
+	  "\"start\":0,\"shape\":\"block\",\"channels\":1,\"rate\":1,\"times\":[3],"
+	  "\"values\":[61]}",
+	    "{\"source\":\"p\",\"id\":\"d\",\"layer\":\"behaviour\",\"kind\":\"heart_"
+	    "rate\",\"start\":\"1970-01-01T00:00:00.000000000Z\",\"rate\":1,\"times\":[3],"
+	    "\"values\":[61],\"channels\":1,\"shape\":\"block\"" },
+};
+
 static void test_an_event_is_given_back_as_it_was_sent(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *sent, *back; /* back: without obs_id; NULL = as sent */
-	} cases[] = {
-		{ "{\"source\":\"p\",\"id\":\"a\",\"layer\":\"environment\",\"kind\":\"location\","
-		  "\"start\":\"2026-11-19T19:30:00.123+01:00\",\"tz\":\"Europe/Berlin\","
-		  "\"text\":\"caf\\u00e9 \\\"x\\\"\",\"data\":{\"lon\":13.404954,\"lat\":52.5,"
-		  "\"n\":[1,2.0,-0.1,1e300,true,null]},\"clock\":\"p\",\"boot\":\"3\",\"seq\":7,"
-		  "\"pulse\":2.5,\"gap\":true}",
-		    "{\"source\":\"p\",\"id\":\"a\",\"layer\":\"environment\",\"kind\":"
-		    "\"location\","
-		    "\"start\":\"2026-11-19T18:30:00.123000000Z\",\"tz\":\"Europe/Berlin\","
-		    "\"text\":\"caf\xc3\xa9 \\\"x\\\"\",\"data\":{\"lat\":52.5,\"lon\":13.404954,"
-		    "\"n\":[1,2.0,-0.1,1e+300,true,null]},\"clock\":\"p\",\"boot\":\"3\",\"seq\":7,"
-		    "\"pulse\":2.5,\"gap\":true" },
-		{ "{\"source\":\"p\",\"id\":17,\"layer\":\"home\",\"kind\":\"light\",\"start\":5,"
-		  "\"shape\":\"state\",\"end\":null,\"gap\":false,\"text\":\"\",\"room\":{\"b\":1}"
-		  "}",
-		    "{\"source\":\"p\",\"layer\":\"home\",\"kind\":\"light\","
-		    "\"start\":\"1970-01-01T00:00:00.000000005Z\",\"end\":null,\"gap\":false,"
-		    "\"id\":17,"
-		    "\"room\":{\"b\":1},\"shape\":\"state\",\"text\":\"\"" },
-		{ "{\"source\":\"p\",\"id\":\"b\",\"layer\":\"behaviour\",\"kind\":\"heart_rate\","
-		  "\"start\":0,\"rate\":0.5,\"values\":[60,61.25,-3]}",
-		    "{\"source\":\"p\",\"id\":\"b\",\"layer\":\"behaviour\",\"kind\":\"heart_"
-		    "rate\","
-		    "\"start\":\"1970-01-01T00:00:00.000000000Z\",\"rate\":0.5,"
-		    "\"values\":[60,61.25,-3]" },
-		{ "{\"source\":\"p\",\"id\":\"c\",\"layer\":\"environment\",\"kind\":\"location\","
-		  "\"start\":0,\"channels\":2,\"times\":[0,990000000],"
-		  "\"values\":[52.5200066,13.404954,52.5200071,-0.0]}",
-		    "{\"source\":\"p\",\"id\":\"c\",\"layer\":\"environment\",\"kind\":"
-		    "\"location\",\"start\":\"1970-01-01T00:00:00.000000000Z\",\"channels\":2,"
-		    "\"times\":[0,990000000],\"values\":[52.5200066,13.404954,52.5200071,-0.0]" },
-		{ "{\"source\":\"p\",\"id\":\"d\",\"layer\":\"behaviour\",\"kind\":\"heart_rate\","
-		  "\"start\":0,\"shape\":\"block\",\"channels\":1,\"rate\":1,\"times\":[3],"
-		  "\"values\":[61]}",
-		    "{\"source\":\"p\",\"id\":\"d\",\"layer\":\"behaviour\",\"kind\":\"heart_"
-		    "rate\",\"start\":\"1970-01-01T00:00:00.000000000Z\",\"rate\":1,\"times\":[3],"
-		    "\"values\":[61],\"channels\":1,\"shape\":\"block\"" },
-	};
 	struct fixture f = { 0 };
 	struct buf out;
 
 	fixture_init(&f);
 	buf_init(&out, 1 << 20);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(given_back) / sizeof(given_back[0]); i++) {
 		struct arena arena;
 		arena_init(&arena, 1 << 20);
-		assert_int_equal(ingest(&f, &arena, cases[i].sent, RC_OK).accepted, 1);
+		assert_int_equal(ingest(&f, &arena, given_back[i].sent, RC_OK).accepted, 1);
 		PASS(store_scan_log(f.store, i, 1, export_visit, &out, &pass_why));
 		assert_non_null(strstr(buf_text(&out), ",\"obs_id\":\""));
-		size_t n = strlen(cases[i].back);
-		if (strncmp(buf_text(&out), cases[i].back, n) != 0)
-			fail_msg("%s\n%s", buf_text(&out), cases[i].back);
+		size_t n = strlen(given_back[i].back);
+		if (strncmp(buf_text(&out), given_back[i].back, n) != 0)
+			fail_msg("%s\n%s", buf_text(&out), given_back[i].back);
 		/* Sent again as it was read, it is the same event. */
 		struct ingest_report r = ingest(&f, &arena, buf_text(&out), RC_OK);
 		assert_int_equal(r.accepted, 0);
