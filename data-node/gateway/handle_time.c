@@ -3,13 +3,13 @@
  *
  * Two requests make one exchange of the four stamps of NTP:
  *   POST {"clock","boot","t1"}                          t1: the device, as it sends
- *     → {"t1","t2","t3","stamp"}                        t2, t3: this node
+ *     → {"t2","t3","stamp"}                             t2, t3: this node
  *   POST {"clock","boot","t1","t2","t3","t4","stamp"}   t4: the device, as it heard
  *     → {"accepted","error_s","cursor"}                 after the commit
  * The stamp vouches for t2 and t3 (a keyed hash), so that nothing is kept
  * between the two and nobody states hub times of their own.  What the device
  * sends between two exchanges is confirmed by the second one: ping, send, ping.
- * GET answers {"now","now_ns"} and changes nothing.
+ * GET answers {"now"} and changes nothing.
  */
 #include <inttypes.h>
 #include <sodium.h>
@@ -67,7 +67,7 @@ static void answer_open(
     struct station *station, struct store_clock_ping *ping, struct api_response *response)
 {
 	uint8_t stamp[TIME_STAMP_BYTES];
-	char hex[2 * TIME_STAMP_BYTES + 1];
+	char hex[2 * TIME_STAMP_BYTES + 1], t2[TIMESTAMP_TEXT_BYTES], t3[TIMESTAMP_TEXT_BYTES];
 
 	ping->t3_ns = clock_utc_ns();
 	if (ping->t3_ns < ping->t2_ns)
@@ -78,9 +78,10 @@ static void answer_open(
 		return;
 	}
 	hex_encode(stamp, sizeof(stamp), hex);
-	buf_printf(&response->body,
-	    "{\"t1\":%" PRId64 ",\"t2\":%" PRId64 ",\"t3\":%" PRId64 ",\"stamp\":\"%s\"}\n",
-	    ping->t1_ns, ping->t2_ns, ping->t3_ns, hex);
+	timestamp_format(ping->t2_ns, t2);
+	timestamp_format(ping->t3_ns, t3);
+	buf_printf(
+	    &response->body, "{\"t2\":\"%s\",\"t3\":\"%s\",\"stamp\":\"%s\"}\n", t2, t3, hex);
 }
 
 static void answer_close(struct station *station, const struct time_body *body, int64_t now_ns,
@@ -145,11 +146,10 @@ void handle_time_get(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response)
 {
 	char text[TIMESTAMP_TEXT_BYTES];
-	int64_t now_ns = clock_utc_ns();
 
 	(void)station;
 	(void)request;
 	(void)arena;
-	timestamp_format(now_ns, text);
-	buf_printf(&response->body, "{\"now\":\"%s\",\"now_ns\":%" PRId64 "}\n", text, now_ns);
+	timestamp_format(clock_utc_ns(), text);
+	buf_printf(&response->body, "{\"now\":\"%s\"}\n", text);
 }

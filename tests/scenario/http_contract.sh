@@ -59,6 +59,20 @@ has "$T/got" '(.events | length == 1) and .next == null' 'last page'
 get '/api/v1/events?from=1795113060000000000&to=1795113060000000001'
 has "$T/got" '[.events[].id] == ["e2"]' 'integer nanoseconds'
 
+# ---- clocks: two requests make one exchange of stamps ------------------------------------
+t1=$(date -u +%FT%T.%NZ)
+api POST /api/v1/time -d "{\"clock\":\"rtc\",\"boot\":\"b2\",\"t1\":\"$t1\"}" >"$T/got"
+has "$T/got" '.t2 <= .t3 and (.stamp | type == "string")' 'stamps of this node'
+jq -c ". + {clock:\"rtc\",boot:\"b2\",t1:\"$t1\",t4:\"$(date -u +%FT%T.%NZ)\"}" "$T/got" |
+	 api POST /api/v1/time -d @- >"$T/report"
+has "$T/report" '.accepted and .error_s >= 0 and .error_s < 30 and .cursor == 6' 'the exchange'
+get /api/v1/status
+has "$T/got" '[.clocks[] | select(.name == "rtc")] | length == 2' 'two boots of one clock'
+has "$T/got" '.clocks[] | select(.boot == "b1") | .synced == "no" and .limbo == 1 and .error_s == null' 'limbo'
+has "$T/got" '.clocks[] | select(.boot == "b2") | .synced == "pings" and .limbo == 0 and .error_s < 30' 'synced'
+"$DATA" status --dir "$T/data" >"$T/got"
+grep -q '^clock     rtc  boot b2 ' "$T/got" || fail "status shows no clock: $(cat "$T/got")"
+
 # ---- slices --------------------------------------------------------------------------------
 get '/api/v1/slices?from=2026-11-19T18:30:00Z&to=2026-11-19T18:33:00Z&step=60s'
 has "$T/got" 'has("clock_map") and has("policy")' 'versions'
