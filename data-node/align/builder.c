@@ -31,6 +31,7 @@ enum rc builder_new(
 		return errmsg_rc(why, RC_NOMEM, "no memory for the builder of slices");
 	builder->store = store;
 	builder->policy = policy;
+	policy_hash(policy, builder->policy_hash);
 	lifecycle_init(&builder->state.life);
 	(void)pthread_condattr_init(&mono);
 	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);

@@ -21,7 +21,6 @@
 #define PASS_LOOKS_MAX ((size_t)64)     /* touches that are clipped by the store */
 #define PASS_SLICES_MAX ((size_t)16384) /* built and committed at once */
 #define PASS_ARENA_BYTES ((size_t)96 << 20)
-#define POLICY_HASH_BYTES 16
 
 /* Why slices are built in this pass: a record, or the end of their time. */
 struct note {
@@ -48,6 +47,7 @@ struct builder {
 	struct store *store;
 	const struct policy *policy;
 	uint8_t key[STORE_DERIVED_KEY_BYTES];
+	uint8_t policy_hash[POLICY_HASH_BYTES];
 	struct builder_state state;
 	bool loaded;
 

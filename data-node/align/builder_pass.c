@@ -330,6 +330,28 @@ static enum rc note_marks(struct pass *pass, const struct store_slice_view *view
 	return rc;
 }
 
+/* Built under another policy than the one in force? */
+static bool policy_changed(const struct builder *builder)
+{
+	return builder->state.cursor > 0 &&
+	       memcmp(builder->state.policy_hash, builder->policy_hash, POLICY_HASH_BYTES) != 0;
+}
+
+/* Then everything that was built is built anew. */
+static enum rc note_policy(struct pass *pass)
+{
+	struct builder *builder = pass->builder;
+	struct note note = {
+		.touch = { .from_ns = OBS_TIME_MIN_NS, .to_ns = OBS_TIME_MAX_NS },
+		.round = lifecycle_round(builder->policy, builder->state.life.now_ns),
+		.closed_ns = builder->state.life.closed_ns,
+		.seq = pass->cursor,
+		.cause = DIRTY_POLICY,
+	};
+
+	return policy_changed(builder) ? add_note(builder, &note) : RC_OK;
+}
+
 static bool has_foreign_mark(const struct store_slice_view *view)
 {
 	for (size_t i = 0; i < view->marks_len; i++) {
@@ -347,6 +369,11 @@ static enum rc commit_state(struct pass *pass, uint64_t newest, struct errmsg *w
 	struct store_slice_batch batch = { .state = &row, .newest = newest };
 	struct buf bytes, past;
 
+	/* Another policy is in force for all once the log was read to its end. */
+	if (pass->cursor == pass->target) {
+		memcpy(state->policy_hash, builder->policy_hash, POLICY_HASH_BYTES);
+		state->policy_version = builder->policy->version;
+	}
 	state->cursor = batch.cursor = pass->cursor;
 	batch.built_ns = OBS_TIME_MIN_NS;
 	if (state->ended_ns > OBS_TIME_MIN_NS)
@@ -389,6 +416,7 @@ static enum rc load(struct builder *builder, const struct store_slice_view *view
 		lifecycle_fini(&state->life);
 		state->cursor = 0;
 		state->ended_ns = state->history_ns = INT64_MIN;
+		memcpy(state->policy_hash, builder->policy_hash, POLICY_HASH_BYTES);
 		rc = RC_OK;
 	}
 	builder->loaded = rc == RC_OK;
@@ -406,13 +434,16 @@ static enum rc run(
 	pass->target = view->cursor;
 	pass->cursor = builder->state.cursor;
 	builder->notes_len = 0;
-	if (view->cursor <= builder->state.cursor && !has_foreign_mark(view))
+	if (view->cursor <= builder->state.cursor && !has_foreign_mark(view) &&
+	    !policy_changed(builder))
 		return RC_OK;
 	if (view->cursor > builder->state.cursor)
 		rc = read_log(pass, why);
 	*more = pass->cursor < pass->target;
 	if (rc == RC_OK && !*more)
 		rc = note_marks(pass, view);
+	if (rc == RC_OK && !*more)
+		rc = note_policy(pass);
 	if (rc == RC_OK)
 		rc = build_notes(pass, why);
 	if (rc == RC_OK)

@@ -48,6 +48,10 @@ struct policy {
 	struct policy_rule rules[FACET_COUNT];
 };
 
+#define POLICY_HASH_BYTES 16
+/* Names a policy by its content: all that policy_print() writes. */
+void policy_hash(const struct policy *policy, uint8_t out[POLICY_HASH_BYTES]);
+
 /* The table of the specification; static. */
 const struct policy *policy_default(void);
 

@@ -156,8 +156,3 @@ uint64_t slice_clock_map_version(struct store *store, uint64_t as_of_seq)
 {
 	return store_clock_version(store, as_of_seq);
 }
-
-uint64_t slice_policy_version(void)
-{
-	return policy_default()->version;
-}

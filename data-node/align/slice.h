@@ -121,8 +121,7 @@ enum rc slice_json(const struct slice *slice, unsigned facets, struct buf *out) 
  * around it, version and state.  What hashes and manifests are made of. */
 enum rc slice_json_cells(const struct slice *slice, unsigned facets, struct buf *out) RC_CHECK;
 
-/* Version numbers for {"clock_map", "policy"}; as_of_seq 0: now. */
+/* The number of the newest clock map; as_of_seq 0: now. */
 uint64_t slice_clock_map_version(struct store *store, uint64_t as_of_seq);
-uint64_t slice_policy_version(void);
 
 #endif

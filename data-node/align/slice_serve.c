@@ -1,6 +1,8 @@
 /* Serving slices: which rows stand, what must be worked out, and the states. */
 #include "align/slice_serve.h"
 
+#include <string.h>
+
 #include "align/builder_inner.h"
 #include "align/slice_fill.h"
 #include "base/clock.h"
@@ -29,6 +31,7 @@ struct serve {
 	uint64_t cursor;
 	int64_t now_ns, closed_ns; /* of the lifecycle at the cursor */
 	bool stopped, damaged;
+	uint8_t policy_hash[POLICY_HASH_BYTES];
 	/* Of the part at hand. */
 	struct arena arena;
 	struct store_slice_view view;
@@ -84,6 +87,9 @@ static enum rc load_state(struct serve *serve)
 		serve->state.life.now_ns = INT64_MIN;
 		rc = RC_OK;
 	}
+	if (rc == RC_OK &&
+	    memcmp(serve->state.policy_hash, serve->policy_hash, POLICY_HASH_BYTES) != 0)
+		serve->state.ended_ns = INT64_MIN; /* rows of another policy */
 	if (rc == RC_OK && !serve->source->as_known)
 		serve->closed_ns =
 		    lifecycle_closed_at(&serve->state.life, serve->source->policy, serve->now_ns);
@@ -352,6 +358,7 @@ enum rc slice_serve(const struct slice_source *source, const struct slice_query 
 		serve.cursor = query.as_of_seq;
 	if (source->as_known)
 		rc = known_then(&serve);
+	policy_hash(source->policy, serve.policy_hash);
 	lifecycle_init(&serve.state.life);
 	arena_init(&serve.arena, VIEW_ARENA_BYTES);
 	int64_t most_ns = floor_to(VIEW_NS, query.step_ns);

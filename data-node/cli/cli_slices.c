@@ -15,9 +15,10 @@
 #define VALUE_COLUMNS 60
 
 struct slices_options {
+	const char *day, *zone;
 	const char *dir, *facets;
 	int64_t from_ns, to_ns, step_ns, as_of;
-	bool json;
+	bool json, manifest;
 };
 
 #define ROW(row_name, row_type, field)                                                             \
@@ -36,6 +37,12 @@ static const struct conf_option options[] = {
 	{ ROW("as-of", CONF_INT, as_of), .value = "CURSOR", .fallback = "0", .min = 0, .max = 9e18,
 	    .help = "as the timeline was known up to this sequence number" },
 	{ ROW("json", CONF_BOOL, json), .help = "print the JSON of GET /api/v1/slices" },
+	{ ROW("day", CONF_STRING, day), .value = "DATE",
+	    .help = "instead of a range: that local day" },
+	{ ROW("zone", CONF_STRING, zone), .value = "ZONE",
+	    .help = "whose day it is, if not the one that events tell" },
+	{ ROW("manifest", CONF_BOOL, manifest),
+	    .help = "print what an export of the range is made from, and a hash over it" },
 	{ .name = NULL },
 };
 
@@ -114,7 +121,8 @@ static enum rc show(
 	struct buf target;
 
 	buf_init(&target, TARGET_BYTES_MAX);
-	buf_printf(&target, "/api/v1/slices?as_of=%lld", (long long)values->as_of);
+	buf_printf(&target, "/api/v1/slices%s?as_of=%lld", values->manifest ? "/manifest" : "",
+	    (long long)values->as_of);
 	if (values->step_ns % NS_PER_S == 0)
 		buf_printf(&target, "&step=%llds", (long long)(values->step_ns / NS_PER_S));
 	else
@@ -123,16 +131,24 @@ static enum rc show(
 		buf_printf(&target, "&from=%lld", (long long)values->from_ns);
 	if (values->to_ns != CLI_TIME_UNSET)
 		buf_printf(&target, "&to=%lld", (long long)values->to_ns);
+	if (values->day != NULL) {
+		buf_puts(&target, "&day=");
+		target_escape(&target, values->day);
+	}
+	if (values->zone != NULL) {
+		buf_puts(&target, "&zone=");
+		target_escape(&target, values->zone);
+	}
 	if (values->facets != NULL) {
 		buf_puts(&target, "&facets=");
 		target_escape(&target, values->facets);
 	}
 	call.target = buf_text(&target);
-	call.sink = values->json ? to_stdout : NULL;
+	call.sink = values->json || values->manifest ? to_stdout : NULL;
 	enum rc rc = control_client_send(client, &call, why);
 	if (rc == RC_OK)
 		rc = control_client_check(&call, why);
-	if (rc == RC_OK && !values->json)
+	if (rc == RC_OK && call.sink == NULL)
 		print_table(&call.answer);
 	control_client_done(&call);
 	buf_fini(&target);

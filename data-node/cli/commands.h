@@ -14,6 +14,8 @@
 	X("import", cli_import, "read events from files")                                          \
 	X("events", cli_events, "list events of a time range")                                     \
 	X("slices", cli_slices, "show what was true in each step of a time range")                 \
+	X("episodes", cli_episodes, "show what happened, cut where the scene changed")             \
+	X("policy", cli_policy, "show the rules that slices are made by")                          \
 	X("search", cli_search, "find moments")                                                    \
 	X("night", cli_night, "do the night's work: label what is new")                            \
 	X("ask", cli_ask, "ask a question")                                                        \

@@ -27,6 +27,8 @@ static const struct route routes[] = {
 	{ "POST", "/api/v1/blobs", ACCESS_DEVICE, handle_blobs_post },
 	{ "GET", "/api/v1/blobs/", ACCESS_PERSON, handle_blobs_get },
 	{ "GET", "/api/v1/slices", ACCESS_PERSON, handle_slices_get },
+	{ "GET", "/api/v1/slices/manifest", ACCESS_PERSON, handle_manifest_get },
+	{ "GET", "/api/v1/episodes", ACCESS_PERSON, handle_episodes_get },
 	{ "GET", "/api/v1/search", ACCESS_PERSON, handle_search_get },
 	{ "GET", "/api/v1/status", ACCESS_DEVICE, handle_status_get },
 	{ "GET", "/api/v1/time", ACCESS_DEVICE, handle_time_get },

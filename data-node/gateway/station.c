@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "align/builder.h"
+#include "align/policy_file.h"
 #include "answer/pool.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -37,6 +38,7 @@ struct station {
 	char public_key[WIRE_KEY_TEXT_BYTES];
 	struct recall *recall;
 	struct builder *builder;
+	struct policy policy;
 	struct pool *pool;
 	struct nightly *nightly;
 	int64_t opened_mono_ns;
@@ -169,7 +171,9 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 {
 	struct store_config store = { .dir = s->config.dir, .quota_bytes = s->config.quota_bytes };
 
-	enum rc rc = catalogue_open(s->config.dir, &s->catalogue, why);
+	enum rc rc = policy_load(s->config.dir, &s->policy, why);
+	if (rc == RC_OK)
+		rc = catalogue_open(s->config.dir, &s->catalogue, why);
 	if (rc == RC_OK)
 		rc = open_keys(s, why);
 	if (rc != RC_OK)
@@ -181,7 +185,7 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 	if (rc == RC_OK && (s->config.parts & STATION_RECALL) != 0)
 		rc = recall_open(s->store, &s->recall, why);
 	if (rc == RC_OK && (s->config.parts & STATION_SLICES) != 0)
-		rc = builder_open(s->store, policy_default(), &s->builder, why);
+		rc = builder_open(s->store, &s->policy, &s->builder, why);
 	if (rc == RC_OK && (s->config.parts & STATION_POOL) != 0)
 		rc = open_pool(s, why);
 	if (rc == RC_OK && (s->config.parts & STATION_NIGHT) != 0)
@@ -286,6 +290,11 @@ struct recall *station_recall(struct station *s)
 struct pool *station_pool(struct station *s)
 {
 	return s->pool;
+}
+
+const struct policy *station_policy(const struct station *s)
+{
+	return &s->policy;
 }
 
 struct builder *station_builder(struct station *s)

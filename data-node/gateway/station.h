@@ -21,6 +21,7 @@ struct recall;
 struct pool;
 struct builder;
 struct nightly;
+struct policy;
 struct catalogue;
 struct keyring;
 struct auth;
@@ -92,10 +93,11 @@ const char *station_url(const struct station *station);
 
 const struct station_config *station_config(const struct station *station);
 struct store *station_store(struct station *station);
-struct recall *station_recall(struct station *station);   /* NULL unless STATION_RECALL */
-struct pool *station_pool(struct station *station);       /* NULL unless STATION_POOL */
-struct builder *station_builder(struct station *station); /* NULL unless STATION_SLICES */
-struct nightly *station_nightly(struct station *station); /* NULL unless STATION_NIGHT */
+struct recall *station_recall(struct station *station);             /* NULL unless STATION_RECALL */
+struct pool *station_pool(struct station *station);                 /* NULL unless STATION_POOL */
+struct builder *station_builder(struct station *station);           /* NULL unless STATION_SLICES */
+struct nightly *station_nightly(struct station *station);           /* NULL unless STATION_NIGHT */
+const struct policy *station_policy(const struct station *station); /* of the slices */
 struct catalogue *station_catalogue(struct station *station);
 struct keyring *station_keyring(struct station *station);
 struct auth *station_auth(struct station *station);

@@ -31,17 +31,30 @@ struct lines {
 	struct buf text;
 	unsigned facets;
 	size_t len;
+	uint64_t cursor;
 	uint64_t versions[4000];
 	char states[4000][16], causes[4000][16];
 };
 
 static struct lines lines[2];
 
+/* Nothing in a slice is newer than the cursor it is read at. */
+static void assert_no_leak(const struct slice *slice, uint64_t cursor)
+{
+	for (int facet = 0; facet < FACET_COUNT; facet++) {
+		for (size_t i = 0; i < slice->cells[facet].values_len; i++) {
+			assert_true(slice->cells[facet].values[i].seq <= cursor);
+			assert_true(slice->cells[facet].values[i].next_seq <= cursor);
+		}
+	}
+}
+
 static bool put_slice(void *ctx, const struct slice *slice)
 {
 	struct lines *out = ctx;
 
 	assert_true(out->len < 4000);
+	assert_no_leak(slice, out->cursor);
 	out->versions[out->len] = slice->version;
 	(void)snprintf(out->states[out->len], 16, "%s", slice->state);
 	(void)snprintf(out->causes[out->len], 16, "%s", slice->cause == NULL ? "" : slice->cause);
@@ -59,6 +72,7 @@ static struct slice_served serve(struct fixture *f, const struct slice_source *s
 	buf_fini(&out->text);
 	buf_init(&out->text, LINES_BYTES_MAX);
 	out->facets = query->facets;
+	out->cursor = query->as_of_seq != 0 ? query->as_of_seq : UINT64_MAX;
 	out->len = 0;
 	(void)f;
 	PASS(slice_serve(source, query, put_slice, out, &served, &pass_why));
@@ -171,7 +185,7 @@ static void make_day(uint64_t *seed, long day)
 	for (size_t i = 0; i < stream.len; i++) {
 		stream.obs[i].dev_t0_ns += day * NS_PER_DAY;
 		stream.obs[i].dev_t1_ns += day * NS_PER_DAY;
-		(void)snprintf(stream.ids[i], sizeof stream.ids[i], "%ld-%zu", day, i);
+		(void)snprintf(stream.ids[i], sizeof stream.ids[i], "%d-%d", (int)day, (int)i);
 	}
 	stream.grid.from_ns += day * NS_PER_DAY;
 	stream.grid.to_ns += day * NS_PER_DAY;

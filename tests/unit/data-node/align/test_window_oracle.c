@@ -201,6 +201,65 @@ static void test_another_layer_changes_no_other_facet(void **state)
 	}
 }
 
+/* The observations of the facets that keep everything, by minute. */
+struct sums {
+	int64_t from_ns;
+	bool in[2][SLICE_STREAM_MAX]; /* [audio, language][number of the id] */
+};
+
+static bool add_up(void *ctx, const struct slice *slice)
+{
+	struct sums *sums = ctx;
+
+	for (int k = 0; k < 2; k++) {
+		const struct cell *cell = &slice->cells[k == 0 ? FACET_AUDIO : FACET_LANGUAGE];
+		for (size_t i = 0; i < cell->values_len; i++)
+			sums->in[k][strtol(cell->values[i].client_id + 2, NULL, 10)] = true;
+	}
+	return true;
+}
+
+static void sum(const struct window_grid *grid, struct sums *out)
+{
+	struct window *window;
+
+	*out = (struct sums){ .from_ns = grid->from_ns };
+	assert_int_equal(window_open(&stream.policy, grid, add_up, out, &window), RC_OK);
+	for (size_t i = 0; i < stream.len; i++) {
+		struct item item;
+		item_of_observation(&stream.obs[i], &stream.policy, &item);
+		assert_int_equal(window_push(window, &item, NULL), RC_OK);
+	}
+	assert_int_equal(window_finish(window, NULL), RC_OK);
+	window_close(window);
+}
+
+static void test_sixty_seconds_add_up_to_their_minute(void **state)
+{
+	uint64_t seed = 9;
+	size_t found = 0;
+
+	(void)state;
+	for (long round = 0; round < streams_wanted(8); round++) {
+		struct sums minute, seconds;
+		slice_stream_make(&seed, &stream);
+		slice_stream_shuffle(&seed, stream.obs, stream.len);
+		struct window_grid grid = stream.grid;
+		grid.from_ns = stream.len == 0 ? grid.from_ns : stream.obs[0].dev_t0_ns;
+		grid.from_ns -= grid.from_ns % NS_PER_MIN;
+		grid.to_ns = grid.from_ns + NS_PER_MIN;
+		grid.facets = FACET_MASK(FACET_AUDIO) | FACET_MASK(FACET_LANGUAGE);
+		grid.step_ns = NS_PER_MIN;
+		sum(&grid, &minute);
+		grid.step_ns = NS_PER_S;
+		sum(&grid, &seconds);
+		assert_memory_equal(minute.in, seconds.in, sizeof minute.in);
+		for (size_t i = 0; i < SLICE_STREAM_MAX; i++)
+			found += minute.in[0][i] + minute.in[1][i];
+	}
+	assert_true(found > 10);
+}
+
 static int64_t oldest_of(const struct cell_value *value, int facet)
 {
 	switch (facet) {
@@ -267,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_what_lies_out_of_reach_changes_nothing),
 		cmocka_unit_test(test_a_shift_by_whole_slices_shifts_the_result),
 		cmocka_unit_test(test_another_layer_changes_no_other_facet),
+		cmocka_unit_test(test_sixty_seconds_add_up_to_their_minute),
 		cmocka_unit_test(test_nothing_is_carried_beyond_its_age),
 	};
 

@@ -9,7 +9,7 @@ static struct fixture fx;
 static int setup(void **state)
 {
 	(void)state;
-	fixture_init(&fx, STATION_RECALL);
+	fixture_init(&fx, STATION_RECALL | STATION_SLICES);
 	return 0;
 }
 
@@ -200,6 +200,12 @@ static void test_bad_parameters_are_named(void **state)
 		{ "/api/v1/slices?facets=aura", "facets" },
 		{ "/api/v1/slices?as_of=-1", "as_of" },
 		{ "/api/v1/slices?from=0&to=1763577000000000000&step=1s", "step" },
+		{ "/api/v1/slices?day=2026-04-31", "day" },
+		{ "/api/v1/slices?day=2026-04-30&from=1", "day" },
+		{ "/api/v1/slices?day=2026-04-30&zone=Middle/Earth", "zone" },
+		{ "/api/v1/episodes?day=today", "day" },
+		{ "/api/v1/episodes?from=2&to=1", "to" },
+		{ "/api/v1/slices/manifest?step=7s", "step" },
 		{ "/api/v1/search", "q" },
 		{ "/api/v1/search?q=x&k=0", "k" },
 		{ "/api/v1/search?q=x&k=1001", "k" },
@@ -233,6 +239,59 @@ static void test_slices_have_the_contracts_shape(void **state)
 	assert_string_equal(text_of(cell, "mode"), "observed");
 	assert_int_equal(json_array_size(json_object_get(cell, "values")), 2);
 	assert_int_equal(json_object_size(json_object_get(slice, "cells")), 1);
+}
+
+static void test_a_local_day_says_where_it_lies(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    fixture_call(&fx, "GET",
+		"/api/v1/slices?day=2026-10-25&zone=Europe/Berlin&step=1h&facets=text", NULL),
+	    400);
+	assert_int_equal(fixture_call(&fx, "GET",
+			     "/api/v1/slices?day=2026-10-25&zone=Europe/Berlin&step=1h", NULL),
+	    200);
+	const json_t *day = json_object_get(fx.json, "day");
+	assert_string_equal(text_of(day, "date"), "2026-10-25");
+	assert_string_equal(text_of(day, "from"), "2026-10-24T22:00:00.000000000Z");
+	assert_string_equal(text_of(day, "zone"), "Europe/Berlin");
+	assert_int_equal(json_integer_value(json_object_get(day, "hours")), 25);
+}
+
+static void test_a_manifest_pins_what_it_was_made_from(void **state)
+{
+	static const char target[] =
+	    "/api/v1/slices/manifest?from=2025-11-19T18:00:00Z&to=2025-11-19T19:00:00Z";
+	char hash[80];
+
+	(void)state;
+	post_notes(3);
+	assert_int_equal(fixture_call(&fx, "GET", target, NULL), 200);
+	assert_int_equal(json_integer_value(json_object_get(fx.json, "cursor")), 3);
+	assert_int_equal(json_integer_value(json_object_get(fx.json, "step_s")), 60);
+	assert_true(json_integer_value(json_object_get(fx.json, "slices")) >= 1);
+	assert_int_equal(strlen(text_of(fx.json, "policy_hash")), 32);
+	(void)snprintf(hash, sizeof hash, "%s", text_of(fx.json, "hash"));
+	assert_int_equal(strlen(hash), 64);
+	assert_int_equal(fixture_call(&fx, "GET", target, NULL), 200);
+	assert_string_equal(text_of(fx.json, "hash"), hash);
+}
+
+static void test_episodes_have_the_contracts_shape(void **state)
+{
+	(void)state;
+	post_notes(3);
+	assert_int_equal(
+	    fixture_call(&fx, "GET",
+		"/api/v1/episodes?from=2025-11-19T00:00:00Z&to=2025-11-20T00:00:00Z", NULL),
+	    200);
+	assert_int_equal(json_array_size(json_object_get(fx.json, "episodes")), 1);
+	const json_t *episode = item("episodes", 0);
+	/* A second of ε puts the first note into the minute before as well. */
+	assert_string_equal(text_of(episode, "start"), "2025-11-19T18:29:00.000000000Z");
+	assert_true(json_is_integer(json_object_get(episode, "version")));
+	assert_true(json_is_array(json_object_get(episode, "people")));
+	assert_true(json_is_integer(json_object_get(fx.json, "policy")));
 }
 
 /* More sub-ranges than one: the whole must equal what one build gives. */
@@ -375,6 +434,9 @@ int main(void)
 		TEST(test_events_are_filtered),
 		TEST(test_bad_parameters_are_named),
 		TEST(test_slices_have_the_contracts_shape),
+		TEST(test_a_local_day_says_where_it_lies),
+		TEST(test_a_manifest_pins_what_it_was_made_from),
+		TEST(test_episodes_have_the_contracts_shape),
 		TEST(test_a_long_range_of_slices_is_one_document),
 		TEST(test_an_empty_range_gives_an_empty_list),
 		TEST(test_what_was_acknowledged_is_found),
