@@ -162,14 +162,21 @@ static void make_fact(const struct world *world, const struct observation *obs, 
 	}
 }
 
+/* A stop stands where it may have begun. */
+static int64_t order_ns(const struct fact *fact)
+{
+	return fact->stop ? fact->begin : fact->obs->place.t0_ns;
+}
+
 static int by_order(const void *a, const void *b)
 {
+	int64_t from = order_ns(a), to = order_ns(b);
 	const struct observation *x = ((const struct fact *)a)->obs,
 				 *y = ((const struct fact *)b)->obs;
 	int names = strcmp(x->source, y->source);
 
-	if (x->place.t0_ns != y->place.t0_ns)
-		return x->place.t0_ns < y->place.t0_ns ? -1 : 1;
+	if (from != to)
+		return from < to ? -1 : 1;
 	if (names != 0)
 		return names;
 	uint64_t p = x->has_source_seq ? x->source_seq : 0,
