@@ -81,9 +81,11 @@ static bool must_cut(const struct pass *pass, const struct note *note)
 		const struct note *before = &builder->notes[i];
 		if (before->round + 2 > note->round)
 			return false; /* in order of round */
-		if (before->touch.from_ns < note->touch.to_ns &&
-		    before->touch.to_ns > note->touch.from_ns &&
-		    before->touch.from_ns < note->closed_ns)
+		int64_t from_ns = before->touch.from_ns > note->touch.from_ns
+				      ? before->touch.from_ns
+				      : note->touch.from_ns;
+		if (from_ns < before->touch.to_ns && from_ns < note->touch.to_ns &&
+		    floor_grid(from_ns) + BUILDER_GRID_NS <= note->closed_ns)
 			return true;
 	}
 	return false;

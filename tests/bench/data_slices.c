@@ -162,12 +162,14 @@ int main(int argc, char **argv)
 {
 	size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 500000;
 	size_t late = argc > 2 ? strtoul(argv[2], NULL, 10) : 50;
-	char dir[] = "/tmp/data_slices-XXXXXX";
+	const char *base = getenv("TMPDIR");
+	char dir[256];
 	struct keyring_unlock unlock = { 0 };
 	struct builder *builder = NULL;
 	struct store_stats stats, built;
 
 	must(n >= 1000 && late >= 1 && late <= LATE_MAX, "usage: data_slices [N] [LATE]");
+	(void)snprintf(dir, sizeof dir, "%s/data_slices-XXXXXX", base == NULL ? "/tmp" : base);
 	must(mkdtemp(dir) != NULL, "mkdtemp");
 	must(keyring_create(dir, &unlock, NULL) == RC_OK, "keyring");
 	must(keyring_open(dir, &unlock, &keyring, NULL) == RC_OK, "keyring");
@@ -178,6 +180,7 @@ int main(int argc, char **argv)
 	must(store_get_stats(store, &stats, NULL) == RC_OK, "stats");
 	must(builder_new(store, policy_default(), &builder, NULL) == RC_OK, "builder");
 	double seconds = pass_all(builder);
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	must(store_get_stats(store, &built, NULL) == RC_OK, "stats");
 	printf("built: %zu observations of one day in %.2f s (%.0f a second), %.0f bytes a slice\n",
 	    n, seconds, (double)n / seconds, (double)(built.bytes_used - stats.bytes_used) / 1440);
