@@ -16,7 +16,7 @@ void avx2_quantize(const float *x, size_t k, int8_t *quants, struct q8_block *bl
 	for (size_t b = 0; b < k / KERNEL_BLOCK; b++, x += KERNEL_BLOCK, quants += KERNEL_BLOCK) {
 		__m256 tops = _mm256_setzero_ps(), inverse;
 		__m256i q[4];
-		int32_t low = 0, high = 0;
+		int32_t low, high;
 		float top;
 
 		for (size_t i = 0; i < 4; i++)
@@ -38,10 +38,13 @@ void avx2_quantize(const float *x, size_t k, int8_t *quants, struct q8_block *bl
 		    _mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
 		q[0] = _mm256_permutevar8x32_epi32(q[0], _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 		_mm256_storeu_si256((__m256i *)(void *)quants, q[0]);
-		for (size_t i = 0; i < KERNEL_BLOCK / 2; i++) {
-			low += quants[i];
-			high += quants[i + KERNEL_BLOCK / 2];
-		}
+		/* sums of the first sixteen and of the others, a half each */
+		q[1] = _mm256_madd_epi16(
+		    _mm256_maddubs_epi16(_mm256_set1_epi8(1), q[0]), _mm256_set1_epi16(1));
+		q[1] = _mm256_hadd_epi32(q[1], q[1]);
+		q[1] = _mm256_hadd_epi32(q[1], q[1]);
+		low = _mm256_extract_epi32(q[1], 0);
+		high = _mm256_extract_epi32(q[1], 4);
 		blocks[b] = (struct q8_block){ .scale = top / 127.0f,
 			.sum = top / 127.0f * (float)(low + high),
 			.bias = -KERNEL_BIAS * (low + high),

@@ -100,6 +100,14 @@ INLINE vec four_of(const struct operand *x, size_t b, size_t s)
 	return _mm256_set1_epi32(four);
 }
 
+/* Compilers turn a long sum into a tree, whose branches do not fit the
+ * registers: this sum is not to be taken apart. */
+INLINE vec in_order(vec sum)
+{
+	__asm__("" : "+x"(sum));
+	return sum;
+}
+
 /* Steps first … end - 1, all 8 bits. */
 INLINE void add_wide(size_t nx, step_fn *step, const void *from, const struct operand *x, size_t b,
     size_t first, size_t end, vec *dots)
@@ -115,7 +123,7 @@ INLINE void add_wide(size_t nx, step_fn *step, const void *from, const struct op
 			vec a = _mm256_sign_epi8(four_of(&x[t], b, s), v);
 
 			a = _mm256_madd_epi16(_mm256_maddubs_epi16(size, a), ones);
-			dots[t] = s == first ? a : _mm256_add_epi32(dots[t], a);
+			dots[t] = in_order(s == first ? a : _mm256_add_epi32(dots[t], a));
 		}
 	}
 }
@@ -136,7 +144,7 @@ INLINE void add_narrow(int zero, size_t run, size_t nx, step_fn *step, const voi
 		{
 			vec a = _mm256_maddubs_epi16(v, four_of(&x[t], b, s));
 
-			sums[t] = at == 0 ? a : _mm256_add_epi16(sums[t], a);
+			sums[t] = in_order(at == 0 ? a : _mm256_add_epi16(sums[t], a));
 			if (at + 1 < run && s + 1 < end)
 				continue;
 			a = _mm256_madd_epi16(sums[t], ones);
