@@ -226,6 +226,37 @@ static void put_number(struct gguf_build *b, const char *arch, const char *key, 
 	gguf_build_u32(b, full, value);
 }
 
+static void put_networks(struct gguf_build *b, const struct gguf_build_llama *s, uint32_t il)
+{
+	const struct {
+		const char *name;
+		uint64_t n, n_rows;
+	} matrices[] = { { "gate", s->n_embd, s->n_ff }, { "up", s->n_embd, s->n_ff },
+		{ "down", s->n_ff, s->n_embd } };
+	char name[64];
+
+	for (size_t i = 0; i < sizeof(matrices) / sizeof(matrices[0]); i++) {
+		(void)snprintf(name, sizeof(name), "blk.%u.ffn_%s%s.weight", il, matrices[i].name,
+		    s->n_expert > 0 ? "_exps" : "");
+		gguf_build_stack(b, name, s->type, matrices[i].n, matrices[i].n_rows,
+		    s->n_expert > 0 ? s->n_expert : 1, 0.1f, 0);
+	}
+	if (s->n_expert == 0)
+		return;
+	(void)snprintf(name, sizeof(name), "blk.%u.ffn_gate_inp.weight", il);
+	gguf_build_tensor(b, name, TYPE_F32, s->n_embd, s->n_expert, 0.1f, 0);
+}
+
+static void put_qk_norms(struct gguf_build *b, const struct gguf_build_llama *s, uint32_t il)
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "blk.%u.attn_q_norm.weight", il);
+	gguf_build_tensor(b, name, TYPE_F32, s->head_dim, 0, 0.1f, 1.0f);
+	(void)snprintf(name, sizeof(name), "blk.%u.attn_k_norm.weight", il);
+	gguf_build_tensor(b, name, TYPE_F32, s->head_dim, 0, 0.1f, 1.0f);
+}
+
 static void put_layer(struct gguf_build *b, const struct gguf_build_llama *s, uint32_t il)
 {
 	uint64_t nq = (uint64_t)s->n_head * s->head_dim, nk = (uint64_t)s->n_head_kv * s->head_dim;
@@ -233,9 +264,7 @@ static void put_layer(struct gguf_build *b, const struct gguf_build_llama *s, ui
 		const char *name;
 		uint64_t n, n_rows;
 	} matrices[] = { { "attn_q.weight", s->n_embd, nq }, { "attn_k.weight", s->n_embd, nk },
-		{ "attn_v.weight", s->n_embd, nk }, { "attn_output.weight", nq, s->n_embd },
-		{ "ffn_gate.weight", s->n_embd, s->n_ff }, { "ffn_up.weight", s->n_embd, s->n_ff },
-		{ "ffn_down.weight", s->n_ff, s->n_embd } };
+		{ "attn_v.weight", s->n_embd, nk }, { "attn_output.weight", nq, s->n_embd } };
 	char name[64];
 
 	(void)snprintf(name, sizeof(name), "blk.%u.attn_norm.weight", il);
@@ -246,6 +275,9 @@ static void put_layer(struct gguf_build *b, const struct gguf_build_llama *s, ui
 		(void)snprintf(name, sizeof(name), "blk.%u.%s", il, matrices[i].name);
 		gguf_build_tensor(b, name, s->type, matrices[i].n, matrices[i].n_rows, 0.1f, 0);
 	}
+	put_networks(b, s, il);
+	if (s->qk_norm)
+		put_qk_norms(b, s, il);
 	if (s->bias) {
 		(void)snprintf(name, sizeof(name), "blk.%u.attn_q.bias", il);
 		gguf_build_tensor(b, name, TYPE_F32, nq, 0, 0.3f, 0);
@@ -265,6 +297,11 @@ void gguf_build_llama(struct gguf_build *b, const struct gguf_build_llama *s)
 	put_number(b, arch, "embedding_length", s->n_embd);
 	put_number(b, arch, "block_count", s->n_layer);
 	put_number(b, arch, "feed_forward_length", s->n_ff);
+	if (s->n_expert > 0) {
+		put_number(b, arch, "expert_feed_forward_length", s->n_ff);
+		put_number(b, arch, "expert_count", s->n_expert);
+		put_number(b, arch, "expert_used_count", s->n_used);
+	}
 	put_number(b, arch, "attention.head_count", s->n_head);
 	put_number(b, arch, "attention.head_count_kv", s->n_head_kv);
 	put_number(b, arch, "attention.key_length", s->head_dim);

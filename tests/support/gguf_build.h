@@ -51,6 +51,8 @@ struct gguf_build_llama {
 	uint32_t n_vocab, n_ctx, n_embd, n_layer, n_head, n_head_kv, head_dim, n_ff;
 	enum tensor_type type;
 	bool tied, bias, freqs;
+	bool qk_norm;              /* as qwen3 and qwen3moe have them */
+	uint32_t n_expert, n_used; /* experts of n_ff each in place of a dense network */
 };
 
 /* Keys and tensors of such a model, without a vocabulary. */

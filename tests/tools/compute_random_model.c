@@ -1,6 +1,7 @@
 /*
- * Writes a llama-shaped GGUF of random weights for benches:
+ * Writes a GGUF of random weights for benches, shaped as a llama:
  *   compute_random_model FILE TYPE n_layer n_embd n_head n_head_kv head_dim n_ff n_vocab
+ *       [llama | qwen3 | qwen3moe n_expert n_used]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,10 @@ int main(int argc, char **argv)
 	struct gguf_build build;
 	bool known = false;
 
-	if (argc != 10) {
+	if (argc != 10 && argc != 11 && argc != 13) {
 		(void)fprintf(stderr,
 		    "usage: %s FILE TYPE n_layer n_embd n_head n_head_kv "
-		    "head_dim n_ff n_vocab\n",
+		    "head_dim n_ff n_vocab [ARCHITECTURE [n_expert n_used]]\n",
 		    argv[0]);
 		return 2;
 	}
@@ -43,6 +44,10 @@ int main(int argc, char **argv)
 	shape.head_dim = number(argv[7]);
 	shape.n_ff = number(argv[8]);
 	shape.n_vocab = number(argv[9]);
+	shape.arch = argc > 10 ? argv[10] : "llama";
+	shape.qk_norm = strncmp(shape.arch, "qwen3", strlen("qwen3")) == 0;
+	shape.n_expert = argc > 12 ? number(argv[11]) : 0;
+	shape.n_used = argc > 12 ? number(argv[12]) : 0;
 	gguf_build_init(&build, 1);
 	gguf_build_llama(&build, &shape);
 	if (!gguf_build_write(&build, argv[1])) {

@@ -148,10 +148,13 @@ static void test_bits_are_equal_for_every_type_ubatch_thread_count_and_cut(void 
 static void test_bits_are_equal_for_odd_shapes(void **unused)
 {
 	static const struct gguf_build_llama shapes[] = {
-		{ NULL, N_VOCAB, 64, 36, 1, 3, 1, 10, 52, TYPE_F32, true, false, false },
-		{ NULL, N_VOCAB, 64, 20, 3, 5, 5, 6, 7, TYPE_F16, false, true, false },
-		{ NULL, N_VOCAB, 64, 32, 1, 12, 1, 32, 32, TYPE_Q8_0, true, true, true },
-		{ NULL, N_VOCAB, 64, 96, 1, 9, 3, 64, 160, TYPE_Q4_0, false, false, false },
+		{ NULL, N_VOCAB, 64, 36, 1, 3, 1, 10, 52, TYPE_F32, true, false, false, false, 0,
+		    0 },
+		{ NULL, N_VOCAB, 64, 20, 3, 5, 5, 6, 7, TYPE_F16, false, true, false, false, 0, 0 },
+		{ NULL, N_VOCAB, 64, 32, 1, 12, 1, 32, 32, TYPE_Q8_0, true, true, true, false, 0,
+		    0 },
+		{ NULL, N_VOCAB, 64, 96, 1, 9, 3, 64, 160, TYPE_Q4_0, false, false, false, false, 0,
+		    0 },
 	};
 
 	(void)unused;
