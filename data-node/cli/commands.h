@@ -19,6 +19,7 @@
 	X("search", cli_search, "find moments")                                                    \
 	X("night", cli_night, "do the night's work: label what is new")                            \
 	X("ask", cli_ask, "ask a question")                                                        \
+	X("forget", cli_forget, "forget a time, a layer or a source for good")                     \
 	X("status", cli_status, "show how the node is doing")                                      \
 	X("verify", cli_verify, "check everything stored")                                         \
 	X("backup", cli_backup, "copy what is new to a directory elsewhere")                       \

@@ -25,6 +25,7 @@
 	X(EVENTS_ACCEPTED, "hearth_events_accepted_total", "events stored")                        \
 	X(EVENTS_DUPLICATE, "hearth_events_duplicate_total", "events that were there already")     \
 	X(EVENTS_REJECTED, "hearth_events_rejected_total", "events refused by their fields")       \
+	X(FORGOTTEN, "hearth_forgotten_total", "records forgotten")                                \
 	X(SEARCHES, "hearth_searches_total", "searches answered")                                  \
 	X(ANSWERS, "hearth_answers_total", "answers with the person's context")                    \
 	X(ANSWERS_RECALL_ONLY, "hearth_answers_recall_only_total", "answered without a model")     \

@@ -30,6 +30,7 @@ static const struct route routes[] = {
 	{ "GET", "/api/v1/slices/manifest", ACCESS_PERSON, handle_manifest_get },
 	{ "GET", "/api/v1/episodes", ACCESS_PERSON, handle_episodes_get },
 	{ "GET", "/api/v1/search", ACCESS_PERSON, handle_search_get },
+	{ "POST", "/api/v1/forget", ACCESS_PERSON, handle_forget_post },
 	{ "GET", "/api/v1/status", ACCESS_DEVICE, handle_status_get },
 	{ "GET", "/api/v1/time", ACCESS_DEVICE, handle_time_get },
 	{ "POST", "/api/v1/time", ACCESS_DEVICE, handle_time_post },

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "recall/document.h"
 #include "recall/search.h"
+#include "store/store_forget.h"
 
 #define FOLLOW_WAIT_NS (200 * NS_PER_MS)
 #define FOLLOW_RECORDS_MAX ((size_t)4096) /* between looks at `stopping` */
@@ -27,6 +28,8 @@ struct recall {
 	pthread_rwlock_t lock;
 	struct index *index;
 	struct document_talks *talks;
+	uint64_t opened_seq; /* the log's end when it was opened */
+	bool stale;          /* index thread: words of forgotten texts are still in the index */
 	pthread_mutex_t mutex;
 	pthread_cond_t moved;
 	uint64_t cursor;
@@ -53,6 +56,108 @@ static void set_cursor(struct recall *recall, uint64_t cursor)
 	pthread_mutex_unlock(&recall->mutex);
 }
 
+/* ---- forgetting
+ * -------------------------------------------------------------------------------------- */
+
+/* The documents that lie in the range of `forget`, as seqs [*len]; the caller's to free. */
+static enum rc docs_in_range(
+    struct recall *recall, const struct observation *forget, uint64_t **out, size_t *len)
+{
+	const struct index_range range = { true, forget->dev_t0_ns,
+		forget->dev_t1_ns + (forget->dev_t1_ns == OBS_TIME_MAX_NS) };
+
+	size_t docs_len = index_docs_len(recall->index);
+	uint64_t *seqs = calloc(docs_len + 1, sizeof *seqs);
+	if (seqs == NULL)
+		return RC_NOMEM;
+	*len = 0;
+	for (size_t i = 0; i < docs_len; i++) {
+		const struct index_doc *doc = &index_docs(recall->index)[i];
+		if (doc->units != 0 && index_in_range(doc, &range))
+			seqs[(*len)++] = doc->seq;
+	}
+	*out = seqs;
+	return RC_OK;
+}
+
+/*
+ * What `forget` says leaves every result now; its words leave memory when the
+ * index is made anew, for they stand in the documents beside it too.
+ */
+static enum rc forget_documents(struct recall *recall, const struct observation *forget)
+{
+	uint64_t *seqs = NULL;
+	struct arena arena;
+	size_t len = 0;
+
+	enum rc rc = docs_in_range(recall, forget, &seqs, &len);
+	arena_init(&arena, OBS_RECORD_BYTES_MAX * 8);
+	for (size_t i = 0; i < len && rc == RC_OK; i++) {
+		struct observation obs;
+		arena_reset(&arena);
+		rc = store_get_seq(recall->store, seqs[i], &arena, &obs, NULL);
+		if (rc == RC_CORRUPT || rc == RC_NOTFOUND)
+			rc = RC_OK; /* it is shown to nobody */
+		else if (rc == RC_OK && (obs.tombstone || store_forget_matches(forget, &obs))) {
+			pthread_rwlock_wrlock(&recall->lock);
+			index_kill(recall->index, seqs[i]);
+			pthread_rwlock_unlock(&recall->lock);
+		}
+	}
+	arena_fini(&arena);
+	free(seqs);
+	recall->stale = true;
+	return rc;
+}
+
+struct remake {
+	struct recall *recall;
+	struct index *index;
+	struct document_talks *talks;
+	uint64_t upto;
+	enum rc rc;
+};
+
+static bool remake_visit(void *ctx, const struct observation *obs)
+{
+	struct remake *remake = ctx;
+	bool added;
+
+	if (obs->seq > remake->upto || is_stopping(remake->recall))
+		return false;
+	remake->rc = document_take(remake->index, remake->talks, obs, &added);
+	return remake->rc == RC_OK;
+}
+
+/* The index of the log up to `upto` as it is now; the old one serves meanwhile. */
+static bool remake_index(struct recall *recall, uint64_t upto)
+{
+	struct remake remake = { .recall = recall, .upto = upto };
+
+	enum rc rc = index_new(&remake.index);
+	if (rc == RC_OK)
+		rc = document_talks_new(&remake.talks);
+	if (rc == RC_OK)
+		rc = store_scan_log(recall->store, 0, 0, remake_visit, &remake, NULL);
+	if ((rc == RC_OK || rc == RC_CORRUPT) && remake.rc == RC_OK && !is_stopping(recall)) {
+		struct index *index = recall->index;
+		struct document_talks *talks = recall->talks;
+		pthread_rwlock_wrlock(&recall->lock);
+		recall->index = remake.index;
+		recall->talks = remake.talks;
+		pthread_rwlock_unlock(&recall->lock);
+		remake.index = index;
+		remake.talks = talks;
+		recall->stale = false;
+	}
+	index_free(remake.index);
+	document_talks_free(remake.talks);
+	return !recall->stale;
+}
+
+/* ---- the records of the log
+ * -------------------------------------------------------------------------- */
+
 struct follow {
 	struct recall *recall;
 	uint64_t done; /* newest seq that is in the index */
@@ -66,9 +171,14 @@ static bool take_record(void *ctx, const struct observation *obs)
 	struct recall *recall = follow->recall;
 	bool added;
 
-	pthread_rwlock_wrlock(&recall->lock);
-	follow->rc = document_take(recall->index, recall->talks, obs, &added);
-	pthread_rwlock_unlock(&recall->lock);
+	/* What was forgotten before the index was opened is a tombstone by now. */
+	if (obs->forget_layers != 0 && obs->seq > recall->opened_seq) {
+		follow->rc = forget_documents(recall, obs);
+	} else {
+		pthread_rwlock_wrlock(&recall->lock);
+		follow->rc = document_take(recall->index, recall->talks, obs, &added);
+		pthread_rwlock_unlock(&recall->lock);
+	}
 	if (follow->rc != RC_OK)
 		return false;
 	follow->done = obs->seq;
@@ -124,6 +234,9 @@ static void *follow_main(void *arg)
 		uint64_t newest = store_wait(recall->store, done, FOLLOW_WAIT_NS);
 		if (newest > done && !follow_log(recall, newest, &done))
 			pause_follow(recall, RETRY_WAIT_NS);
+		else if (recall->stale && !store_forgetting(recall->store) &&
+			 !remake_index(recall, done))
+			pause_follow(recall, RETRY_WAIT_NS);
 	}
 	return NULL;
 }
@@ -165,6 +278,7 @@ enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why
 	if (recall == NULL)
 		return errmsg_rc(why, RC_NOMEM, "no memory for the index");
 	recall->store = store;
+	recall->opened_seq = store_cursor(store);
 	init_locks(recall);
 	enum rc rc = index_new(&recall->index);
 	if (rc == RC_OK)

@@ -100,7 +100,7 @@ static enum rc check_texts(const struct observation *obs, struct errmsg *why)
 		if (rc != RC_OK)
 			return rc;
 	}
-	if (obs->source == NULL || obs->source[0] == '\0')
+	if (obs->source == NULL || (obs->source[0] == '\0' && !obs->tombstone))
 		return errmsg_rc(why, RC_INVALID, "source: empty");
 	if (obs->kind == NULL || (obs->kind[0] == '\0' && !obs->tombstone))
 		return errmsg_rc(why, RC_INVALID, "kind: empty");
@@ -160,6 +160,9 @@ enum rc observation_check(const struct observation *obs, struct errmsg *why)
 		return errmsg_rc(why, RC_INVALID, "shape: unknown");
 	if (origin_word(obs->origin) == NULL)
 		return errmsg_rc(why, RC_INVALID, "origin: unknown");
+	if ((obs->forget_layers & ~LAYER_MASK_ALL) != 0 ||
+	    (obs->forget_layers != 0 && !obs->tombstone))
+		return errmsg_rc(why, RC_INVALID, "forget_layers: not of a tombstone");
 	enum rc rc = check_texts(obs, why);
 	if (rc == RC_OK)
 		rc = check_times(obs, why);

@@ -101,7 +101,11 @@ struct observation {
 	bool has_pulse;
 	double pulse_s;
 	bool gap;
-	bool tombstone;                            /* forgotten: only obs_id and times stand */
+	bool tombstone; /* forgotten: only obs_id and times stand */
+	/* LAYER_MASK bits, of a tombstone: no observation, but what was forgotten
+	 * here (store/store_forget.h): these layers in [dev_t0, dev_t1) of `source`,
+	 * "" = every source. */
+	unsigned forget_layers;
 	const uint8_t (*blobs)[OBS_BLOB_ID_BYTES]; /* [blobs_len], in the sender's order */
 	size_t blobs_len;
 	/* Canonical JSON object, "" or NULL = none: members of the sent event that

@@ -64,6 +64,7 @@ static void message_fill(
 	m->supersedes_seq = obs->supersedes_seq;
 	m->has_end = obs->has_end;
 	m->tombstone = obs->tombstone;
+	m->forget_layers = obs->forget_layers;
 	m->extra_json = borrow(obs->extra_json);
 	m->blobs = (ProtobufCBinaryData){ obs->blobs_len * OBS_BLOB_ID_BYTES, blobs.out };
 }
@@ -159,6 +160,7 @@ static void struct_fill(const Hearth__Timeline__Observation *m, struct observati
 		.pulse_s = m->pulse_s,
 		.gap = m->gap != 0,
 		.tombstone = m->tombstone != 0,
+		.forget_layers = m->forget_layers,
 		.extra_json = m->extra_json,
 		.blobs_len = m->blobs.len / OBS_BLOB_ID_BYTES,
 	};

@@ -258,7 +258,7 @@ static enum rc prepare(struct store *store, const struct observation *obs, size_
 		enum rc rc = observation_check(&copy, why);
 		if (rc != RC_OK)
 			return rc;
-		if (copy.tombstone)
+		if (copy.tombstone) /* store_forget() makes them */
 			return errmsg_rc(why, RC_INVALID, "a tombstone cannot be appended");
 		store_hash(store, &copy, plain[i].obs_id, plain[i].content_hash);
 		memcpy(copy.obs_id, plain[i].obs_id, OBS_ID_BYTES);

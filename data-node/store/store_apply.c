@@ -79,6 +79,26 @@ static enum rc record_put(struct store *store, MDB_txn *txn, const struct observ
 	return RC_OK;
 }
 
+enum rc store_plain_put(struct store *store, MDB_txn *txn, const struct store_plain *plain,
+    const uint8_t *record, size_t len, uint64_t seq, int *err, struct errmsg *why)
+{
+	uint8_t seq_bytes[8];
+	MDB_val key = { sizeof(seq_bytes), seq_bytes }, value;
+
+	store_put_be64(seq_bytes, seq);
+	buf_reset(&store->sealed);
+	enum rc rc = store_seal(store, DB_LOG, &key, 0, 0, record, len, &store->sealed, why);
+	if (rc != RC_OK)
+		return rc;
+	value = (MDB_val){ store->sealed.len, store->sealed.bytes };
+	*err = mdb_put(txn, store->dbi[DB_LOG], &key, &value, MDB_APPEND);
+	if (*err == MDB_KEYEXIST)
+		*err = MDB_CORRUPTED;
+	if (*err == 0)
+		*err = seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
+	return RC_OK;
+}
+
 /* The current version `old` gives way to `seq`; its content stays known. */
 static int supersede(struct store *store, MDB_txn *txn, const struct observation *old, uint64_t seq)
 {

@@ -1,4 +1,7 @@
 /* Store index: keeping the derived databases in step with the log. */
+#include <errno.h>
+#include <string.h>
+
 #include "store/store_internal.h"
 
 static int put_key(struct store *store, MDB_txn *txn, enum store_db db, void *bytes, size_t len)
@@ -34,6 +37,43 @@ int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry 
 		return err;
 	store_span_key(entry, span);
 	return put_key(store, txn, DB_SPAN, span, sizeof(span));
+}
+
+int store_index_del(struct store *store, MDB_txn *txn, const struct store_entry *entry)
+{
+	uint8_t time[STORE_TIME_KEY_BYTES], span[STORE_SPAN_KEY_BYTES];
+
+	store_time_key(entry, time);
+	int err = del_key(store, txn, DB_TIME, time, sizeof(time));
+	if ((err == 0 || err == MDB_NOTFOUND) && entry->t1_ns != entry->t0_ns) {
+		store_span_key(entry, span);
+		err = del_key(store, txn, DB_SPAN, span, sizeof(span));
+	}
+	return err == MDB_NOTFOUND ? 0 : err;
+}
+
+/* By whom it was superseded stands at the end of the key. */
+int store_index_del_past(struct store *store, MDB_txn *txn, const struct store_entry *entry)
+{
+	uint8_t past[STORE_PAST_KEY_BYTES];
+	MDB_val key = { sizeof(past), past }, value;
+	MDB_cursor *cursor = NULL;
+	struct store_entry any = *entry;
+
+	any.by_seq = 0;
+	store_past_key(&any, past);
+	int err = mdb_cursor_open(txn, store->dbi[DB_PAST], &cursor);
+	if (err != 0)
+		return err;
+	err = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	while (err == 0 && key.mv_size == sizeof(past) &&
+	       memcmp(key.mv_data, past, STORE_SPAN_KEY_BYTES) == 0) {
+		err = mdb_cursor_del(cursor, 0);
+		if (err == 0)
+			err = mdb_cursor_get(cursor, &key, &value, MDB_GET_CURRENT);
+	}
+	mdb_cursor_close(cursor);
+	return err == MDB_NOTFOUND || err == EINVAL ? 0 : err;
 }
 
 int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_entry *old)

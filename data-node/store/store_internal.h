@@ -162,6 +162,9 @@ struct store {
 	bool stopping, writer_started;
 	pthread_t writer;
 	atomic_bool failed; /* S4 */
+	atomic_bool forgetting;
+	void (*keys_gone)(void *ctx); /* as in struct store_config */
+	void *keys_gone_ctx;
 	_Atomic uint64_t cursor;
 	_Atomic int64_t built_ns; /* store_dirty.h: the frontier */
 	uint64_t commits, duplicates;
@@ -272,6 +275,10 @@ enum rc store_clock_replay(struct store *store, struct errmsg *why) RC_CHECK;
  * `*next_since`: the record that placed it otherwise after that, 0 if none. */
 enum rc store_clock_fill(struct store *store, MDB_txn *txn, uint64_t as_of_seq,
     struct observation *obs, uint64_t *next_since, struct errmsg *why) RC_CHECK;
+/* Take away the entries of a current version, or of a superseded one; those that
+ * are not there are no error. */
+int store_index_del(struct store *store, MDB_txn *txn, const struct store_entry *entry);
+int store_index_del_past(struct store *store, MDB_txn *txn, const struct store_entry *entry);
 
 /* ---- store_open.c: a new store, made as DIR/timeline.new -------------------------- */
 /* Open, with every database empty; RC_EXISTS. */
@@ -329,6 +336,19 @@ enum rc store_dirty_settle(struct store *store, store_task_fn *task, void *ctx,
     const int64_t *built_ns, struct errmsg *why) RC_CHECK;
 /* Read the frontier at open. */
 enum rc store_dirty_open(struct store *store, MDB_txn *txn, struct errmsg *why) RC_CHECK;
+
+/* A record that is no observation: sealed under the key of no day and layer,
+ * in no index but that of ids. */
+enum rc store_plain_put(struct store *store, MDB_txn *txn, const struct store_plain *plain,
+    const uint8_t *record, size_t len, uint64_t seq, int *err, struct errmsg *why) RC_CHECK;
+
+/* ---- store_readers.c ------------------------------------------------------- */
+struct store_readers {
+	unsigned open;   /* read transactions */
+	uint64_t behind; /* commits since the oldest of them began */
+	uint64_t oldest; /* its number; 0: none is open */
+};
+enum rc store_readers_look(struct store *store, struct store_readers *out) RC_CHECK;
 
 /* ---- store_lock.c ---------------------------------------------------------- */
 /* Lock of the directory (not of one database); fd into *out.  RC_BUSY. */

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/wipe.h"
 #include "os/file.h"
+#include "store/store_forget_apply.h"
 #include "store/store_internal.h"
 #include "store/store_pages.h"
 #include "store/store_rebuild.h"
@@ -286,6 +287,8 @@ static void config_apply(struct store *store, const struct store_config *config)
 		store->map_bytes = store->quota_bytes;
 	store->map_bytes -= store->map_bytes % (uint64_t)sysconf(_SC_PAGESIZE);
 	store->read_only = config->read_only;
+	store->keys_gone = config->keys_gone;
+	store->keys_gone_ctx = config->keys_gone_ctx;
 }
 
 static enum rc data_file_check(const struct store *store, struct errmsg *why)
@@ -356,8 +359,10 @@ enum rc store_open(const struct store_config *config, struct store **out, struct
 		rc = rebuild_finish(store, why);
 	if (rc == RC_OK && !store->read_only)
 		rc = store_writer_start(store, why);
+	if (rc == RC_OK && !store->read_only)
+		rc = store_forget_resume(store, why);
 	if (rc != RC_OK) {
-		store_free(store);
+		store_close(store);
 		return rc;
 	}
 	*out = store;

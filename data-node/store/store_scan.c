@@ -172,7 +172,8 @@ static bool entry_wanted(
 {
 	const struct store_range *range = scan->range;
 
-	if (e->seq > scan->as_of || (db == DB_PAST && e->by_seq <= scan->as_of))
+	if (e->seq > scan->as_of ||
+	    (db == DB_PAST && !range->all_versions && e->by_seq <= scan->as_of))
 		return false;
 	if (e->t0_ns >= range->from_ns)
 		return db != DB_SPAN && e->t0_ns < range->to_ns;
@@ -317,7 +318,7 @@ static enum rc streams_open(
 		    scan, DB_TIME, layer, 0, range->from_ns, range->to_ns - 1, pos, why);
 		if (rc == RC_OK && lookback)
 			rc = class_streams(scan, DB_SPAN, layer, range->from_ns - 1, pos, why);
-		if (rc == RC_OK && scan->as_of != UINT64_MAX)
+		if (rc == RC_OK && (scan->as_of != UINT64_MAX || range->all_versions))
 			rc = class_streams(scan, DB_PAST, layer, range->to_ns - 1, pos, why);
 	}
 	return rc;

@@ -79,6 +79,18 @@ out:
 	return rc;
 }
 
+/* Where it fails, what `out` holds is of no use. */
+static bool body_open(const MDB_val *value, const struct seal_ad *ad,
+    const uint8_t data_key[KEYRING_KEY_BYTES], uint8_t *out)
+{
+	const uint8_t *nonce = (const uint8_t *)value->mv_data + STORE_HEAD_BYTES;
+	const uint8_t *body = nonce + STORE_NONCE_BYTES;
+	size_t len = value->mv_size - STORE_SEAL_BYTES;
+
+	return crypto_aead_xchacha20poly1305_ietf_decrypt_detached(
+		   out, NULL, body, len, body + len, ad->bytes, ad->len, nonce, data_key) == 0;
+}
+
 enum rc store_unseal(struct store *store, enum store_db db, const MDB_val *key,
     const MDB_val *value, struct buf *out, struct errmsg *why)
 {
@@ -93,19 +105,24 @@ enum rc store_unseal(struct store *store, enum store_db db, const MDB_val *key,
 		return errmsg_rc(why, RC_CORRUPT, "value of unknown version %u", head[0]);
 	for (unsigned i = 0; i < 4; i++)
 		day = day << 8 | head[2 + i];
-	enum rc rc = keyring_get(store->keyring, (int32_t)day, head[1], data_key);
-	if (rc != RC_OK)
-		return errmsg_rc(why, rc, "its key is not in the keyring");
-	size_t len = value->mv_size - STORE_SEAL_BYTES;
-	const uint8_t *body = head + STORE_HEAD_BYTES + STORE_NONCE_BYTES;
-	rc = ad_make(db, key, head, &ad);
-	buf_append(out, body, len);
+	enum rc rc = ad_make(db, key, head, &ad);
+	buf_append(
+	    out, head + STORE_HEAD_BYTES + STORE_NONCE_BYTES, value->mv_size - STORE_SEAL_BYTES);
 	if (rc == RC_OK)
 		rc = buf_rc(out);
-	if (rc == RC_OK &&
-	    crypto_aead_xchacha20poly1305_ietf_decrypt_detached(out->bytes, NULL, out->bytes, len,
-		body + len, ad.bytes, ad.len, head + STORE_HEAD_BYTES, data_key) != 0)
-		rc = errmsg_rc(why, RC_CORRUPT, "does not decrypt: damaged or replaced");
+	if (rc != RC_OK)
+		return rc;
+	rc = keyring_get(store->keyring, (int32_t)day, head[1], data_key);
+	bool any = rc == RC_OK, open = any && body_open(value, &ad, data_key, out->bytes);
+	if (!open) { /* while something is forgotten, the older key may be the one */
+		rc = keyring_get_retired(store->keyring, (int32_t)day, head[1], data_key);
+		any = any || rc == RC_OK;
+		open = rc == RC_OK && body_open(value, &ad, data_key, out->bytes);
+	}
 	wipe(data_key, sizeof(data_key));
-	return rc;
+	if (!any)
+		return errmsg_rc(why, RC_NOTFOUND, "its key is not in the keyring");
+	if (!open)
+		return errmsg_rc(why, RC_CORRUPT, "does not decrypt: damaged or replaced");
+	return RC_OK;
 }

@@ -26,6 +26,7 @@ struct verify {
 	uint64_t last_seq; /* the log's last record at the start */
 	uint64_t next_seq; /* of the log pass */
 	uint64_t current, superseded, spans, moved;
+	uint64_t current, indexed, spans, superseded, past;
 	bool no_memory; /* what cannot be read for want of it is no fault: give up */
 	struct buf scratch;
 	struct arena arena;
@@ -114,6 +115,7 @@ static void check_current(
 	v->current++;
 	if (obs->tombstone)
 		return;
+	v->indexed++;
 	store_time_key(entry, time);
 	if (!key_there(v, txn, DB_TIME, time, sizeof(time)))
 		fault(v, "time: no entry for seq %" PRIu64, obs->seq);
@@ -126,16 +128,15 @@ static void check_current(
 }
 
 /* The entry in `past` says by whom; its key starts like the span key. */
-static void check_superseded(
+static void check_past(
     struct verify *v, MDB_txn *txn, const struct observation *obs, const struct store_entry *entry)
 {
-	uint8_t bytes[STORE_PAST_KEY_BYTES], version[OBS_ID_BYTES];
+	uint8_t bytes[STORE_PAST_KEY_BYTES];
 	MDB_val key = { sizeof(bytes), bytes }, value;
 	MDB_cursor *cursor = NULL;
 	struct store_entry found = { 0 };
-	uint64_t seq = 0;
 
-	v->superseded++;
+	v->past++;
 	store_past_key(entry, bytes);
 	int err = mdb_cursor_open(txn, v->store->dbi[DB_PAST], &cursor);
 	if (err == 0)
@@ -146,9 +147,26 @@ static void check_superseded(
 		fault(v, "past: no entry for seq %" PRIu64, obs->seq);
 	if (cursor != NULL)
 		mdb_cursor_close(cursor);
+}
+
+/* Also of a forgotten one: a re-upload of it is known by this. */
+static void check_seen(struct verify *v, MDB_txn *txn, const struct observation *obs)
+{
+	uint8_t version[OBS_ID_BYTES];
+	uint64_t seq = 0;
+
+	v->superseded++;
 	store_hash_version(v->store, obs->obs_id, obs->content_hash, version);
 	if (!seq_is(v, txn, DB_SEEN, version, &seq) || seq != obs->seq)
 		fault(v, "seen: no entry for seq %" PRIu64, obs->seq);
+}
+
+static void check_superseded(
+    struct verify *v, MDB_txn *txn, const struct observation *obs, const struct store_entry *entry)
+{
+	if (!obs->tombstone)
+		check_past(v, txn, obs, entry);
+	check_seen(v, txn, obs);
 }
 
 static void check_references(struct verify *v, MDB_txn *txn, const struct observation *obs)
@@ -414,6 +432,8 @@ static enum rc check_indexes(struct verify *v, struct errmsg *why)
 		uint64_t want;
 	} counts[] = { { DB_TIME, v->current }, { DB_DEDUP, v->current }, { DB_SPAN, v->spans },
 		{ DB_PAST, v->superseded + v->moved }, { DB_SEEN, v->superseded } };
+	} counts[] = { { DB_TIME, v->indexed }, { DB_DEDUP, v->current }, { DB_SPAN, v->spans },
+		{ DB_PAST, v->past }, { DB_SEEN, v->superseded } };
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		if (entries[counts[i].db] != counts[i].want)
 			fault(v, "%s: %" PRIu64 " entries where the log asks for %" PRIu64,

@@ -6,9 +6,11 @@
 #include "../store/store_fixture.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "os/file.h"
 #include "recall/recall.h"
+#include "store/store_forget.h"
 
 #define ARENA_BYTES ((size_t)32 << 20)
 
@@ -157,6 +159,46 @@ static void test_a_replaced_observation_leaves_the_results(void **state)
 	assert_int_equal(b->result.hits_len, 0);
 	ask(b, "station");
 	assert_int_equal(b->result.hits_len, 1);
+}
+
+static bool remade(struct bench *b, uint64_t want)
+{
+	struct recall_stats stats;
+
+	recall_get_stats(b->recall, &stats);
+	return stats.checksum == want;
+}
+
+static void test_what_is_forgotten_is_found_no_more_not_even_through_its_neighbour(void **state)
+{
+	struct bench *b = *state;
+	struct store_forget what = { .from_ns = T0_NS, .to_ns = T0_NS + NS_PER_S };
+	struct recall *fresh;
+	struct recall_stats stats;
+
+	add(b, "before", T0_NS - NS_PER_MIN, "we met at the station");
+	add(b, "secret", T0_NS, "the password is marmalade");
+	add(b, "beside", T0_NS + NS_PER_MIN, "I wrote it down");
+	ask(b, "marmalade");
+	assert_int_equal(b->result.hits_len, 2); /* the neighbour too */
+	PASS(store_forget(b->store.store, &what, NULL, &pass_why));
+	ask(b, "marmalade");
+	for (size_t i = 0; i < b->result.hits_len; i++)
+		assert_string_not_equal(b->result.hits[i].obs.client_id, "secret");
+	ask(b, "station");
+	assert_hit(b, 0, "before");
+	/* Made anew, it is the index of a log in which it never stood. */
+	PASS(recall_open(b->store.store, &fresh, &pass_why));
+	while (recall_cursor(fresh) < store_cursor(b->store.store))
+		(void)sched_yield();
+	recall_get_stats(fresh, &stats);
+	recall_close(fresh);
+	for (int64_t end_ns = clock_mono_ns() + 20 * NS_PER_S; !remade(b, stats.checksum);) {
+		assert_true(clock_mono_ns() < end_ns);
+		(void)sched_yield();
+	}
+	ask(b, "marmalade");
+	assert_int_equal(b->result.hits_len, 0);
 }
 
 static void test_words_that_say_little_find_nothing_alone(void **state)
@@ -420,6 +462,7 @@ int main(void)
 		WITH_STORE(test_neighbours_help_to_find_an_answer),
 		WITH_STORE(test_machine_chatter_and_gap_markers_are_not_found),
 		WITH_STORE(test_a_replaced_observation_leaves_the_results),
+		WITH_STORE(test_what_is_forgotten_is_found_no_more_not_even_through_its_neighbour),
 		WITH_STORE(test_words_that_say_little_find_nothing_alone),
 		WITH_STORE(test_time_words_keep_hits_inside_their_range),
 		WITH_STORE(test_time_words_give_way_when_nothing_inside_matches),
