@@ -31,16 +31,18 @@ static const struct conf_option options[] = {
 static const struct conf_command command = {
 	.name = "init",
 	.summary = "make a data node's directory",
-	.detail = "Prints the owner's token and the node's public key. The token is shown\n"
-		  "this once: it is stored as a hash. Give the public key to\n"
-		  "`compute-node allow` on each compute node.",
+	.detail = "Prints the owner's token, the node's public key and the recovery key. The\n"
+		  "token is shown this once: it is stored as a hash. Give the public key to\n"
+		  "`compute-node allow` on each compute node. Write the recovery key on paper:\n"
+		  "it opens the timeline when the key file or passphrase is lost, see\n"
+		  "`data-node key --help`.",
 	.options = options,
 };
 
 int cli_init(int argc, char **argv)
 {
 	struct init_options values = { 0 };
-	struct station_created created = { { 0 }, { 0 } };
+	struct station_created created = { { 0 }, { 0 }, { 0 } };
 	struct station_config config = { 0 };
 	struct conf_argv args = { 0 };
 	struct errmsg why = ERRMSG_INIT;
@@ -58,7 +60,8 @@ int cli_init(int argc, char **argv)
 		code = cli_fail(command.name, rc, &why);
 		goto out;
 	}
-	(void)printf("owner token: %s\npublic key: %s\n", created.owner_token, created.public_key);
+	(void)printf("owner token: %s\npublic key: %s\nrecovery key: %s\n", created.owner_token,
+	    created.public_key, created.recovery_key);
 	code = fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 out:
 	wipe(&created, sizeof(created));

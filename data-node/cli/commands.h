@@ -20,6 +20,7 @@
 	X("night", cli_night, "do the night's work: label what is new")                            \
 	X("ask", cli_ask, "ask a question")                                                        \
 	X("forget", cli_forget, "forget a time, a layer or a source for good")                     \
+	X("key", cli_key, "change what opens the timeline")                                        \
 	X("status", cli_status, "show how the node is doing")                                      \
 	X("verify", cli_verify, "check everything stored")                                         \
 	X("backup", cli_backup, "copy what is new to a directory elsewhere")                       \

@@ -17,6 +17,7 @@
 #include "gateway/catalogue.h"
 #include "gateway/nightly.h"
 #include "gateway/secret.h"
+#include "gateway/station_key.h"
 #include "os/file.h"
 #include "recall/recall.h"
 #include "store/keyring.h"
@@ -79,40 +80,13 @@ static enum rc check_dir(const char *dir, struct errmsg *why)
 	return RC_OK;
 }
 
-/* What unlocks the keyring: as configured, else as `init` wrote it down. */
-static enum rc find_unlock(
-    struct station *s, struct arena *arena, struct keyring_unlock *out, struct errmsg *why)
-{
-	out->key_file = s->config.key_file;
-	out->passphrase_file = s->config.passphrase_file;
-	if (out->key_file != NULL || out->passphrase_file != NULL)
-		return RC_OK;
-	enum rc rc = catalogue_setting_get(
-	    s->catalogue, STATION_SETTING_KEY_FILE, arena, &out->key_file, why);
-	if (rc == RC_OK || rc == RC_NOTFOUND)
-		rc = catalogue_setting_get(s->catalogue, STATION_SETTING_PASSPHRASE_FILE, arena,
-		    &out->passphrase_file, why);
-	return rc == RC_NOTFOUND ? RC_OK : rc;
-}
-
 static enum rc open_keys(struct station *s, struct errmsg *why)
 {
-	struct secret key = SECRET_INIT, passphrase = SECRET_INIT;
-	struct keyring_unlock unlock = { 0 };
+	const struct station_unlock unlock = { .key_file = s->config.key_file,
+		.passphrase_file = s->config.passphrase_file };
 	char path[PATH_BYTES_MAX];
-	struct arena arena;
 
-	arena_init(&arena, LIST_ARENA_BYTES);
-	enum rc rc = find_unlock(s, &arena, &unlock, why);
-	if (rc == RC_OK)
-		rc = secret_hold(&key, &unlock.key_file, why);
-	if (rc == RC_OK)
-		rc = secret_hold(&passphrase, &unlock.passphrase_file, why);
-	if (rc == RC_OK)
-		rc = keyring_open(s->config.dir, &unlock, &s->keyring, why);
-	secret_drop(&key);
-	secret_drop(&passphrase);
-	arena_fini(&arena);
+	enum rc rc = station_keyring_open(s->config.dir, s->catalogue, &unlock, &s->keyring, why);
 	if (rc != RC_OK)
 		return rc;
 	(void)snprintf(path, sizeof(path), "%s/wire.key", s->config.dir);
@@ -180,6 +154,9 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 		return rc;
 	store.keyring = s->keyring;
 	rc = store_open(&store, &s->store, why);
+	/* A keyring of another timeline, a newer program's, a network disk. */
+	if (rc == RC_DENIED || rc == RC_UNSUPPORTED)
+		rc = errmsg_rc(why, RC_CONFIG, "%s", rc_text(rc));
 	if (rc == RC_OK)
 		rc = auth_open(s->catalogue, s->keyring, &s->auth, why);
 	if (rc == RC_OK && (s->config.parts & STATION_RECALL) != 0)

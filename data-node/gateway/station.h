@@ -48,13 +48,14 @@ struct station_config {
 	bool log_links;            /* COMPUTE-UP and COMPUTE-DOWN; what the night did */
 };
 
-/* Names of catalogue settings that station_create() writes. */
+/* Names of catalogue settings: where what opens it lies; "" or none: DIR/key. */
 #define STATION_SETTING_KEY_FILE "key-file"
 #define STATION_SETTING_PASSPHRASE_FILE "passphrase-file"
 
 struct station_created {
 	char owner_token[64];
 	char public_key[65]; /* of the wire, 64 hex digits */
+	char recovery_key[48];
 };
 
 /*
@@ -62,14 +63,15 @@ struct station_created {
  * key may lie there, or what an init that was cut off left): keyring,
  * store, wire keys, catalogue with the owner's token.  Uses dir, key_file and
  * passphrase_file of `config`.  RC_EXISTS: there is something in it; then
- * nothing was changed.  `out` holds a secret: wipe it.
+ * nothing was changed.  `out` holds secrets: wipe it.
  */
 enum rc station_create(
     const struct station_config *config, struct station_created *out, struct errmsg *why) RC_CHECK;
 
 /*
  * Strings of `config` are borrowed until station_close().  RC_CONFIG for a
- * directory or a zone that is not there, RC_NOTFOUND if it was never
+ * directory or a zone that is not there, a key that does not open it or a
+ * format of a newer program, RC_NOTFOUND if it was never
  * initialised, RC_BUSY if another process has it open, the parts' own errors.
  */
 enum rc station_open(

@@ -1,7 +1,6 @@
 /* Making a data node's directory: what `init` does. */
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "gateway/catalogue.h"
 #include "gateway/secret.h"
 #include "gateway/station.h"
+#include "gateway/station_key.h"
 #include "os/file.h"
 #include "store/keyring.h"
 #include "store/store.h"
@@ -83,21 +83,6 @@ static enum rc make_keys(const char *dir, char public_key[WIRE_KEY_TEXT_BYTES], 
 	return rc;
 }
 
-/* Later commands find a key that lies elsewhere by itself. */
-static enum rc remember(
-    struct catalogue *catalogue, const char *name, const char *path, struct errmsg *why)
-{
-	char full[PATH_MAX];
-	struct stat st;
-
-	/* A pipe is gone by then. */
-	if (path == NULL || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
-		return RC_OK;
-	if (realpath(path, full) == NULL)
-		return errmsg_errno(why, "cannot resolve %s", path);
-	return catalogue_setting_set(catalogue, name, full, why);
-}
-
 static enum rc make_catalogue(const char *dir, const struct keyring *keyring,
     const struct station_config *config, const char *token, struct errmsg *why)
 {
@@ -112,12 +97,18 @@ static enum rc make_catalogue(const char *dir, const struct keyring *keyring,
 	if (rc == RC_OK)
 		rc = catalogue_owner_set(catalogue, hash, clock_utc_ns(), why);
 	if (rc == RC_OK)
-		rc = remember(catalogue, STATION_SETTING_KEY_FILE, config->key_file, why);
-	if (rc == RC_OK)
-		rc = remember(
-		    catalogue, STATION_SETTING_PASSPHRASE_FILE, config->passphrase_file, why);
+		rc =
+		    station_key_remember(catalogue, config->key_file, config->passphrase_file, why);
 	catalogue_close(catalogue);
 	return rc;
+}
+
+static enum rc keep_recovery(void *ctx, const char *recovery_key)
+{
+	struct station_created *out = ctx;
+
+	(void)snprintf(out->recovery_key, sizeof(out->recovery_key), "%s", recovery_key);
+	return RC_OK;
 }
 
 enum rc station_create(
@@ -130,6 +121,7 @@ enum rc station_create(
 
 	_Static_assert(sizeof(out->owner_token) >= AUTH_TOKEN_TEXT_BYTES, "token fits");
 	_Static_assert(sizeof(out->public_key) == WIRE_KEY_TEXT_BYTES, "key fits");
+	_Static_assert(sizeof(out->recovery_key) >= STATION_RECOVERY_TEXT_BYTES, "it fits");
 	enum rc rc = take_dir(config->dir, why);
 	if (rc == RC_OK)
 		rc = secret_hold(&key, &unlock.key_file, why);
@@ -141,6 +133,8 @@ enum rc station_create(
 		rc = store_init(config->dir, &unlock, why);
 	if (rc == RC_OK)
 		rc = keyring_open(config->dir, &unlock, &keyring, why);
+	if (rc == RC_OK)
+		rc = station_key_recovery(keyring, keep_recovery, out, why);
 	/* The catalogue is last: a directory that has one is complete. */
 	if (rc == RC_OK) {
 		auth_token_new(out->owner_token);

@@ -43,6 +43,7 @@
 #include "store/store.h"
 #include "store/store_blob.h"
 #include "store/store_dirty.h"
+#include "store/store_lock.h"
 #include "store/store_raw.h"
 
 #define STORE_FORMAT 2u
@@ -171,6 +172,12 @@ struct store {
 	int64_t commit_ns[STORE_COMMIT_TIMES]; /* ring of the last ones */
 	size_t commit_ns_len, commit_ns_next;
 
+	pthread_t upkeep_thread;
+	pthread_cond_t upkeep; /* stopping */
+	bool upkeep_started;
+	uint64_t upkeep_looks, upkeep_oldest; /* upkeep thread only */
+	atomic_uint reader_alarms;            /* looks in a row that saw the same old reader */
+
 	/* Writer thread only. */
 	uint64_t next_seq, group_duplicates; /* of the transaction in progress */
 	size_t jobs_expected;                /* how much company the next group may wait for */
@@ -229,8 +236,10 @@ enum rc store_mdb_rc(int err);
 enum rc store_mdb_error(struct errmsg *why, int err, const char *doing);
 enum rc store_read_begin(struct store *store, MDB_txn **out, struct errmsg *why) RC_CHECK;
 void store_read_end(struct store *store, MDB_txn *txn);
-/* Writer thread, no transaction open.  RC_FULL at the quota. */
-enum rc store_map_grow(struct store *store, struct errmsg *why) RC_CHECK;
+/* Writer thread, no transaction open.  RC_FULL at the quota, of which appends
+ * leave a part (`for_appends`) so that forgetting has room to work in. */
+enum rc store_map_grow(struct store *store, bool for_appends, struct errmsg *why) RC_CHECK;
+uint64_t store_quota_for_appends(const struct store *store);
 /* RC_FULL if the disk would have less than its reserve left after `bytes`. */
 enum rc store_room_check(struct store *store, size_t bytes, struct errmsg *why) RC_CHECK;
 /* Decrypt and decode the record `seq` from its value; its place is that of a
@@ -350,11 +359,21 @@ struct store_readers {
 };
 enum rc store_readers_look(struct store *store, struct store_readers *out) RC_CHECK;
 
-/* ---- store_lock.c ---------------------------------------------------------- */
-/* Lock of the directory (not of one database); fd into *out.  RC_BUSY. */
-enum rc store_lock(const char *dir, bool shared, int *out, struct errmsg *why) RC_CHECK;
-/* RC_UNSUPPORTED on a network file system. */
-enum rc store_filesystem_check(const char *dir, struct errmsg *why) RC_CHECK;
+/* ---- store_ballast.c: DIR/ballast ------------------------------------------- */
+struct statvfs;
+/* What appends leave free on a disk of this size; also the ballast's size. */
+uint64_t store_reserve_bytes(const struct statvfs *fs);
+bool store_ballast_there(const struct store *store);
+/* If there is ample room; else nothing. */
+void store_ballast_make(const struct store *store);
+/* True if that made room. */
+bool store_ballast_release(const struct store *store);
+
+/* ---- store_upkeep.c ---------------------------------------------------------- */
+enum rc store_upkeep_start(struct store *store, struct errmsg *why) RC_CHECK;
+void store_upkeep_stop(struct store *store);
+/* One look, as its thread takes one every minute; not beside that thread. */
+void store_upkeep_look(struct store *store);
 
 /* ---- store_migrate.c: before there is a writer thread ------------------------ */
 /*
@@ -381,6 +400,8 @@ enum rc store_write(
     struct store *store, store_task_fn *task, void *ctx, struct errmsg *why) RC_CHECK;
 
 /* ---- store_append.c --------------------------------------------------------- */
+/* The monotonic time in so many ns, for pthread_cond_timedwait(). */
+void store_deadline(int64_t ns, struct timespec *out);
 enum rc store_writer_start(struct store *store, struct errmsg *why) RC_CHECK;
 /* Run `task` in a transaction of the writer, alone or with a group of appends,
  * and wait for its commit.  The errors of store_append(), but a disk without

@@ -247,7 +247,7 @@ static void test_a_damaged_catalogue_is_named(void **state)
 static void test_a_directory_is_initialised_once_and_never_overwritten(void **state)
 {
 	struct station_config config = { .dir = fx.dir };
-	struct station_created again = { { 0 }, { 0 } };
+	struct station_created again = { { 0 }, { 0 }, { 0 } };
 	struct auth_identity who = { 0 };
 	char path[512], dir[256];
 
@@ -269,7 +269,7 @@ static void test_a_directory_is_initialised_once_and_never_overwritten(void **st
 
 static void test_a_key_elsewhere_is_found_again(void **state)
 {
-	struct station_created created = { { 0 }, { 0 } };
+	struct station_created created = { { 0 }, { 0 }, { 0 } };
 	struct station_config config = { 0 };
 	struct station *station = NULL;
 	char dir[256], keys[256], key[512], moved[600];
@@ -296,7 +296,7 @@ static void test_a_key_elsewhere_is_found_again(void **state)
 
 static void test_a_passphrase_may_come_through_a_pipe(void **state)
 {
-	struct station_created created = { { 0 }, { 0 } };
+	struct station_created created = { { 0 }, { 0 }, { 0 } };
 	struct station_config config = { 0 };
 	struct station *station = NULL;
 	char dir[256], path[64];
@@ -317,7 +317,7 @@ static void test_a_passphrase_may_come_through_a_pipe(void **state)
 		else if (i == 1)
 			PASS(station_open(&config, &station, &pass_why));
 		else
-			assert_int_equal(station_open(&config, &station, NULL), RC_DENIED);
+			assert_int_equal(station_open(&config, &station, NULL), RC_CONFIG);
 		(void)close(ends[0]);
 		station_close(station);
 		station = NULL;
