@@ -241,6 +241,11 @@ void handle_metrics_get(struct station *station, const struct api_request *reque
 		    out, "hearth_store_records", "records in the log", (double)st.records);
 		metric_print_gauge(
 		    out, "hearth_store_bytes", "bytes in use on disk", (double)st.bytes_used);
+		metric_print_gauge(out, "hearth_store_reader_commits_behind",
+		    "commits since the oldest read transaction began", (double)st.reader_behind);
+		metric_print_gauge(out, "hearth_store_reader_alarm_minutes",
+		    "minutes for which a reader has held an old snapshot",
+		    (double)st.reader_alarms);
 		metric_print_gauge(out, "hearth_store_commit_seconds_p99", "time of a commit",
 		    (double)st.commit_ns_p99 / (double)NS_PER_S);
 	}

@@ -204,6 +204,7 @@ enum rc keyring_file_put(struct keyring *keyring, bool shred, struct errmsg *why
 	struct buf file;
 
 	buf_init(&file, KEYRING_FILE_BYTES_MAX);
+	(void)pthread_mutex_lock(&keyring->file_lock);
 	(void)pthread_rwlock_rdlock(&keyring->lock);
 	uint64_t changed = keyring->changed;
 	enum rc rc = keyring_file_encode(keyring, &file);
@@ -213,12 +214,13 @@ enum rc keyring_file_put(struct keyring *keyring, bool shred, struct errmsg *why
 	else if (rc == RC_OK)
 		rc = file_write_atomic(keyring->path, 0600, file.bytes, file.len, why);
 	buf_fini(&file);
-	if (rc != RC_OK)
-		return rc;
-	(void)pthread_rwlock_wrlock(&keyring->lock);
-	keyring->synced = changed;
-	(void)pthread_rwlock_unlock(&keyring->lock);
-	return RC_OK;
+	if (rc == RC_OK) {
+		(void)pthread_rwlock_wrlock(&keyring->lock);
+		keyring->synced = changed;
+		(void)pthread_rwlock_unlock(&keyring->lock);
+	}
+	(void)pthread_mutex_unlock(&keyring->file_lock);
+	return rc;
 }
 
 enum rc keyring_sync(struct keyring *keyring, struct errmsg *why)
@@ -254,6 +256,7 @@ enum rc keyring_new(const char *dir, struct keyring **out, struct errmsg *why)
 		free(keyring);
 		return RC_NOMEM;
 	}
+	(void)pthread_mutex_init(&keyring->file_lock, NULL);
 	(void)sodium_mlock(keyring, sizeof(*keyring)); /* best effort: may exceed the limit */
 	if (snprintf(keyring->dir, sizeof(keyring->dir), "%s", dir) >= (int)sizeof(keyring->dir) ||
 	    snprintf(keyring->path, sizeof(keyring->path), "%s/keyring", dir) >=
@@ -273,6 +276,7 @@ void keyring_close(struct keyring *keyring)
 		wipe(keyring->entries, keyring->entries_cap * sizeof(keyring->entries[0]));
 	free(keyring->entries);
 	(void)pthread_rwlock_destroy(&keyring->lock);
+	(void)pthread_mutex_destroy(&keyring->file_lock);
 	(void)sodium_munlock(keyring, sizeof(*keyring)); /* wipes */
 	wipe(keyring, sizeof(*keyring));
 	free(keyring);

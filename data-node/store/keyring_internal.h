@@ -55,6 +55,9 @@ struct keyring_entry {
 
 struct keyring {
 	char dir[4096], path[4096];
+	/* One writer of the file: the store's writer adds keys while another thread
+	 * drops some.  Taken before `lock`. */
+	pthread_mutex_t file_lock;
 	pthread_rwlock_t lock; /* over everything below */
 	uint32_t version;      /* of the file that was read */
 	uint8_t id[KEYRING_ID_BYTES];

@@ -142,6 +142,8 @@ struct store_stats {
 	uint64_t records, bytes_used, map_bytes, commits, duplicates;
 	int64_t first_ns, last_ns; /* of dev_t0, 0 when empty */
 	int64_t commit_ns_p50, commit_ns_p99;
+	uint64_t reader_behind; /* commits since the oldest read transaction began */
+	unsigned reader_alarms; /* minutes for which one has held the same old snapshot */
 };
 enum rc store_get_stats(struct store *store, struct store_stats *out, struct errmsg *why) RC_CHECK;
 

@@ -117,9 +117,12 @@ static enum rc group_commit(
 	int64_t begin_ns = clock_mono_ns();
 	for (;;) {
 		rc = group_txn(store, first, end, &err, why);
-		if (rc != RC_FULL || err != MDB_MAP_FULL)
+		if (rc != RC_FULL)
 			break;
-		rc = store_map_grow(store, why);
+		if (err == MDB_MAP_FULL)
+			rc = store_map_grow(store, bytes > 0, why);
+		else if (bytes == 0 && store_ballast_release(store))
+			rc = RC_OK; /* no append: it must go on */
 		if (rc != RC_OK)
 			return rc;
 	}
@@ -146,7 +149,7 @@ static void group_run(struct store *store, struct store_job *first)
 		job->rc = group_commit(store, job, job->next, &job->why);
 }
 
-static void deadline_after(int64_t ns, struct timespec *out)
+void store_deadline(int64_t ns, struct timespec *out)
 {
 	(void)clock_gettime(CLOCK_MONOTONIC, out);
 	int64_t sum = out->tv_nsec + ns % NS_PER_S;
@@ -162,7 +165,7 @@ static void wait_for_company(struct store *store)
 
 	if (wait_ns > store->commit_interval_ns)
 		wait_ns = store->commit_interval_ns;
-	deadline_after(wait_ns, &deadline);
+	store_deadline(wait_ns, &deadline);
 	store->wake_jobs = store->jobs_expected;
 	while (store->queue_jobs < store->wake_jobs && !store->stopping &&
 	       store->queue_records < store->commit_records_max) {
@@ -360,7 +363,7 @@ uint64_t store_wait(struct store *store, uint64_t seq, int64_t timeout_ns)
 {
 	struct timespec deadline;
 
-	deadline_after(timeout_ns, &deadline);
+	store_deadline(timeout_ns, &deadline);
 	(void)pthread_mutex_lock(&store->lock);
 	while (atomic_load(&store->cursor) <= seq && !store->stopping) {
 		if (pthread_cond_timedwait(&store->committed, &store->lock, &deadline) == ETIMEDOUT)

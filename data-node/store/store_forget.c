@@ -39,6 +39,7 @@ struct store_forget_run {
 	uint64_t after_seq;        /* select: by seq; work */
 	uint8_t *days;             /* [FORGET_DAYS] bit `layer`: select found something */
 	size_t select_looked;
+	size_t batch_max;  /* smaller where there is little room */
 	uint64_t upto_seq; /* work: the last record that may be under an old key */
 	struct store_forget_batch batch;
 };
@@ -223,7 +224,7 @@ static enum rc gather(struct store_forget_run *run, struct errmsg *why)
 		uint64_t seq = store_get_be64(key.mv_data);
 		if (seq > run->upto_seq)
 			err = MDB_NOTFOUND;
-		if (err != 0 || run->batch.len == FORGET_BATCH || size > FORGET_BATCH_BYTES ||
+		if (err != 0 || run->batch.len == run->batch_max || size > FORGET_BATCH_BYTES ||
 		    (n > 0 && clock_mono_ns() - begin_ns > STORE_READ_NS_MAX))
 			break;
 		if (store_forget_is_under(&value, run->days)) {
@@ -251,10 +252,16 @@ static enum rc stage_work(struct store_forget_run *run, struct errmsg *why)
 		enum rc rc = gather(run, why);
 		if (rc == RC_OK && run->batch.len > 0)
 			rc = store_task_run(run->store, store_forget_apply, &run->batch, why);
-		if (rc != RC_OK) {
+		if (rc != RC_OK)
 			run->after_seq = before;
-			return rc;
+		if (rc == RC_FULL && run->batch_max > 1) {
+			/* What a small commit frees the next one can use. */
+			run->batch_max /= 4;
+			errmsg_reset(why);
+			return RC_OK;
 		}
+		if (rc != RC_OK)
+			return rc;
 		run->done.records += run->batch.forgotten;
 		run->done.resealed += run->batch.resealed;
 		run->batch.forgotten = run->batch.resealed = 0;
@@ -285,6 +292,8 @@ static enum rc stage_drop(struct store_forget_run *run, struct errmsg *why)
 	size_t dropped = 0;
 
 	enum rc rc = keyring_drop_retired(store->keyring, &dropped, why);
+	if (rc == RC_FULL && store_ballast_release(store))
+		rc = keyring_drop_retired(store->keyring, NULL, why);
 	run->done.keys += dropped;
 	if (rc != RC_OK)
 		return rc;
@@ -343,6 +352,7 @@ static enum rc run_new(struct store *store, struct store_forget_run **out, struc
 	}
 	run->store = store;
 	run->batch.forget = &run->forget;
+	run->batch_max = FORGET_BATCH;
 	arena_init(&run->arena, OBS_RECORD_BYTES_MAX);
 	*out = run;
 	return RC_OK;

@@ -127,5 +127,9 @@ enum rc store_get_stats(struct store *store, struct store_stats *out, struct err
 	out->records = store_cursor(store);
 	out->bytes_used = ((uint64_t)info.me_last_pgno + 1) * store->page_bytes;
 	commit_times(store, out);
+	struct store_readers readers;
+	if (store_readers_look(store, &readers) == RC_OK)
+		out->reader_behind = readers.behind;
+	out->reader_alarms = atomic_load(&store->reader_alarms);
 	return RC_OK;
 }

@@ -40,6 +40,7 @@ static void store_free(struct store *store)
 	store_clock_desk_free(store);
 	(void)pthread_cond_destroy(&store->work);
 	(void)pthread_cond_destroy(&store->committed);
+	(void)pthread_cond_destroy(&store->upkeep);
 	(void)pthread_mutex_destroy(&store->lock);
 	(void)pthread_rwlock_destroy(&store->map_lock);
 	(void)pthread_rwlock_destroy(&store->blob_lock);
@@ -73,6 +74,7 @@ static enum rc store_new(
 	(void)pthread_mutex_init(&store->lock, NULL);
 	(void)pthread_cond_init(&store->work, &mono);
 	(void)pthread_cond_init(&store->committed, &mono);
+	(void)pthread_cond_init(&store->upkeep, &mono);
 	(void)pthread_condattr_destroy(&mono);
 	enum rc rc = store_clock_desk_new(store);
 	if (rc == RC_OK)
@@ -283,8 +285,8 @@ static void config_apply(struct store *store, const struct store_config *config)
 	    config->queue_records_max == 0 ? 65536 : config->queue_records_max;
 	store->map_bytes = config->map_bytes == 0 ? STORE_MAP_FIRST_BYTES : config->map_bytes;
 	store->quota_bytes = config->quota_bytes;
-	if (store->quota_bytes != 0 && store->map_bytes > store->quota_bytes)
-		store->map_bytes = store->quota_bytes;
+	if (store->quota_bytes != 0 && store->map_bytes > store_quota_for_appends(store))
+		store->map_bytes = store_quota_for_appends(store);
 	store->map_bytes -= store->map_bytes % (uint64_t)sysconf(_SC_PAGESIZE);
 	store->read_only = config->read_only;
 	store->keys_gone = config->keys_gone;
@@ -361,6 +363,8 @@ enum rc store_open(const struct store_config *config, struct store **out, struct
 		rc = store_writer_start(store, why);
 	if (rc == RC_OK && !store->read_only)
 		rc = store_forget_resume(store, why);
+	if (rc == RC_OK && !store->read_only)
+		rc = store_upkeep_start(store, why);
 	if (rc != RC_OK) {
 		store_close(store);
 		return rc;
@@ -387,6 +391,7 @@ void store_close(struct store *store)
 {
 	if (store == NULL)
 		return;
+	store_upkeep_stop(store);
 	store_writer_stop(store);
 	store_free(store);
 }

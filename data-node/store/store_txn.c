@@ -59,9 +59,20 @@ void store_read_end(struct store *store, MDB_txn *txn)
 	(void)pthread_rwlock_unlock(&store->map_lock);
 }
 
-enum rc store_map_grow(struct store *store, struct errmsg *why)
+uint64_t store_quota_for_appends(const struct store *store)
 {
-	uint64_t limit = store->quota_bytes == 0 ? (uint64_t)1 << 46 : store->quota_bytes;
+	uint64_t spare = store->quota_bytes / 16;
+
+	if (spare > STORE_DISK_RESERVE_BYTES)
+		spare = STORE_DISK_RESERVE_BYTES;
+	return store->quota_bytes - spare;
+}
+
+enum rc store_map_grow(struct store *store, bool for_appends, struct errmsg *why)
+{
+	uint64_t limit = store->quota_bytes == 0 ? (uint64_t)1 << 46
+			 : for_appends           ? store_quota_for_appends(store)
+						 : store->quota_bytes;
 	uint64_t step =
 	    store->map_bytes > STORE_MAP_STEP_BYTES ? store->map_bytes : STORE_MAP_STEP_BYTES;
 	uint64_t want = store->map_bytes + step;
@@ -70,8 +81,9 @@ enum rc store_map_grow(struct store *store, struct errmsg *why)
 		want = limit;
 	want -= want % store->page_bytes;
 	if (want <= store->map_bytes)
-		return errmsg_rc(why, RC_FULL, "the store has reached its quota of %llu bytes",
-		    (unsigned long long)limit);
+		return errmsg_rc(why, RC_FULL,
+		    "the store has reached its quota of %llu bytes: forget something, or raise it",
+		    (unsigned long long)store->quota_bytes);
 	(void)pthread_rwlock_wrlock(&store->map_lock);
 	int err = mdb_env_set_mapsize(store->env, (size_t)want);
 	if (err == 0)
@@ -86,11 +98,10 @@ enum rc store_room_check(struct store *store, size_t bytes, struct errmsg *why)
 
 	if (statvfs(store->dir, &fs) != 0)
 		return errmsg_errno(why, "cannot tell the free space of %s", store->dir);
-	uint64_t total = (uint64_t)fs.f_blocks * fs.f_frsize;
 	uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
-	uint64_t reserve = total / 32;
-	if (reserve > STORE_DISK_RESERVE_BYTES)
-		reserve = STORE_DISK_RESERVE_BYTES;
+	uint64_t reserve = store_reserve_bytes(&fs);
+	if (!store_ballast_there(store))
+		reserve *= 2; /* room that was let go of is not for appends */
 	if (room < reserve + 2 * (uint64_t)bytes)
 		return errmsg_rc(why, RC_FULL, "the disk is full: %llu bytes left for the timeline",
 		    (unsigned long long)room);

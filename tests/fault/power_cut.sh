@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Power cuts: a store is made and written by several threads while every write
 # and sync is logged; then, at each sync, images of what a disk may hold are
-# opened and checked (acknowledged ⊆ stored ⊆ sent, whole batches, verify clean,
+# opened and checked (what was forgotten is gone and the rest is whole, acknowledged ⊆ stored ⊆ sent, whole batches, verify clean,
 # an init that was cut off can be finished, and appending goes on).
 #
 #   tests/fault/power_cut.sh [IMAGES]    default 1500; 0: a longer workload, all
@@ -21,7 +21,9 @@ batches=16
 HEARTH_LOG_DIR=$T/data HEARTH_LOG_FILE=$T/log HEARTH_LOG_MARK=$T/marks LD_PRELOAD=$shim \
 	"$TOOLS/data_workload" run "$T/data" "$T/marks" 3 $batches
 "$TOOLS/data_workload" check "$T/data" "$T/marks"
-expect 'batches acknowledged' "$(grep -c '^A' "$T/marks")" $((3 * (batches + batches / 5)))
+forgets=$(grep -c '^G' "$T/marks")
+expect 'forgettings done' "$forgets" $((batches / 6))
+expect 'batches acknowledged' "$(grep -c '^A' "$T/marks")" $((3 * (batches + batches / 5) + forgets))
 
 "$TOOLS/data_replay" "$T/log" "$T" "$images" "$seed" || fail "an image is not what it must be (seed $seed)"
 

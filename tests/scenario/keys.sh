@@ -17,10 +17,9 @@ commands=('events' 'search word' 'status' 'verify' 'serve --listen 127.0.0.1:1' 
 	'forget --layer text')
 turn=0
 closed() {
-	local i command
-	for i in 0 1 2; do
+	local command end=$((turn + 3))
+	for (( ; turn < end; turn++)); do
 		command=${commands[turn % ${#commands[@]}]}
-		turn=$((turn + 1))
 		# shellcheck disable=SC2086
 		expect "$1: $command" "$(code_of "$DATA" ${command%% *} --dir "$T/data" ${command#"${command%% *}"})" 3
 		expect_match "$1: $command" "$(cat "$T/err")" "$2"

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "os/file.h"
 #include "store/keyring.h"
 #include "store/store_blob.h"
 
@@ -19,6 +20,7 @@ static void record_make(
     struct store_script_batch *batch, unsigned thread, unsigned number, unsigned i, uint64_t *rng)
 {
 	/* Half of every third batch are new versions of the batch before. */
+	/* One name a thread: forgetting goes by it. */
 	unsigned id_number = number % 3 == 2 && i % 2 == 0 ? number - 1 : number;
 	int64_t day = (int64_t)(number / 4 + 1000 * thread + i % 2);
 	char *text = batch->texts[i];
@@ -31,7 +33,7 @@ static void record_make(
 	text[at] = '\0';
 	int64_t t0_ns = T0_NS + day * NS_PER_DAY + (int64_t)(random_next(rng) % 1000000);
 	batch->obs[i] = (struct observation){
-		.source = "phone",
+		.source = batch->source,
 		.client_id = batch->ids[i],
 		.layer = (enum layer)(1 + (number + i) % LAYER_COUNT),
 		.kind = "note",
@@ -52,6 +54,7 @@ void store_script_make(struct store_script_batch *out, unsigned thread, unsigned
 {
 	uint64_t rng = ((uint64_t)thread << 32 | number) * 2654435761u + 1;
 
+	(void)snprintf(out->source, sizeof(out->source), "phone-%u", thread);
 	out->n = 1 + random_next(&rng) % STORE_SCRIPT_RECORDS;
 	for (unsigned i = 0; i < out->n; i++)
 		record_make(out, thread, number, i, &rng);
@@ -109,6 +112,10 @@ void store_script_mark(struct store_script_marks *marks, const char *text, size_
 				marks->acked_len += !marks->acked[thread][number];
 			marks->sent[thread][number] |= word == 'S';
 			marks->acked[thread][number] |= word == 'A';
+			if (word == 'F')
+				marks->forget_begun[thread] = number + 1;
+			if (word == 'G')
+				marks->forget_done[thread] = number + 1;
 		}
 		n += end != NULL;
 		text += n;
@@ -168,6 +175,8 @@ static bool visit(void *ctx, const struct observation *obs)
 		return wrong(c, "seq %llu follows %llu", (unsigned long long)obs->seq,
 		    (unsigned long long)c->last_seq);
 	c->last_seq = obs->seq;
+	if (obs->tombstone)
+		return true;
 	if (sscanf(obs->text, "%u %u %u ", &thread, &number, &i) != 3 ||
 	    thread >= STORE_SCRIPT_THREADS || number >= STORE_SCRIPT_BATCHES)
 		return wrong(c, "a record of nobody at seq %llu", (unsigned long long)obs->seq);
@@ -185,13 +194,31 @@ static bool visit(void *ctx, const struct observation *obs)
 	if ((c->stored[thread][number] >> i & 1) != 0)
 		return wrong(c, "record %u-%u-%u is there twice", thread, number, i);
 	c->stored[thread][number] |= (uint16_t)(1u << i);
+	if (number < c->marks->forget_done[thread])
+		return wrong(c, "record %u-%u-%u was forgotten and is there", thread, number, i);
+	return true;
+}
+
+/* What was being forgotten is forgotten whole, or was not begun. */
+static bool forgotten_whole(struct check *c, unsigned t)
+{
+	unsigned begun = c->marks->forget_begun[t], there = 0;
+
+	for (unsigned n = c->marks->forget_done[t]; n < begun; n++)
+		there += c->stored[t][n] != 0;
+	if (there != 0 && there != begun - c->marks->forget_done[t])
+		return wrong(c, "what thread %u sent was forgotten in part", t);
 	return true;
 }
 
 static bool batches_whole(struct check *c)
 {
 	for (unsigned t = 0; t < STORE_SCRIPT_THREADS; t++) {
+		if (!forgotten_whole(c, t))
+			return false;
 		for (unsigned n = 0; n < STORE_SCRIPT_BATCHES; n++) {
+			if (c->stored[t][n] == 0 && n < c->marks->forget_begun[t])
+				continue;
 			if (c->stored[t][n] == 0 && !c->marks->acked[t][n])
 				continue;
 			store_script_make(&c->batch, t, n);
@@ -241,6 +268,14 @@ static bool grow_by(struct check *c, struct store *store)
 	return true;
 }
 
+static bool old_keyring_left(const char *dir)
+{
+	char path[4200];
+
+	(void)snprintf(path, sizeof(path), "%s/keyring.old", dir);
+	return file_exists(path);
+}
+
 /* `round` 0: as found, then perhaps grown; 1: after growing. */
 static bool open_and_check(struct check *c, const char *dir, bool grow)
 {
@@ -263,6 +298,8 @@ static bool open_and_check(struct check *c, const char *dir, bool grow)
 	rc = store_open(&config, &store, &why);
 	if (rc != RC_OK)
 		(void)wrong(c, "open: %s", errmsg_text(&why, rc));
+	else if (old_keyring_left(dir) || keyring_each_retired(keyring, NULL, NULL) != 0)
+		(void)wrong(c, "keys that were to be gone are there");
 	else
 		ok = stored_check(c, store) && (!grow || grow_by(c, store));
 	store_close(store);

@@ -5,8 +5,9 @@
  * Batch (thread, number) is a pure function of both: some days, some layers,
  * texts of 10 to 3000 bytes; every third batch sends half of the ids of the one
  * before it with other content; the first record of some refers to a blob.  A
- * program that runs the script marks in a file what it sent and what was
- * acknowledged; a check then needs the directory and the marks only.
+ * thread may forget what it sent so far.  A program that runs the script marks in
+ * a file what it sent, what was acknowledged and what was forgotten; a check then
+ * needs the directory and the marks only.
  */
 #ifndef SUPPORT_STORE_SCRIPT_H
 #define SUPPORT_STORE_SCRIPT_H
@@ -23,6 +24,7 @@
 struct store_script_batch {
 	size_t n;
 	struct observation obs[STORE_SCRIPT_RECORDS]; /* borrow from below */
+	char source[32];
 	char ids[STORE_SCRIPT_RECORDS][32];
 	char texts[STORE_SCRIPT_RECORDS][STORE_SCRIPT_TEXT_BYTES];
 	size_t blob_len; /* of the blob of obs[0]; 0: none */
@@ -41,15 +43,23 @@ struct store_script_marks {
 	bool sent[STORE_SCRIPT_THREADS][STORE_SCRIPT_BATCHES];
 	bool acked[STORE_SCRIPT_THREADS][STORE_SCRIPT_BATCHES];
 	size_t sent_len, acked_len;
+	/* Batches of a thread below this number were to be forgotten; were. */
+	unsigned forget_begun[STORE_SCRIPT_THREADS], forget_done[STORE_SCRIPT_THREADS];
 };
 
-/* Lines "I", "S thread number", "A thread number"; others are passed over. */
+/* A thread may forget its batches up to such a number: no later batch sends an
+ * id of theirs. */
+#define STORE_SCRIPT_FORGETS_AFTER(number) ((number) % 6 == 5)
+
+/* Lines "I", "S thread number", "A thread number", and "F thread number" and
+ * "G thread number" around forgetting; others are passed over. */
 void store_script_mark(struct store_script_marks *marks, const char *text, size_t len);
 
 /*
  * Open the store in `dir` and check: an init that was cut off can be finished,
  * the keyring opens, verify is clean, acknowledged ⊆ stored ⊆ sent, each batch
- * is there whole and once or not at all.  With `grow` one more batch with new
+ * is there whole and once or not at all, what was forgotten is gone and what was
+ * being forgotten is there in whole or not at all.  With `grow` one more batch with new
  * keys is appended, read back and checked after another opening.  False: what
  * is wrong stands in `fault` [256].
  */

@@ -24,6 +24,7 @@
 #include "ingest/ingest.h"
 #include "os/file.h"
 #include "store/keyring.h"
+#include "store/store_forget.h"
 #include "store_script.h"
 
 #define BROKEN 3
@@ -125,6 +126,27 @@ static enum rc send_batch(unsigned thread, unsigned number)
 	return rc;
 }
 
+/* All that the thread has sent; then the last of it comes again, as from a phone
+ * that knows nothing of it. */
+static enum rc forget_sent(unsigned thread, unsigned number)
+{
+	struct store_forget what = { .from_ns = OBS_TIME_MIN_NS, .to_ns = OBS_TIME_MAX_NS };
+	struct errmsg why = ERRMSG_INIT;
+	char source[32];
+
+	(void)snprintf(source, sizeof(source), "phone-%u", thread);
+	what.source = source;
+	note("F %u %u\n", thread, number);
+	enum rc rc = store_forget(store, &what, NULL, &why);
+	if (rc == RC_OK)
+		note("G %u %u\n", thread, number);
+	else
+		note("E forget %u: %s: %s\n", thread, rc_word(rc), errmsg_text(&why, rc));
+	if (rc == RC_BUG)
+		atomic_store(&broken, true);
+	return rc == RC_OK ? send_batch(thread, number) : rc;
+}
+
 static void *work(void *arg)
 {
 	struct worker *worker = arg;
@@ -134,6 +156,8 @@ static void *work(void *arg)
 		enum rc rc = send_batch(worker->number, i);
 		if (rc == RC_OK && i % 5 == 4) /* as a phone does that lost the answer */
 			rc = send_batch(worker->number, i);
+		if (rc == RC_OK && worker->number == 0 && STORE_SCRIPT_FORGETS_AFTER(i))
+			rc = forget_sent(worker->number, i);
 		refused += rc != RC_OK;
 	}
 	return NULL;

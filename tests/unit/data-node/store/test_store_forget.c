@@ -2,7 +2,10 @@
 #include "store_fixture.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 
 #include "store/store_forget.h"
 #include "store/store_internal.h"
@@ -119,14 +122,16 @@ static void test_what_stays_of_a_day_is_sealed_under_a_new_key(void **state)
 	(void)state;
 	struct fixture f = { 0 };
 	uint8_t before[32], after[32];
-	char id[32];
+	static struct observation obs[1000];
+	static char ids[1000][8];
 
 	fixture_init(&f);
 	for (int i = 0; i < 1000; i++) {
-		(void)snprintf(id, sizeof(id), "%d", i);
-		put(&f, i % 2 == 0 ? "watch" : "phone", id, LAYER_TEXT, DAY0_NS + i * NS_PER_S,
-		    i == 500 ? CANARY : "something else");
+		(void)snprintf(ids[i], sizeof(ids[i]), "%d", i);
+		obs[i] = make_obs(ids[i], DAY0_NS + i * NS_PER_S, i == 500 ? CANARY : "other");
+		obs[i].source = i % 2 == 0 ? "watch" : "phone";
 	}
+	PASS(store_append(f.store, obs, 1000, NULL, NULL, &pass_why));
 	PASS(keyring_get(f.keyring, store_day(DAY0_NS), LAYER_TEXT, before));
 	struct store_forget what = { .from_ns = DAY0_NS + 400 * NS_PER_S,
 		.to_ns = DAY0_NS + 600 * NS_PER_S,
@@ -255,15 +260,23 @@ static void test_a_range_that_says_nothing_is_refused_by_name(void **state)
 	fixture_fini(&f);
 }
 
-static void fill(struct fixture *f, unsigned n)
+/* One commit: `n` records an hour apart, every `one_of`th a canary of `source`. */
+static void fill(
+    struct fixture *f, const char *prefix, const char *source, unsigned n, unsigned one_of)
 {
-	char id[32];
+	struct observation *obs = calloc(n, sizeof(*obs));
+	char(*ids)[32] = calloc(n, sizeof(*ids));
 
 	for (unsigned i = 0; i < n; i++) {
-		(void)snprintf(id, sizeof(id), "%u", i);
-		put(f, i % 3 == 0 ? "watch" : "phone", id, (enum layer)(1 + i % 2),
-		    DAY0_NS + i * NS_PER_HOUR, i % 3 == 0 ? CANARY : "stays");
+		bool bird = i % one_of == 0;
+		(void)snprintf(ids[i], sizeof(ids[i]), "%s-%u", prefix, i);
+		obs[i] = make_obs(ids[i], DAY0_NS + i * NS_PER_HOUR, bird ? CANARY : "stays");
+		obs[i].source = bird ? source : "phone";
+		obs[i].layer = (enum layer)(1 + i % 2);
 	}
+	PASS(store_append(f->store, obs, n, NULL, NULL, &pass_why));
+	free(obs);
+	free(ids);
 }
 
 /* The process ends after every possible number of steps. */
@@ -278,7 +291,7 @@ static void test_a_forgetting_cut_off_anywhere_is_finished_by_the_next_open(void
 		struct fixture f = { 0 };
 		struct store_forget_run *run;
 		fixture_init(&f);
-		fill(&f, 40);
+		fill(&f, "x", "watch", 40, 3);
 		PASS(store_forget_begin(f.store, &what, &run, &pass_why));
 		assert_true(store_forgetting(f.store));
 		assert_int_equal(store_forget(f.store, &what, NULL, NULL), RC_BUSY);
@@ -297,6 +310,94 @@ static void test_a_forgetting_cut_off_anywhere_is_finished_by_the_next_open(void
 		fixture_fini(&f);
 	}
 	assert_true(cuts > 5);
+}
+
+/* ---- kill -9 ----------------------------------------------------------------------- */
+
+#define KILL_CYCLES 25
+#define KILL_RECORDS 40
+#define KILL_SPAN_NS (8 * NS_PER_MS) /* about what one forgetting takes */
+
+static void kill_child(struct fixture *f, uint32_t cycle, int out)
+{
+	struct store_forget what = everything();
+	char source[32];
+
+	fixture_open(f);
+	(void)snprintf(source, sizeof(source), "watch-%u", cycle);
+	fill(f, source, source, KILL_RECORDS, 2);
+	what.source = source;
+	if (write(out, "A", 1) != 1 || store_forget(f->store, &what, NULL, NULL) != RC_OK ||
+	    write(out, "G", 1) != 1)
+		_exit(1);
+	(void)pause();
+}
+
+/* True if the child had said that it was done. */
+static bool kill_one(struct fixture *f, uint32_t cycle, int64_t after_ns)
+{
+	int pipes[2], status;
+	char said = 0, more = 0;
+
+	assert_int_equal(pipe(pipes), 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)close(pipes[0]);
+		kill_child(f, cycle, pipes[1]);
+		_exit(2);
+	}
+	(void)close(pipes[1]);
+	assert_int_equal(read(pipes[0], &said, 1), 1);
+	int64_t until_ns = clock_mono_ns() + after_ns;
+	while (clock_mono_ns() < until_ns)
+		(void)sched_yield();
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	while (read(pipes[0], &more, 1) == 1)
+		said = more;
+	(void)close(pipes[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	return said == 'G';
+}
+
+static void test_kill_nine_while_forgetting_leaves_all_of_it_or_nothing(void **state)
+{
+	(void)state;
+	const char *text = getenv("HEARTH_KILL_CYCLES");
+	uint32_t cycles = text == NULL ? KILL_CYCLES : (uint32_t)strtoul(text, NULL, 10);
+	struct fixture f = { 0 };
+	size_t expected = 0, not_begun = 0;
+	uint64_t rng = 3;
+
+	fixture_init(&f);
+	fixture_close(&f);
+	for (uint32_t cycle = 0; cycle < cycles; cycle++) {
+		bool done =
+		    kill_one(&f, cycle, (int64_t)(random_next(&rng) % (uint64_t)KILL_SPAN_NS));
+		fixture_open(&f);
+		size_t got = visible(&f);
+		expected += KILL_RECORDS / 2;
+		if (!done && got == expected + KILL_RECORDS / 2) {
+			expected = got;
+			not_begun++;
+		}
+		assert_int_equal(got, expected);
+		PASS(store_verify(f.store, NULL, NULL, NULL, &pass_why));
+		assert_int_equal(keyring_each_retired(f.keyring, NULL, NULL), 0);
+		fixture_close(&f);
+	}
+	fixture_open(&f);
+	assert_int_equal(search(&f).leaked > 0, not_begun > 0);
+	struct store_forget what = everything();
+	for (uint32_t cycle = 0; not_begun > 0 && cycle < cycles; cycle++) {
+		char source[32];
+		(void)snprintf(source, sizeof(source), "watch-%u", cycle);
+		what.source = source;
+		PASS(store_forget(f.store, &what, NULL, &pass_why));
+	}
+	assert_int_equal(search(&f).leaked, 0);
+	fixture_fini(&f);
 }
 
 struct crowd {
@@ -350,7 +451,7 @@ static void test_appends_and_scans_go_on_meanwhile_and_never_see_damage(void **s
 	pthread_t threads[2];
 
 	fixture_init(&f);
-	fill(&f, 200);
+	fill(&f, "x", "watch", 200, 3);
 	crowd.store = f.store;
 	assert_int_equal(pthread_create(&threads[0], NULL, append_on, &crowd), 0);
 	assert_int_equal(pthread_create(&threads[1], NULL, scan_on, &crowd), 0);
@@ -470,6 +571,7 @@ int main(void)
 		cmocka_unit_test(test_intervals_that_reach_into_the_range_are_forgotten),
 		cmocka_unit_test(test_a_range_that_says_nothing_is_refused_by_name),
 		cmocka_unit_test(test_a_forgetting_cut_off_anywhere_is_finished_by_the_next_open),
+		cmocka_unit_test(test_kill_nine_while_forgetting_leaves_all_of_it_or_nothing),
 		cmocka_unit_test(test_appends_and_scans_go_on_meanwhile_and_never_see_damage),
 		cmocka_unit_test(test_random_forgetting_leaves_what_a_naive_twin_leaves),
 	};
