@@ -156,6 +156,24 @@ static enum rc confirm(struct control_client *client, const struct forget_option
 	return RC_OK;
 }
 
+/* A backup that could not be reached keeps what it has, and says so by name. */
+static void print_backups(const struct listening *l)
+{
+	json_t *root = json_loadb(buf_text(&l->line), l->line.len, 0, NULL);
+	const json_t *backup = NULL;
+	size_t i = 0;
+
+	json_array_foreach(json_object_get(root, "backups"), i, backup)
+	{
+		const char *path = json_string_value(json_object_get(backup, "path"));
+		const char *error = json_string_value(json_object_get(backup, "error"));
+		(void)printf("backup %s: %s%s\n", path != NULL ? path : "",
+		    error != NULL ? "STILL HOLDS IT, with its keys: " : "holds it no more",
+		    error != NULL ? error : "");
+	}
+	json_decref(root);
+}
+
 static enum rc print_report(
     const struct forget_options *values, const struct listening *l, struct errmsg *why)
 {
@@ -173,6 +191,8 @@ static enum rc print_report(
 	if (rc == RC_OK && !values->dry_run)
 		(void)printf("%" PRId64 " observations forgotten, %" PRId64 " keys destroyed\n",
 		    forgotten, keys);
+	if (rc == RC_OK && !values->dry_run)
+		print_backups(l);
 	return rc;
 }
 

@@ -18,6 +18,7 @@
 #include "gateway/metric.h"
 #include "gateway/query.h"
 #include "gateway/station.h"
+#include "gateway/station_copy.h"
 #include "store/store_forget.h"
 
 #define BODY_BYTES_MAX ((size_t)64 << 10)
@@ -33,6 +34,7 @@ struct forgetting {
 	struct buf lines;
 	size_t sent;
 	int64_t told_ns;
+	struct buf backups; /* members of the report's list */
 	bool done;
 };
 
@@ -180,12 +182,38 @@ static void audit(const struct forgetting *f, const struct store_forgotten *done
 		log_warn("FORGET-LEDGER", "seq=%" PRIu64, done->seq);
 }
 
-static void put_report(const struct store_forgotten *done, struct buf *out)
+static void put_report(const struct forgetting *f, struct buf *out)
 {
+	const struct store_forgotten *done = store_forget_result(f->run);
+
 	buf_printf(out,
 	    "{\"forgotten\":%" PRIu64 ",\"resealed\":%" PRIu64 ",\"keys\":%" PRIu64
-	    ",\"cursor\":%" PRIu64 "}\n",
-	    done->records, done->resealed, done->keys, done->seq);
+	    ",\"cursor\":%" PRIu64 ",\"backups\":[%s]}\n",
+	    done->records, done->resealed, done->keys, done->seq, buf_text(&f->backups));
+}
+
+/* One backup's fate: what it held of it is gone, or why it keeps it. */
+static void tell_backup(void *ctx, const char *path, enum rc rc, const struct errmsg *why)
+{
+	struct forgetting *f = ctx;
+	struct buf *out = &f->backups;
+
+	buf_puts(out, out->len > 0 ? ",{\"path\":" : "{\"path\":");
+	buf_json_string(out, path, strlen(path));
+	buf_puts(out, rc == RC_OK ? ",\"follows\":true" : ",\"follows\":false,\"error\":");
+	if (rc != RC_OK)
+		buf_json_string(out, errmsg_text(why, rc), strlen(errmsg_text(why, rc)));
+	buf_putc(out, '}');
+}
+
+/* Backups within reach hold it no longer than we do; the others are named. */
+static void refresh_backups(struct forgetting *f)
+{
+	struct errmsg why = ERRMSG_INIT;
+
+	enum rc rc = station_backup_refresh(f->station, tell_backup, f, &why);
+	if (rc != RC_OK)
+		log_warn("FORGET-BACKUPS", "rc=%s why=%s", rc_word(rc), errmsg_text(&why, rc));
 }
 
 /* One step; at the end the ledger. */
@@ -196,6 +224,7 @@ static enum rc step(struct forgetting *f, struct errmsg *why)
 	if (rc == RC_OK && f->done) {
 		audit(f, store_forget_result(f->run));
 		metric_add(METRIC_FORGOTTEN, store_forget_result(f->run)->records);
+		refresh_backups(f);
 	}
 	return rc;
 }
@@ -212,6 +241,7 @@ static void forgetting_free(void *ctx)
 		    store_forget_result(f->run)->seq, rc_word(rc));
 	store_forget_end(f->run);
 	buf_fini(&f->lines);
+	buf_fini(&f->backups);
 	free(f);
 }
 
@@ -241,7 +271,7 @@ static long pull(void *ctx, char *out, size_t max)
 		if (rc != RC_OK)
 			return API_PULL_FAIL;
 		if (f->done)
-			put_report(store_forget_result(f->run), &f->lines);
+			put_report(f, &f->lines);
 		else
 			put_progress(f);
 		if (buf_rc(&f->lines) != RC_OK)
@@ -292,6 +322,7 @@ void handle_forget_post(struct station *station, const struct api_request *reque
 	f->what = what;
 	f->device = request->peer == API_PEER_CONTROL ? -1 : request->device;
 	buf_init(&f->lines, LINES_BYTES_MAX);
+	buf_init(&f->backups, LINES_BYTES_MAX / 2);
 	enum rc rc = store_forget_begin(station_store(station), &what, &f->run, &why);
 	if (rc == RC_OK && progress) {
 		response->content_type = "application/x-ndjson";
@@ -305,6 +336,6 @@ void handle_forget_post(struct station *station, const struct api_request *reque
 	if (rc != RC_OK)
 		api_error_rc(response, rc, NULL, &why);
 	else
-		put_report(store_forget_result(f->run), &response->body);
+		put_report(f, &response->body);
 	forgetting_free(f);
 }

@@ -126,14 +126,6 @@ enum rc keyring_rekey(struct keyring *keyring, struct errmsg *why) RC_CHECK;
 /* ---- copies ---------------------------------------------------------------- */
 
 /*
- * Replace the copy of this keyring at `path` (a backup's) by the keyring as it
- * is now, and overwrite what it held.  RC_NOTFOUND: nothing there; RC_DENIED:
- * what is there belongs to another data node; RC_CORRUPT: no keyring.
- */
-enum rc keyring_replace_copy(
-    struct keyring *keyring, const char *path, struct errmsg *why) RC_CHECK;
-
-/*
  * Open another state of this keyring, as it lies in a backup or came from a node
  * that is followed: the KEK in memory opens it, or where that was renewed the
  * keys of the ways in.  `out` is for reading.  RC_DENIED: of another data node,

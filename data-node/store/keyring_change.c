@@ -1,16 +1,12 @@
 /*
- * Keyring changes: dropping keys, wrapping anew, ways in, copies.
+ * Keyring changes: dropping keys, wrapping anew, ways in.
  *
  * Whatever takes a key or a way in away wraps the rest under a fresh KEK and
  * overwrites the file that held the old one (K1).
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/random.h"
 #include "base/wipe.h"
-#include "os/file_shred.h"
 #include "store/keyring_internal.h"
 
 void keyring_kek_renew(struct keyring *keyring)
@@ -109,43 +105,4 @@ enum rc keyring_keep_newest(struct keyring *keyring, unsigned ways, struct errms
 	if (newest == KEYRING_SLOTS_MAX)
 		return errmsg_rc(why, RC_INVALID, "nothing would open the keyring");
 	return keyring_rekey(keyring, why);
-}
-
-/* ---- copies ---------------------------------------------------------------------- */
-
-/* Is what stands at `path` a copy of this keyring?  Its header says so openly. */
-static enum rc copy_check(const struct keyring *keyring, const char *path, struct errmsg *why)
-{
-	struct keyring *other = calloc(1, sizeof(*other));
-	uint8_t *bytes = NULL;
-	size_t len = 0, header_len;
-
-	if (other == NULL)
-		return RC_NOMEM;
-	(void)snprintf(other->path, sizeof(other->path), "%s", path);
-	enum rc rc = file_read(path, KEYRING_FILE_BYTES_MAX, &bytes, &len, why);
-	if (rc == RC_OK)
-		rc = keyring_file_header(other, bytes, len, &header_len, why);
-	if (rc == RC_OK && memcmp(other->id, keyring->id, KEYRING_ID_BYTES) != 0)
-		rc = errmsg_rc(why, RC_DENIED, "%s belongs to another data node", path);
-	free(bytes);
-	free(other);
-	return rc;
-}
-
-enum rc keyring_replace_copy(struct keyring *keyring, const char *path, struct errmsg *why)
-{
-	struct buf file;
-
-	enum rc rc = copy_check(keyring, path, why);
-	if (rc != RC_OK)
-		return rc;
-	buf_init(&file, KEYRING_FILE_BYTES_MAX);
-	(void)pthread_rwlock_rdlock(&keyring->lock);
-	rc = keyring_file_encode(keyring, &file);
-	(void)pthread_rwlock_unlock(&keyring->lock);
-	if (rc == RC_OK)
-		rc = file_replace_shred(path, 0600, file.bytes, file.len, why);
-	buf_fini(&file);
-	return rc;
 }

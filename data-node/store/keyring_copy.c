@@ -75,6 +75,7 @@ enum rc keyring_adopt(struct keyring *keyring, const uint8_t *bytes, size_t len,
 	(void)pthread_rwlock_rdlock(&keyring->lock);
 	enum rc rc = keyring_open_copy(keyring, bytes, len, &copy, why);
 	(void)pthread_rwlock_unlock(&keyring->lock);
+	(void)pthread_mutex_lock(&keyring->file_lock);
 	if (rc == RC_OK)
 		rc = file_replace_shred(keyring->path, 0600, bytes, len, why);
 	if (rc == RC_OK) {
@@ -82,6 +83,7 @@ enum rc keyring_adopt(struct keyring *keyring, const uint8_t *bytes, size_t len,
 		swap_content(keyring, copy);
 		(void)pthread_rwlock_unlock(&keyring->lock);
 	}
+	(void)pthread_mutex_unlock(&keyring->file_lock);
 	keyring_close(copy);
 	return rc;
 }

@@ -36,10 +36,6 @@ struct store_config {
 	uint64_t map_bytes;         /* LMDB map, grown by the writer; 0: 1 GiB start */
 	uint64_t quota_bytes;       /* 0: none */
 	bool read_only;
-	/* Keys were dropped: copies of the keyring elsewhere are to follow.  In the
-	 * thread that forgets, or in store_open() when it finishes what was cut off. */
-	void (*keys_gone)(void *ctx);
-	void *keys_gone_ctx;
 };
 
 /*

@@ -103,15 +103,16 @@ static enum rc group_commit(
     struct store *store, struct store_job *first, const struct store_job *end, struct errmsg *why)
 {
 	size_t bytes = 0;
+	bool urgent = true;
 	int err = 0;
-	enum rc rc = RC_OK;
 
 	if (atomic_load(&store->failed))
 		return errmsg_rc(why, RC_IO, "an earlier write failed: restart the data node");
-	for (const struct store_job *job = first; job != end; job = job->next)
+	for (const struct store_job *job = first; job != end; job = job->next) {
 		bytes += job->records == NULL ? 0 : job->records->len;
-	if (bytes > 0)
-		rc = store_room_check(store, bytes, why);
+		urgent = urgent && job->urgent;
+	}
+	enum rc rc = urgent ? store_room_make(store, why) : store_room_check(store, bytes, why);
 	if (rc != RC_OK)
 		return rc;
 	int64_t begin_ns = clock_mono_ns();
@@ -120,9 +121,9 @@ static enum rc group_commit(
 		if (rc != RC_FULL)
 			break;
 		if (err == MDB_MAP_FULL)
-			rc = store_map_grow(store, bytes > 0, why);
-		else if (bytes == 0 && store_ballast_release(store))
-			rc = RC_OK; /* no append: it must go on */
+			rc = store_map_grow(store, !urgent, why);
+		else if (urgent && store_ballast_release(store))
+			rc = RC_OK;
 		if (rc != RC_OK)
 			return rc;
 	}
@@ -340,9 +341,10 @@ enum rc store_append(struct store *store, const struct observation *obs, size_t 
 	return rc;
 }
 
-enum rc store_task_run(struct store *store, store_task_fn *task, void *ctx, struct errmsg *why)
+static enum rc task_run(
+    struct store *store, store_task_fn *task, void *ctx, bool urgent, struct errmsg *why)
 {
-	struct store_job job = { .task = task, .task_ctx = ctx };
+	struct store_job job = { .task = task, .task_ctx = ctx, .urgent = urgent };
 
 	if (store->read_only)
 		return errmsg_rc(why, RC_DENIED, "the store is open for reading only");
@@ -352,6 +354,17 @@ enum rc store_task_run(struct store *store, store_task_fn *task, void *ctx, stru
 		errmsg_set(why, "%s", job.why.text);
 	(void)sem_destroy(&job.done);
 	return rc;
+}
+
+enum rc store_task_run(struct store *store, store_task_fn *task, void *ctx, struct errmsg *why)
+{
+	return task_run(store, task, ctx, false, why);
+}
+
+enum rc store_task_run_urgent(
+    struct store *store, store_task_fn *task, void *ctx, struct errmsg *why)
+{
+	return task_run(store, task, ctx, true, why);
 }
 
 uint64_t store_cursor(const struct store *store)

@@ -68,3 +68,20 @@ bool store_ballast_release(const struct store *store)
 	ballast_path(store, path);
 	return unlink(path) == 0;
 }
+
+uint64_t store_room_bytes(const struct store *store)
+{
+	struct statvfs fs;
+
+	return statvfs(store->dir, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+}
+
+enum rc store_room_make(const struct store *store, struct errmsg *why)
+{
+	if (store_room_bytes(store) < STORE_URGENT_BYTES && store_ballast_release(store) &&
+	    store_room_bytes(store) >= STORE_URGENT_BYTES)
+		return RC_OK;
+	if (store_room_bytes(store) < STORE_URGENT_BYTES)
+		return errmsg_rc(why, RC_FULL, "the disk is full to the last bytes");
+	return RC_OK;
+}

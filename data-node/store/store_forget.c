@@ -24,6 +24,7 @@
 
 #define SELECT_RECORDS ((size_t)4096) /* looked at in one step */
 #define GATHER_RECORDS 65536u
+#define RECORD_ROOM_BYTES ((uint64_t)48 << 10) /* pages that one record may take anew */
 #define READERS_WAIT_NS (2 * NS_PER_S)
 #define READERS_POLL_NS (5 * NS_PER_MS)
 
@@ -184,7 +185,7 @@ static void retired_day(void *ctx, int32_t day, unsigned layer)
 /* In the writer thread, so that no record is on its way under an old key. */
 static enum rc stage_retire(struct store_forget_run *run, struct errmsg *why)
 {
-	enum rc rc = store_task_run(run->store, store_forget_retire, run->days, why);
+	enum rc rc = store_task_run_urgent(run->store, store_forget_retire, run->days, why);
 
 	if (rc != RC_OK)
 		return rc;
@@ -209,6 +210,7 @@ static enum rc gather(struct store_forget_run *run, struct errmsg *why)
 	size_t size = 0;
 
 	run->batch.len = 0;
+	buf_reset(&run->batch.blobs);
 	enum rc rc = store_read_begin(store, &txn, why);
 	if (rc != RC_OK)
 		return rc;
@@ -244,14 +246,39 @@ static enum rc gather(struct store_forget_run *run, struct errmsg *why)
 		   : store_mdb_error(why, err, "the log cannot be read");
 }
 
+/* What no other record refers to; a crash before leaves files for the sweep, which
+ * nobody can open any more. */
+static enum rc drop_blobs(struct store_forget_run *run, struct errmsg *why)
+{
+	const struct buf *names = &run->batch.blobs;
+	enum rc rc = RC_OK;
+
+	for (size_t at = 0; at < names->len && rc == RC_OK; at += BLOB_NAME_BYTES)
+		rc = store_blob_drop(run->store, names->bytes + at, why);
+	return rc;
+}
+
+/* Only as much in one commit as there is room for, if all of it took new pages. */
+static void batch_fit(struct store_forget_run *run)
+{
+	uint64_t fits = store_room_bytes(run->store) / RECORD_ROOM_BYTES;
+
+	if (fits < run->batch_max)
+		run->batch_max = fits < 1 ? 1 : (size_t)fits;
+}
+
 static enum rc stage_work(struct store_forget_run *run, struct errmsg *why)
 {
 	uint64_t before = run->after_seq;
 
 	if (run->after_seq < run->upto_seq) {
+		batch_fit(run);
 		enum rc rc = gather(run, why);
 		if (rc == RC_OK && run->batch.len > 0)
-			rc = store_task_run(run->store, store_forget_apply, &run->batch, why);
+			rc =
+			    store_task_run_urgent(run->store, store_forget_apply, &run->batch, why);
+		if (rc == RC_OK)
+			rc = drop_blobs(run, why);
 		if (rc != RC_OK)
 			run->after_seq = before;
 		if (rc == RC_FULL && run->batch_max > 1) {
@@ -299,8 +326,6 @@ static enum rc stage_drop(struct store_forget_run *run, struct errmsg *why)
 		return rc;
 	readers_wait(store);
 	keyring_wipe_dropped(store->keyring);
-	if (store->keys_gone != NULL)
-		store->keys_gone(store->keys_gone_ctx);
 	run->stage = STAGE_UNMARK;
 	return RC_OK;
 }
@@ -323,7 +348,7 @@ enum rc store_forget_step(struct store_forget_run *run, bool *done, struct errms
 		rc = stage_drop(run, why);
 		break;
 	case STAGE_UNMARK:
-		rc = store_task_run(run->store, store_forget_unmark, NULL, why);
+		rc = store_task_run_urgent(run->store, store_forget_unmark, NULL, why);
 		if (rc == RC_OK)
 			run->stage = STAGE_DONE;
 		break;
@@ -353,6 +378,7 @@ static enum rc run_new(struct store *store, struct store_forget_run **out, struc
 	run->store = store;
 	run->batch.forget = &run->forget;
 	run->batch_max = FORGET_BATCH;
+	buf_init(&run->batch.blobs, FORGET_BATCH * OBS_BLOBS_MAX * BLOB_NAME_BYTES);
 	arena_init(&run->arena, OBS_RECORD_BYTES_MAX);
 	*out = run;
 	return RC_OK;
@@ -364,6 +390,7 @@ void store_forget_end(struct store_forget_run *run)
 		return;
 	atomic_store(&run->store->forgetting, false);
 	arena_fini(&run->arena);
+	buf_fini(&run->batch.blobs);
 	free(run->days);
 	free(run);
 }
@@ -395,7 +422,7 @@ enum rc store_forget_begin(struct store *store, const struct store_forget *what,
 		return rc;
 	rc = store_forget_mark_make(store, what, &mark, why);
 	if (rc == RC_OK)
-		rc = store_task_run(store, store_forget_mark, &mark, why);
+		rc = store_task_run_urgent(store, store_forget_mark, &mark, why);
 	store_forget_mark_fini(&mark);
 	if (rc == RC_OK)
 		rc = load(run, mark.seq, why);

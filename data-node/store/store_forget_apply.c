@@ -1,6 +1,7 @@
 /* Store forget: tombstones, records sealed anew, and the marks around them. */
 #include "store/store_forget_apply.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/hex.h"
@@ -195,13 +196,30 @@ static enum rc value_put(struct store *store, MDB_txn *txn, uint64_t seq, int32_
 	return RC_OK;
 }
 
-static enum rc bury(struct store *store, MDB_txn *txn, const struct observation *obs,
-    uint64_t forget_seq, int *err, struct errmsg *why)
+/* Its blobs lose a reference; the files go after the commit. */
+static int unrefer(struct store *store, MDB_txn *txn, struct store_forget_batch *batch,
+    const struct observation *obs)
 {
+	uint8_t name[BLOB_NAME_BYTES];
+
+	for (size_t i = 0; i < obs->blobs_len; i++) {
+		blob_name(store_blobs(store), obs->blobs[i], name);
+		buf_append(&batch->blobs, name, sizeof(name));
+	}
+	return buf_rc(&batch->blobs) == RC_OK ? store_blobref_del(store, txn, obs, obs->seq)
+					      : ENOMEM;
+}
+
+static enum rc bury(struct store *store, MDB_txn *txn, struct store_forget_batch *batch,
+    const struct observation *obs, int *err, struct errmsg *why)
+{
+	uint64_t forget_seq = batch->forget->seq;
 	struct observation t = tombstone_of(obs);
 	struct store_entry entry = store_entry_of(obs, obs->seq);
 
 	*err = unindex(store, txn, obs);
+	if (*err == 0)
+		*err = unrefer(store, txn, batch, obs);
 	if (*err != 0)
 		return RC_OK;
 	store_dirty_mark(store, &(struct store_dirty){
@@ -235,7 +253,7 @@ static enum rc record_apply(struct store *store, MDB_txn *txn, struct store_forg
 		return errmsg_rc(why, rc, "%s", errmsg_text(&detail, rc));
 	if (batch->forget->seq != 0 && store_forget_matches(batch->forget, &obs)) {
 		batch->forgotten++;
-		return bury(store, txn, &obs, batch->forget->seq, err, why);
+		return bury(store, txn, batch, &obs, err, why);
 	}
 	batch->resealed++;
 	return value_put(store, txn, seq, store_day(obs.dev_t0_ns), (unsigned)obs.layer,
@@ -249,6 +267,7 @@ enum rc store_forget_apply(
 	enum rc rc = RC_OK;
 
 	batch->forgotten = batch->resealed = 0;
+	buf_reset(&batch->blobs);
 	for (size_t i = 0; i < batch->len && rc == RC_OK && *err == 0; i++)
 		rc = record_apply(store, txn, batch, batch->seqs[i], err, why);
 	return rc;

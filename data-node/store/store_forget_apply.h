@@ -46,6 +46,7 @@ struct store_forget_batch {
 	uint64_t seqs[FORGET_BATCH];
 	size_t len;
 	uint64_t forgotten, resealed; /* out */
+	struct buf blobs;             /* out: names of files that a forgotten one referred to */
 };
 /* Each record becomes a tombstone or is sealed anew; ctx: store_forget_batch. */
 enum rc store_forget_apply(

@@ -53,6 +53,9 @@
 #define STORE_MAP_FIRST_BYTES ((uint64_t)1 << 30)
 #define STORE_MAP_STEP_BYTES ((uint64_t)1 << 30) /* grows by at least this */
 #define STORE_DISK_RESERVE_BYTES ((uint64_t)16 << 20)
+/* What urgent work wants to find free: LMDB takes a write cut short for an I/O
+ * error, so a full disk must be noticed before. */
+#define STORE_URGENT_BYTES ((uint64_t)128 << 10)
 #define STORE_PAGE_RECORDS_MAX ((size_t)512)
 #define STORE_PAGE_BYTES_MAX ((size_t)1 << 20) /* a page of a scan ends past it */
 #define STORE_PAGE_ARENA_BYTES ((size_t)48 << 20)
@@ -113,6 +116,7 @@ struct store_job {
 	struct store_job *next;
 	store_task_fn *task; /* NULL: an append of `n` records */
 	void *task_ctx;
+	bool urgent;                     /* of a task: store_task_run_urgent() */
 	const struct observation *obs;   /* [n] */
 	const struct store_plain *plain; /* [n] */
 	const struct buf *records;       /* the encoded records of `plain` */
@@ -164,8 +168,6 @@ struct store {
 	pthread_t writer;
 	atomic_bool failed; /* S4 */
 	atomic_bool forgetting;
-	void (*keys_gone)(void *ctx); /* as in struct store_config */
-	void *keys_gone_ctx;
 	_Atomic uint64_t cursor;
 	_Atomic int64_t built_ns; /* store_dirty.h: the frontier */
 	uint64_t commits, duplicates;
@@ -368,6 +370,10 @@ bool store_ballast_there(const struct store *store);
 void store_ballast_make(const struct store *store);
 /* True if that made room. */
 bool store_ballast_release(const struct store *store);
+/* Free bytes of the disk, as far as we may have them. */
+uint64_t store_room_bytes(const struct store *store);
+/* Room for urgent work, if need be that of the ballast.  RC_FULL. */
+enum rc store_room_make(const struct store *store, struct errmsg *why) RC_CHECK;
 
 /* ---- store_upkeep.c ---------------------------------------------------------- */
 enum rc store_upkeep_start(struct store *store, struct errmsg *why) RC_CHECK;
@@ -404,9 +410,12 @@ enum rc store_write(
 void store_deadline(int64_t ns, struct timespec *out);
 enum rc store_writer_start(struct store *store, struct errmsg *why) RC_CHECK;
 /* Run `task` in a transaction of the writer, alone or with a group of appends,
- * and wait for its commit.  The errors of store_append(), but a disk without
- * room for appends does not keep it from trying. */
+ * and wait for its commit.  The errors of store_append(). */
 enum rc store_task_run(
+    struct store *store, store_task_fn *task, void *ctx, struct errmsg *why) RC_CHECK;
+/* The same for what makes room or must not wait for it (forgetting): it may use
+ * what appends leave of the quota, and the ballast. */
+enum rc store_task_run_urgent(
     struct store *store, store_task_fn *task, void *ctx, struct errmsg *why) RC_CHECK;
 /* Drains the queue, then joins. */
 void store_writer_stop(struct store *store);

@@ -289,8 +289,6 @@ static void config_apply(struct store *store, const struct store_config *config)
 		store->map_bytes = store_quota_for_appends(store);
 	store->map_bytes -= store->map_bytes % (uint64_t)sysconf(_SC_PAGESIZE);
 	store->read_only = config->read_only;
-	store->keys_gone = config->keys_gone;
-	store->keys_gone_ctx = config->keys_gone_ctx;
 }
 
 static enum rc data_file_check(const struct store *store, struct errmsg *why)

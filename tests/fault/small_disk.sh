@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A small disk fills up: appends are refused (507) and nothing is half-stored,
-# reads and verify go on, and with room again so do appends, without a restart.
+# reads, verify and forgetting go on, the last one also when others have taken
+# every byte; and with room again so do appends, without a restart.
 # limit_s: 120
 # A mount namespace of its own, so that the small disk goes with the test.
 if [ "${HEARTH_SMALL_DISK:-}" != 1 ]; then
@@ -82,5 +83,24 @@ expect 'it is well' "$(status_of GET /api/v1/status)" 200
 expect 'and refuses again' "$(post_batch $n)" 507
 rm "$T/data/filler"
 expect 'it takes more with room again' "$(post_batch $n)" 200
+
+# Somebody else takes the rest, to the last byte.
+[ -s "$T/data/ballast" ] || fail 'there is no ballast'
+dd if=/dev/zero of="$T/data/others" bs=64k status=none 2>/dev/null || true
+expect 'refused without a byte left' "$(post_batch 2000)" 507
+to=$((1795100000000000000 + n / 2 * 10000000000))
+expect 'forgetting without a byte left' "$(status_of POST /api/v1/forget --data-binary "{\"to\":$to}")" 200
+forgotten=$(jq .forgotten "$T/body")
+[ "$forgotten" -ge $((n * 4)) ] || fail "only $forgotten were forgotten"
+[ ! -e "$T/data/ballast" ] || fail 'the ballast was not let go of'
+expect 'what is left can be read' "$(status_of GET '/api/v1/events?limit=10')" 200
+expect 'what was forgotten is gone' "$(api GET "/api/v1/events?limit=1&to=$to" | jq '.events | length')" 0
+expect 'its room is not for appends' "$(post_batch 2000)" 507
+rm "$T/data/others"
 node_stop data
 data_cli verify >/dev/null || fail 'verify after a full disk'
+data_start
+[ -s "$T/data/ballast" ] || fail 'the ballast was not made again'
+expect 'and it takes more' "$(post_batch 2000)" 200
+node_stop data
+data_cli verify >/dev/null || fail 'verify at the end'

@@ -44,7 +44,12 @@ found() { # what holds it, without neighbours that only stood beside it
 expect 'found before' "$(found)" 220
 look 1
 [ "$(figure leaked)" -ge 220 ] || fail "the search must find what is there: $(cat "$T/canary")"
-# A copy of the timeline as a backup program would have made it.
+# One backup stays within reach, one is taken away.
+data_cli backup "$T/near" >/dev/null
+data_cli backup "$T/stick" >/dev/null
+mv "$T/stick" "$T/away"
+look 1 "$T/near"
+# A copy of the timeline as another backup program would have made it.
 mkdir "$T/copy"
 cp "$T/data/timeline/data.mdb" "$T/copy/"
 
@@ -64,6 +69,11 @@ unset 'PID[client]'
 data_start
 data_cli forget --from "$(hour 0)" --to "$(hour 200)" --layer text --json >"$T/report"
 expect 'found at the end' "$(found)" 0
+follows() { # PATH: as the report says
+	jq --arg p "$1" '.backups[] | select(.path == $p) | .follows' "$T/report"
+}
+expect 'the near backup' "$(follows "$(realpath "$T/near")")" true
+expect 'the one that is away' "$(jq '[.backups[] | select(.path | endswith("/stick")) | .follows]' -c "$T/report")" '[false]'
 answer=$(post_json /v1/chat/completions "{\"model\":\"hearth\",\"messages\":[{\"role\":\"user\",\"content\":\"$canary?\"}]}" |
 	jq -r '[.hearth.sources[]?.quote] | join(" ")')
 [[ $answer != *"$canary"* ]] || fail "an answer quotes it: $answer"
@@ -71,6 +81,18 @@ answer=$(post_json /v1/chat/completions "{\"model\":\"hearth\",\"messages\":[{\"
 data_cli forget --layer text >/dev/null
 look 0
 look 0 "$T/copy"
+look 0 "$T/near"
+# Not with the keyring of the backup either; the one that is away still has its own.
+with_keyring_of() { # BACKUP: exit code of a search in it with its own keyring
+	local code=0
+	rm -rf "$T/try" && mkdir "$T/try"
+	cp "$T/data/key" "$T/try/key"
+	cp "$1"/keyring* "$T/try/keyring"
+	"$TOOLS/data_canary" "$T/try" "$canary" "$1" >"$T/canary" || code=$?
+	echo $code
+}
+expect 'the near backup with its own keyring' "$(with_keyring_of "$T/near")" 0
+expect 'the away one keeps what it has' "$(with_keyring_of "$T/away")" 1
 [ "$(figure values)" -ge 400 ] || fail "the copy was not looked at: $(cat "$T/canary")"
 send_events "$T/events" >"$T/again"
 expect 'a re-upload' "$(jq -c '[.accepted, .duplicate]' "$T/again")" '[0,400]'

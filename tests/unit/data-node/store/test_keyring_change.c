@@ -1,4 +1,4 @@
-/* Keyring: ways in, wrapping anew, dropping keys, copies, the older format. */
+/* Keyring: ways in, wrapping anew, dropping keys, the older format. */
 #include "store_fixture.h"
 
 #include <fcntl.h>
@@ -232,43 +232,6 @@ static void test_a_keyring_of_the_first_format_is_read_and_becomes_the_second(vo
 	fixture_remove(dir);
 }
 
-static void test_a_copy_follows_and_a_foreign_one_is_left_alone(void **state)
-{
-	(void)state;
-	char dir[256], other_dir[256], path[600], copy[600];
-	struct keyring *keyring = make(dir), *other = make(other_dir);
-	struct errmsg why = ERRMSG_INIT;
-	uint8_t *bytes, *now, key[32];
-	size_t len, now_len;
-
-	path_in(dir, "keyring", path);
-	path_in(other_dir, "copy", copy);
-	assert_int_equal(keyring_replace_copy(keyring, copy, NULL), RC_NOTFOUND);
-	PASS(keyring_need(keyring, DAY, 1, key, &pass_why));
-	PASS(keyring_sync(keyring, &pass_why));
-	PASS(file_read(path, 1 << 20, &bytes, &len, &pass_why));
-	PASS(file_write_atomic(copy, 0600, bytes, len, &pass_why));
-	assert_int_equal(keyring_replace_copy(other, copy, &why), RC_DENIED);
-	assert_non_null(strstr(why.text, "another data node"));
-	PASS(keyring_retire(keyring, DAY, 1, &pass_why));
-	PASS(keyring_drop_retired(keyring, NULL, &pass_why));
-	PASS(keyring_replace_copy(keyring, copy, &pass_why));
-	PASS(file_read(copy, 1 << 20, &now, &now_len, &pass_why));
-	assert_true(now_len < len);
-	/* The copy opens with the same key file, and holds what the keyring holds. */
-	assert_int_equal(rename(copy, path), 0);
-	keyring = reopen(keyring, dir);
-	assert_int_equal(keyring_count(keyring), 0);
-	PASS(file_write_atomic(copy, 0600, "letters", 7, &pass_why));
-	assert_int_equal(keyring_replace_copy(keyring, copy, NULL), RC_CORRUPT);
-	free(bytes);
-	free(now);
-	keyring_close(keyring);
-	keyring_close(other);
-	fixture_remove(dir);
-	fixture_remove(other_dir);
-}
-
 static void test_an_empty_keyring_or_key_file_is_a_typed_error(void **state)
 {
 	(void)state;
@@ -294,7 +257,6 @@ int main(void)
 		cmocka_unit_test(test_a_retired_key_is_kept_until_it_is_dropped_and_then_gone),
 		cmocka_unit_test(test_wrapping_anew_overwrites_what_the_file_held),
 		cmocka_unit_test(test_a_keyring_of_the_first_format_is_read_and_becomes_the_second),
-		cmocka_unit_test(test_a_copy_follows_and_a_foreign_one_is_left_alone),
 		cmocka_unit_test(test_an_empty_keyring_or_key_file_is_a_typed_error),
 	};
 

@@ -231,6 +231,54 @@ static void test_intervals_that_reach_into_the_range_are_forgotten(void **state)
 	fixture_fini(&f);
 }
 
+static void make_blob(struct fixture *f, const char *text, uint8_t id[1][OBS_BLOB_ID_BYTES])
+{
+	struct blob_writer *writer = NULL;
+
+	PASS(blob_write_open(store_blobs(f->store), &writer, &pass_why));
+	PASS(blob_write(writer, text, strlen(text), &pass_why));
+	PASS(blob_write_finish(writer, id[0], &pass_why));
+	blob_write_close(writer);
+}
+
+static enum rc blob_there(struct fixture *f, const uint8_t id[OBS_BLOB_ID_BYTES])
+{
+	struct blob_reader *reader = NULL;
+
+	enum rc rc = blob_open(store_blobs(f->store), id, &reader, NULL);
+	blob_close(reader);
+	return rc;
+}
+
+static void test_a_blob_goes_with_the_last_record_that_refers_to_it(void **state)
+{
+	(void)state;
+	struct fixture f = { 0 };
+	uint8_t own[1][OBS_BLOB_ID_BYTES], shared[1][OBS_BLOB_ID_BYTES];
+	struct store_forget what = everything();
+
+	fixture_init(&f);
+	make_blob(&f, CANARY, own);
+	make_blob(&f, "a picture of nobody", shared);
+	for (unsigned i = 0; i < 3; i++) {
+		char id[16];
+		(void)snprintf(id, sizeof(id), "%u", i);
+		struct observation obs = make_obs(id, DAY0_NS + i, "photo");
+		obs.source = i < 2 ? "camera" : "album";
+		obs.blobs = (const uint8_t(*)[OBS_BLOB_ID_BYTES])(i == 0 ? own : shared);
+		obs.blobs_len = 1;
+		append_one(f.store, &obs);
+	}
+	what.source = "camera";
+	assert_int_equal(forget(&f, &what).records, 2);
+	assert_int_equal(blob_there(&f, own[0]), RC_NOTFOUND);
+	assert_int_equal(blob_there(&f, shared[0]), RC_OK);
+	what.source = "album";
+	assert_int_equal(forget(&f, &what).records, 1);
+	assert_int_equal(blob_there(&f, shared[0]), RC_NOTFOUND);
+	fixture_fini(&f);
+}
+
 static void test_a_range_that_says_nothing_is_refused_by_name(void **state)
 {
 	(void)state;
@@ -423,7 +471,8 @@ static void *append_on(void *arg)
 		(void)snprintf(id, sizeof(id), "crowd-%u", i);
 		struct observation obs = make_obs(id, DAY0_NS + i % 24 * NS_PER_HOUR, "new");
 		obs.layer = (enum layer)(1 + i % 2);
-		PASS(store_append(crowd->store, &obs, 1, NULL, NULL, NULL));
+		if (store_append(crowd->store, &obs, 1, NULL, NULL, NULL) != RC_OK)
+			fail();
 		atomic_fetch_add(&crowd->appended, 1);
 	}
 	return NULL;
@@ -569,6 +618,7 @@ int main(void)
 		cmocka_unit_test(test_a_source_alone_or_a_layer_alone_is_forgotten_whenever_it_was),
 		cmocka_unit_test(test_every_version_is_forgotten_by_its_own_time_and_layer),
 		cmocka_unit_test(test_intervals_that_reach_into_the_range_are_forgotten),
+		cmocka_unit_test(test_a_blob_goes_with_the_last_record_that_refers_to_it),
 		cmocka_unit_test(test_a_range_that_says_nothing_is_refused_by_name),
 		cmocka_unit_test(test_a_forgetting_cut_off_anywhere_is_finished_by_the_next_open),
 		cmocka_unit_test(test_kill_nine_while_forgetting_leaves_all_of_it_or_nothing),
