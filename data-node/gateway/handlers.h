@@ -19,7 +19,6 @@ api_handler_fn handle_blobs_post, handle_blobs_get;
 extern const struct api_sink handle_blobs_sink;
 api_handler_fn handle_slices_get, handle_manifest_get, handle_episodes_get;
 api_handler_fn handle_forget_post;
-api_handler_fn handle_slices_get;
 api_handler_fn handle_search_get;
 api_handler_fn handle_status_get, handle_healthz_get, handle_metrics_get;
 api_handler_fn handle_time_get, handle_time_post;

@@ -121,7 +121,8 @@ static enum rc group_commit(
 		if (rc != RC_FULL)
 			break;
 		if (err == MDB_MAP_FULL)
-			rc = store_map_grow(store, !urgent, why);
+			rc = urgent ? store_map_grow(store, why)
+				    : store_map_grow_appends(store, why);
 		else if (urgent && store_ballast_release(store))
 			rc = RC_OK;
 		if (rc != RC_OK)

@@ -6,6 +6,7 @@
 
 #include "base/hex.h"
 #include "base/random.h"
+#include "store/store_clock_internal.h"
 
 #define MARK_NAME "forget"
 
@@ -163,6 +164,43 @@ static struct observation tombstone_of(const struct observation *obs)
 	return t;
 }
 
+struct places {
+	struct store *store;
+	MDB_txn *txn;
+	uint64_t seq;
+	int err;
+};
+
+static bool unindex_place(void *ctx, uint64_t since, const struct store_clock_row *row)
+{
+	struct places *places = ctx;
+	struct store_entry entry;
+
+	(void)since;
+	store_entry_at(&row->place, row->layer, places->seq, &entry);
+	places->err = store_index_del_past(places->store, places->txn, &entry);
+	return places->err == 0;
+}
+
+/* Where the clock maps had it before, for readers of the past; it is placed anew
+ * no more. */
+static int unindex_places(struct store *store, MDB_txn *txn, const struct observation *obs)
+{
+	struct places places = { .store = store, .txn = txn, .seq = obs->seq };
+	MDB_cursor *cursor = NULL;
+
+	if (obs->clock_id[0] == '\0')
+		return 0;
+	int err = mdb_cursor_open(txn, store->dbi[DB_CLOCKMAP], &cursor);
+	if (err != 0)
+		return err;
+	err = store_clock_rows(cursor, obs->seq, unindex_place, &places);
+	mdb_cursor_close(cursor);
+	if (err == 0)
+		err = places.err;
+	return err == 0 ? store_clock_close(store, txn, obs->seq) : err;
+}
+
 static int unindex(struct store *store, MDB_txn *txn, const struct observation *obs)
 {
 	struct store_entry entry = store_entry_of(obs, obs->seq);
@@ -170,7 +208,10 @@ static int unindex(struct store *store, MDB_txn *txn, const struct observation *
 	MDB_val key = { sizeof(id), id }, value;
 
 	memcpy(id, obs->obs_id, sizeof(id));
-	int err = mdb_get(txn, store->dbi[DB_DEDUP], &key, &value);
+	int err = unindex_places(store, txn, obs);
+	if (err != 0)
+		return err;
+	err = mdb_get(txn, store->dbi[DB_DEDUP], &key, &value);
 	if (err != 0 && err != MDB_NOTFOUND)
 		return err;
 	bool current = err == 0 && value.mv_size == 8 && store_get_be64(value.mv_data) == obs->seq;

@@ -238,9 +238,10 @@ enum rc store_mdb_rc(int err);
 enum rc store_mdb_error(struct errmsg *why, int err, const char *doing);
 enum rc store_read_begin(struct store *store, MDB_txn **out, struct errmsg *why) RC_CHECK;
 void store_read_end(struct store *store, MDB_txn *txn);
-/* Writer thread, no transaction open.  RC_FULL at the quota, of which appends
- * leave a part (`for_appends`) so that forgetting has room to work in. */
-enum rc store_map_grow(struct store *store, bool for_appends, struct errmsg *why) RC_CHECK;
+/* Writer thread, no transaction open.  RC_FULL at the quota; appends leave a part
+ * of it, so that forgetting has room to work in. */
+enum rc store_map_grow(struct store *store, struct errmsg *why) RC_CHECK;
+enum rc store_map_grow_appends(struct store *store, struct errmsg *why) RC_CHECK;
 uint64_t store_quota_for_appends(const struct store *store);
 /* RC_FULL if the disk would have less than its reserve left after `bytes`. */
 enum rc store_room_check(struct store *store, size_t bytes, struct errmsg *why) RC_CHECK;

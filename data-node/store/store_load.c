@@ -86,7 +86,7 @@ static enum rc batch_write(struct store_load *load, struct errmsg *why)
 		if (err == 0)
 			break;
 		rc = err == MDB_MAP_FULL
-			 ? store_map_grow(load->store, false, why)
+			 ? store_map_grow(load->store, why)
 			 : store_mdb_error(why, err, "the timeline cannot be filled");
 	}
 	buf_reset(&load->bytes);

@@ -47,7 +47,7 @@ enum rc store_write(struct store *store, store_task_fn *task, void *ctx, struct 
 			return rc;
 		if (err != MDB_MAP_FULL)
 			return store_mdb_error(why, err, "the store cannot be written");
-		rc = store_map_grow(store, false, why);
+		rc = store_map_grow(store, why);
 		if (rc != RC_OK)
 			return rc;
 	}

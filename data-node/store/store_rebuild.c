@@ -160,7 +160,7 @@ static enum rc write_txn(struct rebuild *r, write_fn *fn, void *ctx, struct errm
 			return RC_OK;
 		if (err != MDB_MAP_FULL)
 			return store_mdb_error(why, err, "the rebuild cannot write");
-		enum rc rc = store_map_grow(r->store, false, why);
+		enum rc rc = store_map_grow(r->store, why);
 		if (rc != RC_OK)
 			return rc;
 	}

@@ -68,11 +68,8 @@ uint64_t store_quota_for_appends(const struct store *store)
 	return store->quota_bytes - spare;
 }
 
-enum rc store_map_grow(struct store *store, bool for_appends, struct errmsg *why)
+static enum rc map_grow(struct store *store, uint64_t limit, struct errmsg *why)
 {
-	uint64_t limit = store->quota_bytes == 0 ? (uint64_t)1 << 46
-			 : for_appends           ? store_quota_for_appends(store)
-						 : store->quota_bytes;
 	uint64_t step =
 	    store->map_bytes > STORE_MAP_STEP_BYTES ? store->map_bytes : STORE_MAP_STEP_BYTES;
 	uint64_t want = store->map_bytes + step;
@@ -90,6 +87,19 @@ enum rc store_map_grow(struct store *store, bool for_appends, struct errmsg *why
 		store->map_bytes = want;
 	(void)pthread_rwlock_unlock(&store->map_lock);
 	return err == 0 ? RC_OK : store_mdb_error(why, err, "the store's map cannot grow");
+}
+
+#define NO_QUOTA ((uint64_t)1 << 46)
+
+enum rc store_map_grow(struct store *store, struct errmsg *why)
+{
+	return map_grow(store, store->quota_bytes == 0 ? NO_QUOTA : store->quota_bytes, why);
+}
+
+enum rc store_map_grow_appends(struct store *store, struct errmsg *why)
+{
+	return map_grow(
+	    store, store->quota_bytes == 0 ? NO_QUOTA : store_quota_for_appends(store), why);
 }
 
 enum rc store_room_check(struct store *store, size_t bytes, struct errmsg *why)

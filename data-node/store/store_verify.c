@@ -25,8 +25,7 @@ struct verify {
 	struct store_verified out;
 	uint64_t last_seq; /* the log's last record at the start */
 	uint64_t next_seq; /* of the log pass */
-	uint64_t current, superseded, spans, moved;
-	uint64_t current, indexed, spans, superseded, past;
+	uint64_t current, indexed, spans, superseded, past, moved;
 	bool no_memory; /* what cannot be read for want of it is no fault: give up */
 	struct buf scratch;
 	struct arena arena;
@@ -430,10 +429,8 @@ static enum rc check_indexes(struct verify *v, struct errmsg *why)
 	const struct {
 		enum store_db db;
 		uint64_t want;
-	} counts[] = { { DB_TIME, v->current }, { DB_DEDUP, v->current }, { DB_SPAN, v->spans },
-		{ DB_PAST, v->superseded + v->moved }, { DB_SEEN, v->superseded } };
 	} counts[] = { { DB_TIME, v->indexed }, { DB_DEDUP, v->current }, { DB_SPAN, v->spans },
-		{ DB_PAST, v->past }, { DB_SEEN, v->superseded } };
+		{ DB_PAST, v->past + v->moved }, { DB_SEEN, v->superseded } };
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		if (entries[counts[i].db] != counts[i].want)
 			fault(v, "%s: %" PRIu64 " entries where the log asks for %" PRIu64,
