@@ -82,6 +82,14 @@ uint64_t store_cursor(const struct store *store);
  * Followers of the log (index, slices) block here. */
 uint64_t store_wait(struct store *store, uint64_t seq, int64_t timeout_ns);
 
+/*
+ * Keep what is older than `before_ns` in bundles (whole days), from where
+ * scans read it several times as fast.  The store does so by itself, a while
+ * after a day is over and in moments without appends; this blocks until all is
+ * done.  Appends go on beside it.
+ */
+enum rc store_build_bundles(struct store *store, int64_t before_ns, struct errmsg *why) RC_CHECK;
+
 /* 16 random bytes made at creation: derived stores compare it. */
 const uint8_t *store_id(const struct store *store);
 

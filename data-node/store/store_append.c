@@ -12,7 +12,13 @@
 #include <string.h>
 
 #include "os/process.h"
-#include "store/store_internal.h"
+#include "store/store_bundle.h"
+
+/* Bundles are built once nothing came for a while, of days that are well over. */
+#define QUIET_NS (30 * NS_PER_S)
+#define STEP_PAUSE_NS (50 * NS_PER_MS)
+#define RECHECK_NS (10 * NS_PER_MIN)
+#define DAY_SETTLED_NS (6 * NS_PER_HOUR)
 
 /* LMDB's code as a result; a full map is no message, the map will grow. */
 static enum rc apply_rc(enum rc rc, int err, struct errmsg *why)
@@ -50,6 +56,7 @@ static enum rc group_txn(struct store *store, struct store_job *first, const str
 	store->next_seq = atomic_load(&store->cursor) + 1;
 	store->group_duplicates = 0;
 	store->dirty_len = 0;
+	memset(store->bundle_marked, 0, sizeof(store->bundle_marked));
 	*err = mdb_txn_begin(store->env, NULL, 0, &txn);
 	if (*err != 0)
 		return store_mdb_error(why, *err, "the store cannot be written");
@@ -129,7 +136,8 @@ static enum rc group_commit(
 			return rc;
 	}
 	if (rc == RC_OK) {
-		commit_time_note(store, clock_mono_ns() - begin_ns);
+		if (bytes > 0)
+			commit_time_note(store, clock_mono_ns() - begin_ns);
 		atomic_store(&store->cursor, store->next_seq - 1);
 	}
 	return rc;
@@ -177,14 +185,43 @@ static void wait_for_company(struct store *store)
 	store->wake_jobs = 0;
 }
 
+/* A step of what there is to do when nothing else is. */
+static void idle_step(struct store *store)
+{
+	struct store_bundle_task *task = &store->bundle_task;
+	struct store_job job = { .task = store_bundle_step, .task_ctx = task };
+
+	task->in = task->out;
+	task->in.before_ns = clock_utc_ns() - DAY_SETTLED_NS;
+	if (group_commit(store, &job, NULL, NULL) != RC_OK)
+		task->out.more = false; /* in vain; again when the clock says so */
+}
+
+/* Under `lock`: sleep until something is queued, and use the quiet. */
+static void wait_for_work(struct store *store)
+{
+	int64_t wait_ns = QUIET_NS;
+	struct timespec deadline;
+
+	while (store->queue == NULL && !store->stopping) {
+		store_deadline(wait_ns, &deadline);
+		if (pthread_cond_timedwait(&store->work, &store->lock, &deadline) != ETIMEDOUT ||
+		    store->queue != NULL)
+			continue;
+		(void)pthread_mutex_unlock(&store->lock);
+		idle_step(store);
+		wait_ns = store->bundle_task.out.more ? STEP_PAUSE_NS : RECHECK_NS;
+		(void)pthread_mutex_lock(&store->lock);
+	}
+}
+
 /* Detach the next group; NULL when stopping and nothing is left. */
 static struct store_job *group_take(struct store *store, size_t *jobs)
 {
 	size_t records = 0;
 
 	(void)pthread_mutex_lock(&store->lock);
-	while (store->queue == NULL && !store->stopping)
-		(void)pthread_cond_wait(&store->work, &store->lock);
+	wait_for_work(store);
 	if (store->queue != NULL)
 		wait_for_company(store);
 	struct store_job *first = store->queue, **link = &store->queue;

@@ -6,6 +6,7 @@
 
 #include "base/hex.h"
 #include "base/random.h"
+#include "store/store_bundle.h"
 #include "store/store_clock_internal.h"
 
 #define MARK_NAME "forget"
@@ -123,16 +124,16 @@ enum rc store_forget_retire(
 {
 	const uint8_t *days = ctx;
 
-	(void)txn;
-	(void)err;
 	keyring_wipe_dropped(store->keyring);
 	for (size_t i = 0; i < FORGET_DAYS; i++) {
 		for (unsigned layer = 1; layer <= LAYER_COUNT; layer++) {
 			if ((days[i] & LAYER_MASK(layer)) == 0)
 				continue;
-			enum rc rc = keyring_retire(
-			    store->keyring, (int32_t)((int64_t)i + FORGET_DAY_FIRST), layer, why);
-			if (rc != RC_OK)
+			int32_t day = (int32_t)((int64_t)i + FORGET_DAY_FIRST);
+			enum rc rc = keyring_retire(store->keyring, day, layer, why);
+			if (rc == RC_OK)
+				*err = store_bundle_drop_day(store, txn, day, layer);
+			if (rc != RC_OK || *err != 0)
 				return rc;
 		}
 	}

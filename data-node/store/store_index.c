@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "store/store_internal.h"
+#include "store/store_bundle.h"
 
 static int put_key(struct store *store, MDB_txn *txn, enum store_db db, void *bytes, size_t len)
 {
@@ -33,6 +33,8 @@ int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry 
 
 	store_time_key(entry, time);
 	int err = put_key(store, txn, DB_TIME, time, sizeof(time));
+	if (err == 0)
+		err = store_bundle_touch(store, txn, entry);
 	if (err != 0 || entry->t1_ns == entry->t0_ns)
 		return err;
 	store_span_key(entry, span);
@@ -49,7 +51,7 @@ int store_index_del(struct store *store, MDB_txn *txn, const struct store_entry 
 		store_span_key(entry, span);
 		err = del_key(store, txn, DB_SPAN, span, sizeof(span));
 	}
-	return err == MDB_NOTFOUND ? 0 : err;
+	return err == 0 || err == MDB_NOTFOUND ? store_bundle_touch(store, txn, entry) : err;
 }
 
 /* By whom it was superseded stands at the end of the key. */
@@ -88,6 +90,8 @@ int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_
 	}
 	if (err == MDB_NOTFOUND)
 		return MDB_CORRUPTED; /* the index lags behind the log: verify names it */
+	if (err == 0)
+		err = store_bundle_touch(store, txn, old);
 	if (err != 0)
 		return err;
 	store_past_key(old, past);

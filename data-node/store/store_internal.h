@@ -13,6 +13,7 @@
  *   slice  grid(4) start(8) version(8)         sealed: store_slice.h
  *   blobref name of a blob(32) seq(8)          empty; every record that refers to one
  *   clockmap                                   store_clock.h
+ *   bundle layer(1) t0(8) seq(8)              sealed, and marks: store_bundle.h
  *
  * t0 and t1 are the hub's (store/placement.h), of a wide placement its extent.
  * A time is stored with its sign bit flipped.  `class` is the number of bits of
@@ -91,6 +92,7 @@ enum store_db {
 	DB_SLICE,
 	DB_BLOBREF,
 	DB_CLOCKMAP,
+	DB_BUNDLE,
 	DB_COUNT,
 };
 #define DB_MADE_WHEN_MISSING DB_DIRTY
@@ -101,6 +103,24 @@ struct store_entry {
 	int64_t t0_ns, t1_ns;
 	uint64_t seq;
 	uint64_t by_seq; /* PAST: the seq that superseded it */
+};
+
+/* store_bundle.h: where the builder is.  Zeros, and `before_ns`, to begin with. */
+struct store_bundle_progress {
+	int64_t before_ns; /* days that end after it are left alone */
+	bool more;         /* something is left to do */
+	size_t records;    /* read in the last step */
+	struct store_entry at;
+	uint64_t touches;
+};
+struct store_bundle_task {
+	struct store_bundle_progress in, out;
+};
+
+/* A day that was marked for the builder of bundles in this transaction. */
+struct store_day_mark {
+	bool set;
+	int32_t day;
 };
 
 /*
@@ -188,7 +208,13 @@ struct store {
 	uint8_t nonces[STORE_NONCES][STORE_NONCE_BYTES]; /* drawn ahead: a system call each */
 	size_t nonces_left;
 	struct store_clock_desk *clocks;
-	struct arena old;                                  /* the version that is superseded */
+	bool bundle_loaded; /* store_bundle.h: */
+	int64_t bundle_until_ns[LAYER_COUNT + 1];
+	struct store_day_mark bundle_marked[LAYER_COUNT + 1];
+	int32_t bundle_built_day;             /* the newest day that the builder has been in */
+	struct store_bundle_task bundle_task; /* of the builder in quiet moments */
+	uint64_t bundle_touches;              /* so often something changed up to that day */
+	struct arena old;                     /* the version that is superseded */
 	struct store_dirty dirty[STORE_DIRTY_PENDING_MAX]; /* of this transaction */
 	size_t dirty_len;
 };

@@ -59,6 +59,7 @@ static enum rc store_new(
 	if (store == NULL)
 		return RC_NOMEM;
 	store->lock_fd = -1;
+	store->bundle_built_day = INT32_MIN;
 	store->keyring = keyring;
 	store->queue_tail = &store->queue;
 	buf_init(&store->scratch, OBS_RECORD_BYTES_MAX);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "store/sorter.h"
+#include "store/store_bundle.h"
 #include "store/store_clock_internal.h"
 
 #define MARK_KEY "rebuild"
@@ -176,6 +177,8 @@ static int drop_all(struct rebuild *r, MDB_txn *txn, void *ctx)
 	/* Slices are remade by their builder, which follows the log anew. */
 	if (err == 0)
 		err = mdb_drop(txn, r->store->dbi[DB_SLICE], 0);
+	if (err == 0)
+		err = store_bundle_drop_all(r->store, txn);
 	if (err == 0)
 		err = mdb_drop(txn, r->store->dbi[DB_DIRTY], 0);
 	return err;

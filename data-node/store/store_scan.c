@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/store_internal.h"
+#include "store/store_bundle.h"
 
 struct page {
 	struct arena arena;
@@ -150,6 +150,7 @@ struct stream {
 	MDB_cursor *cursor;
 	enum store_db db;
 	uint8_t layer, cls;
+	bool ahead;         /* head is from a bundle: the cursor is before it */
 	int64_t last_t0_ns; /* entries up to it, inclusive */
 	struct store_entry head;
 };
@@ -164,6 +165,7 @@ struct time_scan {
 	MDB_txn *txn;
 	struct stream *streams; /* [STREAMS_MAX] */
 	size_t streams_len;
+	struct store_bundles *bundles; /* [LAYER_COUNT + 1] */
 };
 
 /* Does the entry belong to the answer (its record is not looked at)? */
@@ -213,6 +215,27 @@ static enum rc stream_next(const struct time_scan *scan, struct stream *s, struc
 	MDB_val key, value;
 	int err = mdb_cursor_get(s->cursor, &key, &value, MDB_NEXT);
 
+	return stream_settle(scan, s, &key, err, why);
+}
+
+static size_t stream_key(const struct stream *s, int64_t t0_ns, uint64_t seq, uint8_t *out);
+
+/* Behind an entry that came from a bundle: `next` in it (seq 0: the cursor
+ * takes over). */
+static enum rc stream_leap(const struct time_scan *scan, struct stream *s,
+    const struct store_entry *next, struct errmsg *why)
+{
+	uint8_t bytes[STORE_PAST_KEY_BYTES];
+	MDB_val key, value;
+
+	if (next->seq != 0) {
+		s->head = *next;
+		s->ahead = true;
+		return next->t0_ns > s->last_t0_ns ? RC_NOTFOUND : RC_OK;
+	}
+	s->ahead = false;
+	key = (MDB_val){ stream_key(s, s->head.t0_ns, s->head.seq + 1, bytes), bytes };
+	int err = mdb_cursor_get(s->cursor, &key, &value, MDB_SET_RANGE);
 	return stream_settle(scan, s, &key, err, why);
 }
 
@@ -372,6 +395,24 @@ static enum rc entry_record(const struct time_scan *scan, const struct stream *s
 	return rc;
 }
 
+/* The record at the head of a stream, from a bundle or the log; `*leap`: what
+ * follows is `next` (stream_leap), else what the cursor has. */
+static enum rc head_get(struct time_scan *scan, struct stream *s, struct page *page,
+    struct observation *obs, struct store_entry *next, bool *leap, bool *stale,
+    struct errmsg *detail)
+{
+	*leap = *stale = false;
+	if (s->db == DB_TIME) {
+		enum rc rc = store_bundles_get(
+		    scan->store, &scan->bundles[s->layer], &s->head, obs, next);
+		*leap = rc == RC_OK || s->ahead;
+		if (rc != RC_NOTFOUND)
+			return rc;
+		next->seq = 0;
+	}
+	return entry_record(scan, s, page, obs, stale, detail);
+}
+
 /* Fill the page; `pos` moves behind the last entry looked at. */
 static enum rc merge_page(struct time_scan *scan, struct store_position *pos, size_t want,
     struct page *page, bool *more, struct errmsg *why)
@@ -383,16 +424,17 @@ static enum rc merge_page(struct time_scan *scan, struct store_position *pos, si
 		struct observation *obs = &page->items[page->len];
 		uint64_t seq = s->head.seq;
 		struct errmsg detail = ERRMSG_INIT;
-		bool stale;
-		rc = entry_record(scan, s, page, obs, &stale, &detail);
+		struct store_entry next = { 0 };
+		bool leap, stale;
+		rc = head_get(scan, s, page, obs, &next, &leap, &stale, &detail);
 		size_t before = page->len;
 		rc = page_add(page, rc, &detail);
 		if (rc != RC_OK)
 			return errmsg_rc(why, rc, "%s", errmsg_text(&detail, rc));
 		*pos = (struct store_position){ s->head.t0_ns, seq, true };
-		if (page->len > before && (stale || !wanted(scan, obs)))
+		if (page->len > before && (stale || seq > scan->as_of || !wanted(scan, obs)))
 			page->len--;
-		rc = stream_next(scan, s, why);
+		rc = leap ? stream_leap(scan, s, &next, why) : stream_next(scan, s, why);
 		if (rc == RC_NOTFOUND) {
 			stream_drop(scan, s);
 			rc = RC_OK;
@@ -411,10 +453,15 @@ static enum rc time_page(struct time_scan *scan, struct store_position *pos, siz
 	if (rc != RC_OK)
 		return rc;
 	rc = streams_open(scan, pos, why);
+	for (unsigned layer = 1; layer <= LAYER_COUNT && rc == RC_OK; layer++)
+		rc = store_bundles_attach(
+		    scan->store, scan->txn, &page->arena, &scan->bundles[layer], why);
 	if (rc == RC_OK)
 		rc = merge_page(scan, pos, want, page, more, why);
 	for (size_t i = 0; i < scan->streams_len; i++)
 		mdb_cursor_close(scan->streams[i].cursor);
+	for (unsigned layer = 1; layer <= LAYER_COUNT; layer++)
+		store_bundles_detach(&scan->bundles[layer]);
 	store_read_end(scan->store, scan->txn);
 	return rc;
 }
@@ -439,8 +486,11 @@ enum rc store_scan_time(struct store *store, const struct store_range *range,
 		pos = &none;
 	enum rc rc = page_init(&page);
 	scan.streams = calloc(STREAMS_MAX, sizeof(*scan.streams));
-	if (scan.streams == NULL)
+	scan.bundles = calloc(LAYER_COUNT + 1, sizeof(*scan.bundles));
+	if (scan.streams == NULL || scan.bundles == NULL)
 		rc = RC_NOMEM;
+	for (unsigned layer = 1; layer <= LAYER_COUNT && scan.bundles != NULL; layer++)
+		store_bundles_init(&scan.bundles[layer], layer);
 	while (rc == RC_OK && left > 0 && more) {
 		struct store_position next = *pos;
 		rc = time_page(&scan, &next, left, &page, &more, why);
@@ -456,6 +506,9 @@ enum rc store_scan_time(struct store *store, const struct store_range *range,
 		if (rc == RC_OK && i == page.len && more)
 			*pos = next;
 	}
+	for (unsigned layer = 1; layer <= LAYER_COUNT && scan.bundles != NULL; layer++)
+		store_bundles_fini(&scan.bundles[layer]);
+	free(scan.bundles);
 	free(scan.streams);
 	rc = page_verdict(&page, rc, why);
 	page_fini(&page);
