@@ -1,6 +1,8 @@
 /* UTF-8: strict decoding. */
 #include "base/utf8.h"
 
+#include <string.h>
+
 static size_t expected(uint8_t lead)
 {
 	if (lead < 0x80)
@@ -87,6 +89,13 @@ bool utf8_valid(const void *bytes, size_t len)
 	const uint8_t *p = bytes;
 
 	while (len > 0) {
+		uint64_t word; /* most text is ASCII: eight bytes at a time */
+		if (len >= sizeof(word) &&
+		    (memcpy(&word, p, sizeof(word)), (word & UINT64_C(0x8080808080808080)) == 0)) {
+			p += sizeof(word);
+			len -= sizeof(word);
+			continue;
+		}
 		uint32_t cp;
 		size_t n = utf8_decode(p, len, &cp);
 		if (n == 0)

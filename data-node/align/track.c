@@ -11,13 +11,15 @@
 
 /* ---- holds ---------------------------------------------------------------------- */
 
-static const char *keep(char **at, const char *text)
-{
-	size_t len = strlen(text) + 1;
+#define STRINGS 5
 
-	memcpy(*at, text, len);
-	*at += len;
-	return *at - len;
+static const char *keep(char **at, const char *text, size_t len)
+{
+	if (len == 0)
+		return "";
+	memcpy(*at, text, len + 1);
+	*at += len + 1;
+	return *at - len - 1;
 }
 
 /* What a copy of the block takes behind the strings, aligned. */
@@ -51,15 +53,22 @@ static void keep_block(char *at, struct item *item)
 	if (times > 0)
 		copy->times_ns = memcpy(at, obs->times_ns, times);
 	at += times;
-	copy->extra_json = keep(&at, obs->extra_json == NULL ? "" : obs->extra_json);
+	const char *extra = obs->extra_json == NULL ? "" : obs->extra_json;
+	copy->extra_json = keep(&at, extra, strlen(extra));
 	copy->data_json = item->data_json;
 	item->block = copy;
 }
 
 struct track_hold *track_hold_new(const struct item *item, struct track_use *use)
 {
-	size_t len = strlen(item->client_id) + strlen(item->source) + strlen(item->kind) +
-		     strlen(item->text) + strlen(item->data_json) + 5 + block_bytes(item);
+	const char *texts[STRINGS] = { item->client_id, item->source, item->kind, item->text,
+		item->data_json };
+	size_t lens[STRINGS], len = block_bytes(item);
+
+	for (size_t i = 0; i < STRINGS; i++) {
+		lens[i] = texts[i][0] == '\0' ? 0 : strlen(texts[i]);
+		len += lens[i] + 1;
+	}
 	struct track_hold *hold = malloc(sizeof *hold + len);
 
 	if (hold == NULL)
@@ -69,11 +78,11 @@ struct track_hold *track_hold_new(const struct item *item, struct track_use *use
 	hold->item = *item;
 	use->bytes += sizeof *hold + len;
 	char *at = hold->bytes;
-	hold->item.client_id = keep(&at, item->client_id);
-	hold->item.source = keep(&at, item->source);
-	hold->item.kind = keep(&at, item->kind);
-	hold->item.text = keep(&at, item->text);
-	hold->item.data_json = keep(&at, item->data_json);
+	hold->item.client_id = keep(&at, texts[0], lens[0]);
+	hold->item.source = keep(&at, texts[1], lens[1]);
+	hold->item.kind = keep(&at, texts[2], lens[2]);
+	hold->item.text = keep(&at, texts[3], lens[3]);
+	hold->item.data_json = keep(&at, texts[4], lens[4]);
 	keep_block(at, &hold->item);
 	return hold;
 }
@@ -181,7 +190,7 @@ static enum rc make_room(struct track *track)
 /* The first entry decides which ε the plain ones have. */
 static bool is_odd(struct track *track, const struct item *item)
 {
-	if (item->role != ITEM_VALUE || item->wide || !item_is_instant(item))
+	if (item->role != ITEM_VALUE || item->wide || item->block != NULL || !item_is_instant(item))
 		return true;
 	if (track->head == track->len) {
 		track->early_ns = item->early_ns;

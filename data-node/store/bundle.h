@@ -54,7 +54,8 @@ void bundle_writer_init(struct bundle_writer *writer);
 void bundle_writer_fini(struct bundle_writer *writer);
 void bundle_writer_reset(struct bundle_writer *writer);
 
-/* Does the format hold all of it?  No dense values, no tombstones, no giants. */
+/* Is it for a bundle?  No dense values, blobs, tombstones, giants; and none that
+ * names a clock, because it moves whenever its map does. */
 bool bundle_takes(const struct observation *obs);
 
 /* Add the next one.  RC_LIMIT: the bundle is full, nothing was added; RC_NOMEM. */

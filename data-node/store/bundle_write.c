@@ -36,8 +36,9 @@ static size_t length(const char *text)
 
 bool bundle_takes(const struct observation *obs)
 {
-	return !obs->tombstone && obs->values_len == 0 && obs->rate_hz == 0 && obs->channels == 0 &&
-	       obs->times_ns == NULL &&
+	return !obs->tombstone && obs->forget_layers == 0 && obs->values_len == 0 &&
+	       obs->rate_hz == 0 && obs->channels == 0 && obs->blobs_len == 0 &&
+	       length(obs->clock_id) == 0 && obs->times_ns == NULL &&
 	       length(obs->text) + length(obs->data_json) + length(obs->extra_json) +
 		       length(obs->client_id) <=
 		   BUNDLE_RECORD_BYTES_MAX;

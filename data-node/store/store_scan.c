@@ -45,11 +45,12 @@ static void page_begin(struct page *page)
 	page->begin_ns = clock_mono_ns();
 }
 
+/* The clock is looked at now and then: records of a bundle cost less than that. */
 static bool page_full(const struct page *page, size_t want)
 {
 	return page->len >= want || page->len >= STORE_PAGE_RECORDS_MAX ||
 	       page->arena.used_bytes >= STORE_PAGE_BYTES_MAX ||
-	       (page->looked > 0 && clock_mono_ns() - page->begin_ns > STORE_READ_NS_MAX);
+	       (page->looked % 16 == 15 && clock_mono_ns() - page->begin_ns > STORE_READ_NS_MAX);
 }
 
 /* One damaged record must not hide the rest: note it and go on. */
@@ -403,8 +404,8 @@ static enum rc head_get(struct time_scan *scan, struct stream *s, struct page *p
 {
 	*leap = *stale = false;
 	if (s->db == DB_TIME) {
-		enum rc rc = store_bundles_get(
-		    scan->store, &scan->bundles[s->layer], &s->head, obs, next);
+		enum rc rc =
+		    store_bundles_get(scan->store, &scan->bundles[s->layer], &s->head, obs, next);
 		*leap = rc == RC_OK || s->ahead;
 		if (rc != RC_NOTFOUND)
 			return rc;
