@@ -7,7 +7,7 @@
 #include "align/sample.h"
 #include "align/scene.h"
 
-#define RECORDS_BYTES_KEPT ((size_t)32 << 20)
+#define RECORDS_BYTES_KEPT ((size_t)8 << 20)
 #define RECORDS_BYTES_MAX ((size_t)512 << 20)
 #define SLICE_BYTES_MAX ((size_t)64 << 20)
 

@@ -166,7 +166,6 @@ int main(int argc, char **argv)
 	char dir[256];
 	struct keyring_unlock unlock = { 0 };
 	struct builder *builder = NULL;
-	struct store_stats stats, built;
 
 	must(n >= 1000 && late >= 1 && late <= LATE_MAX, "usage: data_slices [N] [LATE]");
 	(void)snprintf(dir, sizeof dir, "%s/data_slices-XXXXXX", base == NULL ? "/tmp" : base);
@@ -177,13 +176,11 @@ int main(int argc, char **argv)
 	struct store_config config = { .dir = dir, .keyring = keyring };
 	must(store_open(&config, &store, NULL) == RC_OK, "store");
 	fill(n);
-	must(store_get_stats(store, &stats, NULL) == RC_OK, "stats");
 	must(builder_new(store, policy_default(), &builder, NULL) == RC_OK, "builder");
 	double seconds = pass_all(builder);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	must(store_get_stats(store, &built, NULL) == RC_OK, "stats");
-	printf("built: %zu observations of one day in %.2f s (%.0f a second), %.0f bytes a slice\n",
-	    n, seconds, (double)n / seconds, (double)(built.bytes_used - stats.bytes_used) / 1440);
+	printf("built: %zu observations of one day in %.2f s (%.0f a second)\n", n, seconds,
+	    (double)n / seconds);
 	run_late(builder, late);
 	run_read("the day from its rows", false, NS_PER_MIN);
 	run_read("the day worked out", true, NS_PER_MIN);
