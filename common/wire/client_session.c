@@ -86,7 +86,7 @@ static void take_capabilities(
 	client_link_up(client, capabilities);
 }
 
-/* What a compute node sends, but for Capabilities (compute.proto). */
+/* What the other end sends, but for Capabilities (compute.proto). */
 static bool is_answer(enum message_kind kind)
 {
 	switch (kind) {
@@ -101,6 +101,7 @@ static bool is_answer(enum message_kind kind)
 	case MESSAGE_VECTORS:
 	case MESSAGE_TOKEN_IDS:
 	case MESSAGE_STATS:
+	case MESSAGE_FOLLOW_PART:
 		return true;
 	default:
 		return false;

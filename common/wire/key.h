@@ -45,6 +45,9 @@ enum rc wire_allow_load(const char *path, struct wire_allow *out, struct errmsg 
 /* Add and rewrite atomically; RC_EXISTS if it is in there. */
 enum rc wire_allow_add(
     const char *path, const uint8_t key[WIRE_KEY_BYTES], struct errmsg *why) RC_CHECK;
+/* Take out of the file; RC_NOTFOUND if it is not in there. */
+enum rc wire_allow_remove(
+    const char *path, const uint8_t key[WIRE_KEY_BYTES], struct errmsg *why) RC_CHECK;
 bool wire_allow_has(const struct wire_allow *allow, const uint8_t key[WIRE_KEY_BYTES]);
 
 #endif

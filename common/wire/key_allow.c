@@ -19,6 +19,7 @@
 
 /* Room for a comment beside each key. */
 #define ALLOW_FILE_BYTES_MAX ((size_t)256 << 10)
+#define ALLOW_LINE_BYTES_MAX ((size_t)1024) /* a longer one is a comment */
 
 /* One line, without its end: a key, a comment or nothing. */
 static enum rc parse_line(
@@ -149,6 +150,63 @@ enum rc wire_allow_add(const char *path, const uint8_t key[WIRE_KEY_BYTES], stru
 		rc = errmsg_rc(why, RC_LIMIT, "%s: more than %zu keys", path, WIRE_ALLOW_MAX);
 	if (rc == RC_OK)
 		rc = append_key(path, key, why);
+	if (lock >= 0)
+		(void)close(lock);
+	free(allow);
+	return rc;
+}
+
+/* Lines that name the key go, all others stay as they are. */
+static enum rc strip_key(const char *path, const uint8_t key[WIRE_KEY_BYTES], struct errmsg *why)
+{
+	uint8_t *bytes = NULL;
+	struct buf content;
+	size_t len = 0;
+
+	enum rc rc = file_read(path, ALLOW_FILE_BYTES_MAX, &bytes, &len, why);
+	if (rc != RC_OK)
+		return rc;
+	struct wire_allow *one = malloc(sizeof(*one));
+	buf_init(&content, ALLOW_FILE_BYTES_MAX);
+	rc = one == NULL ? RC_NOMEM : RC_OK;
+	for (size_t at = 0; at < len && rc == RC_OK;) {
+		char line[ALLOW_LINE_BYTES_MAX];
+		const uint8_t *end = memchr(bytes + at, '\n', len - at);
+		size_t n = end == NULL ? len - at : (size_t)(end - (bytes + at)) + 1;
+		one->n = 0;
+		if (n < sizeof(line)) {
+			memcpy(line, bytes + at, n);
+			line[n - (end != NULL)] = '\0';
+			rc = parse_line(line, 0, path, one, why);
+		}
+		if (one->n == 0 || !wire_allow_has(one, key))
+			buf_append(&content, bytes + at, n);
+		at += n;
+	}
+	if (rc == RC_OK)
+		rc = buf_rc(&content);
+	if (rc == RC_OK)
+		rc = file_write_atomic(path, 0600, content.bytes, content.len, why);
+	buf_fini(&content);
+	free(one);
+	free(bytes);
+	return rc;
+}
+
+enum rc wire_allow_remove(const char *path, const uint8_t key[WIRE_KEY_BYTES], struct errmsg *why)
+{
+	enum rc rc = RC_OK;
+
+	struct wire_allow *allow = calloc(1, sizeof(*allow));
+	if (allow == NULL)
+		return RC_NOMEM;
+	int lock = lock_parent(path, why, &rc);
+	if (rc == RC_OK)
+		rc = wire_allow_load(path, allow, why);
+	if (rc == RC_OK && !wire_allow_has(allow, key))
+		rc = errmsg_rc(why, RC_NOTFOUND, "this key is not in %s", path);
+	if (rc == RC_OK)
+		rc = strip_key(path, key, why);
 	if (lock >= 0)
 		(void)close(lock);
 	free(allow);

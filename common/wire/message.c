@@ -27,6 +27,8 @@ static const char *const words[] = {
 	[MESSAGE_TOKEN_IDS] = "token-ids",
 	[MESSAGE_STATS_REQUEST] = "stats-request",
 	[MESSAGE_STATS] = "stats",
+	[MESSAGE_FOLLOW_ASK] = "follow-ask",
+	[MESSAGE_FOLLOW_PART] = "follow-part",
 };
 
 const char *message_kind_word(enum message_kind kind)

@@ -27,6 +27,8 @@
 #define WIRE_IDS_MAX ((size_t)1 << 20) /* token ids in one message */
 #define WIRE_PARTS_MAX ((size_t)16384) /* parts, messages, texts */
 #define WIRE_MODELS_MAX ((size_t)64)
+#define WIRE_STORE_ID_BYTES 16
+#define WIRE_SEQS_MAX ((size_t)65536) /* in one FollowAsk */
 #define WIRE_STOPS_MAX ((size_t)16)
 #define WIRE_STOP_BYTES_MAX ((size_t)256)
 #define WIRE_NAME_BYTES_MAX ((size_t)1024) /* names, roles, ids in text */
@@ -58,6 +60,8 @@ enum message_kind {
 	MESSAGE_TOKEN_IDS,
 	MESSAGE_STATS_REQUEST,
 	MESSAGE_STATS,
+	MESSAGE_FOLLOW_ASK,
+	MESSAGE_FOLLOW_PART,
 };
 
 /* "generate", "lease-open", …: for logs. */
@@ -290,6 +294,26 @@ struct wire_stats {
 	uint64_t budget_bytes, planned_bytes, mem_available_bytes;
 };
 
+struct wire_follow_ask {
+	uint32_t what;
+	uint8_t store_id[WIRE_STORE_ID_BYTES];
+	uint64_t after;
+	uint8_t last_id[WIRE_STORE_ID_BYTES];
+	const uint64_t *seqs; /* [seqs_len] */
+	size_t seqs_len;
+	const char *name;
+};
+
+struct wire_follow_part {
+	uint32_t what;
+	uint8_t store_id[WIRE_STORE_ID_BYTES];
+	uint64_t cursor;
+	uint8_t keyring_hash[WIRE_HASH_BYTES], state_hash[WIRE_HASH_BYTES];
+	uint64_t total, offset;
+	const uint8_t *data; /* [data_len] */
+	size_t data_len;
+};
+
 struct message {
 	uint32_t protocol; /* 0 in a message to encode: WIRE_PROTOCOL_MAX */
 	uint64_t request_id;
@@ -318,6 +342,8 @@ struct message {
 		struct wire_tokenize tokenize;
 		struct wire_token_ids token_ids;
 		struct wire_stats stats;
+		struct wire_follow_ask follow_ask;
+		struct wire_follow_part follow_part;
 	} u;
 };
 

@@ -273,6 +273,22 @@ static enum rc check_token_ids(const struct wire_token_ids *body, struct errmsg 
 	return rc;
 }
 
+static enum rc check_follow_ask(const struct wire_follow_ask *body, struct errmsg *why)
+{
+	enum rc rc = check_name("follow_ask.name", body->name, why);
+
+	return rc == RC_OK ? check_count("follow_ask.seqs", body->seqs_len, WIRE_SEQS_MAX, why)
+			   : rc;
+}
+
+static enum rc check_follow_part(const struct wire_follow_part *body, struct errmsg *why)
+{
+	if (body->offset > body->total ||
+	    (body->total > 0 && body->data_len > body->total - body->offset))
+		return errmsg_rc(why, RC_INVALID, "follow_part.data: beyond its total");
+	return RC_OK;
+}
+
 enum rc message_check(const struct message *message, struct errmsg *why)
 {
 	switch (message->kind) {
@@ -308,6 +324,10 @@ enum rc message_check(const struct message *message, struct errmsg *why)
 		return check_token_ids(&message->u.token_ids, why);
 	case MESSAGE_STATS:
 		return check_load(&message->u.stats.load, why);
+	case MESSAGE_FOLLOW_ASK:
+		return check_follow_ask(&message->u.follow_ask, why);
+	case MESSAGE_FOLLOW_PART:
+		return check_follow_part(&message->u.follow_part, why);
 	case MESSAGE_UNKNOWN:
 	case MESSAGE_PLAN:
 	case MESSAGE_LEASE_RENEW:

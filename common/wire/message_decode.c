@@ -132,6 +132,40 @@ static enum rc get_adapter_put(
 	    WIRE_HASH_BYTES, why);
 }
 
+static enum rc get_follow_ask(
+    const Hearth__Compute__FollowAsk *from, struct wire_follow_ask *out, struct errmsg *why)
+{
+	out->what = from->what;
+	out->after = from->after;
+	out->seqs = from->seqs;
+	out->seqs_len = from->n_seqs;
+	out->name = from->name;
+	enum rc rc = get_fixed(
+	    "follow_ask.store_id", &from->store_id, out->store_id, WIRE_STORE_ID_BYTES, why);
+	return rc == RC_OK ? get_fixed("follow_ask.last_id", &from->last_id, out->last_id,
+				 WIRE_STORE_ID_BYTES, why)
+			   : rc;
+}
+
+static enum rc get_follow_part(
+    const Hearth__Compute__FollowPart *from, struct wire_follow_part *out, struct errmsg *why)
+{
+	out->what = from->what;
+	out->cursor = from->cursor;
+	out->total = from->total;
+	out->offset = from->offset;
+	out->data = from->data.data;
+	out->data_len = from->data.len;
+	enum rc rc = get_fixed(
+	    "follow_part.store_id", &from->store_id, out->store_id, WIRE_STORE_ID_BYTES, why);
+	if (rc == RC_OK)
+		rc = get_fixed("follow_part.keyring_hash", &from->keyring_hash, out->keyring_hash,
+		    WIRE_HASH_BYTES, why);
+	return rc == RC_OK ? get_fixed("follow_part.state_hash", &from->state_hash, out->state_hash,
+				 WIRE_HASH_BYTES, why)
+			   : rc;
+}
+
 static enum rc get_parts(const char *field, Hearth__Compute__Part *const *from, size_t n,
     struct arena *arena, const struct wire_part **out, size_t *out_len, struct errmsg *why)
 {
@@ -444,6 +478,12 @@ static enum rc get_body(const Hearth__Compute__Envelope *env, struct arena *aren
 		out->kind = MESSAGE_STATS;
 		get_stats(env->stats, &out->u.stats);
 		return RC_OK;
+	case HEARTH__COMPUTE__ENVELOPE__BODY_FOLLOW_ASK:
+		out->kind = MESSAGE_FOLLOW_ASK;
+		return get_follow_ask(env->follow_ask, &out->u.follow_ask, why);
+	case HEARTH__COMPUTE__ENVELOPE__BODY_FOLLOW_PART:
+		out->kind = MESSAGE_FOLLOW_PART;
+		return get_follow_part(env->follow_part, &out->u.follow_part, why);
 	default:
 		get_small(env, out);
 		return RC_OK;

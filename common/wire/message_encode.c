@@ -407,6 +407,35 @@ static enum rc put_small(
 	return RC_OK; /* MESSAGE_UNKNOWN: an envelope without a body */
 }
 
+static enum rc put_follow_ask(
+    struct arena *arena, const struct wire_follow_ask *body, Hearth__Compute__Envelope *env)
+{
+	NEW_BODY(to, FollowAsk, follow_ask, FOLLOW_ASK);
+	to->what = body->what;
+	to->store_id = bytes_of(body->store_id, WIRE_STORE_ID_BYTES);
+	to->after = body->after;
+	to->last_id = bytes_of(body->last_id, WIRE_STORE_ID_BYTES);
+	to->seqs = (uint64_t *)body->seqs;
+	to->n_seqs = body->seqs_len;
+	to->name = text_of(body->name);
+	return RC_OK;
+}
+
+static enum rc put_follow_part(
+    struct arena *arena, const struct wire_follow_part *body, Hearth__Compute__Envelope *env)
+{
+	NEW_BODY(to, FollowPart, follow_part, FOLLOW_PART);
+	to->what = body->what;
+	to->store_id = bytes_of(body->store_id, WIRE_STORE_ID_BYTES);
+	to->cursor = body->cursor;
+	to->keyring_hash = bytes_of(body->keyring_hash, WIRE_HASH_BYTES);
+	to->state_hash = bytes_of(body->state_hash, WIRE_HASH_BYTES);
+	to->total = body->total;
+	to->offset = body->offset;
+	to->data = bytes_of(body->data, body->data_len);
+	return RC_OK;
+}
+
 static enum rc put_body(
     struct arena *arena, const struct message *message, Hearth__Compute__Envelope *env)
 {
@@ -449,6 +478,10 @@ static enum rc put_body(
 		return put_token_ids(arena, &message->u.token_ids, env);
 	case MESSAGE_STATS:
 		return put_stats(arena, &message->u.stats, env);
+	case MESSAGE_FOLLOW_ASK:
+		return put_follow_ask(arena, &message->u.follow_ask, env);
+	case MESSAGE_FOLLOW_PART:
+		return put_follow_part(arena, &message->u.follow_part, env);
 	case MESSAGE_UNKNOWN:
 	case MESSAGE_LEASE_RENEW:
 	case MESSAGE_LEASE_CLOSE:

@@ -124,7 +124,8 @@ static void greet(struct wire_server *server, struct inbound *in, const struct w
 		server->config.on_peer(server->config.ctx, in->peer->id, in->peer->key);
 }
 
-/* What a data node sends; the rest is ours to send (compute.proto). */
+/* What a data node sends, to a compute node or to the data node it follows; the
+ * rest is ours to send (compute.proto). */
 static bool is_request(enum message_kind kind)
 {
 	switch (kind) {
@@ -139,6 +140,7 @@ static bool is_request(enum message_kind kind)
 	case MESSAGE_EMBED:
 	case MESSAGE_TOKENIZE:
 	case MESSAGE_STATS_REQUEST:
+	case MESSAGE_FOLLOW_ASK:
 		return true;
 	default:
 		return false;

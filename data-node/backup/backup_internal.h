@@ -3,6 +3,7 @@
 #define BACKUP_BACKUP_INTERNAL_H
 
 #include "backup/backup.h"
+#include "backup/backup_seal.h"
 #include "backup/manifest.h"
 #include "store/keyring.h"
 
@@ -44,12 +45,5 @@ enum rc backup_file_put(const char *dest, enum manifest_kind kind, const uint8_t
 /* Read one back, its size and hash checked; malloc'ed.  RC_CORRUPT, RC_NOTFOUND. */
 enum rc backup_file_get(const char *dest, const struct manifest_file *file, uint8_t **out,
     size_t *len, struct errmsg *why) RC_CHECK;
-
-/* The state sealed under the keyring: the same bytes give the same seal. */
-enum rc backup_seal(const struct keyring *keyring, const uint8_t *bytes, size_t len,
-    struct buf *out, struct errmsg *why) RC_CHECK;
-/* RC_CORRUPT: it does not open. */
-enum rc backup_unseal(const struct keyring *keyring, const uint8_t *bytes, size_t len,
-    struct buf *out, struct errmsg *why) RC_CHECK;
 
 #endif

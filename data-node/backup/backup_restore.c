@@ -1,84 +1,17 @@
 /*
  * Backup restore: a data node's directory from a backup.
  *
- * The backup is checked from end to end before anything is made of it.  A file
- * DIR/restoring stands from the first change to the last, so that a restore that
- * was broken off is begun anew and never taken for a data node.
+ * The backup is checked from end to end before anything is made of it.
  */
-#include <dirent.h>
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "backup/backup_dir.h"
 #include "backup/backup_internal.h"
 #include "backup/segment.h"
 #include "base/wipe.h"
 #include "os/file.h"
 #include "store/store_raw.h"
-
-#define RESTORING "restoring"
-
-/* What a restore that was broken off may have left, and what may lie there
- * before: a disk's own, and the key, put there first. */
-static const char *const leftovers[] = { "keyring", "keyring.tmp", "lock", "control.sock",
-	"timeline.new/data.mdb", "timeline.new/lock.mdb", "timeline.new", "timeline/data.mdb",
-	"timeline/lock.mdb", "timeline", "catalogue.sqlite", "catalogue.sqlite-wal",
-	"catalogue.sqlite-shm", "catalogue.sqlite.tmp", "wire.key", "wire.key.tmp" };
-
-static bool harmless(const char *name)
-{
-	static const char *const names[] = { ".", "..", "lost+found", "key" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-static enum rc leftovers_remove(const char *dir, struct errmsg *why)
-{
-	struct backup_path path;
-	enum rc rc = RC_OK;
-
-	for (size_t i = 0; i < sizeof(leftovers) / sizeof(leftovers[0]) && rc == RC_OK; i++) {
-		rc = backup_path(dir, leftovers[i], &path, why);
-		if (rc == RC_OK && remove(path.text) != 0 && errno != ENOENT && errno != ENOTDIR)
-			rc = errmsg_errno(why, "cannot remove %s", path.text);
-	}
-	return rc;
-}
-
-/* Nothing of anybody is ever overwritten. */
-static enum rc take_dir(const char *dir, struct errmsg *why)
-{
-	struct backup_path mark;
-	const struct dirent *e;
-	bool empty = true;
-
-	enum rc rc = file_mkdir(dir, 0700, why);
-	if (rc == RC_OK)
-		rc = backup_path(dir, RESTORING, &mark, why);
-	if (rc == RC_OK && file_exists(mark.text))
-		return leftovers_remove(dir, why);
-	DIR *d = rc == RC_OK ? opendir(dir) : NULL;
-	if (rc == RC_OK && d == NULL)
-		rc = errmsg_errno(why, "cannot open %s", dir);
-	if (rc != RC_OK)
-		return rc;
-	while ((e = readdir(d)) != NULL)
-		empty = empty && harmless(e->d_name);
-	(void)closedir(d);
-	if (!empty)
-		return errmsg_rc(why, RC_EXISTS, "%s is not empty; nothing was changed", dir);
-	if (chmod(dir, 0700) != 0)
-		return errmsg_errno(why, "cannot make %s private", dir);
-	return file_create(mark.text, 0600, "", 0, why);
-}
 
 struct restoring {
 	const struct backup_restore *restore;
@@ -237,18 +170,6 @@ static enum rc verify_store(struct restoring *r, struct errmsg *why)
 	return rc;
 }
 
-static enum rc finish(struct restoring *r, struct errmsg *why)
-{
-	struct backup_path mark;
-
-	enum rc rc = file_sync_dir(r->restore->dir, why);
-	if (rc == RC_OK)
-		rc = backup_path(r->restore->dir, RESTORING, &mark, why);
-	if (rc == RC_OK && unlink(mark.text) != 0)
-		rc = errmsg_errno(why, "cannot remove %s", mark.text);
-	return rc == RC_OK ? file_sync_dir(r->restore->dir, why) : rc;
-}
-
 enum rc backup_restore(
     const struct backup_restore *restore, struct backup_checked *out, struct errmsg *why)
 {
@@ -258,7 +179,7 @@ enum rc backup_restore(
 	for (size_t i = 0; i < r.manifest.files_len; i++)
 		r.total += r.manifest.files[i].bytes;
 	if (rc == RC_OK)
-		rc = take_dir(restore->dir, why);
+		rc = backup_dir_begin(restore->dir, why);
 	if (rc == RC_OK)
 		rc = open_keys(&r, why);
 	if (rc == RC_OK)
@@ -268,7 +189,7 @@ enum rc backup_restore(
 	if (rc == RC_OK)
 		rc = verify_store(&r, why);
 	if (rc == RC_OK)
-		rc = finish(&r, why);
+		rc = backup_dir_end(restore->dir, why);
 	keyring_close(r.keyring);
 	manifest_fini(&r.manifest);
 	free(r.text);

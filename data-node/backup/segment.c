@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "os/file.h"
 
 #define VERSION 1
@@ -34,6 +33,15 @@ static uint64_t get_be(const uint8_t *p, unsigned bytes)
 }
 
 /* ---- the bytes ---------------------------------------------------------------------- */
+
+void segment_frame(struct buf *out, const struct store_raw *entry)
+{
+	put_be(out, (uint64_t)entry->truth, 1);
+	put_be(out, entry->key_len, 1);
+	put_be(out, entry->value_len, 4);
+	buf_append(out, entry->key, entry->key_len);
+	buf_append(out, entry->value, entry->value_len);
+}
 
 enum rc segment_head_check(
     const uint8_t *bytes, size_t len, const uint8_t store_id[SEGMENT_ID_BYTES], struct errmsg *why)
@@ -129,11 +137,7 @@ enum rc segment_create(const char *path, const uint8_t store_id[SEGMENT_ID_BYTES
 
 enum rc segment_put(struct segment_writer *w, const struct store_raw *entry, struct errmsg *why)
 {
-	put_be(&w->out, (uint64_t)entry->truth, 1);
-	put_be(&w->out, entry->key_len, 1);
-	put_be(&w->out, entry->value_len, 4);
-	buf_append(&w->out, entry->key, entry->key_len);
-	buf_append(&w->out, entry->value, entry->value_len);
+	segment_frame(&w->out, entry);
 	w->entries++;
 	return w->out.len >= WRITE_BYTES ? writer_flush(w, why) : buf_rc(&w->out);
 }

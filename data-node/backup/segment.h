@@ -9,6 +9,7 @@
 #ifndef BACKUP_SEGMENT_H
 #define BACKUP_SEGMENT_H
 
+#include "base/buf.h"
 #include "base/errmsg.h"
 #include "store/store_raw.h"
 
@@ -45,6 +46,9 @@ void segment_hash(struct segment_reader *r, uint8_t out[SEGMENT_HASH_BYTES]);
 void segment_close(struct segment_reader *r);
 
 /* ---- the bytes by themselves: pure --------------------------------------------- */
+
+/* Append the frame of an entry. */
+void segment_frame(struct buf *out, const struct store_raw *entry);
 
 enum rc segment_head_check(const uint8_t *bytes, size_t len,
     const uint8_t store_id[SEGMENT_ID_BYTES], struct errmsg *why) RC_CHECK;

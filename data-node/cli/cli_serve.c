@@ -22,7 +22,7 @@
 
 struct serve_options {
 	const char *dir, *config, *listen, *host_name, *key_file, *passphrase_file;
-	const char *zone, *model, *log_level, *night_at;
+	const char *zone, *model, *log_level, *night_at, *follow_listen;
 	int64_t resume_timeout_ns, start_timeout_ns, night_time_ns;
 	int64_t context_tokens, answer_tokens, connections;
 	uint64_t quota_bytes;
@@ -64,6 +64,8 @@ static const struct conf_option options[] = {
 	    .help = "local time at which the night's work begins; \"never\": only when told" },
 	{ ROW("night-time", CONF_DURATION, night_time_ns), .value = "TIME", .fallback = "2h",
 	    .help = "how long it may take; the rest is for the next night" },
+	{ ROW("follow-listen", CONF_STRING, follow_listen), .value = "tcp://HOST:PORT",
+	    .help = "let the data nodes of `data-node follower` follow this one here (else off)" },
 	{ ROW("log-level", CONF_STRING, log_level), .value = "LEVEL", .fallback = "info",
 	    .help = "error, warn, info or debug" },
 	{ .name = NULL },
@@ -187,6 +189,7 @@ static enum rc serve(const struct serve_options *values, struct arena *arena, st
 		.answer_tokens = (uint32_t)values->answer_tokens,
 		.quota_bytes = values->quota_bytes,
 		.night_most_ns = values->night_time_ns,
+		.follow_listen = values->follow_listen,
 		.log_links = true };
 	struct http_config http = { .name = values->host_name,
 		.connections_max = (int)values->connections };

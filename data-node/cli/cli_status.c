@@ -128,6 +128,22 @@ static void print_night(const json_t *night)
 	(void)printf("\n");
 }
 
+static void print_follow(const json_t *root)
+{
+	const json_t *follow = json_object_get(root, "follow"), *peer = NULL;
+	size_t i = 0;
+
+	if (follow != NULL)
+		(void)printf("follows   %s  %s  %lld events behind%s%s\n", text(follow, "address"),
+		    text(follow, "state"), number(follow, "lag"),
+		    text(follow, "error")[0] != 0 ? ": " : "", text(follow, "error"));
+	json_array_foreach(json_object_get(root, "followers"), i, peer)
+	{
+		(void)printf("follower  %.16s...  %lld events behind\n", text(peer, "key"),
+		    number(peer, "lag"));
+	}
+}
+
 static void print_status(const struct buf *answer, bool serving)
 {
 	json_t *root = json_loadb(buf_text(answer), answer->len, 0, NULL);
@@ -157,6 +173,7 @@ static void print_status(const struct buf *answer, bool serving)
 	(void)printf("devices   %lld\n", number(root, "devices"));
 	print_clocks(json_object_get(root, "clocks"));
 	print_compute(json_object_get(root, "compute"));
+	print_follow(root);
 	print_backups(json_object_get(root, "backups"));
 	(void)printf("key       %s\n", text(root, "public_key"));
 	json_decref(root);

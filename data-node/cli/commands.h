@@ -25,6 +25,8 @@
 	X("verify", cli_verify, "check everything stored")                                         \
 	X("backup", cli_backup, "copy what is new to a directory elsewhere")                       \
 	X("restore", cli_restore, "make a data node's directory from a backup")                    \
+	X("follow", cli_follow, "hold what another data node holds, ready to take over")           \
+	X("follower", cli_follower, "say which data nodes may follow this one")                    \
 	X("rebuild", cli_rebuild, "remake every index from the log")                               \
 	X("version", cli_version, "print the version")
 

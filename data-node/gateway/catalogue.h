@@ -131,10 +131,13 @@ enum rc catalogue_backup_remove(
 /* The whole catalogue as bytes (of the ledger the newest
  * CATALOGUE_COPY_AUDIT_LINES), and a catalogue made of them; RC_EXISTS.
  * restore: the bytes must be authentic.  Settings of the names in `drop`
- * [drop_len], which mean something on one machine only, are left out. */
+ * [drop_len], which mean something on one machine only, are left out.  lean:
+ * devices and compute nodes alone; the same bytes as long as none of them
+ * changed. */
 #define CATALOGUE_COPY_AUDIT_LINES 10000
 #define CATALOGUE_COPY_BYTES_MAX ((size_t)64 << 20)
-enum rc catalogue_copy(struct catalogue *catalogue, struct buf *out, struct errmsg *why) RC_CHECK;
+enum rc catalogue_copy(
+    struct catalogue *catalogue, bool lean, struct buf *out, struct errmsg *why) RC_CHECK;
 enum rc catalogue_restore(const char *dir, const uint8_t *bytes, size_t len,
     const char *const *drop, size_t drop_len, struct errmsg *why) RC_CHECK;
 /* Devices and compute nodes become those of the copy. */

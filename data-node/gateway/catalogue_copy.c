@@ -16,6 +16,8 @@
 #define HEADER_BYTES 100
 #define HEADER_WRITE_VERSION 18
 #define HEADER_READ_VERSION 19
+#define HEADER_CHANGES 24 /* a counter, and below the one it was at */
+#define HEADER_VALID_FOR 92
 
 static int copy_to(sqlite3 *to, sqlite3 *from)
 {
@@ -28,14 +30,28 @@ static int copy_to(sqlite3 *to, sqlite3 *from)
 	return code == SQLITE_DONE ? end : code;
 }
 
-static int trim(sqlite3 *db)
+static int trim(sqlite3 *db, bool lean)
 {
 	char sql[160];
 
 	(void)snprintf(sql, sizeof(sql),
 	    "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - %d; VACUUM;",
 	    CATALOGUE_COPY_AUDIT_LINES);
-	return sqlite3_exec(db, sql, NULL, NULL, NULL);
+	return sqlite3_exec(db,
+	    lean ? "DELETE FROM audit; DELETE FROM setting; DELETE FROM backup;"
+		   "UPDATE device SET last_seen_ns = 0; VACUUM;"
+		 : sql,
+	    NULL, NULL, NULL);
+}
+
+/* What counts changes would make two copies of the same content differ. */
+static void settle_header(uint8_t *header)
+{
+	static const uint8_t one[4] = { 0, 0, 0, 1 };
+
+	header[HEADER_WRITE_VERSION] = header[HEADER_READ_VERSION] = 1;
+	memcpy(header + HEADER_CHANGES, one, sizeof(one));
+	memcpy(header + HEADER_VALID_FOR, one, sizeof(one));
 }
 
 static enum rc take_image(sqlite3 *db, struct buf *out)
@@ -50,11 +66,11 @@ static enum rc take_image(sqlite3 *db, struct buf *out)
 	sqlite3_free(image);
 	enum rc rc = buf_rc(out);
 	if (rc == RC_OK && size >= HEADER_BYTES)
-		out->bytes[at + HEADER_WRITE_VERSION] = out->bytes[at + HEADER_READ_VERSION] = 1;
+		settle_header(out->bytes + at);
 	return rc;
 }
 
-enum rc catalogue_copy(struct catalogue *c, struct buf *out, struct errmsg *why)
+enum rc catalogue_copy(struct catalogue *c, bool lean, struct buf *out, struct errmsg *why)
 {
 	struct catalogue copy = { .db = NULL };
 
@@ -65,7 +81,7 @@ enum rc catalogue_copy(struct catalogue *c, struct buf *out, struct errmsg *why)
 		code = copy_to(copy.db, c->db);
 	(void)pthread_mutex_unlock(&c->mutex);
 	if (code == SQLITE_OK)
-		code = trim(copy.db);
+		code = trim(copy.db, lean);
 	enum rc rc = catalogue_rc(&copy, code, why);
 	if (rc == RC_OK)
 		rc = take_image(copy.db, out);

@@ -9,7 +9,7 @@
 #include "gateway/catalogue.h"
 #include "gateway/handlers.h"
 #include "gateway/metric.h"
-#include "gateway/station.h"
+#include "gateway/station_follow.h"
 #include "recall/recall.h"
 #include "store/store.h"
 #include "store/store_clock.h"
@@ -193,6 +193,8 @@ enum rc handle_status_json(
 		rc = handle_night_status(station, out, why);
 	if (rc == RC_OK)
 		rc = put_compute(station, arena, out, why);
+	if (rc == RC_OK && whole)
+		station_follow_json(station, out);
 	if (rc == RC_OK && whole)
 		rc = handle_backups_json(station, arena, out, why);
 	buf_puts(out, "}\n");

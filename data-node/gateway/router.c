@@ -5,6 +5,7 @@
 #include "answer/embeddings.h"
 #include "gateway/handlers.h"
 #include "gateway/metric.h"
+#include "gateway/station_follow.h"
 
 #define ALLOW_BYTES_MAX 64
 
@@ -53,8 +54,17 @@ static const struct route routes[] = {
 	{ "POST", "/control/backup", ACCESS_CONTROL, handle_control_backup_post },
 	{ "DELETE", "/control/backup", ACCESS_CONTROL, handle_control_backup_delete },
 	{ "POST", "/control/night", ACCESS_CONTROL, handle_control_night_post },
+	{ "POST", "/control/take-over", ACCESS_CONTROL, handle_control_take_over_post },
+	{ "GET", "/control/followers", ACCESS_CONTROL, handle_control_followers_get },
+	{ "POST", "/control/followers", ACCESS_CONTROL, handle_control_followers_post },
+	{ "DELETE", "/control/followers", ACCESS_CONTROL, handle_control_followers_delete },
 	{ "GET", "/control/audit", ACCESS_CONTROL, handle_control_audit_get },
 };
+
+/* Refused while this node follows another one. */
+static api_handler_fn *const writers[] = { handle_events_post, handle_forget_post,
+	handle_control_compute_post, handle_control_compute_delete, handle_control_devices_post,
+	handle_control_devices_delete };
 
 #define ROUTES_LEN (sizeof(routes) / sizeof(routes[0]))
 
@@ -70,6 +80,15 @@ static bool path_is(const char *route, const char *path)
 	if (len < 2 || route[len - 1] != '/')
 		return strcmp(route, path) == 0;
 	return strncmp(route, path, len) == 0 && path[len] != 0 && strchr(path + len, '/') == NULL;
+}
+
+static bool writes(const struct route *route)
+{
+	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]); i++) {
+		if (writers[i] == route->handler)
+			return true;
+	}
+	return false;
 }
 
 /* HEAD is GET without its body; the listener leaves the body out. */
@@ -151,6 +170,19 @@ static void count(const struct api_response *response)
 		metric_add(METRIC_ERRORS_CLIENT, 1);
 }
 
+/* For now: clients keep what they have and try again after a take-over. */
+static void refuse_follower(
+    struct station *station, struct arena *arena, struct api_response *response)
+{
+	const char *text = arena_printf(arena,
+	    "this node follows %s: send it there, or run `data-node follow --take-over` here",
+	    station_follows(station));
+
+	api_error(response, 503, "server_error", "read_only", NULL,
+	    text != NULL ? text : "this node follows another one");
+	api_header(response, "Retry-After", "10");
+}
+
 void api_handle(struct station *station, const struct api_request *request, struct arena *arena,
     struct api_response *response)
 {
@@ -164,6 +196,8 @@ void api_handle(struct station *station, const struct api_request *request, stru
 	} else if (request->layers != 0 && route->access > ACCESS_DEVICE) {
 		api_error(response, 403, "permission_error", "device_limited", NULL,
 		    "this device's token may only send events of its layers");
+	} else if (writes(route) && station_follows(station) != NULL) {
+		refuse_follower(station, arena, response);
 	} else {
 		route->handler(station, request, arena, response);
 		if (response->pull == NULL && buf_rc(&response->body) != RC_OK)

@@ -11,12 +11,14 @@
 #include "align/builder.h"
 #include "align/policy_file.h"
 #include "answer/pool.h"
+#include "backup/backup_dir.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/auth.h"
 #include "gateway/catalogue.h"
 #include "gateway/nightly.h"
 #include "gateway/secret.h"
+#include "gateway/station_follow.h"
 #include "gateway/station_key.h"
 #include "os/file.h"
 #include "recall/recall.h"
@@ -42,6 +44,8 @@ struct station {
 	struct policy policy;
 	struct pool *pool;
 	struct nightly *nightly;
+	struct station_following *following;
+	struct follow_serve *followed;
 	int64_t opened_mono_ns;
 	atomic_bool stopping;
 	_Atomic(const char *) url;
@@ -77,6 +81,9 @@ static enum rc check_dir(const char *dir, struct errmsg *why)
 	if (!file_exists(path))
 		return errmsg_rc(why, RC_CONFIG,
 		    "%s holds no data node: run `data-node init --dir %s` first", dir, dir);
+	if (backup_dir_begun(dir))
+		return errmsg_rc(why, RC_CONFIG,
+		    "%s is unfinished: run the restore or follow that made it again", dir);
 	return RC_OK;
 }
 
@@ -141,6 +148,16 @@ static enum rc open_nightly(struct station *s, struct errmsg *why)
 	return nightly_open(&config, &s->nightly, why);
 }
 
+static enum rc open_follow(struct station *s, struct errmsg *why)
+{
+	bool run = (s->config.parts & STATION_FOLLOW) != 0;
+
+	enum rc rc = station_following_open(s, &s->keys, run, &s->following, why);
+	if (rc == RC_OK && run && s->config.follow_listen != NULL)
+		rc = station_followed_open(s, s->config.follow_listen, &s->keys, &s->followed, why);
+	return rc;
+}
+
 static enum rc open_parts(struct station *s, struct errmsg *why)
 {
 	struct store_config store = { .dir = s->config.dir, .quota_bytes = s->config.quota_bytes };
@@ -161,11 +178,15 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 		rc = auth_open(s->catalogue, s->keyring, &s->auth, why);
 	if (rc == RC_OK && (s->config.parts & STATION_RECALL) != 0)
 		rc = recall_open(s->store, &s->recall, why);
-	if (rc == RC_OK && (s->config.parts & STATION_SLICES) != 0)
+	if (rc == RC_OK)
+		rc = open_follow(s, why);
+	/* Its slices would be sealed under keys that the followed node does not
+	 * know: a follower builds them as they are asked for. */
+	if (rc == RC_OK && (s->config.parts & STATION_SLICES) != 0 && s->following == NULL)
 		rc = builder_open(s->store, &s->policy, &s->builder, why);
 	if (rc == RC_OK && (s->config.parts & STATION_POOL) != 0)
 		rc = open_pool(s, why);
-	if (rc == RC_OK && (s->config.parts & STATION_NIGHT) != 0)
+	if (rc == RC_OK && (s->config.parts & STATION_NIGHT) != 0 && s->following == NULL)
 		rc = open_nightly(s, why);
 	return rc;
 }
@@ -199,6 +220,8 @@ void station_close(struct station *s)
 {
 	if (s == NULL)
 		return;
+	station_following_close(s->following);
+	follow_serve_close(s->followed);
 	nightly_close(s->nightly);
 	if (s->pool != NULL)
 		pool_close(s->pool);
@@ -235,6 +258,16 @@ enum rc station_rebuild(const struct station_config *config, store_progress_fn *
 		rc = store_rebuild(&store, progress, ctx, out, why);
 	station_close(s);
 	return rc;
+}
+
+struct station_following *station_following(struct station *s)
+{
+	return s->following;
+}
+
+struct follow_serve *station_followed(struct station *s)
+{
+	return s->followed;
 }
 
 void station_set_url(struct station *s, const char *url)

@@ -26,11 +26,13 @@ struct catalogue;
 struct keyring;
 struct auth;
 
-#define STATION_RECALL 1u /* open the index */
-#define STATION_POOL 2u   /* dial the compute nodes */
-#define STATION_SLICES 4u /* keep the stored slices */
-#define STATION_NIGHT 8u  /* the thread of the night's work */
-#define STATION_ALL (STATION_RECALL | STATION_POOL | STATION_SLICES | STATION_NIGHT)
+#define STATION_RECALL 1u  /* open the index */
+#define STATION_POOL 2u    /* dial the compute nodes */
+#define STATION_SLICES 4u  /* keep the stored slices; not while it follows another node */
+#define STATION_NIGHT 8u   /* the thread of the night's work; likewise */
+#define STATION_FOLLOW 16u /* follow, and be followed, as configured */
+#define STATION_ALL                                                                                \
+	(STATION_RECALL | STATION_POOL | STATION_SLICES | STATION_NIGHT | STATION_FOLLOW)
 
 struct station_config {
 	const char *dir;
@@ -43,6 +45,7 @@ struct station_config {
 	uint32_t context_tokens;   /* budget of the moments in a prompt; 0: 2000 */
 	uint32_t answer_tokens;    /* where the client sets no max_tokens; 0: 1024 */
 	uint64_t quota_bytes;      /* of the store; 0: none */
+	const char *follow_listen; /* STATION_FOLLOW: where others may follow; NULL: nowhere */
 	int night_at_s;            /* local time of day of the night's work; 0: only when told */
 	int64_t night_most_ns;     /* and at most so long; 0: no limit */
 	bool log_links;            /* COMPUTE-UP and COMPUTE-DOWN; what the night did */
@@ -87,6 +90,12 @@ struct store_rebuilt;
 enum rc station_rebuild(const struct station_config *config,
     bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
     struct store_rebuilt *out, struct errmsg *why) RC_CHECK;
+
+/* station_follow.h: what there is of following and of being followed; NULL. */
+struct station_following;
+struct station_following *station_following(struct station *station);
+struct follow_serve;
+struct follow_serve *station_followed(struct station *station);
 
 /* Where devices reach this node, "http://127.0.0.1:8420"; "" before it listens.
  * Set once; borrowed until station_close(). */

@@ -42,7 +42,7 @@ enum rc station_state(struct station *station, struct buf *out, struct errmsg *w
 	wipe(wire, len);
 	free(wire);
 	rc = buf_rc(out);
-	return rc == RC_OK ? catalogue_copy(station_catalogue(station), out, why) : rc;
+	return rc == RC_OK ? catalogue_copy(station_catalogue(station), false, out, why) : rc;
 }
 
 struct state_view {
@@ -168,7 +168,7 @@ static enum rc adopt(
 	enum rc rc = state_parse(state, len, &view, why);
 	(void)snprintf(path, sizeof(path), "%s/wire.key", a->config->dir);
 	if (rc == RC_OK)
-		rc = file_create(path, 0600, view.wire, view.wire_len, why);
+		rc = file_write_atomic(path, 0600, view.wire, view.wire_len, why);
 	if (rc == RC_OK)
 		rc = catalogue_restore(a->config->dir, view.catalogue, view.catalogue_len, drop,
 		    sizeof(drop) / sizeof(drop[0]), why);

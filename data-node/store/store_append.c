@@ -350,6 +350,8 @@ enum rc store_append(struct store *store, const struct observation *obs, size_t 
 
 	if (store->read_only)
 		return errmsg_rc(why, RC_DENIED, "the store is open for reading only");
+	if (atomic_load(&store->following))
+		return errmsg_rc(why, RC_DENIED, "the store follows another one");
 	if (n > STORE_BATCH_MAX)
 		return errmsg_rc(why, RC_LIMIT, "more than %zu records at once", STORE_BATCH_MAX);
 	if (n == 0) {

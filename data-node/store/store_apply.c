@@ -10,7 +10,7 @@
 
 #include "store/store_internal.h"
 
-static int seq_get(struct store *store, MDB_txn *txn, enum store_db db,
+int store_seq_get(struct store *store, MDB_txn *txn, enum store_db db,
     const uint8_t id[OBS_ID_BYTES], uint64_t *seq)
 {
 	uint8_t bytes[OBS_ID_BYTES];
@@ -25,7 +25,7 @@ static int seq_get(struct store *store, MDB_txn *txn, enum store_db db,
 	return err;
 }
 
-static int seq_put(struct store *store, MDB_txn *txn, enum store_db db,
+int store_seq_put(struct store *store, MDB_txn *txn, enum store_db db,
     const uint8_t id[OBS_ID_BYTES], uint64_t seq)
 {
 	uint8_t id_bytes[OBS_ID_BYTES], seq_bytes[8];
@@ -36,8 +36,7 @@ static int seq_put(struct store *store, MDB_txn *txn, enum store_db db,
 	return mdb_put(txn, store->dbi[db], &key, &value, 0);
 }
 
-/* Slices over `obs` are built anew because of record `seq`. */
-static void mark(
+void store_mark_changed(
     struct store *store, const struct observation *obs, uint64_t seq, enum dirty_cause cause)
 {
 	struct store_entry extent = store_entry_of(obs, seq);
@@ -95,19 +94,18 @@ enum rc store_plain_put(struct store *store, MDB_txn *txn, const struct store_pl
 	if (*err == MDB_KEYEXIST)
 		*err = MDB_CORRUPTED;
 	if (*err == 0)
-		*err = seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
+		*err = store_seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
 	return RC_OK;
 }
 
-/* The current version `old` gives way to `seq`; its content stays known. */
-static int supersede(struct store *store, MDB_txn *txn, const struct observation *old, uint64_t seq)
+int store_supersede(struct store *store, MDB_txn *txn, const struct observation *old, uint64_t seq)
 {
 	uint8_t version[OBS_ID_BYTES];
 	struct store_entry entry = store_entry_of(old, old->seq);
 
 	entry.by_seq = seq;
 	store_hash_version(store, old->obs_id, old->content_hash, version);
-	int err = seq_put(store, txn, DB_SEEN, version, old->seq);
+	int err = store_seq_put(store, txn, DB_SEEN, version, old->seq);
 	return err != 0 || old->tombstone ? err : store_index_supersede(store, txn, &entry);
 }
 
@@ -138,7 +136,7 @@ static enum rc id_claim(struct store *store, MDB_txn *txn, const struct store_pl
 	if (rc == RC_CORRUPT || rc == RC_NOTFOUND) {
 		/* Damaged: nothing to compare with, so what comes now is kept. */
 		old->seq = 0;
-		*err = seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
+		*err = store_seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
 		return RC_OK;
 	}
 	if (rc != RC_OK)
@@ -148,7 +146,7 @@ static enum rc id_claim(struct store *store, MDB_txn *txn, const struct store_pl
 		return RC_OK;
 	}
 	store_hash_version(store, plain->obs_id, plain->content_hash, version);
-	*err = seq_get(store, txn, DB_SEEN, version, duplicate_seq);
+	*err = store_seq_get(store, txn, DB_SEEN, version, duplicate_seq);
 	if (*err == MDB_NOTFOUND)
 		*err = 0;
 	return RC_OK;
@@ -192,12 +190,12 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 	if (rc != RC_OK || *err != 0)
 		return rc;
 	if (old.seq != 0) {
-		mark(store, &old, seq, DIRTY_SUPERSEDED);
-		*err = supersede(store, txn, &old, seq);
+		store_mark_changed(store, &old, seq, DIRTY_SUPERSEDED);
+		*err = store_supersede(store, txn, &old, seq);
 		if (*err == 0 && old.clock_id[0] != '\0')
 			*err = store_clock_close(store, txn, old.seq);
 		if (*err == 0)
-			*err = seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
+			*err = store_seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
 		if (*err != 0)
 			return RC_OK;
 		rc = reencode(store, &job->obs[i], plain, old.seq, why);
@@ -206,7 +204,7 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 		record = store->scratch.bytes;
 		len = store->scratch.len;
 	}
-	mark(store, &obs, seq, DIRTY_LATE);
+	store_mark_changed(store, &obs, seq, DIRTY_LATE);
 	rc = record_put(store, txn, &obs, record, len, seq, err, why);
 	if (rc == RC_OK && *err == 0)
 		*err = store_clock_settle(store, txn, seq);

@@ -188,6 +188,7 @@ struct store {
 	pthread_t writer;
 	atomic_bool failed; /* S4 */
 	atomic_bool forgetting;
+	atomic_bool following; /* store_follow.h */
 	_Atomic uint64_t cursor;
 	_Atomic int64_t built_ns; /* store_dirty.h: the frontier */
 	uint64_t commits, duplicates;
@@ -357,6 +358,16 @@ enum rc store_blob_verify(struct store *store, store_fault_fn *report, void *ctx
     struct errmsg *why) RC_CHECK;
 
 /* ---- store_apply.c: one observation into the databases, writer thread -------- */
+/* In dedup or seen; these return LMDB's code. */
+int store_seq_get(struct store *store, MDB_txn *txn, enum store_db db,
+    const uint8_t id[OBS_ID_BYTES], uint64_t *seq);
+int store_seq_put(struct store *store, MDB_txn *txn, enum store_db db,
+    const uint8_t id[OBS_ID_BYTES], uint64_t seq);
+/* The current version `old` gives way to `seq`; its content stays known. */
+int store_supersede(struct store *store, MDB_txn *txn, const struct observation *old, uint64_t seq);
+/* Slices over `obs` are built anew because of record `seq`. */
+void store_mark_changed(
+    struct store *store, const struct observation *obs, uint64_t seq, enum dirty_cause cause);
 /* RC_OK with *err != 0: LMDB's code; the transaction must be aborted. */
 enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *job, size_t i,
     struct store_result *result, int *err, struct errmsg *why) RC_CHECK;

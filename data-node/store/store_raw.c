@@ -167,6 +167,49 @@ enum rc store_raw_scan_log(
 	    store, STORE_TRUTH_LOG, after, after_seq == 0 ? 0 : sizeof(after), visit, ctx, why);
 }
 
+static enum rc get_one(struct store *store, uint64_t seq, struct buf *value, struct errmsg *why)
+{
+	uint8_t bytes[STORE_LOG_KEY_BYTES];
+	MDB_val key = { sizeof(bytes), bytes }, found;
+	MDB_txn *txn = NULL;
+
+	store_put_be64(bytes, seq);
+	buf_reset(value);
+	enum rc rc = store_read_begin(store, &txn, why);
+	if (rc != RC_OK)
+		return rc;
+	int err = mdb_get(txn, store->dbi[DB_LOG], &key, &found);
+	if (err == 0)
+		buf_append(value, found.mv_data, found.mv_size);
+	store_read_end(store, txn);
+	if (err == MDB_NOTFOUND)
+		return RC_NOTFOUND;
+	return err == 0 ? buf_rc(value) : store_mdb_error(why, err, "the log cannot be read");
+}
+
+enum rc store_raw_get(struct store *store, const uint64_t *seqs, size_t n, store_raw_fn *visit,
+    void *ctx, struct errmsg *why)
+{
+	uint8_t key[STORE_LOG_KEY_BYTES];
+	struct buf value;
+	enum rc rc = RC_OK;
+
+	buf_init(&value, STORE_RAW_VALUE_BYTES_MAX);
+	for (size_t i = 0; i < n && rc == RC_OK; i++) {
+		rc = get_one(store, seqs[i], &value, why);
+		store_put_be64(key, seqs[i]);
+		if (rc == RC_OK && !visit(ctx, &(struct store_raw){ .truth = STORE_TRUTH_LOG,
+						   .key = key,
+						   .key_len = sizeof(key),
+						   .value = value.bytes,
+						   .value_len = value.len }))
+			break;
+		rc = rc == RC_NOTFOUND ? RC_OK : rc;
+	}
+	buf_fini(&value);
+	return rc;
+}
+
 /* ---- opening ---------------------------------------------------------------------- */
 
 struct store_raw_opener {

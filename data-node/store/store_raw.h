@@ -50,6 +50,11 @@ enum rc store_raw_scan(struct store *store, enum store_truth truth, const uint8_
 enum rc store_raw_scan_log(struct store *store, uint64_t after_seq, store_raw_fn *visit, void *ctx,
     struct errmsg *why) RC_CHECK;
 
+/* The log's entries of these seqs, in their order; one that is not there is left
+ * out.  In short transactions. */
+enum rc store_raw_get(struct store *store, const uint64_t *seqs, size_t n, store_raw_fn *visit,
+    void *ctx, struct errmsg *why) RC_CHECK;
+
 /* Opens entries of the log outside of a store. */
 struct store_raw_opener;
 enum rc store_raw_opener_new(struct keyring *keyring, struct store_raw_opener **out) RC_CHECK;

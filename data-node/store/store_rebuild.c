@@ -102,10 +102,9 @@ static const struct derived {
 	{ DB_TIME, STORE_TIME_KEY_BYTES, 0, derive_time },
 	{ DB_SPAN, STORE_SPAN_KEY_BYTES, 0, derive_span },
 	{ DB_PAST, STORE_PAST_KEY_BYTES, 0, derive_past },
-	{ DB_DEDUP, OBS_ID_BYTES, 8, derive_dedup },
-	{ DB_SEEN, OBS_ID_BYTES, 8, derive_seen },
-	{ DB_DIRTY, 0, 0, NULL },
-	{ DB_BLOBREF, STORE_BLOBREF_KEY_BYTES, 0, NULL },
+	{ DB_DEDUP, OBS_ID_BYTES, 8, derive_dedup }, { DB_SEEN, OBS_ID_BYTES, 8, derive_seen },
+	{ DB_DIRTY, 0, 0, NULL }, { DB_BLOBREF, STORE_BLOBREF_KEY_BYTES, 0, NULL },
+	{ DB_SLICE, 0, 0, NULL }, /* by their builder, which begins anew */
 };
 
 #define DERIVED_LEN (sizeof(derived) / sizeof(derived[0]))
@@ -174,13 +173,8 @@ static int drop_all(struct rebuild *r, MDB_txn *txn, void *ctx)
 	(void)ctx;
 	for (size_t i = 0; i < DERIVED_LEN && err == 0; i++)
 		err = mdb_drop(txn, r->store->dbi[derived[i].db], 0);
-	/* Slices are remade by their builder, which follows the log anew. */
-	if (err == 0)
-		err = mdb_drop(txn, r->store->dbi[DB_SLICE], 0);
 	if (err == 0)
 		err = store_bundle_drop_all(r->store, txn);
-	if (err == 0)
-		err = mdb_drop(txn, r->store->dbi[DB_DIRTY], 0);
 	return err;
 }
 

@@ -10,7 +10,7 @@
 
 #include "message_random.h"
 
-#define KINDS ((unsigned)MESSAGE_STATS + 1)
+#define KINDS ((unsigned)MESSAGE_FOLLOW_PART + 1)
 #define SEED_BYTES 8
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -24,7 +24,7 @@ for program in "$DATA" "$COMPUTE"; do
 	[ -s "$T/out" ] || fail "$program --help prints nothing"
 done
 compute_commands=(init allow serve run logits tokenize bench inspect)
-data_commands=(init serve compute device import events slices episodes policy search ask forget key status verify rebuild backup restore)
+data_commands=(init serve compute device import events slices episodes policy search ask forget key status verify rebuild backup restore follow follower)
 for command in "${compute_commands[@]}"; do
 	expect "compute-node $command --help" "$(code_of "$COMPUTE" "$command" --help)" 0
 	grep -q 'usage: ' "$T/out" || fail "compute-node $command --help does not say how"

@@ -240,6 +240,24 @@ static const char *compare_lists(const struct message *a, const struct message *
 		SAME_ARRAY(u.token_ids.ids, u.token_ids.ids_len);
 		SAME_ARRAY(u.token_ids.part_counts, u.token_ids.part_counts_len);
 		return NULL;
+	case MESSAGE_FOLLOW_ASK:
+		SAME(u.follow_ask.what);
+		SAME(u.follow_ask.after);
+		SAME_FIXED(u.follow_ask.store_id);
+		SAME_FIXED(u.follow_ask.last_id);
+		SAME_ARRAY(u.follow_ask.seqs, u.follow_ask.seqs_len);
+		SAME_TEXT(u.follow_ask.name);
+		return NULL;
+	case MESSAGE_FOLLOW_PART:
+		SAME(u.follow_part.what);
+		SAME(u.follow_part.cursor);
+		SAME_FIXED(u.follow_part.store_id);
+		SAME_FIXED(u.follow_part.keyring_hash);
+		SAME_FIXED(u.follow_part.state_hash);
+		SAME(u.follow_part.total);
+		SAME(u.follow_part.offset);
+		SAME_ARRAY(u.follow_part.data, u.follow_part.data_len);
+		return NULL;
 	case MESSAGE_ADAPTER_PUT:
 		SAME_FIXED(u.adapter_put.content_hash);
 		SAME(u.adapter_put.total_bytes);

@@ -247,6 +247,33 @@ static void random_started(uint64_t *seed, struct arena *arena, struct wire_star
 	out->cache_type = word(seed, arena);
 }
 
+static void random_follow_ask(uint64_t *seed, struct arena *arena, struct wire_follow_ask *out)
+{
+	uint64_t *seqs = room(arena, 8, sizeof(*seqs));
+
+	out->what = u32(seed);
+	fixed(seed, out->store_id, WIRE_STORE_ID_BYTES);
+	fixed(seed, out->last_id, WIRE_STORE_ID_BYTES);
+	out->after = u64(seed);
+	out->seqs_len = below(seed, 8);
+	for (size_t i = 0; i < out->seqs_len; i++)
+		seqs[i] = u64(seed);
+	out->seqs = seqs;
+	out->name = text(seed, arena, NULL);
+}
+
+static void random_follow_part(uint64_t *seed, struct arena *arena, struct wire_follow_part *out)
+{
+	out->what = u32(seed);
+	fixed(seed, out->store_id, WIRE_STORE_ID_BYTES);
+	fixed(seed, out->keyring_hash, WIRE_HASH_BYTES);
+	fixed(seed, out->state_hash, WIRE_HASH_BYTES);
+	out->cursor = u64(seed);
+	out->data = blob(seed, arena, &out->data_len);
+	out->offset = u64(seed) / 2;
+	out->total = out->offset + out->data_len + u32(seed);
+}
+
 static void random_scalars(
     uint64_t *seed, enum message_kind kind, struct arena *arena, struct message *out)
 {
@@ -314,6 +341,12 @@ void message_random(
 	switch (kind) {
 	case MESSAGE_CAPABILITIES:
 		random_capabilities(seed, arena, &out->u.capabilities);
+		break;
+	case MESSAGE_FOLLOW_ASK:
+		random_follow_ask(seed, arena, &out->u.follow_ask);
+		break;
+	case MESSAGE_FOLLOW_PART:
+		random_follow_part(seed, arena, &out->u.follow_part);
 		break;
 	case MESSAGE_ADAPTER_PUT:
 		fixed(seed, out->u.adapter_put.content_hash, WIRE_HASH_BYTES);

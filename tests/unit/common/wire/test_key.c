@@ -165,6 +165,31 @@ static void test_allow_add_keeps_what_is_there(void **state)
 	free(bytes);
 }
 
+static void test_allow_remove_takes_one_key_and_leaves_the_rest(void **state)
+{
+	(void)state;
+	struct wire_allow allow;
+	uint8_t one[WIRE_KEY_BYTES] = { 1 }, two[WIRE_KEY_BYTES] = { 2 };
+	uint8_t *bytes;
+	size_t len;
+
+	write_file("# mine\n"
+		   "0100000000000000000000000000000000000000000000000000000000000000 # old\n"
+		   "0200000000000000000000000000000000000000000000000000000000000000",
+	    0600);
+	assert_int_equal(wire_allow_remove(path, one, NULL), RC_OK);
+	assert_int_equal(wire_allow_remove(path, one, NULL), RC_NOTFOUND);
+	assert_int_equal(wire_allow_load(path, &allow, NULL), RC_OK);
+	assert_int_equal(allow.n, 1);
+	assert_true(wire_allow_has(&allow, two));
+	assert_int_equal(file_read(path, 4096, &bytes, &len, NULL), RC_OK);
+	assert_int_equal(strncmp((const char *)bytes, "# mine\n", 7), 0);
+	free(bytes);
+	assert_int_equal(wire_allow_remove(path, two, NULL), RC_OK);
+	assert_int_equal(wire_allow_load(path, &allow, NULL), RC_OK);
+	assert_int_equal(allow.n, 0);
+}
+
 static void test_allow_bad_line_is_named_and_changes_nothing(void **state)
 {
 	(void)state;
@@ -241,6 +266,7 @@ int main(void)
 		TEST(test_key_text_is_hex_in_either_case),
 		TEST(test_allow_missing_file_is_an_empty_list),
 		TEST(test_allow_add_keeps_what_is_there),
+		TEST(test_allow_remove_takes_one_key_and_leaves_the_rest),
 		TEST(test_allow_bad_line_is_named_and_changes_nothing),
 		TEST(test_allow_list_has_a_limit),
 		TEST(test_allow_writers_at_once_lose_nothing),

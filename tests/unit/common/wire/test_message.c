@@ -15,7 +15,7 @@
 #include "base/random.h"
 #include "message_random.h"
 
-#define KINDS ((int)MESSAGE_STATS + 1)
+#define KINDS ((int)MESSAGE_FOLLOW_PART + 1)
 #define ARENA_BYTES ((size_t)1 << 20)
 
 static void encode(const struct message *message, struct buf *out)

@@ -150,7 +150,7 @@ UNUSED static bool content_visit(void *ctx, const struct observation *obs)
 /* The log, then what a scan over all time shows. */
 UNUSED static struct content content_of(struct store *store)
 {
-	struct store_range all = { OBS_TIME_MIN_NS, OBS_TIME_MAX_NS, 0, NULL, 0, false };
+	struct store_range all = { .from_ns = OBS_TIME_MIN_NS, .to_ns = OBS_TIME_MAX_NS };
 	struct content c = { 0 };
 
 	PASS(store_scan_log(store, 0, 0, content_visit, &c, &pass_why));

@@ -42,7 +42,7 @@ static void test_a_catalogue_comes_back_from_its_copy(void **state)
 	assert_int_equal(catalogue_device_add(catalogue, "watch", 6, hash, 5, &id, &why), RC_OK);
 	assert_int_equal(catalogue_setting_set(catalogue, "here", "a path", &why), RC_OK);
 	assert_int_equal(catalogue_setting_set(catalogue, "there", "a word", &why), RC_OK);
-	assert_int_equal(catalogue_copy(catalogue, &copy, &why), RC_OK);
+	assert_int_equal(catalogue_copy(catalogue, false, &copy, &why), RC_OK);
 	(void)snprintf(dir, sizeof(dir), "%s/again", fx.dir);
 	assert_int_equal(file_mkdir(dir, 0700, &why), RC_OK);
 	assert_int_equal(catalogue_restore(dir, copy.bytes, copy.len, drop, 1, &why), RC_OK);
@@ -62,7 +62,7 @@ static void test_a_catalogue_comes_back_from_its_copy(void **state)
 			     (const uint8_t[CATALOGUE_HASH_BYTES]){ 7 }, 5, &id, &why),
 	    RC_OK);
 	buf_reset(&copy);
-	assert_int_equal(catalogue_copy(catalogue, &copy, &why), RC_OK);
+	assert_int_equal(catalogue_copy(catalogue, false, &copy, &why), RC_OK);
 	for (int i = 0; i < 3; i++) {
 		errmsg_reset(&why);
 		if (catalogue_adopt(again, copy.bytes, copy.len, &why) != RC_OK)
