@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup/backup_blobs.h"
 #include "backup/backup_dir.h"
 #include "backup/backup_internal.h"
 #include "backup/segment.h"
@@ -133,6 +134,23 @@ static enum rc copy_store(struct restoring *r, struct errmsg *why)
 	return rc;
 }
 
+static enum rc copy_blobs(struct restoring *r, struct errmsg *why)
+{
+	const struct manifest_file *file = manifest_find(&r->manifest, MANIFEST_BLOBS);
+	uint8_t *list = NULL;
+	size_t len = 0;
+
+	if (file == NULL)
+		return RC_OK;
+	enum rc rc = backup_file_get(r->restore->dest, file, &list, &len, why);
+	if (rc == RC_OK)
+		rc = backup_blobs_parse(list, len);
+	if (rc == RC_OK)
+		rc = backup_blobs_restore(r->restore->dest, r->restore->dir, list, len, why);
+	free(list);
+	return rc;
+}
+
 static enum rc adopt_state(struct restoring *r, struct errmsg *why)
 {
 	const struct manifest_file *file = manifest_find(&r->manifest, MANIFEST_STATE);
@@ -182,6 +200,8 @@ enum rc backup_restore(
 		rc = backup_dir_begin(restore->dir, why);
 	if (rc == RC_OK)
 		rc = open_keys(&r, why);
+	if (rc == RC_OK)
+		rc = copy_blobs(&r, why);
 	if (rc == RC_OK)
 		rc = copy_store(&r, why);
 	if (rc == RC_OK)

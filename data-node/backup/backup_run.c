@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backup/backup_blobs.h"
 #include "backup/backup_internal.h"
 #include "backup/segment.h"
 #include "base/clock.h"
@@ -33,7 +34,7 @@ struct run {
 	uint8_t mac_key[MANIFEST_KEY_BYTES];
 	struct manifest old, now;
 	bool *stale; /* [old.files_len]: a log file that is to be written anew */
-	struct buf old_marks, marks;
+	struct buf old_marks, marks, old_blobs, blobs;
 	uint64_t cursor, done, total;
 	int64_t shown_ns;
 };
@@ -101,6 +102,26 @@ static enum rc check_same_past(struct run *r, struct errmsg *why)
 	return RC_OK;
 }
 
+/* A list that is damaged or gone only means that the files are copied again. */
+static enum rc old_blobs_read(struct run *r, struct errmsg *why)
+{
+	const struct manifest_file *file = manifest_find(&r->old, MANIFEST_BLOBS);
+	uint8_t *list = NULL;
+	size_t len = 0;
+
+	if (file == NULL)
+		return RC_OK;
+	enum rc rc = backup_file_get(r->config->dest, file, &list, &len, why);
+	if (rc == RC_OK && backup_blobs_parse(list, len) == RC_OK)
+		buf_append(&r->old_blobs, list, len);
+	free(list);
+	if (rc == RC_CORRUPT || rc == RC_NOTFOUND) {
+		errmsg_reset(why);
+		return RC_OK;
+	}
+	return rc == RC_OK ? buf_rc(&r->old_blobs) : rc;
+}
+
 static enum rc old_read(struct run *r, struct errmsg *why)
 {
 	const char *dest = r->config->dest;
@@ -122,6 +143,8 @@ static enum rc old_read(struct run *r, struct errmsg *why)
 	free(text);
 	if (rc == RC_OK)
 		rc = check_same_past(r, why);
+	if (rc == RC_OK)
+		rc = old_blobs_read(r, why);
 	if (rc != RC_OK)
 		return rc;
 	/* Without its marks nothing of it can be relied on: all is written anew. */
@@ -376,6 +399,17 @@ static enum rc put_keyring(struct run *r, struct errmsg *why)
 	return rc;
 }
 
+/* Behind the log: a record's blobs are in their places before it is. */
+static enum rc put_blobs(struct run *r, struct errmsg *why)
+{
+	buf_reset(&r->blobs);
+	enum rc rc = backup_blobs_copy(r->config->store, r->config->dest, r->old_blobs.bytes,
+	    r->old_blobs.len, &r->blobs, &r->out->bytes_written, why);
+	return rc == RC_OK && r->blobs.len > 0
+		   ? put_small(r, MANIFEST_BLOBS, r->blobs.bytes, r->blobs.len, why)
+		   : rc;
+}
+
 static enum rc put_state(struct run *r, struct errmsg *why)
 {
 	struct buf sealed;
@@ -454,6 +488,8 @@ static enum rc copy_all(struct run *r, struct errmsg *why)
 	if (rc == RC_OK)
 		rc = write_log(r, why);
 	if (rc == RC_OK)
+		rc = put_blobs(r, why);
+	if (rc == RC_OK)
 		rc = put_truth(r, why);
 	if (rc == RC_OK)
 		rc = put_keyring(r, why);
@@ -509,6 +545,8 @@ static enum rc run_locked(struct run *r, struct errmsg *why)
 		rc = manifest_put(r, why);
 	if (rc == RC_OK)
 		rc = backup_place_sweep(r->config->dest, &r->now, why);
+	if (rc == RC_OK)
+		rc = backup_blobs_sweep(r->config->dest, r->blobs.bytes, r->blobs.len, why);
 	return rc;
 }
 
@@ -521,6 +559,8 @@ enum rc backup_run(
 	*out = (struct backup_result){ 0 };
 	buf_init(&r.old_marks, MARKS_BYTES_MAX);
 	buf_init(&r.marks, MARKS_BYTES_MAX);
+	buf_init(&r.old_blobs, BACKUP_BLOBS_BYTES_MAX);
+	buf_init(&r.blobs, BACKUP_BLOBS_BYTES_MAX);
 	enum rc rc = backup_mac_key(config->keyring, r.mac_key);
 	if (rc == RC_OK)
 		rc = backup_place_take(
@@ -538,6 +578,8 @@ enum rc backup_run(
 	manifest_fini(&r.now);
 	buf_fini(&r.old_marks);
 	buf_fini(&r.marks);
+	buf_fini(&r.old_blobs);
+	buf_fini(&r.blobs);
 	free(r.stale);
 	wipe(r.mac_key, sizeof(r.mac_key));
 	return rc;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backup/backup_blobs.h"
 #include "backup/backup_internal.h"
 #include "backup/segment.h"
 #include "base/clock.h"
@@ -139,6 +140,24 @@ static enum rc check_segment(
 	return errmsg_rc(why, rc, "%s", errmsg_text(&detail, rc));
 }
 
+static void pass_fault(void *ctx, const char *text)
+{
+	struct checking *c = ctx;
+
+	if (c->check->report != NULL)
+		c->check->report(c->check->report_ctx, text);
+}
+
+static enum rc check_blobs(struct checking *c, const struct manifest_file *file,
+    const uint8_t *list, size_t len, struct errmsg *why)
+{
+	if (backup_blobs_parse(list, len) != RC_OK)
+		return errmsg_rc(why, RC_CORRUPT, "%s is malformed", file->name);
+	c->out.files += len / BACKUP_BLOB_BYTES;
+	return backup_blobs_check(
+	    c->check->dest, list, len, pass_fault, c, &c->out.faults, &c->out.bytes, why);
+}
+
 static enum rc check_small(struct checking *c, const struct manifest_file *file, struct errmsg *why)
 {
 	struct errmsg detail = ERRMSG_INIT;
@@ -154,6 +173,8 @@ static enum rc check_small(struct checking *c, const struct manifest_file *file,
 		rc = backup_unseal(c->check->keyring, bytes, len, &plain, &detail);
 		buf_fini(&plain);
 	}
+	if (rc == RC_OK && file->kind == MANIFEST_BLOBS)
+		rc = check_blobs(c, file, bytes, len, &detail);
 	free(bytes);
 	if (rc == RC_OK)
 		return RC_OK;
