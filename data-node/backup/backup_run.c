@@ -463,8 +463,7 @@ static enum rc put_truth(struct run *r, struct errmsg *why)
 	return rc == RC_OK ? manifest_add(&r->now, &file, why) : rc;
 }
 
-/* ---- all of it
- * ----------------------------------------------------------------------------------- */
+/* ---- all of it ---------------------------------------------------------- */
 
 static enum rc marks_take(struct run *r, struct buf *out, struct errmsg *why)
 {

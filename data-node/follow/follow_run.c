@@ -19,12 +19,13 @@
 #include "backup/segment.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "follow/follow.h"
+#include "follow/follow_internal.h"
 #include "os/file.h"
 #include "os/process.h"
 #include "store/keyring.h"
 #include "store/keyring_marks.h"
 #include "store/store.h"
+#include "store/store_blob.h"
 #include "store/store_follow.h"
 
 #define ASK_NS (20 * NS_PER_S)
@@ -42,6 +43,8 @@ struct follow_run {
 	atomic_bool stop;
 	struct follow_answer answer;
 	struct store_raw *entries; /* [STORE_FOLLOW_ENTRIES_MAX] */
+	struct store_raw_opener *opener;
+	struct follow_answer blob; /* while `entries` points into `answer` */
 	uint8_t state_hash[FOLLOW_HASH_BYTES];
 	bool has_state;
 	enum rc told; /* the last failure that was logged */
@@ -210,6 +213,9 @@ static enum rc renew(struct renewal *n, struct errmsg *why)
 	if (rc == RC_OK)
 		rc = keyring_adopt(r->config.keyring, n->file.bytes, n->file.len, why);
 	if (rc == RC_OK && n->any) {
+		uint64_t swept;
+		enum rc ignored = store_blob_sweep(r->config.store, 0, &swept, NULL);
+		(void)ignored; /* the sweep of every day takes what stays */
 		log_info("FOLLOW-KEYS", "bytes=%zu", n->file.len);
 		if (r->config.forgotten != NULL)
 			r->config.forgotten(r->config.ctx);
@@ -235,8 +241,7 @@ static enum rc take_keyring(struct follow_run *r, struct errmsg *why)
 	return rc == RC_AGAIN ? RC_OK : rc; /* the next round sees it */
 }
 
-/* ---- the state
- * ----------------------------------------------------------------------------------- */
+/* ---- the state ---------------------------------------------------------- */
 
 static enum rc take_state(struct follow_run *r, struct errmsg *why)
 {
@@ -262,8 +267,27 @@ static enum rc take_state(struct follow_run *r, struct errmsg *why)
 	return rc;
 }
 
-/* ---- rounds
- * --------------------------------------------------------------------------------------- */
+/* ---- blobs -------------------------------------------------------------- */
+
+/* A record that does not open is told by whoever appends it. */
+static enum rc take_blobs(struct follow_run *r, size_t n, struct errmsg *why)
+{
+	struct observation obs;
+	struct arena arena;
+	enum rc rc = RC_OK;
+
+	arena_init(&arena, RECORD_ARENA_BYTES);
+	for (size_t i = 0; i < n && rc == RC_OK; i++) {
+		arena_reset(&arena);
+		if (store_raw_open(r->opener, &r->entries[i], &arena, &obs, NULL) == RC_OK &&
+		    obs.blobs_len > 0)
+			rc = follow_blobs_fetch(r->link, r->config.store, &obs, &r->blob, why);
+	}
+	arena_fini(&arena);
+	return rc;
+}
+
+/* ---- rounds ------------------------------------------------------------- */
 
 static enum rc round_once(struct follow_run *r, struct errmsg *why)
 {
@@ -282,6 +306,8 @@ static enum rc round_once(struct follow_run *r, struct errmsg *why)
 		return take_state(r, why);
 	rc = follow_frames(r->answer.data.bytes, r->answer.data.len, r->entries,
 	    STORE_FOLLOW_ENTRIES_MAX, &n, why);
+	if (rc == RC_OK)
+		rc = take_blobs(r, n, why);
 	if (rc == RC_OK)
 		rc = store_follow_append(r->config.store, r->entries, n, why);
 	if (rc != RC_OK)
@@ -353,7 +379,9 @@ enum rc follow_run_open(
 	(void)pthread_condattr_destroy(&mono);
 	follow_answer_init(&r->answer);
 	r->entries = calloc(STORE_FOLLOW_ENTRIES_MAX, sizeof(r->entries[0]));
-	enum rc rc = r->entries == NULL ? RC_NOMEM : RC_OK;
+	follow_answer_init(&r->blob);
+	enum rc rc =
+	    r->entries == NULL ? RC_NOMEM : store_raw_opener_new(config->keyring, &r->opener);
 	if (rc == RC_OK && snprintf(r->keyring_path, sizeof(r->keyring_path), "%s/keyring",
 			       config->dir) >= (int)sizeof(r->keyring_path))
 		rc = errmsg_rc(why, RC_LIMIT, "path too long");
@@ -390,6 +418,8 @@ void follow_run_close(struct follow_run *r)
 	follow_run_stop(r);
 	follow_link_close(r->link);
 	follow_answer_fini(&r->answer);
+	follow_answer_fini(&r->blob);
+	store_raw_opener_free(r->opener);
 	free(r->entries);
 	(void)pthread_cond_destroy(&r->stopping);
 	(void)pthread_mutex_destroy(&r->lock);

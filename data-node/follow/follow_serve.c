@@ -18,7 +18,7 @@
 #include "backup/segment.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "follow/follow.h"
+#include "follow/follow_internal.h"
 #include "os/file.h"
 #include "os/process.h"
 #include "store/keyring.h"
@@ -39,7 +39,7 @@ struct peer {
 	int64_t asked_ns;
 	struct wire_follow_ask ask; /* its seqs and name are the two below */
 	uint64_t *seqs;
-	char name[64];
+	char name[96];
 };
 
 struct follow_serve {
@@ -261,6 +261,8 @@ static enum rc read_file(struct follow_serve *s, const struct wire_follow_ask *a
 	const struct buf *file = NULL;
 	enum rc rc = RC_OK;
 
+	if (strncmp(ask->name, FOLLOW_FILE_BLOB, strlen(FOLLOW_FILE_BLOB)) == 0)
+		return follow_blob_read(s->config.store, ask, &s->data, part, why);
 	if (strcmp(ask->name, FOLLOW_FILE_KEYRING) == 0)
 		file = &s->keyring;
 	else if (strcmp(ask->name, FOLLOW_FILE_STATE) == 0)

@@ -62,9 +62,9 @@ static const struct route routes[] = {
 };
 
 /* Refused while this node follows another one. */
-static api_handler_fn *const writers[] = { handle_events_post, handle_forget_post,
-	handle_control_compute_post, handle_control_compute_delete, handle_control_devices_post,
-	handle_control_devices_delete };
+static api_handler_fn *const writers[] = { handle_events_post, handle_blobs_post,
+	handle_forget_post, handle_control_compute_post, handle_control_compute_delete,
+	handle_control_devices_post, handle_control_devices_delete };
 
 #define ROUTES_LEN (sizeof(routes) / sizeof(routes[0]))
 

@@ -81,6 +81,15 @@ data_cli device add watch >"$T/device"
 token=$(sed -n 's/.*token: *//p' "$T/device" | head -1)
 [ -n "$token" ] || token=$(grep -oE '[A-Za-z0-9_-]{30,}' "$T/device" | head -1)
 
+# ---- blobs ------------------------------------------------------------------------------------
+head -c 6000000 /dev/urandom >"$T/film"
+blob=$(api POST /api/v1/blobs -H 'Content-Type: application/octet-stream' --data-binary "@$T/film" | jq -r .blob)
+printf '{"source":"phone","id":"film","layer":"visual","kind":"photo","start":1795100000000000000,"blob":"%s"}\n' "$blob" >"$T/events"
+send_events "$T/events" >/dev/null
+wait_until 30 'the follower is level with a film' is_level
+at_second api GET "/api/v1/blobs/$blob" >"$T/back"
+cmp "$T/film" "$T/back" || fail 'the film is another one at the follower'
+
 # ---- killed, both, in any order -------------------------------------------------------------
 for ((i = 1; i <= cycles; i++)); do
 	events $((i * 300)) $((i * 300 + 400))
