@@ -134,6 +134,10 @@ ifeq ($(MACHINE),x86_64)
 $(B)/obj/%_avx2.o: ISA = -mavx2 -mfma -mf16c
 $(B)/obj/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c
 $(B)/obj/%_avx512vnni.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c
+# Each of these holds dozens of unrolled products, which checks of every lane's
+# index and of the stack would make minutes of compiling; reads are still checked.
+KERNEL_CHECKS := $(if $(SANITIZE),-fno-sanitize=undefined $(if $(findstring clang,$(CC)),-mllvm -asan-stack=0,--param asan-stack=0))
+$(B)/obj/%/direct_avx2.o $(B)/obj/%/direct_avx512vnni.o: CFLAGS_ALL += $(KERNEL_CHECKS)
 else ifeq ($(MACHINE),aarch64)
 # *_neon.c: every CPU of the architecture has it
 $(B)/obj/%_neondot.o: ISA = -march=armv8.2-a+dotprod

@@ -151,16 +151,14 @@ INLINE void eight_q5_k(size_t nx, struct job job, size_t n_blocks, const uint8_t
 
 		floats_q4_k(job.rows, at, floats);
 		transpose_32(job.rows, at + 16, bits);
-		UNROLL for (int pair = 0; pair < 4; pair++)
-		{
+		for (size_t pair = 0; pair < 4; pair++, next += 44 * ROWS) {
 			const float *f = floats + 4 * pair * KERNEL_STRIP;
-			size_t first = b + 2 * (size_t)pair;
-			struct raw raw = { .bits = bits, .left = 4 - 2 * pair };
+			size_t first = b + 2 * pair;
+			struct raw raw = { .bits = bits, .left = 4 };
 			struct dots dots;
 
 			fetch(next, 44);
-			next += 44 * ROWS;
-			transpose_32(job.rows, at + 48 + 32 * (size_t)pair, raw.v);
+			transpose_32(job.rows, at + 48 + 32 * pair, raw.v);
 			block_dots(
 			    KIND_MIN, 0, run_q5_k, nx, step_low_bits, &raw, job.x, first, &dots);
 			add_dots_at(KIND_MIN, nx, &dots, f, job.x, first, job.sums);
@@ -169,6 +167,8 @@ INLINE void eight_q5_k(size_t nx, struct job job, size_t n_blocks, const uint8_t
 			    first + 1, &dots);
 			add_dots_at(
 			    KIND_MIN, nx, &dots, f + 2 * KERNEL_STRIP, job.x, first + 1, job.sums);
+			/* the two lowest bits are the next pair's */
+			UNROLL for (size_t s = 0; s < STEPS; s++) bits[s] = shift(bits[s], -2);
 		}
 	}
 }
@@ -275,13 +275,13 @@ X(NVFP4, nvfp4, KIND_HALVES)
 typedef void eight_fn(size_t nx, struct job job, size_t n_blocks, const uint8_t *next);
 
 INLINE void direct(eight_fn *eight, size_t nx, const uint8_t *weights, size_t row_bytes,
-    size_t n_rows, const struct q8_rows *x, float *out, size_t out_stride)
+    size_t n_rows, const struct q8_rows *x, size_t first, float *out, size_t out_stride)
 {
 	const uint8_t *rows[ROWS];
 	struct operand operands[OPERANDS_MAX];
 	__m256 sums[OPERANDS_MAX];
 
-	UNROLL for (size_t t = 0; t < nx; t++) operands[t] = operand_of(x, t);
+	UNROLL for (size_t t = 0; t < nx; t++) operands[t] = operand_of(x, first + t);
 	for (size_t r = 0; r < n_rows; r += ROWS) {
 		point_at(weights, row_bytes, n_rows, r, rows);
 		UNROLL for (size_t t = 0; t < nx; t++) sums[t] = _mm256_setzero_ps();
@@ -292,19 +292,22 @@ INLINE void direct(eight_fn *eight, size_t nx, const uint8_t *weights, size_t ro
 	}
 }
 
-#define CALL(name, nx) direct(eight_##name, nx, weights, row_bytes, n_rows, x, out, out_stride)
+/* Rows first … first + nx - 1; three are two and one, for want of registers. */
+#define CALL(name, first, nx)                                                                      \
+	direct(eight_##name, nx, weights, row_bytes, n_rows, x, first, out + (first)*out_stride,   \
+	    out_stride)
 #define X(type, name, kind)                                                                        \
 	void avx2_direct_##name(const uint8_t *weights, size_t row_bytes, size_t n_rows,           \
 	    const struct q8_rows *x, size_t n_x, float *out, size_t out_stride)                    \
 	{                                                                                          \
+		if (n_x == 4)                                                                      \
+			CALL(name, 0, 4);                                                          \
+		if (n_x == 2 || n_x == 3)                                                          \
+			CALL(name, 0, 2);                                                          \
+		if (n_x == 3)                                                                      \
+			CALL(name, 2, 1);                                                          \
 		if (n_x == 1)                                                                      \
-			CALL(name, 1);                                                             \
-		else if (n_x == 2)                                                                 \
-			CALL(name, 2);                                                             \
-		else if (n_x == 3)                                                                 \
-			CALL(name, 3);                                                             \
-		else                                                                               \
-			CALL(name, 4);                                                             \
+			CALL(name, 0, 1);                                                          \
 	}
 BLOCK_FORMATS(X)
 #undef X
