@@ -185,6 +185,7 @@ static void put(char **to, const char *from, const char *end)
 static bool read_member(
     struct text *t, struct arena *arena, char **rest, struct ingest_numbers *out)
 {
+	static const char empty[] = "[]";
 	const char *begin = t->at;
 	size_t left = (size_t)(t->end - t->at), key = ingest_json_span(t->at, left);
 
@@ -200,7 +201,7 @@ static bool read_member(
 	if ((values || times) && t->at < t->end && *t->at == '[' &&
 	    (values ? out->values == NULL : out->times == NULL)) {
 		put(rest, begin, t->at);
-		put(rest, "[]", "[]" + 2);
+		put(rest, empty, empty + strlen(empty));
 		return read_array(t, arena, times, out);
 	}
 	size_t span = ingest_json_span(t->at, (size_t)(t->end - t->at));
