@@ -28,7 +28,8 @@ static enum rc leftovers_remove(const char *dir, struct errmsg *why)
 	static const char *const leftovers[] = { "keyring", "keyring.tmp", "lock", "control.sock",
 		"timeline.new/data.mdb", "timeline.new/lock.mdb", "timeline.new",
 		"timeline/data.mdb", "timeline/lock.mdb", "timeline", "catalogue.sqlite",
-		"catalogue.sqlite-wal", "catalogue.sqlite-shm", "catalogue.sqlite.tmp" };
+		"catalogue.sqlite-wal", "catalogue.sqlite-shm", "catalogue.sqlite.tmp",
+		"policy.json", "policy.json.tmp" };
 	struct backup_path path;
 	enum rc rc = RC_OK;
 

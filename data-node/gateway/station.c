@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "align/builder.h"
-#include "align/policy_file.h"
 #include "answer/pool.h"
 #include "backup/backup_dir.h"
 #include "base/clock.h"
@@ -17,6 +16,7 @@
 #include "gateway/auth.h"
 #include "gateway/catalogue.h"
 #include "gateway/nightly.h"
+#include "gateway/policy_place.h"
 #include "gateway/secret.h"
 #include "gateway/station_follow.h"
 #include "gateway/station_key.h"
@@ -40,10 +40,10 @@ struct station {
 	struct wire_keypair keys;
 	char public_key[WIRE_KEY_TEXT_BYTES];
 	struct recall *recall;
-	struct builder *builder;
-	struct policy policy;
+	_Atomic(struct builder *) builder; /* these two: once set it stays */
+	_Atomic(struct nightly *) nightly;
+	struct policy_place *policies;
 	struct pool *pool;
-	struct nightly *nightly;
 	struct station_following *following;
 	struct follow_serve *followed;
 	int64_t opened_mono_ns;
@@ -136,6 +136,16 @@ static int32_t offset_s(const void *ctx, int64_t utc_ns)
 	return station_time_offset(ctx, utc_ns);
 }
 
+static enum rc open_builder(struct station *s, struct errmsg *why)
+{
+	struct builder *builder = NULL;
+
+	enum rc rc = builder_open(s->store, policy_place_now(s->policies), &builder, why);
+	if (rc == RC_OK)
+		atomic_store(&s->builder, builder);
+	return rc;
+}
+
 static enum rc open_nightly(struct station *s, struct errmsg *why)
 {
 	struct nightly_config config = { .store = s->store,
@@ -144,8 +154,23 @@ static enum rc open_nightly(struct station *s, struct errmsg *why)
 		.at_s = s->config.night_at_s > 0 ? s->config.night_at_s : NIGHTLY_NEVER,
 		.most_ns = s->config.night_most_ns,
 		.log = s->config.log_links };
+	struct nightly *nightly = NULL;
 
-	return nightly_open(&config, &s->nightly, why);
+	enum rc rc = nightly_open(&config, &nightly, why);
+	if (rc == RC_OK)
+		atomic_store(&s->nightly, nightly);
+	return rc;
+}
+
+enum rc station_open_own(struct station *s, struct errmsg *why)
+{
+	enum rc rc = RC_OK;
+
+	if ((s->config.parts & STATION_SLICES) != 0 && station_builder(s) == NULL)
+		rc = open_builder(s, why);
+	if (rc == RC_OK && (s->config.parts & STATION_NIGHT) != 0 && station_nightly(s) == NULL)
+		rc = open_nightly(s, why);
+	return rc;
 }
 
 static enum rc open_follow(struct station *s, struct errmsg *why)
@@ -162,7 +187,7 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 {
 	struct store_config store = { .dir = s->config.dir, .quota_bytes = s->config.quota_bytes };
 
-	enum rc rc = policy_load(s->config.dir, &s->policy, why);
+	enum rc rc = policy_place_open(s->config.dir, &s->policies, why);
 	if (rc == RC_OK)
 		rc = catalogue_open(s->config.dir, &s->catalogue, why);
 	if (rc == RC_OK)
@@ -180,14 +205,12 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 		rc = recall_open(s->store, &s->recall, why);
 	if (rc == RC_OK)
 		rc = open_follow(s, why);
-	/* Its slices would be sealed under keys that the followed node does not
-	 * know: a follower builds them as they are asked for. */
-	if (rc == RC_OK && (s->config.parts & STATION_SLICES) != 0 && s->following == NULL)
-		rc = builder_open(s->store, &s->policy, &s->builder, why);
 	if (rc == RC_OK && (s->config.parts & STATION_POOL) != 0)
 		rc = open_pool(s, why);
-	if (rc == RC_OK && (s->config.parts & STATION_NIGHT) != 0 && s->following == NULL)
-		rc = open_nightly(s, why);
+	/* Slices and labels of a follower would be sealed under keys that the
+	 * followed node does not know: it works slices out as they are asked for. */
+	if (rc == RC_OK && s->following == NULL)
+		rc = station_open_own(s, why);
 	return rc;
 }
 
@@ -222,18 +245,19 @@ void station_close(struct station *s)
 		return;
 	station_following_close(s->following);
 	follow_serve_close(s->followed);
-	nightly_close(s->nightly);
+	nightly_close(station_nightly(s));
 	if (s->pool != NULL)
 		pool_close(s->pool);
 	if (s->recall != NULL)
 		recall_close(s->recall);
-	builder_close(s->builder);
+	builder_close(station_builder(s));
 	auth_close(s->auth);
 	catalogue_close(s->catalogue);
 	if (s->store != NULL)
 		store_close(s->store);
 	if (s->keyring != NULL)
 		keyring_close(s->keyring);
+	policy_place_close(s->policies);
 	wire_keypair_wipe(&s->keys);
 	free(s);
 }
@@ -304,17 +328,22 @@ struct pool *station_pool(struct station *s)
 
 const struct policy *station_policy(const struct station *s)
 {
-	return &s->policy;
+	return policy_place_now(s->policies);
+}
+
+struct policy_place *station_policies(struct station *s)
+{
+	return s->policies;
 }
 
 struct builder *station_builder(struct station *s)
 {
-	return s->builder;
+	return atomic_load(&s->builder);
 }
 
 struct nightly *station_nightly(struct station *s)
 {
-	return s->nightly;
+	return atomic_load(&s->nightly);
 }
 
 struct catalogue *station_catalogue(struct station *s)

@@ -22,6 +22,7 @@ struct pool;
 struct builder;
 struct nightly;
 struct policy;
+struct policy_place;
 struct catalogue;
 struct keyring;
 struct auth;
@@ -91,6 +92,10 @@ enum rc station_rebuild(const struct station_config *config,
     bool (*progress)(void *ctx, uint64_t done, uint64_t total), void *ctx,
     struct store_rebuilt *out, struct errmsg *why) RC_CHECK;
 
+/* Open the parts that are a node's own, not a follower's, where they are not yet:
+ * STATION_SLICES and STATION_NIGHT.  One thread at a time. */
+enum rc station_open_own(struct station *station, struct errmsg *why) RC_CHECK;
+
 /* station_follow.h: what there is of following and of being followed; NULL. */
 struct station_following;
 struct station_following *station_following(struct station *station);
@@ -104,11 +109,15 @@ const char *station_url(const struct station *station);
 
 const struct station_config *station_config(const struct station *station);
 struct store *station_store(struct station *station);
-struct recall *station_recall(struct station *station);             /* NULL unless STATION_RECALL */
-struct pool *station_pool(struct station *station);                 /* NULL unless STATION_POOL */
-struct builder *station_builder(struct station *station);           /* NULL unless STATION_SLICES */
-struct nightly *station_nightly(struct station *station);           /* NULL unless STATION_NIGHT */
-const struct policy *station_policy(const struct station *station); /* of the slices */
+struct recall *station_recall(struct station *station); /* NULL unless STATION_RECALL */
+struct pool *station_pool(struct station *station);     /* NULL unless STATION_POOL */
+/* NULL unless STATION_SLICES and STATION_NIGHT, and while it follows; a node that
+ * takes over has them from then on. */
+struct builder *station_builder(struct station *station);
+struct nightly *station_nightly(struct station *station);
+/* Of the slices, now: ask once a request. */
+const struct policy *station_policy(const struct station *station);
+struct policy_place *station_policies(struct station *station);
 struct catalogue *station_catalogue(struct station *station);
 struct keyring *station_keyring(struct station *station);
 struct auth *station_auth(struct station *station);

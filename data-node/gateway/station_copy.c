@@ -9,64 +9,15 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
-#include "base/wipe.h"
 #include "gateway/catalogue.h"
+#include "gateway/policy_place.h"
 #include "gateway/secret.h"
+#include "gateway/station_state.h"
 #include "os/file.h"
 #include "store/keyring.h"
 
 #define PATH_BYTES_MAX 4096
-#define WIRE_BYTES_MAX ((size_t)1024)
 #define LIST_ARENA_BYTES ((size_t)4 << 20)
-#define ERROR_BYTES 256
-#define HEAD_BYTES (sizeof(magic) + 4)
-
-static const uint8_t magic[8] = { 'H', 'E', 'A', 'R', 'T', 'H', 'S', 1 };
-
-/* ---- the state: magic, length of the wire key's file, it, the catalogue ------------- */
-
-enum rc station_state(struct station *station, struct buf *out, struct errmsg *why)
-{
-	char path[PATH_BYTES_MAX];
-	uint8_t *wire = NULL;
-	size_t len = 0;
-
-	(void)snprintf(path, sizeof(path), "%s/wire.key", station_config(station)->dir);
-	enum rc rc = file_read(path, WIRE_BYTES_MAX, &wire, &len, why);
-	if (rc != RC_OK)
-		return rc;
-	buf_append(out, magic, sizeof(magic));
-	for (unsigned i = 4; i-- > 0;)
-		buf_putc(out, (char)(len >> (8 * i) & 0xFF));
-	buf_append(out, wire, len);
-	wipe(wire, len);
-	free(wire);
-	rc = buf_rc(out);
-	return rc == RC_OK ? catalogue_copy(station_catalogue(station), false, out, why) : rc;
-}
-
-struct state_view {
-	const uint8_t *wire, *catalogue; /* in the state's bytes */
-	size_t wire_len, catalogue_len;
-};
-
-static enum rc state_parse(
-    const uint8_t *bytes, size_t len, struct state_view *out, struct errmsg *why)
-{
-	size_t wire_len = 0;
-
-	if (len < HEAD_BYTES || memcmp(bytes, magic, sizeof(magic)) != 0)
-		return errmsg_rc(why, RC_UNSUPPORTED, "the state is of another version");
-	for (unsigned i = 0; i < 4; i++)
-		wire_len = wire_len << 8 | bytes[sizeof(magic) + i];
-	if (wire_len > WIRE_BYTES_MAX || wire_len > len - HEAD_BYTES)
-		return errmsg_rc(why, RC_CORRUPT, "the state is malformed");
-	*out = (struct state_view){ .wire = bytes + HEAD_BYTES,
-		.wire_len = wire_len,
-		.catalogue = bytes + HEAD_BYTES + wire_len,
-		.catalogue_len = len - HEAD_BYTES - wire_len };
-	return RC_OK;
-}
 
 /* ---- backup --------------------------------------------------------------------------- */
 
@@ -84,8 +35,8 @@ enum rc station_backup(struct station *station, const char *dest, store_progress
 	struct buf state;
 
 	*out = (struct backup_result){ 0 };
-	buf_init(&state, WIRE_BYTES_MAX + CATALOGUE_COPY_BYTES_MAX + HEAD_BYTES);
-	enum rc rc = station_state(station, &state, &detail);
+	buf_init(&state, STATION_STATE_BYTES_MAX);
+	enum rc rc = station_state(station, false, &state, &detail);
 	config.state = state.bytes;
 	config.state_len = state.len;
 	if (rc == RC_OK)
@@ -161,12 +112,14 @@ static enum rc adopt(
 	static const char *const drop[] = { STATION_SETTING_KEY_FILE,
 		STATION_SETTING_PASSPHRASE_FILE };
 	const struct adopting *a = ctx;
-	struct state_view view = { 0 };
+	struct station_state_view view = { 0 };
 	char path[PATH_BYTES_MAX];
 
 	(void)keyring;
-	enum rc rc = state_parse(state, len, &view, why);
+	enum rc rc = station_state_parse(state, len, &view, why);
 	(void)snprintf(path, sizeof(path), "%s/wire.key", a->config->dir);
+	if (rc == RC_OK && view.tells_policy)
+		rc = policy_place_put(a->config->dir, view.policy, view.policy_len, why);
 	if (rc == RC_OK)
 		rc = file_write_atomic(path, 0600, view.wire, view.wire_len, why);
 	if (rc == RC_OK)

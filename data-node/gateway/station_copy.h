@@ -1,17 +1,11 @@
 /*
  * Station copy: a station for another place, and a station from there.
- *
- * The state of a station is what its directory holds besides timeline, keyring
- * and blobs: the wire key and the catalogue.  It goes into backups sealed.
  */
 #ifndef GATEWAY_STATION_COPY_H
 #define GATEWAY_STATION_COPY_H
 
 #include "backup/backup.h"
 #include "gateway/station.h"
-
-/* The station's state, for the seal: it holds a secret. */
-enum rc station_state(struct station *station, struct buf *out, struct errmsg *why) RC_CHECK;
 
 /*
  * Bring the backup at `dest` (an absolute path) up to date and note in the

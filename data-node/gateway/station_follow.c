@@ -2,6 +2,7 @@
 #include "gateway/station_follow.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "base/log.h"
 #include "gateway/auth.h"
 #include "gateway/catalogue.h"
+#include "gateway/policy_place.h"
+#include "gateway/station_state.h"
 #include "recall/recall.h"
 #include "store/store.h"
 #include "store/store_follow.h"
@@ -19,18 +22,43 @@
 
 struct station_following {
 	struct station *station;
+	pthread_mutex_t taking_over;
 	struct follow_run *run; /* NULL: a command's station does not ask */
 	char address[CATALOGUE_ADDRESS_BYTES_MAX + 1];
 	uint8_t key[WIRE_KEY_BYTES];
 };
 
-/* Devices and compute nodes as the other node has them. */
+/* A policy that only a newer program knows holds no records back: slices are made
+ * by the one before until this program is brought up to date. */
+static enum rc adopt_policy(
+    struct station_following *f, const struct station_state_view *view, struct errmsg *why)
+{
+	struct errmsg detail = ERRMSG_INIT;
+
+	if (!view->tells_policy)
+		return RC_OK;
+	enum rc rc = policy_place_adopt(
+	    station_policies(f->station), view->policy, view->policy_len, &detail);
+	if (rc == RC_CONFIG) {
+		log_warn("FOLLOW-POLICY", "detail=\"%s\"", errmsg_text(&detail, rc));
+		return RC_OK;
+	}
+	return rc == RC_OK ? RC_OK : errmsg_rc(why, rc, "%s", errmsg_text(&detail, rc));
+}
+
+/* Devices, compute nodes and the policy as the other node has them. */
 static enum rc adopt_state(void *ctx, const uint8_t *bytes, size_t len, struct errmsg *why)
 {
 	struct station_following *f = ctx;
+	struct station_state_view view;
 
-	enum rc rc = catalogue_adopt(station_catalogue(f->station), bytes, len, why);
-	return rc == RC_OK ? auth_reload(station_auth(f->station), why) : rc;
+	enum rc rc = station_state_parse(bytes, len, &view, why);
+	if (rc == RC_OK)
+		rc = catalogue_adopt(
+		    station_catalogue(f->station), view.catalogue, view.catalogue_len, why);
+	if (rc == RC_OK)
+		rc = auth_reload(station_auth(f->station), why);
+	return rc == RC_OK ? adopt_policy(f, &view, why) : rc;
 }
 
 static enum rc read_settings(struct station_following *f, bool *any, struct errmsg *why)
@@ -63,6 +91,7 @@ enum rc station_following_open(struct station *station, const struct wire_keypai
 	if (f == NULL)
 		return RC_NOMEM;
 	f->station = station;
+	(void)pthread_mutex_init(&f->taking_over, NULL);
 	enum rc rc = read_settings(f, &any, why);
 	if (rc == RC_OK && any)
 		store_follow_set(station_store(station), true);
@@ -90,6 +119,7 @@ void station_following_close(struct station_following *f)
 	if (f == NULL)
 		return;
 	follow_run_close(f->run);
+	(void)pthread_mutex_destroy(&f->taking_over);
 	free(f);
 }
 
@@ -97,9 +127,7 @@ void station_following_close(struct station_following *f)
 
 static enum rc lean_state(void *ctx, struct buf *out, struct errmsg *why)
 {
-	struct station *station = ctx;
-
-	return catalogue_copy(station_catalogue(station), true, out, why);
+	return station_state(ctx, true, out, why);
 }
 
 enum rc station_followed_open(struct station *station, const char *listen,
@@ -128,10 +156,9 @@ const char *station_follows(struct station *station)
 	return f != NULL && store_following(station_store(station)) ? f->address : NULL;
 }
 
-enum rc station_take_over(struct station *station, struct errmsg *why)
+static enum rc take_over(struct station *station, struct station_following *f, struct errmsg *why)
 {
 	struct catalogue *catalogue = station_catalogue(station);
-	struct station_following *f = station_following(station);
 
 	if (station_follows(station) == NULL)
 		return errmsg_rc(why, RC_INVALID, "this node follows nobody");
@@ -144,7 +171,25 @@ enum rc station_take_over(struct station *station, struct errmsg *why)
 	follow_run_stop(f->run);
 	store_follow_set(station_store(station), false);
 	log_info("FOLLOW-TOOK-OVER", "cursor=%" PRIu64, store_cursor(station_store(station)));
-	return RC_OK;
+	struct errmsg detail = ERRMSG_INIT;
+	rc = station_open_own(station, &detail);
+	return rc == RC_OK ? RC_OK
+			   : errmsg_rc(why, rc,
+				 "this node has taken over, but builds no slices and labels: %s; "
+				 "restart it",
+				 errmsg_text(&detail, rc));
+}
+
+enum rc station_take_over(struct station *station, struct errmsg *why)
+{
+	struct station_following *f = station_following(station);
+
+	if (f == NULL)
+		return errmsg_rc(why, RC_INVALID, "this node follows nobody");
+	(void)pthread_mutex_lock(&f->taking_over);
+	enum rc rc = take_over(station, f, why);
+	(void)pthread_mutex_unlock(&f->taking_over);
+	return rc;
 }
 
 static void put_following(struct station *station, struct buf *out)

@@ -17,8 +17,10 @@
 #include "backup/segment.h"
 #include "base/clock.h"
 #include "gateway/catalogue.h"
+#include "gateway/policy_place.h"
 #include "gateway/secret.h"
 #include "gateway/station_follow.h"
+#include "gateway/station_state.h"
 #include "os/file.h"
 #include "store/keyring.h"
 #include "store/store_raw.h"
@@ -141,6 +143,7 @@ static enum rc set_settings(struct beginning *b, bool fresh, struct errmsg *why)
 
 static enum rc fetch_state(struct beginning *b, struct errmsg *why)
 {
+	struct station_state_view view;
 	struct buf plain;
 
 	buf_init(&plain, FOLLOW_FILE_BYTES_MAX);
@@ -148,7 +151,12 @@ static enum rc fetch_state(struct beginning *b, struct errmsg *why)
 	if (rc == RC_OK)
 		rc = backup_unseal(b->keyring, b->file.bytes, b->file.len, &plain, why);
 	if (rc == RC_OK)
-		rc = catalogue_restore(b->config->dir, plain.bytes, plain.len, NULL, 0, why);
+		rc = station_state_parse(plain.bytes, plain.len, &view, why);
+	if (rc == RC_OK && view.tells_policy)
+		rc = policy_place_put(b->config->dir, view.policy, view.policy_len, why);
+	if (rc == RC_OK)
+		rc = catalogue_restore(
+		    b->config->dir, view.catalogue, view.catalogue_len, NULL, 0, why);
 	buf_fini(&plain);
 	return rc == RC_OK ? set_settings(b, true, why) : rc;
 }

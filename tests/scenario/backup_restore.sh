@@ -34,6 +34,8 @@ same() { # WHAT FILE FILE
 }
 
 data_init
+# Slices by a policy of its own, at the restored node too.
+echo '{"version":7,"facets":{"body":{"nearest_s":2,"blend":"none","carry":"never"}}}' >"$T/data/policy.json"
 data_start
 events 1 400
 send_events "$T/events" >/dev/null
@@ -116,6 +118,7 @@ mv "$T/old" "$T/data"
 data_start
 shown "$T/now"
 same 'the old node and the restored one' "$T/now" "$T/after"
+expect 'the policy of both' "$(jq .policy "$T/after.slices")" 7
 
 # ---- damage ----------------------------------------------------------------------------------
 for file in "$T/copy"/log-* "$T/copy"/keyring-* "$T/copy"/manifest; do

@@ -9,6 +9,8 @@ source "$(dirname "$0")/../support/scenario.sh"
 cycles=${HEARTH_FOLLOW_CYCLES:-3}
 
 data_init
+# Slices by a policy of its own, at either node.
+echo '{"version":7,"facets":{"body":{"nearest_s":2,"blend":"none","carry":"never"}}}' >"$T/data/policy.json"
 first_port=$DATA_PORT second_port=$(free_port) follow_port=$(free_port)
 first() { # the functions of scenario.sh are about this one
 	data_start --follow-listen "tcp://127.0.0.1:$follow_port"
@@ -73,6 +75,7 @@ second_cli follow --key-file "$T/carried/key" "tcp://127.0.0.1:$follow_port" "$D
 second
 wait_until 30 'the follower is level' is_level
 same 'level for the first time'
+expect 'the policy here' "$(jq .policy "$T/b.slices")" 7
 expect 'events at the follower' "$(at_second status_of POST /api/v1/events --data-binary "@$T/events" -H 'Content-Type: application/x-ndjson')" 503
 expect 'why' "$(jq -r .error.code "$T/body")" read_only
 grep -q take-over "$T/body" || fail 'the refusal does not say what to do'

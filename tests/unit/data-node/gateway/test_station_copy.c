@@ -1,10 +1,12 @@
 /* Copies of the catalogue, the table of destinations, and backups of a station. */
 #include "gateway_fixture.h"
 
+#include "align/policy.h"
 #include "gateway/auth.h"
 #include "gateway/catalogue.h"
 #include "gateway/station_copy.h"
 #include "os/file.h"
+#include "store/store.h"
 
 static struct fixture fx;
 
@@ -152,6 +154,159 @@ static void test_reachable_backups_follow_at_once_and_others_are_named(void **st
 	fixture_remove(base);
 }
 
+/* ---- the policy of slices ------------------------------------------------------- */
+
+#define RANGE "from=2026-11-19T10:00:00Z&to=2026-11-19T11:00:00Z&step=60"
+#define POLICY "{\"version\":7,\"facets\":{\"location\":{\"nearest_s\":5,\"blend\":\"none\"}}}"
+
+static void write_policy(const char *text)
+{
+	char path[400];
+
+	(void)snprintf(path, sizeof(path), "%s/policy.json", fx.dir);
+	PASS(file_write_atomic(path, 0600, text, strlen(text), &pass_why));
+}
+
+static void reopen(void)
+{
+	station_close(fx.station);
+	fixture_open(&fx, STATION_SLICES);
+}
+
+static void walk_for_an_hour(void)
+{
+	struct buf body;
+
+	buf_init(&body, 1 << 20);
+	for (int i = 0; i < 120; i++)
+		buf_printf(&body,
+		    "{\"source\":\"phone\",\"layer\":\"environment\",\"kind\":\"location\","
+		    "\"start\":\"2026-11-19T10:%02d:%02dZ\",\"data\":{\"lat\":52.%04d,"
+		    "\"lon\":13.4}}\n",
+		    i / 2, i % 2 * 20, 5200 + i);
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/events", buf_text(&body)), 200);
+	assert_int_equal(fixture_number(&fx, "accepted"), 120);
+	buf_fini(&body);
+}
+
+/* What the station in `f` shows of that hour, and the hash over it; the caller frees. */
+static char *shown(struct fixture *f)
+{
+	char *text = NULL;
+
+	assert_int_equal(fixture_call(f, "GET", "/api/v1/slices/manifest?" RANGE, NULL), 200);
+	char *hash = strdup(json_string_value(json_object_get(f->json, "hash")));
+	assert_int_equal(fixture_call(f, "GET", "/api/v1/slices?" RANGE, NULL), 200);
+	assert_true(asprintf(&text, "%s %s", hash, buf_text(&f->response.body)) > 0);
+	free(hash);
+	return text;
+}
+
+/* Restore `dest` beside the fixture and open it. */
+static void restore(const char *dest, const char *name, struct fixture *out)
+{
+	struct backup_checked checked;
+	char key[400];
+	struct station_config config = { .key_file = key };
+
+	memset(out, 0, sizeof(*out));
+	(void)snprintf(key, sizeof(key), "%s/key", fx.dir);
+	assert_true(
+	    (size_t)snprintf(out->dir, sizeof(out->dir), "%s-%s", fx.dir, name) < sizeof(out->dir));
+	config.dir = out->dir;
+	PASS(station_restore(&config, dest, NULL, NULL, &checked, &pass_why));
+	fixture_open(out, STATION_SLICES);
+	arena_init(&out->arena, (size_t)256 << 20);
+	api_response_init(&out->response);
+}
+
+static void test_a_restored_station_makes_the_same_slices_by_the_same_policy(void **state)
+{
+	struct backup_result out;
+	struct fixture again;
+	char dest[320], path[400];
+
+	(void)state;
+	(void)snprintf(dest, sizeof(dest), "%s-dest", fx.dir);
+	walk_for_an_hour();
+	reopen();
+	char *by_default = shown(&fx);
+	write_policy(POLICY);
+	reopen();
+	char *by_ours = shown(&fx);
+	assert_string_not_equal(by_ours, by_default);
+	PASS(station_backup(fx.station, dest, NULL, NULL, &out, &pass_why));
+	restore(dest, "again", &again);
+	assert_int_equal(station_policy(again.station)->version, 7);
+	char *restored = shown(&again);
+	assert_string_equal(restored, by_ours);
+	fixture_fini(&again);
+	/* A later run that changes nothing else: there is no policy any more. */
+	(void)snprintf(path, sizeof(path), "%s/policy.json", fx.dir);
+	assert_int_equal(unlink(path), 0);
+	reopen();
+	PASS(station_backup(fx.station, dest, NULL, NULL, &out, &pass_why));
+	restore(dest, "again", &again);
+	free(restored);
+	restored = shown(&again);
+	assert_string_equal(restored, by_default);
+	(void)snprintf(path, sizeof(path), "%s/policy.json", again.dir);
+	assert_false(file_exists(path));
+	fixture_fini(&again);
+	fixture_remove(dest);
+	free(restored);
+	free(by_ours);
+	free(by_default);
+}
+
+/* Version 1: magic, length of the wire key, it, the catalogue. */
+static void state_of_before(struct buf *out)
+{
+	uint8_t *wire = NULL;
+	char path[400];
+	size_t len = 0;
+
+	(void)snprintf(path, sizeof(path), "%s/wire.key", fx.dir);
+	PASS(file_read(path, 1024, &wire, &len, &pass_why));
+	buf_append(out, "HEARTHS\1\0\0", 10);
+	buf_putc(out, (char)(len >> 8));
+	buf_putc(out, (char)(len & 0xFF));
+	buf_append(out, wire, len);
+	free(wire);
+	PASS(catalogue_copy(station_catalogue(fx.station), false, out, &pass_why));
+}
+
+static void test_a_backup_made_before_policies_were_copied_is_restored(void **state)
+{
+	struct fixture again;
+	struct buf old;
+	char dest[320];
+
+	(void)state;
+	(void)snprintf(dest, sizeof(dest), "%s-dest", fx.dir);
+	walk_for_an_hour();
+	reopen();
+	buf_init(&old, CATALOGUE_COPY_BYTES_MAX);
+	state_of_before(&old);
+	struct backup_config config = { .dir = fx.dir,
+		.dest = dest,
+		.store = station_store(fx.station),
+		.keyring = station_keyring(fx.station),
+		.state = old.bytes,
+		.state_len = old.len };
+	struct backup_result out;
+	PASS(backup_run(&config, &out, &pass_why));
+	restore(dest, "again", &again);
+	char *ours = shown(&fx), *restored = shown(&again);
+	assert_string_equal(restored, ours);
+	assert_string_equal(station_public_key(again.station), station_public_key(fx.station));
+	fixture_fini(&again);
+	fixture_remove(dest);
+	buf_fini(&old);
+	free(ours);
+	free(restored);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -159,6 +314,8 @@ int main(void)
 		TEST(test_a_catalogue_comes_back_from_its_copy),
 		TEST(test_destinations_are_kept_with_how_they_went),
 		TEST(test_reachable_backups_follow_at_once_and_others_are_named),
+		TEST(test_a_restored_station_makes_the_same_slices_by_the_same_policy),
+		TEST(test_a_backup_made_before_policies_were_copied_is_restored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
