@@ -87,8 +87,10 @@ enum rc backup_verify(
 /*
  * Make DIR (missing or empty, or what a restore that was broken off has left)
  * from the backup at `dest`: everything is checked first, then copied, indexes
- * made.  `unlock` names the key file or passphrase, which no backup holds; a
- * key file outside DIR stays where it is.  The state is handed to `adopt`, which
+ * made.  `unlock` names what no backup holds and is tried before the rest; a
+ * key file outside DIR stays where it is.  DIR is left as it was where the key is
+ * another one (RC_DENIED), something is in it (RC_EXISTS) or the backup is
+ * damaged (RC_CORRUPT, and `why` names what).  The state is handed to `adopt`, which
  * makes the rest of the directory from it; only then is the restore complete.
  */
 typedef enum rc backup_adopt_fn(

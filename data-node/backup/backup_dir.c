@@ -74,6 +74,16 @@ bool backup_dir_begun(const char *dir)
 	return backup_path(dir, BACKUP_DIR_MARK, &mark, NULL) == RC_OK && file_exists(mark.text);
 }
 
+void backup_dir_undo(const char *dir)
+{
+	struct backup_path mark;
+
+	/* What cannot be removed stays marked as unfinished. */
+	if (backup_path(dir, BACKUP_DIR_MARK, &mark, NULL) == RC_OK &&
+	    leftovers_remove(dir, NULL) == RC_OK)
+		(void)unlink(mark.text);
+}
+
 enum rc backup_dir_end(const char *dir, struct errmsg *why)
 {
 	struct backup_path mark;

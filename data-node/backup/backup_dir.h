@@ -17,6 +17,8 @@
  * but for key and wire.key.  RC_EXISTS: there is something else in it. */
 enum rc backup_dir_begin(const char *dir, struct errmsg *why) RC_CHECK;
 bool backup_dir_begun(const char *dir);
+/* Leave DIR as begin found it; for a start that came to nothing. */
+void backup_dir_undo(const char *dir);
 /* All of it is there and on disk. */
 enum rc backup_dir_end(const char *dir, struct errmsg *why) RC_CHECK;
 

@@ -1,7 +1,8 @@
 /*
  * Backup restore: a data node's directory from a backup.
  *
- * The backup is checked from end to end before anything is made of it.
+ * First what may be wrong with the call: another directory, another key.  Then
+ * the backup is checked from end to end, before anything is made of it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,7 @@ static void name_fault(void *ctx, const char *text)
 	errmsg_set(ctx, "the backup is damaged: %s", text);
 }
 
-/* Hashes first: they need no key. */
+/* Hashes alone: what they vouch for is opened once it has been copied. */
 static enum rc check_backup(struct restoring *r, struct backup_checked *out, struct errmsg *why)
 {
 	struct errmsg fault = ERRMSG_INIT;
@@ -60,9 +61,6 @@ static enum rc check_backup(struct restoring *r, struct backup_checked *out, str
 		.ctx = r };
 
 	enum rc rc = backup_verify(&check, out, why == NULL ? NULL : &fault);
-	if (rc == RC_OK)
-		rc = backup_manifest_read(
-		    r->restore->dest, &r->text, &r->text_len, &r->manifest, &fault);
 	return rc == RC_OK ? rc : errmsg_rc(why, rc, "%s", errmsg_text(&fault, rc));
 }
 
@@ -70,12 +68,17 @@ static enum rc open_keys(struct restoring *r, struct errmsg *why)
 {
 	const struct manifest_file *file = manifest_find(&r->manifest, MANIFEST_KEYRING);
 	uint8_t *bytes = NULL, key[MANIFEST_KEY_BYTES];
+	struct errmsg detail = ERRMSG_INIT;
 	struct backup_path path;
 	size_t len = 0;
 
-	enum rc rc = backup_file_get(r->restore->dest, file, &bytes, &len, why);
-	if (rc == RC_OK)
-		rc = backup_path(r->restore->dir, "keyring", &path, why);
+	enum rc rc = backup_file_get(r->restore->dest, file, &bytes, &len, &detail);
+	if (rc == RC_NOTFOUND || rc == RC_LIMIT)
+		rc = RC_CORRUPT;
+	if (rc != RC_OK)
+		return errmsg_rc(why, rc, "%s%s", rc == RC_CORRUPT ? "the backup is damaged: " : "",
+		    errmsg_text(&detail, rc));
+	rc = backup_path(r->restore->dir, "keyring", &path, why);
 	if (rc == RC_OK)
 		rc = file_write_atomic(path.text, 0600, bytes, len, why);
 	free(bytes);
@@ -83,8 +86,9 @@ static enum rc open_keys(struct restoring *r, struct errmsg *why)
 		rc = keyring_open(r->restore->dir, r->restore->unlock, &r->keyring, why);
 	if (rc == RC_OK)
 		rc = backup_mac_key(r->keyring, key);
-	if (rc == RC_OK)
-		rc = manifest_authenticate(r->text, r->text_len, key, why);
+	if (rc == RC_OK && manifest_authenticate(r->text, r->text_len, key, NULL) != RC_OK)
+		rc = errmsg_rc(why, RC_CORRUPT,
+		    "the backup is damaged: its manifest is not as it was written");
 	wipe(key, sizeof(key));
 	return rc;
 }
@@ -188,18 +192,32 @@ static enum rc verify_store(struct restoring *r, struct errmsg *why)
 	return rc;
 }
 
+/* RC_OK: there is nothing left that the caller could put right. */
+static enum rc begin(struct restoring *r, struct backup_checked *out, struct errmsg *why)
+{
+	const struct backup_restore *restore = r->restore;
+
+	enum rc rc = backup_manifest_read(restore->dest, &r->text, &r->text_len, &r->manifest, why);
+	for (size_t i = 0; i < r->manifest.files_len; i++)
+		r->total += r->manifest.files[i].bytes;
+	if (rc == RC_OK)
+		rc = backup_dir_begin(restore->dir, why);
+	if (rc != RC_OK)
+		return rc;
+	rc = open_keys(r, why);
+	if (rc == RC_OK)
+		rc = check_backup(r, out, why);
+	if (rc != RC_OK)
+		backup_dir_undo(restore->dir);
+	return rc;
+}
+
 enum rc backup_restore(
     const struct backup_restore *restore, struct backup_checked *out, struct errmsg *why)
 {
 	struct restoring r = { .restore = restore };
 
-	enum rc rc = check_backup(&r, out, why);
-	for (size_t i = 0; i < r.manifest.files_len; i++)
-		r.total += r.manifest.files[i].bytes;
-	if (rc == RC_OK)
-		rc = backup_dir_begin(restore->dir, why);
-	if (rc == RC_OK)
-		rc = open_keys(&r, why);
+	enum rc rc = begin(&r, out, why);
 	if (rc == RC_OK)
 		rc = copy_blobs(&r, why);
 	if (rc == RC_OK)

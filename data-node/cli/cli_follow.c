@@ -73,7 +73,8 @@ static enum rc begin(const struct follow_options *values, const struct conf_argv
 	if (rc == RC_DENIED && values->key_file == NULL && values->passphrase_file == NULL)
 		(void)fprintf(stderr,
 		    "Bring the other node's key here: --key-file or --passphrase-file, or put it "
-		    "at %s/key, and run this again.\n",
+		    "at %s/key, and run this again.\nIf it is lost, make a new one there: "
+		    "`data-node key file --recovery-file FILE`.\n",
 		    config.dir);
 	return rc;
 }

@@ -1,13 +1,13 @@
 /* `data-node rebuild`: drop every derived database and remake it from the log. */
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/rc.h"
-#include "cli/bar.h"
+#include "cli/bar_work.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "gateway/station.h"
-#include "os/process.h"
 #include "store/store_rebuild.h"
 
 struct rebuild_options {
@@ -36,40 +36,42 @@ static const struct conf_command command = {
 	.options = options,
 };
 
-static bool draw(void *ctx, uint64_t done, uint64_t total)
+struct rebuild {
+	struct station_config config;
+	struct store_rebuilt out;
+};
+
+static enum rc rebuild(
+    void *ctx, store_progress_fn *progress, void *progress_ctx, struct errmsg *why)
 {
-	bar_draw(ctx, done, total);
-	return !process_stopping();
+	struct rebuild *r = ctx;
+
+	return r->config.dir == NULL
+		   ? RC_NOMEM
+		   : station_rebuild(&r->config, progress, progress_ctx, &r->out, why);
 }
 
 int cli_rebuild(int argc, char **argv)
 {
 	struct rebuild_options values = { 0 };
-	struct station_config config = { 0 };
-	struct store_rebuilt out = { 0 };
 	struct conf_argv args = { 0 };
-	struct errmsg why = ERRMSG_INIT;
+	struct rebuild r = { 0 };
 	struct arena arena;
 
 	arena_init(&arena, CLI_ARENA_BYTES);
 	int code = cli_parse(&command, argc, argv, &values, &args, &arena);
 	if (code == CLI_GO_ON) {
-		struct bar bar = bar_begin("rebuild", values.quiet);
-		config.dir = cli_dir(values.dir, &arena);
-		config.key_file = values.key_file;
-		config.passphrase_file = values.passphrase_file;
-		enum rc rc = config.dir == NULL ? RC_NOMEM : process_catch_signals(&why);
-		if (rc == RC_OK)
-			rc = station_rebuild(&config, draw, &bar, &out, &why);
-		bar_end(&bar);
-		code = rc == RC_OK ? EXIT_DONE : cli_fail(command.name, rc, &why);
+		r.config.dir = cli_dir(values.dir, &arena);
+		r.config.key_file = values.key_file;
+		r.config.passphrase_file = values.passphrase_file;
+		code = bar_work(command.name, values.quiet, rebuild, &r);
+		if (code == EXIT_DONE)
+			(void)printf("%" PRIu64 " records read, %" PRIu64 " entries made, %" PRIu64
+				     " records unreadable\n",
+			    r.out.records, r.out.entries, r.out.unreadable);
+		if (code == EXIT_DONE && r.out.unreadable > 0)
+			code = EXIT_INTEGRITY;
 	}
-	if (code == EXIT_DONE && !args.help)
-		(void)printf("%" PRIu64 " records read, %" PRIu64 " entries made, %" PRIu64
-			     " records unreadable\n",
-		    out.records, out.entries, out.unreadable);
-	if (code == EXIT_DONE && out.unreadable > 0)
-		code = EXIT_INTEGRITY;
 	arena_fini(&arena);
 	return code;
 }

@@ -38,6 +38,7 @@ struct auth;
 struct station_config {
 	const char *dir;
 	const char *key_file, *passphrase_file; /* NULL: as at init, DIR/key by default */
+	const char *recovery_file;              /* station_restore() alone */
 	unsigned parts;                         /* STATION_… bits */
 	const char *zone;                       /* the owner's, IANA name; NULL: the system's */
 	const char *model;         /* behind "hearth"; NULL: any chat model that is up */

@@ -1,17 +1,13 @@
 /* Station copy: backing up one station, making another one of it. */
 #include "gateway/station_copy.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "gateway/catalogue.h"
 #include "gateway/policy_place.h"
 #include "gateway/secret.h"
+#include "gateway/station_key.h"
 #include "gateway/station_state.h"
 #include "os/file.h"
 #include "store/keyring.h"
@@ -84,24 +80,18 @@ enum rc station_backup_refresh(
 
 /* ---- restore ----------------------------------------------------------------------------- */
 
-struct adopting {
-	const struct station_config *config;
-};
-
-static enum rc remember(const char *dir, const char *name, const char *path, struct errmsg *why)
+/* What opens it from now on; a recovery key is for paper, so a new key file is made. */
+static enum rc adopt_key(
+    const struct station_config *config, struct keyring *keyring, struct errmsg *why)
 {
 	struct catalogue *catalogue = NULL;
-	char full[PATH_MAX];
-	struct stat st;
 
-	/* A pipe is gone by then. */
-	if (path == NULL || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
-		return RC_OK;
-	if (realpath(path, full) == NULL)
-		return errmsg_errno(why, "cannot resolve %s", path);
-	enum rc rc = catalogue_open(dir, &catalogue, why);
-	if (rc == RC_OK)
-		rc = catalogue_setting_set(catalogue, name, full, why);
+	enum rc rc = catalogue_open(config->dir, &catalogue, why);
+	if (rc == RC_OK && config->recovery_file != NULL)
+		rc = station_key_fresh(config->dir, catalogue, keyring, why);
+	else if (rc == RC_OK)
+		rc =
+		    station_key_remember(catalogue, config->key_file, config->passphrase_file, why);
 	catalogue_close(catalogue);
 	return rc;
 }
@@ -111,40 +101,35 @@ static enum rc adopt(
 {
 	static const char *const drop[] = { STATION_SETTING_KEY_FILE,
 		STATION_SETTING_PASSPHRASE_FILE };
-	const struct adopting *a = ctx;
+	const struct station_config *config = ctx;
 	struct station_state_view view = { 0 };
 	char path[PATH_BYTES_MAX];
 
-	(void)keyring;
 	enum rc rc = station_state_parse(state, len, &view, why);
-	(void)snprintf(path, sizeof(path), "%s/wire.key", a->config->dir);
+	(void)snprintf(path, sizeof(path), "%s/wire.key", config->dir);
 	if (rc == RC_OK && view.tells_policy)
-		rc = policy_place_put(a->config->dir, view.policy, view.policy_len, why);
+		rc = policy_place_put(config->dir, view.policy, view.policy_len, why);
 	if (rc == RC_OK)
 		rc = file_write_atomic(path, 0600, view.wire, view.wire_len, why);
 	if (rc == RC_OK)
-		rc = catalogue_restore(a->config->dir, view.catalogue, view.catalogue_len, drop,
+		rc = catalogue_restore(config->dir, view.catalogue, view.catalogue_len, drop,
 		    sizeof(drop) / sizeof(drop[0]), why);
-	if (rc == RC_OK)
-		rc = remember(a->config->dir, STATION_SETTING_KEY_FILE, a->config->key_file, why);
-	if (rc == RC_OK)
-		rc = remember(a->config->dir, STATION_SETTING_PASSPHRASE_FILE,
-		    a->config->passphrase_file, why);
-	return rc;
+	return rc == RC_OK ? adopt_key(config, keyring, why) : rc;
 }
 
 enum rc station_restore(const struct station_config *config, const char *src,
     store_progress_fn *progress, void *ctx, struct backup_checked *out, struct errmsg *why)
 {
 	struct keyring_unlock unlock = { .key_file = config->key_file,
-		.passphrase_file = config->passphrase_file };
-	struct secret key = SECRET_INIT, passphrase = SECRET_INIT;
-	struct adopting adopting = { .config = config };
+		.passphrase_file = config->passphrase_file,
+		.recovery_file = config->recovery_file };
+	struct secret key = SECRET_INIT, passphrase = SECRET_INIT, recovery = SECRET_INIT;
+	struct station_config copy = *config;
 	struct backup_restore restore = { .dest = src,
 		.dir = config->dir,
 		.unlock = &unlock,
 		.adopt = adopt,
-		.adopt_ctx = &adopting,
+		.adopt_ctx = &copy,
 		.progress = progress,
 		.ctx = ctx };
 
@@ -152,8 +137,11 @@ enum rc station_restore(const struct station_config *config, const char *src,
 	if (rc == RC_OK)
 		rc = secret_hold(&passphrase, &unlock.passphrase_file, why);
 	if (rc == RC_OK)
+		rc = secret_hold(&recovery, &unlock.recovery_file, why);
+	if (rc == RC_OK)
 		rc = backup_restore(&restore, out, why);
 	secret_drop(&key);
 	secret_drop(&passphrase);
+	secret_drop(&recovery);
 	return rc;
 }

@@ -25,8 +25,9 @@ typedef void station_backup_told_fn(
 enum rc station_backup_refresh(
     struct station *station, station_backup_told_fn *told, void *ctx, struct errmsg *why) RC_CHECK;
 
-/* Make `config`'s dir from the backup at `src`, unlocked by `config`'s key_file or
- * passphrase_file; see backup_restore(). */
+/* Make `config`'s dir from the backup at `src`, unlocked by `config`'s key_file,
+ * passphrase_file or recovery_file; see backup_restore().  With the recovery key a
+ * fresh DIR/key opens it afterwards, and what opened it before does not. */
 enum rc station_restore(const struct station_config *config, const char *src,
     store_progress_fn *progress, void *ctx, struct backup_checked *out,
     struct errmsg *why) RC_CHECK;

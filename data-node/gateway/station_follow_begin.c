@@ -4,13 +4,8 @@
  * Like `init` the catalogue comes last, so a directory that has one is complete;
  * what was cut off before is begun anew.
  */
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "backup/backup_dir.h"
 #include "backup/backup_seal.h"
@@ -20,6 +15,7 @@
 #include "gateway/policy_place.h"
 #include "gateway/secret.h"
 #include "gateway/station_follow.h"
+#include "gateway/station_key.h"
 #include "gateway/station_state.h"
 #include "os/file.h"
 #include "store/keyring.h"
@@ -108,30 +104,14 @@ static enum rc fetch_identity(struct beginning *b, struct errmsg *why)
 	return rc;
 }
 
-static enum rc remember(
-    struct catalogue *catalogue, const char *name, const char *path, struct errmsg *why)
-{
-	char full[PATH_MAX];
-	struct stat st;
-
-	/* A pipe is gone by then. */
-	if (path == NULL || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
-		return RC_OK;
-	if (realpath(path, full) == NULL)
-		return errmsg_errno(why, "cannot resolve %s", path);
-	return catalogue_setting_set(catalogue, name, full, why);
-}
-
 static enum rc set_settings(struct beginning *b, bool fresh, struct errmsg *why)
 {
 	struct catalogue *catalogue = NULL;
 
 	enum rc rc = catalogue_open(b->config->dir, &catalogue, why);
 	if (rc == RC_OK && fresh)
-		rc = remember(catalogue, STATION_SETTING_KEY_FILE, b->config->key_file, why);
-	if (rc == RC_OK && fresh)
-		rc = remember(
-		    catalogue, STATION_SETTING_PASSPHRASE_FILE, b->config->passphrase_file, why);
+		rc = station_key_remember(
+		    catalogue, b->config->key_file, b->config->passphrase_file, why);
 	if (rc == RC_OK)
 		rc = catalogue_setting_set(catalogue, STATION_SETTING_FOLLOW_KEY, b->key_text, why);
 	if (rc == RC_OK)

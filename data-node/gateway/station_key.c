@@ -221,15 +221,32 @@ static enum rc change(struct changing *c, struct errmsg *why)
 	return rc == RC_OK ? catalogue_audit_add(c->catalogue, &line, why) : rc;
 }
 
+static enum rc own_path(struct changing *c, struct errmsg *why)
+{
+	return (size_t)snprintf(c->own, sizeof(c->own), "%s/key", c->call->dir) >= sizeof(c->own)
+		   ? errmsg_rc(why, RC_CONFIG, "the directory's name is too long")
+		   : RC_OK;
+}
+
+enum rc station_key_fresh(
+    const char *dir, struct catalogue *catalogue, struct keyring *keyring, struct errmsg *why)
+{
+	const struct station_key_call call = { .dir = dir, .change = STATION_KEY_FILE };
+	struct changing c = { .call = &call, .catalogue = catalogue, .keyring = keyring };
+
+	enum rc rc = own_path(&c, why);
+	return rc == RC_OK ? change(&c, why) : rc;
+}
+
 enum rc station_key(
     const struct station_key_call *call, struct station_keys *out, struct errmsg *why)
 {
 	struct changing c = { .call = call };
 	int lock_fd = -1;
 
-	if ((size_t)snprintf(c.own, sizeof(c.own), "%s/key", call->dir) >= sizeof(c.own))
-		return errmsg_rc(why, RC_CONFIG, "the directory's name is too long");
-	enum rc rc = catalogue_open(call->dir, &c.catalogue, why);
+	enum rc rc = own_path(&c, why);
+	if (rc == RC_OK)
+		rc = catalogue_open(call->dir, &c.catalogue, why);
 	if (rc == RC_OK)
 		rc = store_lock(call->dir, false, &lock_fd, why);
 	if (rc == RC_OK)

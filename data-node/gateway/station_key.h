@@ -38,6 +38,11 @@ typedef enum rc station_key_show_fn(void *ctx, const char *recovery_key);
 enum rc station_key_recovery(
     struct keyring *keyring, station_key_show_fn *show, void *ctx, struct errmsg *why) RC_CHECK;
 
+/* A fresh DIR/key opens it from now on, instead of the key file or passphrase of
+ * before; noted in the ledger. */
+enum rc station_key_fresh(const char *dir, struct catalogue *catalogue, struct keyring *keyring,
+    struct errmsg *why) RC_CHECK;
+
 enum station_key_change {
 	STATION_KEY_SHOW,       /* change nothing */
 	STATION_KEY_PASSPHRASE, /* the passphrase in new_file opens it */

@@ -120,6 +120,30 @@ shown "$T/now"
 same 'the old node and the restored one' "$T/now" "$T/after"
 expect 'the policy of both' "$(jq .policy "$T/after.slices")" 7
 
+# ---- all is lost but the backup and the recovery key on paper --------------------------------
+node_stop data
+mkdir "$T/lost"
+mv "$T/data" "$T/lost/"
+sed -n 's/^recovery key: //p' "$T/data.init" >"$T/paper"
+code=0
+data_cli restore "$dest" --recovery-file "$T/paper" --key-file "$T/lost/data/key" 2>"$T/err" || code=$?
+expect 'two keys at once' $code 2
+code=0
+data_cli restore "$dest" --key-file "$T/paper" 2>"$T/err" || code=$?
+expect 'the recovery key as a key file' $code 1
+[ -z "$(ls "$T/data")" ] || fail "a restore with a wrong key left: $(ls "$T/data")"
+data_cli restore "$dest" --recovery-file <(cat "$T/paper") >"$T/out" || fail 'restore by the recovery key'
+grep -q 'A new key file opens it' "$T/out" || fail "it does not say what opens it: $(cat "$T/out")"
+data_cli verify >/dev/null || fail 'verify after restoring by the recovery key'
+data_start
+shown "$T/paper-back"
+expect 'records restored by paper' "$(data_cli status --json | jq .store.records)" "$(data_cli verify --backup "$dest" | sed -n 's/ records.*//p')"
+data_cli backup "$dest" --verify >/dev/null || fail 'the next run of the backup'
+node_stop data
+rm -rf "$T/data"
+mv "$T/lost/data" "$T/data"
+data_start
+
 # ---- damage ----------------------------------------------------------------------------------
 for file in "$T/copy"/log-* "$T/copy"/keyring-* "$T/copy"/manifest; do
 	at=$(($(stat -c %s "$file") / 2))

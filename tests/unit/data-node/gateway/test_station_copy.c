@@ -307,6 +307,56 @@ static void test_a_backup_made_before_policies_were_copied_is_restored(void **st
 	free(restored);
 }
 
+/* ---- the key is lost -------------------------------------------------------------- */
+
+static enum rc restore_by_paper(const char *dest, const char *dir, const char *recovery_key)
+{
+	struct backup_checked checked;
+	char paper[400];
+	struct station_config config = { .dir = dir, .recovery_file = paper };
+
+	(void)snprintf(paper, sizeof(paper), "%s-paper", fx.dir);
+	PASS(file_write_atomic(paper, 0600, recovery_key, strlen(recovery_key), &pass_why));
+	errmsg_reset(&pass_why);
+	enum rc rc = station_restore(&config, dest, NULL, NULL, &checked, &pass_why);
+	assert_int_equal(unlink(paper), 0);
+	return rc;
+}
+
+static void test_the_recovery_key_restores_and_a_new_key_opens_it(void **state)
+{
+	struct backup_result out;
+	char dest[320], dir[320], key[400];
+	struct station_config config = { .dir = dir, .zone = "UTC" };
+	struct station *again = NULL;
+
+	(void)state;
+	(void)snprintf(dest, sizeof(dest), "%s-dest", fx.dir);
+	(void)snprintf(dir, sizeof(dir), "%s-again", fx.dir);
+	walk_for_an_hour();
+	PASS(station_backup(fx.station, dest, NULL, NULL, &out, &pass_why));
+	/* Typed wrongly, then that of another timeline: nothing is left in the place. */
+	assert_int_equal(restore_by_paper(dest, dir, "0000-0000"), RC_DENIED);
+	assert_int_equal(rmdir(dir), 0);
+	assert_int_equal(restore_by_paper(dest, dir, fx.created.recovery_key), RC_OK);
+	(void)snprintf(key, sizeof(key), "%s/key", dir);
+	assert_true(file_exists(key));
+	PASS(station_open(&config, &again, &pass_why)); /* by the new key, as remembered */
+	assert_int_equal(store_cursor(station_store(again)), out.cursor);
+	/* It goes on with the same backup. */
+	PASS(station_backup(again, dest, NULL, NULL, &out, &pass_why));
+	station_close(again);
+	/* Who has found the lost key cannot open it. */
+	(void)snprintf(key, sizeof(key), "%s/key", fx.dir);
+	config.key_file = key;
+	assert_int_equal(station_open(&config, &again, NULL), RC_CONFIG);
+	fixture_remove(dir);
+	/* The recovery key on paper is good for the next time. */
+	assert_int_equal(restore_by_paper(dest, dir, fx.created.recovery_key), RC_OK);
+	fixture_remove(dir);
+	fixture_remove(dest);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -316,6 +366,7 @@ int main(void)
 		TEST(test_reachable_backups_follow_at_once_and_others_are_named),
 		TEST(test_a_restored_station_makes_the_same_slices_by_the_same_policy),
 		TEST(test_a_backup_made_before_policies_were_copied_is_restored),
+		TEST(test_the_recovery_key_restores_and_a_new_key_opens_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
