@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #ifdef __linux__
@@ -26,6 +27,28 @@ enum rc process_forbid_dumps(struct errmsg *why)
 		return errmsg_errno(why, "cannot forbid dumps");
 #endif
 	return RC_OK;
+}
+
+enum rc process_lock_memory(void)
+{
+#ifdef MCL_ONFAULT
+	int flags = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT;
+#else
+	int flags = MCL_CURRENT | MCL_FUTURE;
+#endif
+	return mlockall(flags) == 0 ? RC_OK : RC_DENIED;
+}
+
+void process_offer_to_oom_killer(void)
+{
+	static const char score[] = "900";
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	ssize_t n = write(fd, score, sizeof(score) - 1);
+	(void)n;
+	(void)close(fd);
 }
 
 void process_stop(void)

@@ -1,6 +1,6 @@
 /*
- * What a process of ours does about itself at start: no dumps, signals as
- * one flag, a name for each thread.
+ * What a process of ours does about itself at start: no dumps, memory that stays,
+ * signals as one flag, a name for each thread.
  */
 #ifndef OS_PROCESS_H
 #define OS_PROCESS_H
@@ -12,6 +12,14 @@
 /* No core file, no ptrace by others of the same user (PR_SET_DUMPABLE 0 and
  * RLIMIT_CORE 0: piped core patterns ignore the limit). */
 enum rc process_forbid_dumps(struct errmsg *why) RC_CHECK;
+
+/* All memory of the process stays out of swap from here on, as far as the limit
+ * on locked memory allows; RC_DENIED where it does not. */
+enum rc process_lock_memory(void) RC_CHECK;
+
+/* If memory ends, let the kernel end this process before others.  Must come
+ * before dumps are forbidden; safe in a child after fork. */
+void process_offer_to_oom_killer(void);
 
 /*
  * SIGTERM and SIGINT from here on make process_stop_fd() readable; SIGPIPE is

@@ -292,6 +292,8 @@ struct wire_stats {
 	uint64_t tokens_generated, tokens_prompt, requests, refused;
 	uint32_t leases;
 	uint64_t budget_bytes, planned_bytes, mem_available_bytes;
+	uint64_t restarts, memory_kills;
+	bool memory_short;
 };
 
 struct wire_follow_ask {

@@ -369,6 +369,9 @@ static void get_stats(const Hearth__Compute__Stats *from, struct wire_stats *out
 	out->budget_bytes = from->budget_bytes;
 	out->planned_bytes = from->planned_bytes;
 	out->mem_available_bytes = from->mem_available_bytes;
+	out->restarts = from->restarts;
+	out->memory_kills = from->memory_kills;
+	out->memory_short = from->memory_short != 0;
 }
 
 /* Bodies of few scalars, and those without any. */

@@ -385,6 +385,9 @@ static enum rc put_stats(
 	to->budget_bytes = body->budget_bytes;
 	to->planned_bytes = body->planned_bytes;
 	to->mem_available_bytes = body->mem_available_bytes;
+	to->restarts = body->restarts;
+	to->memory_kills = body->memory_kills;
+	to->memory_short = body->memory_short;
 	return put_load(arena, &body->load, &to->load);
 }
 

@@ -51,13 +51,6 @@ struct verdict {
 	bool fits;
 };
 
-static uint64_t spare(void)
-{
-	uint64_t available = fleet_host_available_bytes();
-
-	return available > FLEET_RESERVE_BYTES ? available - FLEET_RESERVE_BYTES : 0;
-}
-
 static enum rc decide(
     const struct model *model, const struct plan_options *o, struct verdict *v, struct errmsg *why)
 {
@@ -69,13 +62,12 @@ static enum rc decide(
 		.n_ubatch = (uint32_t)o->ubatch,
 		.n_threads = (uint32_t)o->threads,
 		.cache = (enum cache_type)fleet_cache_parse(o->cache) };
-	if (v->config.n_ctx == 0)
-		v->config.n_ctx = info->n_ctx_train < 8192 ? info->n_ctx_train : 8192;
+	v->config.n_ctx = fleet_context(info, v->config.n_ctx);
 	rc = engine_plan(model, &v->config, &v->plan, why);
 	if (rc != RC_OK)
 		return rc;
 	v->total = fleet_plan_bytes(&v->plan);
-	v->budget = o->budget != 0 ? o->budget : spare();
+	v->budget = o->budget != 0 ? o->budget : fleet_spare_bytes(NULL);
 	v->fits = v->total <= v->budget;
 	v->largest = fleet_largest_context(model, &v->config, info->n_ctx_train, v->budget);
 	return RC_OK;

@@ -3,8 +3,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/cli_args.h"
 #include "cli/commands.h"
@@ -12,9 +14,13 @@
 #include "serve/home.h"
 #include "serve/options.h"
 #include "serve/service.h"
+#include "serve/supervisor.h"
+#include "serve/watch.h"
 #include "serve/wiping_free.h"
 
 #define MODELS_TEXT_BYTES_MAX ((size_t)512)
+#define TAKEN_NS NS_PER_S
+#define TAKEN_PAUSE_NS (20 * NS_PER_MS)
 
 static enum rc check_words(const struct serve_options *options, struct errmsg *why)
 {
@@ -63,6 +69,36 @@ static void log_ready(const struct service *service)
 	buf_fini(&models);
 }
 
+/* A worker that comes after another one listens where that did: an address with
+ * port 0 is picked once. */
+static const char *listen_of(const struct serve_options *options, const struct watch *watch)
+{
+	return watch != NULL && watch->address[0] != '\0' ? watch->address : options->listen;
+}
+
+static void tell_supervisor(const struct service *service, struct watch *watch)
+{
+	if (watch == NULL)
+		return;
+	(void)snprintf(watch->address, sizeof(watch->address), "%s", service_address(service));
+	atomic_store(&watch->ready, true);
+}
+
+/* The worker before may still be on its way out of the system. */
+static enum rc open_service(
+    const struct service_config *config, struct service **out, struct errmsg *why)
+{
+	const int64_t until_ns = clock_mono_ns() + TAKEN_NS;
+	const struct timespec pause = { .tv_nsec = TAKEN_PAUSE_NS };
+	enum rc rc;
+
+	do {
+		errmsg_reset(why);
+		rc = service_open(config, out, why);
+	} while (rc == RC_BUSY && clock_mono_ns() < until_ns && nanosleep(&pause, NULL) == 0);
+	return rc;
+}
+
 static void wait_for_signal(void)
 {
 	struct pollfd fd = { .fd = process_stop_fd(), .events = POLLIN };
@@ -71,20 +107,19 @@ static void wait_for_signal(void)
 		;
 }
 
-static enum rc serve(const struct serve_options *options, struct arena *arena, struct errmsg *why)
+static enum rc serve(const struct serve_options *options, struct watch *watch, struct arena *arena,
+    struct errmsg *why)
 {
 	struct wire_keypair keys;
 	struct home home;
 	struct service *service = NULL;
 
-	enum rc rc = check_words(options, why);
-	if (rc == RC_OK)
-		rc = home_paths(options->dir, arena, &home, why);
+	enum rc rc = home_paths(options->dir, arena, &home, why);
 	if (rc == RC_OK)
 		rc = load_keys(&home, &keys, why);
 	if (rc != RC_OK)
 		return rc;
-	const struct service_config config = { .listen = options->listen,
+	const struct service_config config = { .listen = listen_of(options, watch),
 		.keys = &keys,
 		.allow_path = home.allow,
 		.fleet = { .paths = options->models.items,
@@ -94,19 +129,52 @@ static enum rc serve(const struct serve_options *options, struct arena *arena, s
 			.n_ubatch = (uint32_t)options->ubatch,
 			.n_threads = (uint32_t)options->threads,
 			.cache = (enum cache_type)fleet_cache_parse(options->cache_type) },
-		    .budget_bytes = options->budget_bytes },
+		    .budget_bytes = options->budget_bytes,
+		    .memory_root = options->memory_root },
 		.queue_max = (size_t)options->queue,
 		.stall_ns = options->stall_ns,
-		.lease_idle_ns = options->lease_idle_ns };
-	rc = service_open(&config, &service, why);
+		.lease_idle_ns = options->lease_idle_ns,
+		.watch = watch };
+	rc = open_service(&config, &service, why);
 	wire_keypair_wipe(&keys); /* the socket has its own */
 	if (rc != RC_OK)
 		return rc;
 	log_ready(service);
+	tell_supervisor(service, watch);
 	wait_for_signal();
 	log_info("SERVE-STOP", "address=%s", service_address(service));
 	service_close(service);
 	return RC_OK;
+}
+
+static enum rc supervise(
+    int argc, char **argv, const struct serve_options *options, int *code, struct errmsg *why)
+{
+	const struct supervisor_config config = { .argc = argc,
+		.argv = argv,
+		.memory_root = options->memory_root,
+		.guard = { options->soft_floor_bytes, options->hard_floor_bytes },
+		.watchdog_ns = options->watchdog_ns };
+
+	return supervisor_run(&config, code, why);
+}
+
+/* As a worker if there is a supervisor, else as one, else alone. */
+static enum rc run(int argc, char **argv, const struct serve_options *options, int *code,
+    struct arena *arena, struct errmsg *why)
+{
+	struct watch *watch = NULL;
+	enum rc rc = check_words(options, why);
+
+	if (rc == RC_OK)
+		rc = process_forbid_dumps(why);
+	if (rc == RC_OK)
+		rc = process_catch_signals(why);
+	if (rc == RC_OK)
+		rc = watch_attach(&watch, why);
+	if (rc == RC_OK && watch == NULL && options->supervise)
+		return supervise(argc, argv, options, code, why);
+	return rc == RC_OK ? serve(options, watch, arena, why) : rc;
 }
 
 int cli_serve(int argc, char **argv)
@@ -129,11 +197,7 @@ int cli_serve(int argc, char **argv)
 		(void)printf("compute-node %s\n", HEARTH_VERSION);
 	} else {
 		if (rc == RC_OK)
-			rc = process_forbid_dumps(&why);
-		if (rc == RC_OK)
-			rc = process_catch_signals(&why);
-		if (rc == RC_OK)
-			rc = serve(&options, &arena, &why);
+			rc = run(argc, argv, &options, &code, &arena, &why);
 		if (rc != RC_OK)
 			code = cli_fail(&options_serve, NULL, rc, &why);
 	}

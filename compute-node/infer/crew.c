@@ -50,6 +50,7 @@ struct crew {
 	bool stop;
 	crew_fn *fn;
 	void *arg;
+	_Atomic uint64_t *pulse;
 	struct member members[];
 };
 
@@ -150,8 +151,12 @@ void crew_finish(struct crew *crew)
 			next = last ? mine.stage + STAGE : word - HOLDER;
 		} while (!atomic_compare_exchange_weak(&crew->work, &word, next));
 		mine.holding = false;
-		if (last)
+		if (last) {
 			gate_wake(&crew->work_gate);
+			if (crew->pulse != NULL)
+				(void)atomic_fetch_add_explicit(
+				    crew->pulse, 1, memory_order_relaxed);
+		}
 	}
 	wait_stage(crew);
 }
@@ -190,6 +195,11 @@ static void start(struct crew *crew)
 {
 	atomic_fetch_add(&crew->started, STAGE);
 	gate_wake(&crew->start_gate);
+}
+
+void crew_set_pulse(struct crew *crew, _Atomic uint64_t *pulse)
+{
+	crew->pulse = pulse;
 }
 
 void crew_run(struct crew *crew, crew_fn *fn, void *arg)

@@ -29,6 +29,10 @@ enum rc crew_new(unsigned n, struct crew **out, struct errmsg *why) RC_CHECK;
 void crew_free(struct crew *crew);
 unsigned crew_size(const struct crew *crew);
 
+/* `*pulse` moves on with each stage that ends from here on: a crew at work shows
+ * that it is, in a long pass too.  NULL: none.  Borrowed. */
+void crew_set_pulse(struct crew *crew, _Atomic uint64_t *pulse);
+
 /* Run `fn(arg, thread)` on every thread; returns when all have returned.
  * One caller at a time. */
 void crew_run(struct crew *crew, crew_fn *fn, void *arg);

@@ -337,6 +337,8 @@ static enum rc take_all(struct engine *e, struct errmsg *why)
 	}
 	rc = crew_new(config->n_threads, &e->crew, why);
 	e->pass.crew = e->crew;
+	if (rc == RC_OK)
+		crew_set_pulse(e->crew, config->pulse);
 	return rc;
 }
 

@@ -30,6 +30,7 @@ struct engine_config {
 	uint32_t n_ubatch;  /* rows computed at once; 0: 256 */
 	uint32_t n_threads; /* 0: all cores */
 	enum cache_type cache;
+	_Atomic uint64_t *pulse; /* moves on while a pass is computed; NULL: none; borrowed */
 };
 
 /* What it will take, from the header alone (the caller checks the budget). */

@@ -2,12 +2,14 @@
 #include "serve/fleet.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "os/memory.h"
 #include "serve/prompt.h"
 
 #define CONTEXT_STEP 64
+#define CONTEXT_DEFAULT_MAX 8192u /* engine_config.n_ctx 0 */
+#define CONTEXT_SHRUNK_MIN 512u
 #define CONTEXT_MAX ((uint64_t)1 << 24)
 #define SEQUENCES_MAX 256
 
@@ -36,18 +38,40 @@ uint64_t fleet_plan_bytes(const struct engine_plan *plan)
 	return plan->weights_bytes + plan->cache_bytes + plan->scratch_bytes;
 }
 
-uint64_t fleet_host_available_bytes(void)
+uint64_t fleet_spare_bytes(const char *memory_root)
 {
-	FILE *file = fopen("/proc/meminfo", "re");
-	char line[128];
-	uint64_t kib = 0;
+	const char *root = memory_root != NULL ? memory_root : "";
+	struct memory_figures figures;
+	uint64_t spare = memory_group_room(root);
+	uint64_t address = memory_address_room();
 
-	if (file == NULL)
-		return 0;
-	while (kib == 0 && fgets(line, sizeof(line), file) != NULL)
-		(void)sscanf(line, "MemAvailable: %" SCNu64, &kib);
-	(void)fclose(file);
-	return kib * 1024;
+	spare = address < spare ? address : spare;
+	if (memory_read(root, &figures, NULL) != RC_OK)
+		return spare;
+	uint64_t host = figures.available_bytes > FLEET_RESERVE_BYTES
+			    ? figures.available_bytes - FLEET_RESERVE_BYTES
+			    : 0;
+	return host < spare ? host : spare;
+}
+
+uint32_t fleet_context(const struct model_info *info, uint32_t n_ctx)
+{
+	if (n_ctx != 0)
+		return n_ctx;
+	return info->n_ctx_train < CONTEXT_DEFAULT_MAX ? info->n_ctx_train : CONTEXT_DEFAULT_MAX;
+}
+
+/* After memory ran short: a plan that takes less. */
+static void shrink(struct engine_config *config, const struct model_info *info, unsigned halvings)
+{
+	if (halvings == 0)
+		return;
+	uint32_t n_ctx = fleet_context(info, config->n_ctx);
+	uint32_t less = n_ctx >> halvings;
+
+	config->n_ctx = less >= CONTEXT_SHRUNK_MIN   ? less
+			: n_ctx < CONTEXT_SHRUNK_MIN ? n_ctx
+						     : CONTEXT_SHRUNK_MIN;
 }
 
 const struct served_model *fleet_find(const struct fleet *fleet, const char *name)
@@ -79,16 +103,6 @@ uint32_t fleet_largest_context(const struct model *model, const struct engine_co
 	return low * CONTEXT_STEP;
 }
 
-static uint64_t budget_of(uint64_t asked)
-{
-	uint64_t available = fleet_host_available_bytes();
-	uint64_t spare = available > FLEET_RESERVE_BYTES ? available - FLEET_RESERVE_BYTES : 0;
-
-	if (available == 0) /* no figure to be had: the operator's word alone */
-		return asked == 0 ? UINT64_MAX : asked;
-	return asked != 0 && asked < spare ? asked : spare;
-}
-
 /* A template we cannot run is no reason not to serve: the plain one stands in. */
 static void open_template(struct served_model *served)
 {
@@ -107,7 +121,7 @@ const char *fleet_template_name(const struct served_model *model)
 }
 
 static enum rc open_model(
-    struct fleet *fleet, const char *path, const struct engine_config *engine, struct errmsg *why)
+    struct fleet *fleet, const char *path, const struct fleet_config *config, struct errmsg *why)
 {
 	struct served_model *served = &fleet->models[fleet->n];
 	struct errmsg cause = ERRMSG_INIT;
@@ -120,19 +134,20 @@ static enum rc open_model(
 	served->info = model_info(served->model);
 	served->tokenizer = model_tokenizer(served->model);
 	open_template(served);
-	served->cache_type = fleet_cache_word(engine->cache);
+	served->config = config->engine;
+	shrink(&served->config, served->info, config->halvings);
 	if (fleet_find(fleet, served->info->name) != served)
 		return errmsg_rc(why, RC_CONFIG, "two models are called %s", served->info->name);
-	rc = engine_plan(served->model, engine, &served->plan, why);
+	rc = engine_plan(served->model, &served->config, &served->plan, why);
 	if (rc == RC_OK)
 		fleet->planned_bytes += fleet_plan_bytes(&served->plan);
 	return rc;
 }
 
-static enum rc check_budget(
-    const struct fleet *fleet, const struct engine_config *engine, struct errmsg *why)
+static enum rc check_budget(const struct fleet *fleet, struct errmsg *why)
 {
 	const struct served_model *last = &fleet->models[fleet->n - 1];
+	const struct engine_config *engine = &last->config;
 	uint64_t own = fleet_plan_bytes(&last->plan);
 	uint64_t others = fleet->planned_bytes - own;
 	uint64_t room = fleet->budget_bytes > others ? fleet->budget_bytes - others : 0;
@@ -156,18 +171,21 @@ enum rc fleet_open(const struct fleet_config *config, struct fleet *out, struct 
 {
 	enum rc rc = RC_OK;
 
-	*out = (struct fleet){ .budget_bytes = budget_of(config->budget_bytes) };
+	const uint64_t spare = fleet_spare_bytes(config->memory_root);
+	const uint64_t asked = config->budget_bytes;
+
+	*out = (struct fleet){ .budget_bytes = asked != 0 && asked < spare ? asked : spare };
 	if (config->paths_len > FLEET_MODELS_MAX)
 		return errmsg_rc(why, RC_CONFIG, "more than %zu models", FLEET_MODELS_MAX);
 	for (size_t i = 0; i < config->paths_len && rc == RC_OK; i++) {
-		rc = open_model(out, config->paths[i], &config->engine, why);
+		rc = open_model(out, config->paths[i], config, why);
 		if (rc == RC_OK)
-			rc = check_budget(out, &config->engine, why);
+			rc = check_budget(out, why);
 	}
 	for (size_t i = 0; i < out->n && rc == RC_OK; i++) {
 		struct served_model *served = &out->models[i];
 
-		rc = engine_new(served->model, &config->engine, &served->engine, why);
+		rc = engine_new(served->model, &served->config, &served->engine, why);
 		if (rc != RC_OK)
 			break;
 		served->config = *engine_config(served->engine);

@@ -46,6 +46,8 @@ struct fleet_config {
 	size_t paths_len;
 	struct engine_config engine; /* zeros: the engine's defaults */
 	uint64_t budget_bytes;       /* 0: only what the host has to spare */
+	const char *memory_root;     /* see os/memory.h; NULL: "" */
+	unsigned halvings;           /* of every context, after memory ran short */
 };
 
 /*
@@ -82,7 +84,12 @@ enum rc fleet_answer_plan(const struct fleet *fleet, const struct wire_plan_requ
 /* The Model entries of Capabilities; strings live as long as the fleet. */
 void fleet_describe(const struct fleet *fleet, struct wire_model out[FLEET_MODELS_MAX]);
 
-/* MemAvailable in bytes; 0 if the kernel does not say. */
-uint64_t fleet_host_available_bytes(void);
+/* What this process may plan with: the host's available memory less
+ * FLEET_RESERVE_BYTES, at most what limits on its control groups and its address
+ * space leave.  UINT64_MAX: no figure is to be had. */
+uint64_t fleet_spare_bytes(const char *memory_root);
+
+/* The context of a model with the engine's default where `n_ctx` is 0. */
+uint32_t fleet_context(const struct model_info *info, uint32_t n_ctx);
 
 #endif

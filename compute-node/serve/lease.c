@@ -111,6 +111,16 @@ void lease_close_of_peer(struct lease_table *table, wire_peer peer)
 	}
 }
 
+void lease_close_spare(struct lease_table *table)
+{
+	for (size_t i = 0; i < LEASES_MAX; i++) {
+		struct lease *lease = &table->leases[i];
+
+		if (lease->state == LEASE_OPEN && !lease->busy)
+			lease_close(lease);
+	}
+}
+
 void lease_close_idle(struct lease_table *table, int64_t now_ns)
 {
 	for (size_t i = 0; i < LEASES_MAX; i++) {

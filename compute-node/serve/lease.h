@@ -78,8 +78,10 @@ void lease_touch(struct lease *lease, int64_t now_ns);
 /* From here on it is closing. */
 void lease_close(struct lease *lease);
 
-/* Close what a lost connection opened, and what was idle for too long. */
+/* Close what a lost connection opened, all that nobody uses just now, and what was
+ * idle for too long. */
 void lease_close_of_peer(struct lease_table *table, wire_peer peer);
+void lease_close_spare(struct lease_table *table);
 void lease_close_idle(struct lease_table *table, int64_t now_ns);
 
 /* What it held is wiped: the slot is free, its bytes are zero. */

@@ -199,6 +199,11 @@ static bool admit(struct scheduler *sched, struct lane *lane, int64_t now_ns)
 	return true;
 }
 
+bool scheduler_short(const struct scheduler *sched)
+{
+	return sched->config.short_of_memory != NULL && atomic_load(sched->config.short_of_memory);
+}
+
 bool scheduler_step(struct scheduler *sched)
 {
 	int64_t now_ns = clock_mono_ns();
@@ -206,6 +211,8 @@ bool scheduler_step(struct scheduler *sched)
 
 	(void)pthread_mutex_lock(&sched->lock);
 	sched->signalled = false;
+	if (scheduler_short(sched))
+		lease_close_spare(&sched->leases);
 	lease_close_idle(&sched->leases, now_ns);
 	scheduler_sort_out(sched, now_ns);
 	(void)pthread_mutex_unlock(&sched->lock);

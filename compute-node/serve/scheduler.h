@@ -23,6 +23,8 @@
  *  S2  one key never takes the last quarter of the queue: others find room.
  *  S3  a sequence that belongs to no open lease and no running job is zero.
  *  S4  no callback of ours is made while the lock is held.
+ *  S5  while the host is short of memory nothing new is taken (BUSY) and no lease
+ *      stays open without a running job; what runs goes on.
  *
  * Threads: scheduler_step() and scheduler_wait() belong to one thread; all
  * else may be called from any.
@@ -30,6 +32,7 @@
 #ifndef SERVE_SCHEDULER_H
 #define SERVE_SCHEDULER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,6 +57,7 @@ struct scheduler_config {
 	int64_t stall_ns;          /* 0: 120 s */
 	int64_t lease_idle_ns;     /* default; 0: 10 min */
 	int64_t lease_idle_max_ns; /* 0: 60 min */
+	const atomic_bool *short_of_memory; /* while true nothing new is taken; NULL: never */
 	void *ctx;
 	/* RC_AGAIN: try later; RC_CLOSED: the peer is gone. */
 	enum rc (*send)(void *ctx, wire_peer peer, const struct message *message);

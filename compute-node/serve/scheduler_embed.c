@@ -86,6 +86,8 @@ enum rc scheduler_embed(
 	if (request->ids->len > SCHEDULER_EMBED_TOKENS_MAX)
 		return errmsg_rc(why, RC_LIMIT, "texts: %zu tokens in all (limit %zu)",
 		    request->ids->len, SCHEDULER_EMBED_TOKENS_MAX);
+	if (scheduler_short(sched))
+		return errmsg_rc(why, RC_BUSY, SHORT_TEXT);
 	rc = job_new(request, &job);
 	if (rc != RC_OK)
 		return errmsg_rc(why, rc, "no memory for %zu vectors", request->n);

@@ -165,6 +165,8 @@ void scheduler_flag_embeds(
 void embed_job_free(struct embed_job *job);
 
 /* scheduler.c */
+#define SHORT_TEXT "the host is short of memory: try again later"
+bool scheduler_short(const struct scheduler *sched);
 void scheduler_rate_add(struct scheduler *sched, uint64_t tokens);
 
 #endif

@@ -103,6 +103,8 @@ enum rc scheduler_register(struct scheduler *sched, wire_peer peer,
 	atomic_fetch_add(&sched->requests, 1);
 	if (model == NULL)
 		return refuse(sched, fault, WIRE_ERROR_NO_MODEL, "no such model here", RC_NOTFOUND);
+	if (scheduler_short(sched))
+		return refuse(sched, fault, WIRE_ERROR_BUSY, SHORT_TEXT, RC_BUSY);
 	struct job *job = job_new(peer, key, message, model);
 	if (job == NULL)
 		return refuse(sched, fault, WIRE_ERROR_MEMORY, "no memory for a job", RC_NOMEM);

@@ -22,6 +22,10 @@ static enum rc open_lease(struct scheduler *sched, wire_peer peer,
 		fault_set(fault, WIRE_ERROR_NO_MODEL, "no such model here");
 		return RC_NOTFOUND;
 	}
+	if (scheduler_short(sched)) {
+		fault_set(fault, WIRE_ERROR_BUSY, SHORT_TEXT);
+		return RC_BUSY;
+	}
 	(void)pthread_mutex_lock(&sched->lock);
 	enum rc rc = lease_open(&sched->leases, &open, clock_mono_ns(), &lease, &why);
 	if (rc == RC_OK)

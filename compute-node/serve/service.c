@@ -11,10 +11,12 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/wipe.h"
+#include "os/memory.h"
 #include "os/process.h"
 #include "serve/desk.h"
 #include "serve/outbox.h"
 #include "serve/scheduler.h"
+#include "serve/watch.h"
 #include "wire/server.h"
 
 #define PROGRAM "compute-node " HEARTH_VERSION
@@ -30,6 +32,8 @@ struct service {
 	struct scheduler *sched;
 	struct outbox *outbox;
 	struct desk *desk;
+	struct watch *watch; /* NULL: no supervisor */
+	const char *memory_root;
 	_Atomic(struct wire_server *) server; /* the threads' view of `wire` */
 	struct wire_server *wire;
 	pthread_t thread;
@@ -165,6 +169,7 @@ static void on_stats(struct service *service, const struct peer *peer, uint64_t 
 	struct message message = { .request_id = request_id, .kind = MESSAGE_STATS };
 	struct wire_stats *stats = &message.u.stats;
 	struct scheduler_counts counts;
+	struct memory_figures figures;
 
 	scheduler_get_counts(service->sched, &counts);
 	scheduler_get_load(service->sched, &stats->load);
@@ -176,7 +181,13 @@ static void on_stats(struct service *service, const struct peer *peer, uint64_t 
 	stats->leases = counts.leases;
 	stats->budget_bytes = service->fleet.budget_bytes;
 	stats->planned_bytes = service->fleet.planned_bytes;
-	stats->mem_available_bytes = fleet_host_available_bytes();
+	if (memory_read(service->memory_root, &figures, NULL) == RC_OK)
+		stats->mem_available_bytes = figures.available_bytes;
+	if (service->watch != NULL) {
+		stats->restarts = atomic_load(&service->watch->restarts);
+		stats->memory_kills = atomic_load(&service->watch->memory_kills);
+		stats->memory_short = atomic_load(&service->watch->short_of_memory);
+	}
 	answer(service, peer->id, &message);
 }
 
@@ -253,6 +264,8 @@ static void *run_scheduler(void *arg)
 
 	process_name_thread("scheduler");
 	while (!atomic_load(&service->stopping)) {
+		if (service->watch != NULL)
+			(void)atomic_fetch_add(&service->watch->pulse, 1);
 		if (!scheduler_step(service->sched))
 			scheduler_wait(service->sched);
 	}
@@ -262,15 +275,22 @@ static void *run_scheduler(void *arg)
 static enum rc open_parts(
     struct service *service, const struct service_config *config, struct errmsg *why)
 {
+	struct fleet_config fleet = config->fleet;
 	const struct scheduler_config sched = { .fleet = &service->fleet,
 		.queue_max = config->queue_max,
 		.stall_ns = config->stall_ns,
 		.lease_idle_ns = config->lease_idle_ns,
 		.lease_idle_max_ns = config->lease_idle_max_ns,
+		.short_of_memory = config->watch != NULL ? &config->watch->short_of_memory : NULL,
 		.ctx = service,
 		.send = send,
 		.reply = reply };
-	enum rc rc = fleet_open(&config->fleet, &service->fleet, why);
+
+	if (config->watch != NULL) {
+		fleet.engine.pulse = &config->watch->pulse;
+		fleet.halvings = config->watch->halvings;
+	}
+	enum rc rc = fleet_open(&fleet, &service->fleet, why);
 
 	if (rc != RC_OK)
 		return rc;
@@ -307,6 +327,8 @@ enum rc service_open(const struct service_config *config, struct service **out, 
 	if (service == NULL)
 		return errmsg_rc(why, RC_NOMEM, "no memory for the service");
 	service->start_ns = clock_mono_ns();
+	service->watch = config->watch;
+	service->memory_root = config->fleet.memory_root != NULL ? config->fleet.memory_root : "";
 	random_bytes(service->boot_id, sizeof(service->boot_id));
 	enum rc rc = open_parts(service, config, why);
 	if (rc == RC_OK)

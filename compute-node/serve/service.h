@@ -21,6 +21,7 @@
 #define SERVICE_PEERS_MAX ((size_t)64)
 
 struct service;
+struct watch;
 
 struct service_config {
 	const char *listen;              /* "tcp://HOST:PORT" */
@@ -34,6 +35,7 @@ struct service_config {
 	int64_t heartbeat_ns;      /* 0: the wire's default */
 	int64_t dead_ns;           /* likewise */
 	size_t peer_queue_max;     /* likewise */
+	struct watch *watch;       /* shared with a supervisor; NULL: there is none */
 };
 
 /* Load, listen, serve.  The errors of fleet_open() and wire_server_open(). */

@@ -57,4 +57,4 @@ done
 for i in 1 2 3 4; do
 	wait "${asks[i]}" || fail "answer $i"
 done
-within serve "$(anon_kib "${PID[box]}")" "$planned"
+within serve "$(($(anon_kib "${PID[box]}") + $(anon_kib "$(worker_of box)")))" "$planned"

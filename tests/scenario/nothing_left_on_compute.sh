@@ -17,9 +17,9 @@ compute_start box "$T/tiny.gguf"
 fingerprint >"$T/before"
 open_for_writing() { # descriptors of the node that can write to a regular file
 	local fd flags
-	for fd in "/proc/${PID[box]}/fd/"*; do
+	for fd in "/proc/${PID[box]}/fd/"* "/proc/$(worker_of box)/fd/"*; do
 		[ -f "$(readlink "$fd")" ] || continue
-		flags=$(awk '/^flags:/ { print $2 }' "/proc/${PID[box]}/fdinfo/${fd##*/}" 2>/dev/null || echo 0)
+		flags=$(awk '/^flags:/ { print $2 }' "${fd/\/fd\//\/fdinfo\/}" 2>/dev/null || echo 0)
 		[ $((8#${flags:-0} & 3)) = 0 ] || readlink "$fd"
 	done
 }

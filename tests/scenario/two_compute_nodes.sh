@@ -25,7 +25,7 @@ sse_text "$T/whole" >"$T/whole.txt"
 
 # CPU time tells which of them works.
 ticks() {
-	awk '{ print $14 + $15 }' "/proc/${PID[$1]}/stat"
+	awk '{ print $14 + $15 }' "/proc/$(worker_of "$1")/stat"
 }
 for round in 1 2; do
 	east=$(ticks east) west=$(ticks west)

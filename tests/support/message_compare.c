@@ -192,6 +192,9 @@ static const char *compare_stats(const struct wire_stats *a, const struct wire_s
 	SAME(budget_bytes);
 	SAME(planned_bytes);
 	SAME(mem_available_bytes);
+	SAME(restarts);
+	SAME(memory_kills);
+	SAME(memory_short);
 	return NULL;
 }
 

@@ -320,7 +320,8 @@ static void random_scalars(
 		break;
 	case MESSAGE_STATS:
 		out->u.stats = (struct wire_stats){ load(seed), u64(seed), u64(seed), u64(seed),
-			u64(seed), u64(seed), u32(seed), u64(seed), u64(seed), u64(seed) };
+			u64(seed), u64(seed), u32(seed), u64(seed), u64(seed), u64(seed), u64(seed),
+			u64(seed), coin(seed) };
 		break;
 	default:
 		break; /* a body without fields */

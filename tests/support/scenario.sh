@@ -104,6 +104,18 @@ alive() { # NAME
 	kill -0 "${PID[$1]}" 2>/dev/null
 }
 
+# The process of a compute node that computes, a child of the one started; it
+# stands in WORKER.
+find_worker() { # NAME
+	WORKER=$(cat "/proc/${PID[$1]}/task/${PID[$1]}/children" 2>/dev/null) || return 1
+	WORKER=${WORKER%% *}
+	[ -n "$WORKER" ]
+}
+worker_of() { # NAME
+	wait_until 10 "$1 has a worker" find_worker "$1"
+	echo "$WORKER"
+}
+
 # node_start NAME COMMAND...: run it and wait for its SERVE-READY.
 node_start() {
 	local name=$1 before
@@ -234,7 +246,7 @@ sse_bytes() { # FILE
 # cut_short NAME: freeze the node in mid-answer, then kill it.  Frozen first, so
 # that the answer cannot end between the last look at it and the kill.
 cut_short() {
-	kill -STOP "${PID[$1]}"
+	kill -STOP "${PID[$1]}" "$(worker_of "$1")"
 	if gone client; then fail 'the model is too fast to be killed in mid-answer'; fi
 	node_kill "$1"
 }

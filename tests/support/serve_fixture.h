@@ -67,8 +67,8 @@ struct serve_fixture {
 	char dir[64], model_path[96], allow_path[96];
 	struct wire_keypair keys;
 	char address[96];
-	struct service *service; /* NULL while a program of its own serves */
-	pid_t pid;
+	struct service *service;      /* NULL while a program of its own serves */
+	pid_t pid, worker;            /* the process started; its child, which serves */
 	FILE *log;                    /* its standard error */
 	struct service_config config; /* change it between init and start */
 	const char *paths[1];

@@ -37,6 +37,7 @@ static struct model_info info;
 static struct engine engine;
 static struct fleet fleet;
 static struct scheduler *sched;
+static atomic_bool memory_short;
 static const uint8_t key_a[WIRE_KEY_BYTES] = { 1 }, key_b[WIRE_KEY_BYTES] = { 2 };
 
 static int64_t fake_now(void *ctx)
@@ -99,6 +100,7 @@ static int setup(void **state)
 	fake_reset();
 	memset(&world, 0, sizeof(world));
 	world.now_ns = NS_PER_S;
+	atomic_store(&memory_short, false);
 	clock_replace(&fake_clock);
 	log_set_level(LOG_LEVEL_ERROR);
 	info = (struct model_info){ .name = "fake", .n_vocab = FAKE_VOCAB, .causal = true };
@@ -112,6 +114,7 @@ static int setup(void **state)
 		.queue_max = 16,
 		.stall_ns = 100 * NS_PER_S,
 		.lease_idle_ns = 50 * NS_PER_S,
+		.short_of_memory = &memory_short,
 		.send = keep_message,
 		.reply = keep_reply };
 	return scheduler_new(&config, &sched, NULL) == RC_OK ? 0 : -1;

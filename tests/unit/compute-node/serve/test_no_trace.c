@@ -92,13 +92,12 @@ static size_t count_in(const uint8_t *bytes, size_t len, const struct pattern *p
 	return hits;
 }
 
-/* Every readable byte of the process; one count for each pattern. */
-static void search(pid_t pid, size_t hits[PATTERNS_MAX])
+/* Every readable byte of one process, added to the counts of each pattern. */
+static void search_process(pid_t pid, size_t hits[PATTERNS_MAX])
 {
 	static uint8_t chunk[CHUNK_BYTES + PATTERN_BYTES_MAX];
 	char path[64], line[512];
 
-	memset(hits, 0, PATTERNS_MAX * sizeof(hits[0]));
 	(void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
 	FILE *maps = fopen(path, "r");
 	assert_non_null(maps);
@@ -125,6 +124,13 @@ static void search(pid_t pid, size_t hits[PATTERNS_MAX])
 	(void)close(mem);
 	(void)fclose(maps);
 	assert_true(searched > 1 << 20);
+}
+
+static void search(size_t hits[PATTERNS_MAX])
+{
+	memset(hits, 0, PATTERNS_MAX * sizeof(hits[0]));
+	search_process(node.pid, hits);
+	search_process(node.worker, hits);
 }
 
 static void fill_canary(char *out, size_t len)
@@ -167,12 +173,12 @@ static void test_nothing_of_a_request_is_left_after_its_lease(void **state)
 	add_ids("prompt ids", "prompt ids, packed", answer->prompt_ids + 4);
 	add_ids("answer ids", "answer ids, packed", answer->ids + 4);
 	add_pattern("answer text", answer->text.bytes, 24);
-	search(node.pid, hits);
+	search(hits);
 	/* While the lease is open its tokens are there: the search can see. */
 	assert_true(hits[2] > 0 && hits[4] > 0);
 
 	assert_false(serve_fixture_wait(&node, serve_fixture_send(&node, 0, &end))->lease.open);
-	search(node.pid, hits);
+	search(hits);
 	size_t left = 0;
 	for (size_t i = 0; i < patterns_len; i++) {
 		if (hits[i] != 0)
@@ -182,11 +188,11 @@ static void test_nothing_of_a_request_is_left_after_its_lease(void **state)
 	assert_int_equal(left, 0);
 }
 
-static void test_no_regular_file_is_open_for_writing_while_it_serves(void **state)
+/* How many regular files it has open; all of them for reading. */
+static size_t check_files_of(pid_t pid)
 {
-	(void)state;
 	char path[300], target[300];
-	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)node.pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	DIR *dir = opendir(path);
 	assert_non_null(dir);
 	const struct dirent *entry;
@@ -196,12 +202,11 @@ static void test_no_regular_file_is_open_for_writing_while_it_serves(void **stat
 
 		if (strtol(entry->d_name, NULL, 10) <= STDERR_FILENO)
 			continue; /* whoever started it gave it these */
-		(void)snprintf(
-		    path, sizeof(path), "/proc/%d/fd/%.20s", (int)node.pid, entry->d_name);
+		(void)snprintf(path, sizeof(path), "/proc/%d/fd/%.20s", (int)pid, entry->d_name);
 		if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
 			continue;
 		(void)snprintf(
-		    target, sizeof(target), "/proc/%d/fdinfo/%.20s", (int)node.pid, entry->d_name);
+		    target, sizeof(target), "/proc/%d/fdinfo/%.20s", (int)pid, entry->d_name);
 		FILE *info = fopen(target, "r");
 		unsigned flags = 0;
 		assert_non_null(info);
@@ -211,7 +216,14 @@ static void test_no_regular_file_is_open_for_writing_while_it_serves(void **stat
 		seen++;
 	}
 	(void)closedir(dir);
-	print_message("%zu regular files, all read-only\n", seen);
+	return seen;
+}
+
+static void test_no_regular_file_is_open_for_writing_while_it_serves(void **state)
+{
+	(void)state;
+	print_message("%zu regular files, all read-only\n",
+	    check_files_of(node.pid) + check_files_of(node.worker));
 }
 
 static void test_sigterm_ends_it_with_zero_while_answers_run(void **state)

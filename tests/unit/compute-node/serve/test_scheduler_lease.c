@@ -193,6 +193,42 @@ static void test_idle_leases_give_their_sequence_up_oldest_first(void **state)
 	}
 }
 
+static void test_a_host_short_of_memory_takes_nothing_new_and_keeps_no_idle_lease(void **state)
+{
+	(void)state;
+	struct fault fault;
+	struct wire_lease_state answer;
+	bool has_answer;
+	open_lease(1);
+	submit_ok(&(struct ask){
+	    .id = 1, .prompt_seed = 3, .prompt_len = 20, .max_tokens = 2, .lease = 1 });
+	run_until_idle();
+	assert_false(all_zero());
+	submit_ok(&(struct ask){ .id = 2, .prompt_seed = 4, .prompt_len = 20, .max_tokens = 30 });
+	step();
+	step();
+	atomic_store(&memory_short, true);
+	assert_int_equal(
+	    submit(&(struct ask){ .id = 3, .prompt_seed = 5, .prompt_len = 4, .max_tokens = 2 },
+		&fault),
+	    RC_BUSY);
+	assert_int_equal(fault.code, WIRE_ERROR_BUSY);
+	assert_int_equal(
+	    lease_message(MESSAGE_LEASE_OPEN, 2, key_a, 1, &answer, &has_answer, &fault), RC_BUSY);
+	assert_int_equal(fault.code, WIRE_ERROR_BUSY);
+	run_until_idle();
+	assert_true(world.seen[2].done); /* what ran goes on to its end */
+	assert_int_equal(world.seen[2].len, 30);
+	assert_true(all_zero());
+	assert_int_equal(
+	    lease_message(MESSAGE_LEASE_RENEW, 1, key_a, 1, &answer, &has_answer, &fault),
+	    RC_DENIED);
+	atomic_store(&memory_short, false);
+	submit_ok(&(struct ask){ .id = 4, .prompt_seed = 5, .prompt_len = 4, .max_tokens = 2 });
+	run_until_idle();
+	assert_true(world.seen[4].done);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +241,7 @@ int main(void)
 		UNIT(test_an_idle_lease_is_wiped_and_a_running_one_is_not),
 		UNIT(test_a_cancel_under_a_lease_wipes_its_cache),
 		UNIT(test_idle_leases_give_their_sequence_up_oldest_first),
+		UNIT(test_a_host_short_of_memory_takes_nothing_new_and_keeps_no_idle_lease),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
