@@ -20,7 +20,8 @@ Q       := $(if $(filter 1,$(V)),,@)
 say      = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $(2))
 
 VERSION := 0.1.0
-OPT     ?= -O2
+# Sanitizers cost enough without the last of the optimiser; results have the same bits.
+OPT     ?= $(if $(SANITIZE),-O1,-O2)
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 HARDEN  := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2) -fPIE
 SAN     := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -28,7 +29,7 @@ STD     := -std=c17 -D_GNU_SOURCE -DHEARTH_VERSION='"$(VERSION)"'
 # Results must have the same bits on every build: no contraction across
 # expressions and no value-changing optimisation.
 FLOAT   := -ffp-contract=off
-CFLAGS_ALL := $(STD) $(OPT) -g $(WARN) $(HARDEN) $(SAN) $(FLOAT) -pthread -MMD -MP $(CFLAGS)
+CFLAGS_ALL := $(STD) $(OPT) -g$(if $(SANITIZE),1) $(WARN) $(HARDEN) $(SAN) $(FLOAT) -pthread -MMD -MP $(CFLAGS)
 LDFLAGS_ALL := -pie -pthread $(SAN) -Wl,-z,relro,-z,now $(LDFLAGS)
 
 # Another architecture: the target's libraries stand in SYSROOT; where that is
@@ -134,10 +135,13 @@ ifeq ($(MACHINE),x86_64)
 $(B)/obj/%_avx2.o: ISA = -mavx2 -mfma -mf16c
 $(B)/obj/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c
 $(B)/obj/%_avx512vnni.o: ISA = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c
-# Each of these holds dozens of unrolled products, which checks of every lane's
-# index and of the stack would make minutes of compiling; reads are still checked.
-KERNEL_CHECKS := $(if $(SANITIZE),-fno-sanitize=undefined $(if $(findstring clang,$(CC)),-mllvm -asan-stack=0,--param asan-stack=0))
-$(B)/obj/%/direct_avx2.o $(B)/obj/%/direct_avx512vnni.o: CFLAGS_ALL += $(KERNEL_CHECKS)
+# These hold dozens of unrolled products, which checks of every lane's index and
+# of the stack, and checks put in line, would make minutes of compiling; what they
+# read and write is still checked.
+CHECKS_GCC   := --param asan-stack=0 --param asan-instrumentation-with-call-threshold=0
+CHECKS_CLANG := -mllvm -asan-stack=0 -mllvm -asan-instrumentation-with-call-threshold=0 -fno-sanitize=fuzzer-no-link
+KERNEL_CHECKS := $(if $(SANITIZE),-fno-sanitize=undefined $(if $(findstring clang,$(CC)),$(CHECKS_CLANG),$(CHECKS_GCC)))
+$(B)/obj/%_avx2.o $(B)/obj/%_avx512.o $(B)/obj/%_avx512vnni.o: CFLAGS_ALL += $(KERNEL_CHECKS)
 else ifeq ($(MACHINE),aarch64)
 # *_neon.c: every CPU of the architecture has it
 $(B)/obj/%_neondot.o: ISA = -march=armv8.2-a+dotprod

@@ -8,7 +8,7 @@
 #                                        images, and 16 random choices a sync
 # limit_s: 120
 # In memory where there is some: an image costs no real sync then.
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+[ -n "${TMPDIR:-}" ] || [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
 # shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 

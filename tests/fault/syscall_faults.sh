@@ -6,7 +6,7 @@
 #
 #   tests/fault/syscall_faults.sh [all]    every N; default: a sample of them
 # limit_s: 300
-[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+[ -n "${TMPDIR:-}" ] || [ ! -w /dev/shm ] || export TMPDIR=/dev/shm
 # shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 

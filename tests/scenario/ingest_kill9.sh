@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# kill -9 of the data node during ingest, 100 times: what was acknowledged is
+# kill -9 of the data node during ingest, CYCLES times (default 40): what was acknowledged is
 # stored, nothing is stored that was not sent, and no event is there twice.
-# limit_s: 400
+# limit_s: 240
 # shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
-cycles=${CYCLES:-100}
+cycles=${CYCLES:-40}
 data_init
 : >"$T/acked"
 : >"$T/sent"

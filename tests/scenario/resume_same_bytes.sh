@@ -34,16 +34,16 @@ try() { # NAME PATH JSON
 }
 
 try greedy /v1/completions \
-	'{"model":"slow","prompt":"the day was","max_tokens":700,"temperature":0,"ignore_eos":true,"stream":true}'
+	'{"model":"slow","prompt":"the day was","max_tokens":250,"temperature":0,"ignore_eos":true,"stream":true}'
 try sampled /v1/completions \
-	'{"model":"slow","prompt":"and the","max_tokens":700,"temperature":1.1,"top_p":0.95,"seed":42,"ignore_eos":true,"stream":true}'
+	'{"model":"slow","prompt":"and the","max_tokens":250,"temperature":1.1,"top_p":0.95,"seed":42,"ignore_eos":true,"stream":true}'
 try chat /v1/chat/completions \
-	'{"model":"slow","messages":[{"role":"user","content":"the day"}],"max_tokens":700,"temperature":0.8,"seed":7,"ignore_eos":true,"stream":true}'
+	'{"model":"slow","messages":[{"role":"user","content":"the day"}],"max_tokens":250,"temperature":0.8,"seed":7,"ignore_eos":true,"stream":true}'
 try stop /v1/completions \
-	'{"model":"slow","prompt":"and","max_tokens":700,"temperature":1,"seed":5,"stop":["zqzqzq"],"ignore_eos":true,"stream":true}'
+	'{"model":"slow","prompt":"and","max_tokens":250,"temperature":1,"seed":5,"stop":["zqzqzq"],"ignore_eos":true,"stream":true}'
 
 # The same without streaming: the whole answer waits for the node.
-body='{"model":"slow","prompt":"the day was","max_tokens":700,"temperature":0,"ignore_eos":true}'
+body='{"model":"slow","prompt":"the day was","max_tokens":250,"temperature":0,"ignore_eos":true}'
 curl -sS -m 120 -o "$T/plain.json" -H "Authorization: Bearer $TOKEN" --data-binary "$body" \
 	"$(url /v1/completions)" &
 PID[client]=$!

@@ -13,7 +13,8 @@ enum { U32 = 4, I32 = 5, F32 = 6, BOOL = 7, STRING = 8, ARRAY = 9 };
 
 void gguf_build_init(struct gguf_build *b, uint64_t seed)
 {
-	*b = (struct gguf_build){ .version = 3, .alignment = 32, .state = seed };
+	*b =
+	    (struct gguf_build){ .version = 3, .alignment = 32, .state = seed, .plain = seed == 0 };
 	buf_init(&b->pairs, BYTES_MAX);
 	buf_init(&b->infos, BYTES_MAX);
 	buf_init(&b->data, BYTES_MAX);
@@ -153,6 +154,19 @@ static void put_block(struct gguf_build *b, enum tensor_type type, float spread,
 	buf_append(&b->data, block, info->block_bytes);
 }
 
+/* Numbers 1, or zero bits in types of blocks. */
+static void put_plain(struct gguf_build *b, enum tensor_type type, uint64_t bytes)
+{
+	float block[4096];
+
+	for (size_t i = 0; i < sizeof(block) / sizeof(block[0]); i++)
+		block[i] = type == TYPE_F32 ? 1.0f : 0.0f;
+	for (uint64_t n; bytes > 0; bytes -= n) {
+		n = bytes < sizeof(block) ? bytes : sizeof(block);
+		buf_append(&b->data, block, n);
+	}
+}
+
 void gguf_build_stack(struct gguf_build *b, const char *name, enum tensor_type type, uint64_t n,
     uint64_t n_rows, uint64_t n_stack, float spread, float center)
 {
@@ -171,7 +185,9 @@ void gguf_build_stack(struct gguf_build *b, const char *name, enum tensor_type t
 	put_u32(&b->infos, type);
 	buf_append(&b->infos, &offset, sizeof(offset));
 	b->n_tensors++;
-	for (uint64_t i = 0; i < blocks; i++)
+	if (b->plain)
+		put_plain(b, type, blocks * type_info(type)->block_bytes);
+	for (uint64_t i = 0; i < blocks && !b->plain; i++)
 		put_block(b, type, spread, center);
 }
 

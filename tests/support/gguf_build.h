@@ -17,9 +17,11 @@ struct gguf_build {
 	uint64_t n_pairs, n_tensors;
 	uint32_t version, alignment;
 	uint64_t state; /* of the random weights */
+	bool plain;     /* no random ones */
 };
 
-/* Version 3, alignment 32. */
+/* Version 3, alignment 32.  Seed 0: plain weights, made in no time, for models
+ * that are refused before a weight is looked at. */
 void gguf_build_init(struct gguf_build *build, uint64_t seed);
 void gguf_build_fini(struct gguf_build *build);
 

@@ -1,11 +1,16 @@
-"""The oracle of chat templates: renders one with python3-jinja2, set up the
+"""The oracle of chat templates: renders them with python3-jinja2, set up the
 way such templates are written for.
 
-    render_jinja.py TEMPLATE VARIABLES.json
+    render_jinja.py <JOBS
+
+Each line of JOBS is TEMPLATE, VARIABLES.json and OUT, with tabs between.  What
+comes out is in OUT; in OUT.refused the error of a template that will not have
+it, in OUT.broken that of a render that fell over.
 """
 import datetime
 import json
 import sys
+import traceback
 
 import jinja2
 from jinja2.ext import Extension, loopcontrols
@@ -31,24 +36,38 @@ def tojson(x, ensure_ascii=False, indent=None, separators=None, sort_keys=False)
                       separators=separators, sort_keys=sort_keys)
 
 
-def main():
-    with open(sys.argv[2], encoding="utf-8") as file:
-        variables = json.load(file)
-    now = datetime.datetime.fromtimestamp(variables.get("now_utc_ns", 0) / 1e9,
-                                          datetime.timezone.utc)
+def environment_new():
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation])
     environment.filters["tojson"] = tojson
     environment.globals["raise_exception"] = raise_exception
+    return environment
+
+
+def render(environment, template, variables_path):
+    """The bytes of one render; jinja2's own errors are refusals."""
+    with open(variables_path, encoding="utf-8") as file:
+        variables = json.load(file)
+    now = datetime.datetime.fromtimestamp(variables.get("now_utc_ns", 0) / 1e9,
+                                          datetime.timezone.utc)
     environment.globals["strftime_now"] = now.strftime
-    with open(sys.argv[1], encoding="utf-8", newline="") as file:
+    with open(template, encoding="utf-8", newline="") as file:
         source = file.read()
-    try:
-        text = environment.from_string(source).render(**variables)
-    except jinja2.exceptions.TemplateError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        sys.exit(1)
-    sys.stdout.buffer.write(text.encode("utf-8"))
+    return environment.from_string(source).render(**variables).encode("utf-8")
+
+
+def main():
+    environment = environment_new()
+    for line in sys.stdin:
+        template, variables, out = line.rstrip("\n").split("\t")
+        try:
+            data, suffix = render(environment, template, variables), ""
+        except jinja2.exceptions.TemplateError as error:
+            data, suffix = f"{type(error).__name__}: {error}\n".encode("utf-8"), ".refused"
+        except Exception:  # the oracle itself broke on it
+            data, suffix = traceback.format_exc().encode("utf-8"), ".broken"
+        with open(out + suffix, "wb") as file:
+            file.write(data)
 
 
 main()

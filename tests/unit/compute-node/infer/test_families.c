@@ -200,7 +200,7 @@ static void test_a_missing_tensor_is_named(void **unused)
 
 			if (t->kind == FAMILY_BIAS)
 				continue;
-			gguf_build_init(&b, 7);
+			gguf_build_init(&b, 0);
 			family_build(&b, f, TYPE_F32);
 			at = memmem(b.infos.bytes, b.infos.len, t->name, strlen(t->name));
 			assert_non_null(at);
@@ -220,7 +220,7 @@ static void test_a_mis_shaped_tensor_is_named(void **unused)
 			struct gguf_build b;
 
 			other.tensors[i].n += 32;
-			gguf_build_init(&b, 7);
+			gguf_build_init(&b, 0);
 			family_build(&b, &other, TYPE_F32);
 			expect_named(f, &b, f->tensors[i].name);
 			gguf_build_fini(&b);
@@ -238,7 +238,7 @@ static void test_a_key_of_another_type_is_named(void **unused)
 
 			other.keys[i].type = f->keys[i].type == 's' ? 'u' : 's';
 			other.keys[i].text = "many";
-			gguf_build_init(&b, 7);
+			gguf_build_init(&b, 0);
 			family_build(&b, &other, TYPE_F32);
 			expect_named(f, &b, f->keys[i].name);
 			gguf_build_fini(&b);
@@ -259,7 +259,7 @@ static void test_a_vector_of_another_type_is_named(void **unused)
 			    (f->tensors[i].kind == FAMILY_BIAS && f->tensors[i].n_rows > 0))
 				continue; /* a matrix */
 			other.tensors[i].kind = FAMILY_MATRIX;
-			gguf_build_init(&b, 7);
+			gguf_build_init(&b, 0);
 			family_build(&b, &other, TYPE_F16);
 			expect_named(f, &b, f->tensors[i].name);
 			gguf_build_fini(&b);
@@ -280,7 +280,7 @@ static void test_an_absurd_number_is_named(void **unused)
 			if (f->keys[i].type != 'u')
 				continue;
 			other.keys[i].value = (double)(UINT32_MAX - 1);
-			gguf_build_init(&b, 7);
+			gguf_build_init(&b, 0);
 			family_build(&b, &other, TYPE_F32);
 			expect_named(f, &b, f->keys[i].name);
 			gguf_build_fini(&b);

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #define CYCLES 100
+#define ROUND 100 /* then a new store: each check reads all of it */
 #define ACKS_MAX 100000
 #define THREADS 2
 
@@ -163,28 +164,41 @@ static void check(struct fixture *f, const struct ack *acks, size_t acks_len, st
 	fixture_close(f);
 }
 
+/* `cycles` kills of one store; returns the acknowledgements there were. */
+static size_t kill_round(
+    uint32_t first, uint32_t cycles, struct ack *acks, struct stored *stored, uint64_t *rng)
+{
+	struct fixture f = { 0 };
+	size_t acks_len = 0;
+
+	fixture_init(&f);
+	fixture_close(&f);
+	for (uint32_t cycle = first; cycle < first + cycles; cycle++) {
+		acks_len = run_and_kill(&f, cycle, random_next(rng) % 25, acks, acks_len);
+		check(&f, acks, acks_len, stored);
+	}
+	fixture_remove(f.dir);
+	return acks_len;
+}
+
 static void test_kill_nine_loses_nothing_acknowledged_and_writes_nothing_twice(void **state)
 {
 	(void)state;
 	const char *cycles = getenv("HEARTH_KILL_CYCLES");
 	uint32_t n = cycles == NULL ? CYCLES : (uint32_t)strtoul(cycles, NULL, 10);
-	struct fixture f = { 0 };
 	struct ack *acks = calloc(ACKS_MAX, sizeof(*acks));
 	struct stored stored = { .ids = calloc(ACKS_MAX, 48), .texts = calloc(ACKS_MAX, 48) };
 	size_t acks_len = 0;
 	uint64_t rng = 99;
 
-	fixture_init(&f);
-	fixture_close(&f);
-	for (uint32_t cycle = 0; cycle < n; cycle++) {
-		acks_len = run_and_kill(&f, cycle, random_next(&rng) % 25, acks, acks_len);
-		check(&f, acks, acks_len, &stored);
+	for (uint32_t at = 0, round; at < n; at += round) {
+		round = n - at < ROUND ? n - at : ROUND;
+		acks_len += kill_round(at, round, acks, &stored, &rng);
 	}
 	assert_true(acks_len > n);
 	free(acks);
 	free(stored.ids);
 	free(stored.texts);
-	fixture_remove(f.dir);
 }
 
 int main(void)

@@ -363,7 +363,7 @@ static void test_a_forgetting_cut_off_anywhere_is_finished_by_the_next_open(void
 /* ---- kill -9 ----------------------------------------------------------------------- */
 
 #define KILL_CYCLES 25
-#define KILL_ROUND 100 /* cycles on one store: each reads all that is there */
+#define KILL_ROUND 25 /* cycles on one store: each reads all that is there */
 #define KILL_RECORDS 40
 #define KILL_SPAN_NS (8 * NS_PER_MS) /* about what one forgetting takes */
 
