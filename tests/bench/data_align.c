@@ -1,30 +1,24 @@
 /*
- * The aligner: ten streams of one day onto 86,400 slices of a second, from
- * memory and from a store, next to a plain backward merge join of the same
- * rows in the same run (which knows none of the semantics); from the store as
- * records of the log and as bundles; and the slice around one late observation.
+ * The aligner from memory: ten streams of one day onto 86,400 slices of a
+ * second, next to a plain backward merge join of the same rows in the same run
+ * (which knows none of the semantics).  From the store: data_align_store.c; next
+ * to pandas: data_align_pandas.py.
  *
- *   data_align [OBSERVATIONS] [ROUNDS]     default 500000 and 3; from the store
- *                                          a tenth as many, onto minutes
+ *   data_align [OBSERVATIONS] [ROUNDS]     default 500000 and 3
  */
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #include "align/policy.h"
-#include "align/slice.h"
 #include "align/window.h"
 #include "base/clock.h"
 #include "base/random.h"
-#include "store/keyring.h"
 
 #define STREAMS 10
 #define SLICES 86400
 #define ROUNDS_MAX 99
-#define STORED_RATE_BOUND 1.5e6 /* observations a second on one core */
 #define START_NS (INT64_C(1763164800) * NS_PER_S)
 
 static void must(bool holds, const char *what)
@@ -63,137 +57,31 @@ static const struct {
 
 static int by_time(const void *a, const void *b)
 {
-	const struct observation *x = a, *y = b;
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
 
-	return (x->dev_t0_ns > y->dev_t0_ns) - (x->dev_t0_ns < y->dev_t0_ns);
+	return (x > y) - (x < y);
 }
 
-static void make_day(struct observation *obs, size_t n)
+/* The observation of stream `s` with a number and a time. */
+static struct observation make(size_t s, size_t number, int64_t at_ns)
 {
-	uint64_t seed = 1;
+	struct observation obs = { .source = "source",
+		.client_id = "",
+		.layer = streams[s].layer,
+		.kind = streams[s].kind,
+		.shape = SHAPE_INSTANT,
+		.clock_id = "",
+		.boot_epoch = "",
+		.zone = "",
+		.origin = ORIGIN_DEVICE,
+		.dev_t0_ns = at_ns,
+		.dev_t1_ns = at_ns,
+		.place = placement_trusted(at_ns, at_ns, 0),
+		.text = "",
+		.data_json = streams[s].data_json };
 
-	for (size_t i = 0; i < n; i++) {
-		size_t s = i % STREAMS;
-		obs[i] = (struct observation){ .source = "source",
-			.client_id = "",
-			.layer = streams[s].layer,
-			.kind = streams[s].kind,
-			.shape = SHAPE_INSTANT,
-			.clock_id = "",
-			.boot_epoch = "",
-			.zone = "",
-			.origin = ORIGIN_DEVICE,
-			.text = "",
-			.data_json = streams[s].data_json };
-		obs[i].dev_t0_ns = obs[i].dev_t1_ns =
-		    START_NS + (int64_t)(random_next(&seed) % (uint64_t)NS_PER_DAY);
-		obs[i].place = placement_trusted(obs[i].dev_t0_ns, obs[i].dev_t1_ns, 0);
-		memcpy(obs[i].obs_id, &i, sizeof i);
-	}
-	qsort(obs, n, sizeof *obs, by_time);
-}
-
-static bool count(void *ctx, const struct slice *slice)
-{
-	size_t *cells = ctx;
-
-	for (int f = 0; f < FACET_COUNT; f++)
-		*cells += slice->cells[f].mode != CELL_ABSENT;
-	return true;
-}
-
-/* Seconds for the window; `items` prepared, or made here from `obs`. */
-static double run_window(const struct item *items, const struct observation *obs, size_t n)
-{
-	struct window_grid grid = { .from_ns = START_NS,
-		.to_ns = START_NS + NS_PER_DAY,
-		.step_ns = NS_PER_S,
-		.facets = FACET_MASK_ALL & ~FACET_MASK(FACET_SCENE),
-		.borrow = items != NULL };
-	struct window *window;
-	size_t cells = 0;
-
-	int64_t start_ns = clock_mono_ns();
-	must(window_open(policy_default(), &grid, count, &cells, &window) == RC_OK, "open");
-	for (size_t i = 0; i < n; i++) {
-		struct item item;
-		if (items == NULL)
-			item_of_observation(&obs[i], policy_default(), &item);
-		must(window_push(window, items != NULL ? &items[i] : &item, NULL) == RC_OK, "push");
-	}
-	must(window_finish(window, NULL) == RC_OK, "finish");
-	window_close(window);
-	must(cells > 0, "no cells");
-	return (double)(clock_mono_ns() - start_ns) / 1e9;
-}
-
-/* The plainest join: the last row of each stream before each slice. */
-static double run_join(const struct item *items, size_t n, size_t *sum)
-{
-	size_t last[STREAMS] = { 0 }, at = 0;
-
-	int64_t start_ns = clock_mono_ns();
-	for (size_t slice = 0; slice < SLICES; slice++) {
-		int64_t end_ns = START_NS + (int64_t)(slice + 1) * NS_PER_S;
-		for (; at < n && items[at].t0_ns < end_ns; at++)
-			last[items[at].track % STREAMS] = at;
-		for (size_t s = 0; s < STREAMS; s++)
-			*sum += last[s];
-	}
-	return (double)(clock_mono_ns() - start_ns) / 1e9;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st, (void)flag, (void)ftw;
-	return remove(path);
-}
-
-struct stored {
-	double log_s, bundles_s, build_s; /* of all slices; of making the bundles */
-	double late_s;                    /* one minute around a late observation */
-};
-
-static double build_slices(struct store *store, int64_t from_ns, int64_t to_ns, int64_t step_ns)
-{
-	struct slice_query query = { .from_ns = from_ns, .to_ns = to_ns, .step_ns = step_ns };
-	size_t cells = 0;
-
-	int64_t start_ns = clock_mono_ns();
-	must(slice_build(store, &query, count, &cells, NULL) == RC_OK && cells > 0, "slices");
-	return (double)(clock_mono_ns() - start_ns) / 1e9;
-}
-
-static void run_store(struct observation *obs, size_t n, struct stored *out)
-{
-	char dir[] = "/tmp/data_align-XXXXXX";
-	struct keyring_unlock unlock = { 0 };
-	struct keyring *keyring = NULL;
-	struct store *store = NULL;
-	int64_t end_ns = START_NS + NS_PER_DAY, noon_ns = START_NS + NS_PER_DAY / 2;
-
-	must(mkdtemp(dir) != NULL && keyring_create(dir, &unlock, NULL) == RC_OK &&
-		 keyring_open(dir, &unlock, &keyring, NULL) == RC_OK &&
-		 store_create(dir, keyring, NULL) == RC_OK,
-	    "store");
-	struct store_config config = { .dir = dir, .keyring = keyring };
-	must(store_open(&config, &store, NULL) == RC_OK, "open store");
-	for (size_t i = 0; i < n; i += 1000)
-		must(store_append(store, obs + i, n - i < 1000 ? n - i : 1000, NULL, NULL, NULL) ==
-			 RC_OK,
-		    "append");
-	out->log_s = build_slices(store, START_NS, end_ns, NS_PER_MIN);
-	int64_t start_ns = clock_mono_ns();
-	must(store_build_bundles(store, end_ns + NS_PER_DAY, NULL) == RC_OK, "bundles");
-	out->build_s = (double)(clock_mono_ns() - start_ns) / 1e9;
-	out->bundles_s = build_slices(store, START_NS, end_ns, NS_PER_MIN);
-	struct observation late = obs[n / 2];
-	late.text = "late";
-	must(store_append(store, &late, 1, NULL, NULL, NULL) == RC_OK, "append");
-	out->late_s = build_slices(store, noon_ns, noon_ns + NS_PER_MIN, NS_PER_MIN);
-	store_close(store);
-	keyring_close(keyring);
-	(void)nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	memcpy(obs.obs_id, &number, sizeof number);
+	return obs;
 }
 
 /* Large pages, as libraries of arrays ask for them. */
@@ -206,48 +94,111 @@ static void *rows_new(size_t bytes)
 	return rows;
 }
 
+struct day {
+	size_t n;
+	uint8_t *stream;    /* [n] */
+	int64_t *at_ns;     /* [n], in order */
+	struct item *items; /* [n] */
+};
+
+static void make_day(struct day *day)
+{
+	uint64_t seed = 1;
+
+	day->stream = rows_new(day->n);
+	day->at_ns = rows_new(day->n * sizeof day->at_ns[0]);
+	day->items = rows_new(day->n * sizeof day->items[0]);
+	for (size_t i = 0; i < day->n; i++)
+		day->at_ns[i] = START_NS + (int64_t)(random_next(&seed) % (uint64_t)NS_PER_DAY);
+	qsort(day->at_ns, day->n, sizeof day->at_ns[0], by_time);
+	for (size_t i = 0; i < day->n; i++) {
+		day->stream[i] = (uint8_t)(random_next(&seed) % STREAMS);
+		struct observation obs = make(day->stream[i], i, day->at_ns[i]);
+		item_of_observation(&obs, policy_default(), &day->items[i]);
+	}
+}
+
+static bool count(void *ctx, const struct slice *slice)
+{
+	size_t *values = ctx;
+
+	for (int f = 0; f < FACET_COUNT; f++)
+		*values += slice->cells[f].values_len;
+	return true;
+}
+
+/* Seconds for the window; from items that lie ready, or made here one by one. */
+static double run_window(const struct day *day, bool prepared, size_t *values)
+{
+	struct window_grid grid = { .from_ns = START_NS,
+		.to_ns = START_NS + NS_PER_DAY,
+		.step_ns = NS_PER_S,
+		.facets = FACET_MASK_ALL & ~FACET_MASK(FACET_SCENE),
+		.borrow = prepared };
+	struct window *window;
+
+	*values = 0;
+	int64_t start_ns = clock_mono_ns();
+	must(window_open(policy_default(), &grid, count, values, &window) == RC_OK, "open");
+	for (size_t i = 0; i < day->n; i++) {
+		const struct item *item = &day->items[i];
+		struct item made;
+		if (!prepared) {
+			struct observation obs = make(day->stream[i], i, day->at_ns[i]);
+			item_of_observation(&obs, policy_default(), &made);
+			item = &made;
+		}
+		must(window_push(window, item, NULL) == RC_OK, "push");
+	}
+	must(window_finish(window, NULL) == RC_OK, "finish");
+	window_close(window);
+	must(*values > 0, "no values");
+	return (double)(clock_mono_ns() - start_ns) / 1e9;
+}
+
+/* The plainest join: the last row of each stream before each slice. */
+static double run_join(const struct day *day, size_t *sum)
+{
+	size_t last[STREAMS] = { 0 }, at = 0;
+
+	int64_t start_ns = clock_mono_ns();
+	for (size_t slice = 0; slice < SLICES; slice++) {
+		int64_t end_ns = START_NS + (int64_t)(slice + 1) * NS_PER_S;
+		for (; at < day->n && day->items[at].t0_ns < end_ns; at++)
+			last[day->items[at].track % STREAMS] = at;
+		for (size_t s = 0; s < STREAMS; s++)
+			*sum += last[s];
+	}
+	return (double)(clock_mono_ns() - start_ns) / 1e9;
+}
+
+static void print(const char *name, const struct day *day, double seconds, double join_s)
+{
+	printf("%-34s %12.2f %8.2f\n", name, (double)day->n / seconds / 1e6, join_s / seconds);
+}
+
 int main(int argc, char **argv)
 {
-	size_t n = argc > 1 ? (size_t)strtoull(argv[1], NULL, 10) : 500000, sum = 0;
+	struct day day = { .n = argc > 1 ? (size_t)strtoull(argv[1], NULL, 10) : 500000 };
 	int rounds = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 3;
 	double window[ROUNDS_MAX], whole[ROUNDS_MAX], join[ROUNDS_MAX];
-	struct rusage usage;
+	size_t values = 0, sum = 0;
 
-	must(n >= 1000 && rounds >= 1 && rounds <= ROUNDS_MAX, "usage: data_align [N] [ROUNDS]");
-	struct observation *obs = rows_new(n * sizeof *obs);
-	struct item *items = rows_new(n * sizeof *items);
-	make_day(obs, n);
-	for (size_t i = 0; i < n; i++)
-		item_of_observation(&obs[i], policy_default(), &items[i]);
+	must(day.n >= 1000 && rounds >= 1 && rounds <= ROUNDS_MAX,
+	    "usage: data_align [OBSERVATIONS] [ROUNDS]");
+	make_day(&day);
 	for (int i = 0; i < rounds; i++) {
-		window[i] = run_window(items, obs, n);
-		join[i] = run_join(items, n, &sum);
-		whole[i] = run_window(NULL, obs, n);
+		window[i] = run_window(&day, true, &values);
+		join[i] = run_join(&day, &sum);
+		whole[i] = run_window(&day, false, &values);
 	}
-	struct stored stored;
-	run_store(obs, n / 10, &stored);
 	double join_s = median(join, rounds);
-	(void)getrusage(RUSAGE_SELF, &usage);
-	printf("%zu observations, %d streams, 86400 slices of 1 s, medians of %d (%zu)\n", n,
-	    STREAMS, rounds, sum % 10);
+	printf("%zu observations, %d streams, 86400 slices of 1 s with %zu values, medians of %d "
+	       "(%zu)\n",
+	    day.n, STREAMS, values, rounds, sum % 10);
 	printf("%-34s %12s %8s\n", "", "M obs/s", "ratio");
-	printf("%-34s %12.2f %8.2f\n", "plain backward merge join", (double)n / join_s / 1e6, 1.0);
-	double seconds = median(window, rounds);
-	printf("%-34s %12.2f %8.2f\n", "window, items prepared", (double)n / seconds / 1e6,
-	    join_s / seconds);
-	seconds = median(whole, rounds);
-	printf("%-34s %12.2f %8.2f\n", "window, from observations", (double)n / seconds / 1e6,
-	    join_s / seconds);
-	printf(
-	    "%-34s %12.2f\n", "slices of 60 s from the log", (double)n / 10 / stored.log_s / 1e6);
-	printf("%-34s %12.2f %8.2f of the bound\n", "slices of 60 s from bundles",
-	    (double)n / 10 / stored.bundles_s / 1e6,
-	    (double)n / 10 / stored.bundles_s / STORED_RATE_BOUND);
-	printf("%-34s %12.2f\n", "making the bundles", (double)n / 10 / stored.build_s / 1e6);
-	printf("one minute after a late observation: %.2f ms\n", stored.late_s * 1e3);
-	printf("peak memory of the process: %ld MiB, rows %zu MiB\n", usage.ru_maxrss / 1024,
-	    n * (sizeof *obs + sizeof *items) >> 20);
-	(void)munmap(obs, n * sizeof *obs);
-	(void)munmap(items, n * sizeof *items);
+	print("plain backward merge join", &day, join_s, join_s);
+	print("window, items prepared", &day, median(window, rounds), join_s);
+	print("window, from observations", &day, median(whole, rounds), join_s);
 	return 0;
 }
