@@ -90,25 +90,9 @@ static void summarise(const struct pick_list *list, struct cell *out)
 	}
 }
 
-/* Field by field: clearing the whole of a value first would cost as much. */
-static inline void fill_item(const struct item *item, struct cell_value *out)
-{
-	memcpy(out->obs_id, item->obs_id, OBS_ID_BYTES);
-	out->seq = item->seq;
-	out->next_seq = 0;
-	out->client_id = item->client_id;
-	out->source = item->source;
-	out->kind = item->kind;
-	out->text = item->text;
-	out->data_json = item->data_json;
-	out->t0_ns = item->t0_ns;
-	out->t1_ns = item->t1_ns;
-	out->has_next = false;
-}
-
 static void fill_value(const struct pick *pick, struct cell_value *out)
 {
-	fill_item(pick->item, out);
+	item_show(pick->item, out);
 	out->mode = pick->mode;
 	out->age_ns = pick->age_ns;
 	out->certainty = pick->certainty;
@@ -146,19 +130,6 @@ void cell_of_picks(const struct policy_rule *rule, struct pick_list *list,
 
 /* ---- plain entries ------------------------------------------------------------- */
 
-/* Items lie where they were pushed, far apart: ask for them before they are
- * needed. */
-#define AHEAD 12
-
-static inline void prefetch(const struct item *item)
-{
-	const char *at = (const char *)item;
-
-	__builtin_prefetch(at);
-	__builtin_prefetch(at + 64);
-	__builtin_prefetch(at + 128);
-}
-
 static int64_t distance_of(int64_t t0_ns, int64_t start_ns, int64_t end_ns)
 {
 	if (t0_ns < start_ns)
@@ -166,39 +137,43 @@ static int64_t distance_of(int64_t t0_ns, int64_t start_ns, int64_t end_ns)
 	return t0_ns > end_ns ? t0_ns - end_ns : 0;
 }
 
-void cell_of_plain(const struct track *track, const struct policy_rule *rule, int64_t start_ns,
-    int64_t end_ns, struct cell_value values[SLICE_CELL_VALUES_MAX], struct cell *out)
+enum rc cell_of_plain(struct track *track, const struct policy_rule *rule, int64_t start_ns,
+    int64_t end_ns, struct cell *out)
 {
 	int64_t certain_from_ns = start_ns + track->early_ns;
 	int64_t certain_to_ns = end_ns - track->late_ns, age_ns;
 	const struct item *carried = pick_carried(track, rule, start_ns, end_ns, &age_ns);
-	struct cell cell = { .mode = CELL_OBSERVED, .values = values };
-	size_t n = 0;
+	size_t total = track->mid - track->head, most = SLICE_CELL_VALUES_MAX - (carried != NULL);
+	size_t n = total < most ? total : most;
+	struct cell cell = { .mode = CELL_OBSERVED, .values_len = n, .values_total = total };
 
+	if (track_show(track, n) != RC_OK)
+		return RC_NOMEM;
+	struct cell_value *values = track->shown.values + track->shown.first;
 	cell.error_ns = track->early_ns > track->late_ns ? track->early_ns : track->late_ns;
+	for (size_t i = 0; i < n; i++) {
+		int64_t t0_ns = values[i].t0_ns;
+		bool certain = t0_ns >= certain_from_ns && t0_ns < certain_to_ns;
+		values[i].mode = CELL_OBSERVED;
+		values[i].age_ns = distance_of(t0_ns, start_ns, end_ns);
+		values[i].certainty = certain ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE;
+		if (certain)
+			cell.certainty = CERTAINTY_CERTAIN;
+		if (values[i].age_ns > cell.age_ns)
+			cell.age_ns = values[i].age_ns;
+	}
 	if (carried != NULL) {
 		if (item_error_ns(carried) > cell.error_ns)
 			cell.error_ns = item_error_ns(carried);
-		fill_item(carried, &values[n]);
-		values[n].mode = CELL_CARRIED;
-		values[n].age_ns = age_ns;
-		values[n++].certainty = CERTAINTY_POSSIBLE;
+		values--; /* T5 */
+		item_show(carried, values);
+		values->mode = CELL_CARRIED;
+		values->age_ns = age_ns;
+		values->certainty = CERTAINTY_POSSIBLE;
+		cell.values_len++;
+		cell.values_total++;
 	}
-	cell.values_total = n + track->mid - track->head;
-	for (size_t i = track->head; i < track->mid && n < SLICE_CELL_VALUES_MAX; i++, n++) {
-		if (i + AHEAD < track->len)
-			prefetch(track->entries[i + AHEAD].item);
-		int64_t t0_ns = track->entries[i].t0_ns;
-		bool certain = t0_ns >= certain_from_ns && t0_ns < certain_to_ns;
-		fill_item(track->entries[i].item, &values[n]);
-		values[n].mode = CELL_OBSERVED;
-		values[n].age_ns = distance_of(t0_ns, start_ns, end_ns);
-		values[n].certainty = certain ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE;
-		if (certain)
-			cell.certainty = CERTAINTY_CERTAIN;
-		if (values[n].age_ns > cell.age_ns)
-			cell.age_ns = values[n].age_ns;
-	}
-	cell.values_len = n;
+	cell.values = values;
 	*out = cell;
+	return RC_OK;
 }

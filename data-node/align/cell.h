@@ -12,9 +12,10 @@ void cell_of_picks(const struct policy_rule *rule, struct pick_list *list,
 
 /*
  * The same for a facet whose one track has plain entries in the slice and whose
- * rule takes all of them: no picks, no sorting.
+ * rule takes all of them: no picks, no sorting, and the values are the track's
+ * own, which stay as they are until it is advanced.  RC_NOMEM.
  */
-void cell_of_plain(const struct track *track, const struct policy_rule *rule, int64_t start_ns,
-    int64_t end_ns, struct cell_value values[SLICE_CELL_VALUES_MAX], struct cell *out);
+enum rc cell_of_plain(struct track *track, const struct policy_rule *rule, int64_t start_ns,
+    int64_t end_ns, struct cell *out) RC_CHECK;
 
 #endif

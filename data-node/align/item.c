@@ -234,6 +234,8 @@ void item_of_observation(
 	if (obs->shape == SHAPE_BLOCK && obs->values_len > 0 &&
 	    (obs->rate_hz > 0 || obs->times_ns != NULL) && (out->facets & MEASURED) != 0)
 		out->block = obs;
+	out->plain =
+	    out->role == ITEM_VALUE && !out->wide && item_is_instant(out) && out->block == NULL;
 	out->lane =
 	    mix_bytes(mix(HASH_SEED, (uint64_t)obs->layer), obs->source, strlen(obs->source));
 	out->track = mix_bytes(out->lane, obs->kind, strlen(obs->kind));

@@ -12,6 +12,8 @@
 #ifndef ALIGN_ITEM_H
 #define ALIGN_ITEM_H
 
+#include <string.h>
+
 #include "align/policy.h"
 
 enum item_role { ITEM_VALUE, ITEM_STOP, ITEM_NOTE };
@@ -30,6 +32,7 @@ struct item {
 	bool stop_lane;      /* stops every track of the lane in `facets` */
 	bool stationary : 1; /* says that the person stays here */
 	bool unchanged : 1;  /* a frame that says it will hold */
+	bool plain : 1;      /* a narrow instant with a value, no block */
 
 	int64_t key_ns;          /* order of the stream: t0, of a wide one t0 - early */
 	uint64_t lane;           /* hash */
@@ -76,6 +79,23 @@ static inline int64_t item_key_ns(const struct item *item)
 static inline bool item_is_instant(const struct item *item)
 {
 	return item->t0_ns == item->t1_ns;
+}
+
+/* What a cell shows of it but for mode, age and certainty.  Field by field:
+ * clearing the whole of a value first would cost as much. */
+static inline void item_show(const struct item *item, struct cell_value *out)
+{
+	memcpy(out->obs_id, item->obs_id, OBS_ID_BYTES);
+	out->seq = item->seq;
+	out->next_seq = 0;
+	out->client_id = item->client_id;
+	out->source = item->source;
+	out->kind = item->kind;
+	out->text = item->text;
+	out->data_json = item->data_json;
+	out->t0_ns = item->t0_ns;
+	out->t1_ns = item->t1_ns;
+	out->has_next = false;
 }
 
 #endif

@@ -143,6 +143,32 @@ static const struct item *nearest_plain(const struct track *track, const struct 
 	return track->entries[off_low < off_before ? low : before].item;
 }
 
+static inline void ask_for(const struct item *item)
+{
+	const char *at = (const char *)item;
+
+	for (size_t i = 0; i < sizeof *item; i += 64)
+		__builtin_prefetch(at + i);
+}
+
+void pick_ahead(
+    const struct track *track, const struct policy_rule *rule, int64_t start_ns, int64_t end_ns)
+{
+	const struct span span = { start_ns, end_ns };
+
+	if (!track_is_plain_in(track))
+		return;
+	if (!rule->all) {
+		ask_for(nearest_plain(track, &span));
+		return;
+	}
+	size_t until = track->mid - track->head < SLICE_CELL_VALUES_MAX
+			   ? track->mid
+			   : track->head + SLICE_CELL_VALUES_MAX;
+	for (size_t i = track->head + track->shown.len; i < until; i++)
+		ask_for(track->entries[i].item);
+}
+
 static enum rc pick_inside(
     const struct track *track, const struct span *span, bool all, struct pick_list *list)
 {

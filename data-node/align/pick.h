@@ -31,6 +31,13 @@ struct pick_list {
 	const char *absent_reason; /* the weightiest of the tracks without a pick */
 };
 
+/*
+ * Ask the memory for the items that a cell will read of `track`: they lie where
+ * they were pushed, far apart, and were last looked at `ahead_ns` ago.
+ */
+void pick_ahead(
+    const struct track *track, const struct policy_rule *rule, int64_t start_ns, int64_t end_ns);
+
 /* Add the picks of `track` (advanced to [start, end)).  RC_NOMEM. */
 enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
     const struct policy *policy, struct arena *arena, struct pick_list *list) RC_CHECK;

@@ -57,7 +57,7 @@ static bool take(void *ctx, const struct observation *obs)
 	item_of_observation(obs, feed->policy, &item);
 	if (feed->skip_home && obs->layer == LAYER_HOME && item.key_ns < feed->skip_before_ns)
 		return true;
-	feed->rc = window_push(feed->window, &item, feed->why);
+	feed->rc = window_push(feed->window, &item, 1, feed->why);
 	return feed->rc == RC_OK && !window_done(feed->window);
 }
 

@@ -190,7 +190,7 @@ static enum rc make_room(struct track *track)
 /* The first entry decides which ε the plain ones have. */
 static bool is_odd(struct track *track, const struct item *item)
 {
-	if (item->role != ITEM_VALUE || item->wide || item->block != NULL || !item_is_instant(item))
+	if (!item->plain)
 		return true;
 	if (track->head == track->len) {
 		track->early_ns = item->early_ns;
@@ -202,27 +202,37 @@ static bool is_odd(struct track *track, const struct item *item)
 enum rc track_push(struct track *track, const struct item *item, struct track_hold *hold,
     const struct policy *policy, int64_t slice_start_ns, struct track_use *use)
 {
-	struct track_entry entry = { .t0_ns = item->t0_ns, .item = item, .hold = hold };
+	bool plain = item->plain;
+	int64_t period_ns = item->role == ITEM_VALUE ? next_period(track, policy, item) : 0;
 
 	if (make_room(track) != RC_OK)
 		return RC_NOMEM;
 	if (hold != NULL)
 		hold->refs++;
-	if (item->role == ITEM_VALUE)
-		entry.period_ns = next_period(track, policy, item);
-	if (is_expired(item, slice_start_ns)) {
-		entry.odd = true; /* it may have been overtaken */
-		settle(track, &entry, use);
+	if (plain ? item->t0_ns + item->late_ns < slice_start_ns
+		  : is_expired(item, slice_start_ns)) {
+		struct track_entry entry = { item->t0_ns, period_ns, item, hold, true };
+		settle(track, &entry, use); /* odd: it may have been overtaken */
 		return RC_OK;
 	}
-	entry.odd = is_odd(track, item);
-	track->odd_len += entry.odd;
-	track->entries[track->len++] = entry;
+	bool odd = is_odd(track, item);
+	track->odd_len += odd;
+	track->entries[track->len++] =
+	    (struct track_entry){ item->t0_ns, period_ns, item, hold, odd };
 	use->entries++;
 	return RC_OK;
 }
 
 /* ---- the next slice --------------------------------------------------------------- */
+
+/* The first `n` entries have expired. */
+static void hide(struct track_shown *shown, size_t n)
+{
+	size_t gone = n < shown->len ? n : shown->len;
+
+	shown->first += gone;
+	shown->len -= gone;
+}
 
 /* All are plain: they expire from the front, and [head..mid) is what touches. */
 static void advance_plain(
@@ -235,10 +245,13 @@ static void advance_plain(
 	while (head < track->len && entries[head].t0_ns < expired_ns)
 		head++;
 	if (head > first) {
-		for (size_t i = first; i + 1 < head; i++)
-			track_hold_put(entries[i].hold, use);
+		for (size_t i = first; i + 1 < head; i++) {
+			if (entries[i].hold != NULL)
+				track_hold_put(entries[i].hold, use);
+		}
 		settle(track, &entries[head - 1], use);
 		use->entries -= head - first;
+		hide(&track->shown, head - first);
 	}
 	while (mid > head && entries[mid - 1].t0_ns >= ahead_ns)
 		mid--;
@@ -285,10 +298,38 @@ static void advance_any(
 
 void track_advance(struct track *track, int64_t start_ns, int64_t end_ns, struct track_use *use)
 {
-	if (track->odd_len > 0)
+	if (track->odd_len > 0) {
+		track->shown.len = 0;
 		advance_any(track, start_ns, end_ns, use);
+	}
 	if (track->odd_len == 0)
 		advance_plain(track, start_ns, end_ns, use);
+}
+
+enum rc track_show(struct track *track, size_t n)
+{
+	struct track_shown *shown = &track->shown;
+
+	if (shown->len == 0)
+		shown->first = 1;
+	if (shown->first + n > shown->cap) {
+		if (shown->first > 1)
+			memmove(shown->values + 1, shown->values + shown->first,
+			    shown->len * sizeof *shown->values);
+		shown->first = 1;
+	}
+	if (n + 1 > shown->cap / 2) { /* room to move on in */
+		struct cell_value *values =
+		    realloc(shown->values, (4 * n + 4) * sizeof *shown->values);
+		if (values == NULL)
+			return RC_NOMEM;
+		shown->values = values;
+		shown->cap = 4 * n + 4;
+	}
+	for (; shown->len < n; shown->len++)
+		item_show(track->entries[track->head + shown->len].item,
+		    &shown->values[shown->first + shown->len]);
+	return RC_OK;
 }
 
 bool track_is_spent(const struct track *track, int64_t start_ns, const struct policy *policy)
@@ -313,5 +354,6 @@ void track_fini(struct track *track, struct track_use *use)
 	if (track->has_note)
 		track_hold_put(track->note.hold, use);
 	free(track->entries);
+	free(track->shown.values);
 	*track = (struct track){ .entries = NULL };
 }

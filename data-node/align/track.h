@@ -12,6 +12,8 @@
  *  T4  odd_len counts the odd entries of [head..len).  While it is 0, all are
  *      plain: narrow instants of one ε, so what touches a slice is a range of
  *      indexes and no item needs to be looked at to find it.
+ *  T5  shown.values[first..first + len) show entries[head..head + len), and the
+ *      place before them is free: a cell puts there what it carries.
  */
 #ifndef ALIGN_TRACK_H
 #define ALIGN_TRACK_H
@@ -33,17 +35,25 @@ struct track_entry {
 	bool odd;                /* not plain */
 };
 
+/* Entries as a cell shows them, written once for all the slices they are in;
+ * only of tracks whose cells show every entry inside. */
+struct track_shown {
+	struct cell_value *values; /* [cap] */
+	size_t first, len, cap;
+};
+
 struct track {
 	uint64_t key, lane;
-	enum facet facet;
-	struct track_entry *entries;
+	struct track_entry *entries; /* [cap] */
 	size_t head, mid, len, cap, odd_len;
 	int64_t early_ns, late_ns; /* ε of the plain ones */
-	struct track_entry left, note;
-	bool has_left, has_note;
+	int64_t last_t0_ns, last_t1_ns;
 	bool has_start, has_last; /* values so far: the newest start of a narrow one,
 				     the latest end */
-	int64_t last_t0_ns, last_t1_ns;
+	bool has_left, has_note;
+	enum facet facet;
+	struct track_entry left, note;
+	struct track_shown shown;
 };
 
 /* Memory of all tracks of a window, against its limits. */
@@ -65,6 +75,9 @@ enum rc track_push(struct track *track, const struct item *item, struct track_ho
 
 /* Move on to the slice [start, end): restores T1 and T2. */
 void track_advance(struct track *track, int64_t start_ns, int64_t end_ns, struct track_use *use);
+
+/* Show the first `n` entries of the slice, all of them plain (T5).  RC_NOMEM. */
+enum rc track_show(struct track *track, size_t n) RC_CHECK;
 
 /* True if all entries are plain and some of them touch the slice. */
 static inline bool track_is_plain_in(const struct track *track)

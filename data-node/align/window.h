@@ -40,10 +40,12 @@ enum rc window_open(const struct policy *policy, const struct window_grid *grid,
 void window_close(struct window *window);
 
 /*
- * The next item: key_ns never falls.  Items of one key_ns are put into
- * order here, repeated obs_ids are dropped.  RC_LIMIT, RC_NOMEM.
+ * The next `n` items: key_ns never falls, from one call to the next neither.
+ * Items of one key_ns are put into order here, repeated obs_ids are dropped.
+ * Many at once cost less than one at a time.  RC_LIMIT, RC_NOMEM.
  */
-enum rc window_push(struct window *window, const struct item *item, struct errmsg *why) RC_CHECK;
+enum rc window_push(
+    struct window *window, const struct item *items, size_t n, struct errmsg *why) RC_CHECK;
 
 /* No more items: the rest of the slices. */
 enum rc window_finish(struct window *window, struct errmsg *why) RC_CHECK;

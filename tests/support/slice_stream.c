@@ -225,9 +225,11 @@ void slice_stream_run(const struct policy *policy, const struct window_grid *gri
 
 	if (items == NULL || window_open(policy, grid, put_slice, &lines, &window) != RC_OK)
 		abort();
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		item_of_observation(&obs[i], policy, &items[i]);
-		if (window_push(window, &items[i], NULL) != RC_OK)
+	for (size_t i = 0, batch = 1; i < n; i += batch, batch = 1 + batch * 5 % 7) {
+		batch = batch < n - i ? batch : n - i;
+		if (window_push(window, items + i, batch, NULL) != RC_OK)
 			abort();
 	}
 	if (window_finish(window, NULL) != RC_OK)

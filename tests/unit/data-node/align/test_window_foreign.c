@@ -83,7 +83,7 @@ static void run_window(const struct policy *policy, struct join *join, int facet
 	for (size_t i = 0; i < join->len; i++) {
 		struct item item;
 		item_of_observation(&join->obs[i], policy, &item);
-		assert_int_equal(window_push(window, &item, NULL), RC_OK);
+		assert_int_equal(window_push(window, &item, 1, NULL), RC_OK);
 	}
 	assert_int_equal(window_finish(window, NULL), RC_OK);
 	window_close(window);

@@ -81,6 +81,59 @@ static void test_slices_equal_those_of_the_oracle(void **state)
 	assert_true(bytes > 1000); /* it compared something */
 }
 
+/* Few tracks of many instants, each of which is in several slices; now and then
+ * one that is unlike the others. */
+static void test_dense_tracks_equal_those_of_the_oracle(void **state)
+{
+	static const struct {
+		enum layer layer;
+		const char *kind;
+	} kinds[] = { { LAYER_HOME, "light" }, { LAYER_BEHAVIOUR, "app" },
+		{ LAYER_BEHAVIOUR, "heart_rate" }, { LAYER_AUDITORY, "sound" } };
+	uint64_t seed = 11;
+
+	(void)state;
+	for (long round = 0; round < streams_wanted(4); round++) {
+		struct buf want, got;
+		slice_stream_make(&seed, &stream);
+		stream.grid.step_ns = NS_PER_S;
+		stream.grid.to_ns = stream.grid.from_ns + 12 * NS_PER_S;
+		stream.len = SLICE_STREAM_MAX;
+		for (size_t i = 0; i < stream.len; i++) {
+			struct observation *obs = &stream.obs[i];
+			const char *id = stream.ids[i];
+			size_t kind = random_next(&seed) % (random_next(&seed) % 4 + 1);
+			(void)snprintf(stream.ids[i], sizeof stream.ids[i], "id%zu", i);
+			*obs = (struct observation){ .source = "a",
+				.client_id = id,
+				.layer = kinds[kind].layer,
+				.kind = kinds[kind].kind,
+				.shape = SHAPE_INSTANT,
+				.clock_id = "",
+				.boot_epoch = "",
+				.zone = "",
+				.text = "",
+				.data_json = kind == 0 ? "{\"state\":\"on\"}" : "" };
+			memcpy(obs->obs_id, id, strlen(id));
+			obs->dev_t0_ns = obs->dev_t1_ns =
+			    stream.grid.from_ns - 2 * NS_PER_S +
+			    (int64_t)(random_next(&seed) % 64) * (NS_PER_S / 4);
+			obs->gap = random_next(&seed) % 100 == 0;
+			if (obs->gap)
+				obs->data_json = "";
+			obs->place = placement_trusted(obs->dev_t0_ns, obs->dev_t1_ns,
+			    random_next(&seed) % 60 == 0 ? 2 * NS_PER_S : 0);
+		}
+		slice_stream_shuffle(&seed, stream.obs, stream.len);
+		buf_init(&want, LINES_BYTES_MAX);
+		slice_oracle(&stream.policy, &stream.grid, stream.obs, stream.len, &want);
+		run(stream.obs, stream.len, &got);
+		compare(&want, &got, round, "dense");
+		buf_fini(&want);
+		buf_fini(&got);
+	}
+}
+
 static void test_order_and_repetition_of_the_input_change_nothing(void **state)
 {
 	uint64_t seed = 3;
@@ -228,7 +281,7 @@ static void sum(const struct window_grid *grid, struct sums *out)
 	assert_int_equal(window_open(&stream.policy, grid, add_up, out, &window), RC_OK);
 	for (size_t i = 0; i < stream.len; i++) {
 		item_of_observation(&stream.obs[i], &stream.policy, &items[i]);
-		assert_int_equal(window_push(window, &items[i], NULL), RC_OK);
+		assert_int_equal(window_push(window, &items[i], 1, NULL), RC_OK);
 	}
 	assert_int_equal(window_finish(window, NULL), RC_OK);
 	window_close(window);
@@ -310,7 +363,7 @@ static void test_nothing_is_carried_beyond_its_age(void **state)
 		for (size_t i = 0; i < stream.len; i++) {
 			struct item item;
 			item_of_observation(&stream.obs[i], &stream.policy, &item);
-			assert_int_equal(window_push(window, &item, NULL), RC_OK);
+			assert_int_equal(window_push(window, &item, 1, NULL), RC_OK);
 		}
 		assert_int_equal(window_finish(window, NULL), RC_OK);
 		window_close(window);
@@ -322,6 +375,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_slices_equal_those_of_the_oracle),
+		cmocka_unit_test(test_dense_tracks_equal_those_of_the_oracle),
 		cmocka_unit_test(test_order_and_repetition_of_the_input_change_nothing),
 		cmocka_unit_test(test_what_lies_out_of_reach_changes_nothing),
 		cmocka_unit_test(test_a_shift_by_whole_slices_shifts_the_result),
