@@ -16,6 +16,7 @@
 #include "gateway/catalogue.h"
 #include "gateway/handlers.h"
 #include "gateway/metric.h"
+#include "gateway/nightly.h"
 #include "gateway/query.h"
 #include "gateway/station.h"
 #include "gateway/station_copy.h"
@@ -28,6 +29,7 @@
 
 struct forgetting {
 	struct station *station;
+	struct nightly *nightly; /* held; NULL */
 	struct store_forget_run *run;
 	struct store_forget what;
 	int64_t device;
@@ -240,6 +242,8 @@ static void forgetting_free(void *ctx)
 		log_error("FORGET-UNFINISHED", "seq=%" PRIu64 " rc=%s",
 		    store_forget_result(f->run)->seq, rc_word(rc));
 	store_forget_end(f->run);
+	if (f->nightly != NULL)
+		nightly_release(f->nightly);
 	buf_fini(&f->lines);
 	buf_fini(&f->backups);
 	free(f);
@@ -319,6 +323,9 @@ void handle_forget_post(struct station *station, const struct api_request *reque
 		return;
 	}
 	f->station = station;
+	f->nightly = station_nightly(station);
+	if (f->nightly != NULL)
+		nightly_hold(f->nightly);
 	f->what = what;
 	f->device = request->peer == API_PEER_CONTROL ? -1 : request->device;
 	buf_init(&f->lines, LINES_BYTES_MAX);

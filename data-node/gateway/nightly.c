@@ -23,6 +23,8 @@ struct nightly {
 	pthread_mutex_t mutex;
 	pthread_cond_t moved;
 	bool stopping, asked;
+	unsigned holds;  /* nightly_hold() */
+	bool working;    /* in night_run() */
 	int64_t most_ns; /* of the pass that was asked for */
 	int64_t next_ns; /* when one begins by itself; 0: never */
 	struct nightly_view view;
@@ -52,10 +54,32 @@ static bool go_on(void *ctx, const struct night_state *state)
 
 	(void)pthread_mutex_lock(&nightly->mutex);
 	nightly->view.state = *state;
-	bool more = !nightly->stopping;
+	bool more = !nightly->stopping && nightly->holds == 0;
 	(void)pthread_cond_broadcast(&nightly->moved);
 	(void)pthread_mutex_unlock(&nightly->mutex);
 	return more;
+}
+
+/* As often as it is held. */
+static enum rc work(struct nightly *nightly, const struct night_config *config,
+    struct night_report *report, struct errmsg *why)
+{
+	for (;;) {
+		(void)pthread_mutex_lock(&nightly->mutex);
+		while (nightly->holds > 0 && !nightly->stopping)
+			(void)pthread_cond_wait(&nightly->moved, &nightly->mutex);
+		nightly->working = true;
+		(void)pthread_mutex_unlock(&nightly->mutex);
+		enum rc rc = night_run(config, report, why);
+		(void)pthread_mutex_lock(&nightly->mutex);
+		nightly->working = false;
+		bool again =
+		    rc == RC_OK && !report->finished && nightly->holds > 0 && !nightly->stopping;
+		(void)pthread_cond_broadcast(&nightly->moved);
+		(void)pthread_mutex_unlock(&nightly->mutex);
+		if (!again)
+			return rc;
+	}
 }
 
 static void run(struct nightly *nightly, int64_t most_ns)
@@ -70,7 +94,7 @@ static void run(struct nightly *nightly, int64_t most_ns)
 	struct errmsg why = ERRMSG_INIT;
 	int64_t began_ns = clock_mono_ns();
 
-	enum rc rc = night_run(&config, &report, &why);
+	enum rc rc = work(nightly, &config, &report, &why);
 	if (rc == RC_OK && nightly->config.log)
 		log_info("NIGHT-DONE",
 		    "days=%" PRIu64 " observations=%" PRIu64 " written=%" PRIu64
@@ -146,6 +170,23 @@ uint64_t nightly_start(struct nightly *nightly, int64_t most_ns)
 	uint64_t pass = nightly->view.passes + 1;
 	(void)pthread_mutex_unlock(&nightly->mutex);
 	return pass;
+}
+
+void nightly_hold(struct nightly *nightly)
+{
+	(void)pthread_mutex_lock(&nightly->mutex);
+	nightly->holds++;
+	while (nightly->working)
+		(void)pthread_cond_wait(&nightly->moved, &nightly->mutex);
+	(void)pthread_mutex_unlock(&nightly->mutex);
+}
+
+void nightly_release(struct nightly *nightly)
+{
+	(void)pthread_mutex_lock(&nightly->mutex);
+	nightly->holds--;
+	(void)pthread_cond_broadcast(&nightly->moved);
+	(void)pthread_mutex_unlock(&nightly->mutex);
 }
 
 void nightly_look(struct nightly *nightly, uint64_t pass, int64_t wait_ns, struct nightly_view *out)

@@ -42,6 +42,14 @@ void nightly_close(struct nightly *nightly);
  * the number that `passes` will have once it has ended. */
 uint64_t nightly_start(struct nightly *nightly, int64_t most_ns);
 
+/*
+ * Between hold and release no pass writes: hold returns once the one that runs has
+ * stopped behind the day it is at, and release lets it go on from there.  For who
+ * takes observations away, so that no label is made of what is going.
+ */
+void nightly_hold(struct nightly *nightly);
+void nightly_release(struct nightly *nightly);
+
 /* How it stands; waits until `passes` ≥ `pass`, something moved, or `wait_ns`. */
 void nightly_look(
     struct nightly *nightly, uint64_t pass, int64_t wait_ns, struct nightly_view *out);

@@ -19,8 +19,7 @@ void label_obs_key(const uint8_t obs_id[OBS_ID_BYTES], char out[LABEL_OBS_KEY_BY
 
 bool label_is(const struct observation *obs)
 {
-	return obs->origin == ORIGIN_SYSTEM && !obs->tombstone &&
-	       strcmp(obs->kind, OBS_KIND_LABEL) == 0 && strcmp(obs->source, OBS_SOURCE_NIGHT) == 0;
+	return observation_is_label(obs);
 }
 
 bool label_is_withdrawn(const struct label *label)

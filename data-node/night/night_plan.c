@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "store/store_clock.h"
+#include "store/store_raw.h"
 
 #define PLAN_ARENA_BYTES ((size_t)32 << 20)
 #define WORD_BITS 64
@@ -20,6 +22,7 @@ struct reading {
 	const struct night_rule *const *rules;
 	const uint64_t *after_seqs;
 	uint64_t up_to_seq;
+	uint64_t forgot_seq; /* newest record that forgot a range without bounds; 0: none */
 	struct arena arena;
 	enum rc rc;
 };
@@ -118,17 +121,25 @@ uint64_t night_plan_count(const struct night_plan *plan, uint32_t mask)
 /* ---- the log ------------------------------------------------------------------------ */
 
 /* An observation is context up to `after_ns` behind a day, and from `before_ns`
- * before it: the days that can see it. */
-static void touch(struct reading *reading, const struct observation *obs, uint64_t seq)
+ * before it: the days that can see it.  Rules go by its place, however wide. */
+static void touch(
+    struct reading *reading, unsigned layer, const struct placement *place, uint64_t seq)
 {
-	int64_t k0_ns, k1_ns;
-
-	placement_extent(&obs->place, &k0_ns, &k1_ns);
 	for (size_t i = 0; i < reading->plan->rules_len; i++) {
 		const struct night_rule *rule = reading->rules[i];
-		if (seq > reading->after_seqs[i] && (rule->layers & LAYER_MASK(obs->layer)) != 0)
-			mark_days(reading->plan, i, day_of(k0_ns - rule->after_ns),
-			    day_of(k1_ns + rule->before_ns));
+		if (seq > reading->after_seqs[i] && (rule->layers & LAYER_MASK(layer)) != 0)
+			mark_days(reading->plan, i, day_of(place->t0_ns - rule->after_ns),
+			    day_of(place->t1_ns + rule->before_ns));
+	}
+}
+
+/* Labels of these days and of those beside them went, of every rule. */
+static void touch_forgotten(struct reading *reading, int64_t t0_ns, int64_t t1_ns, uint64_t seq)
+{
+	for (size_t i = 0; i < reading->plan->rules_len; i++) {
+		int around = 1 + reading->rules[i]->from_days;
+		if (seq > reading->after_seqs[i])
+			mark_days(reading->plan, i, day_of(t0_ns) - around, day_of(t1_ns) + around);
 	}
 }
 
@@ -139,19 +150,68 @@ static bool take(void *ctx, const struct observation *obs)
 
 	if (obs->seq > reading->up_to_seq)
 		return false;
+	if (obs->forget_layers != 0) {
+		if (obs->dev_t0_ns > OBS_TIME_MIN_NS && obs->dev_t1_ns < OBS_TIME_MAX_NS)
+			touch_forgotten(reading, obs->dev_t0_ns, obs->dev_t1_ns, obs->seq);
+		else
+			reading->forgot_seq = obs->seq;
+		return true;
+	}
 	if (obs->origin == ORIGIN_SYSTEM && !obs->tombstone)
 		return true;
-	touch(reading, obs, obs->seq);
+	touch(reading, obs->layer, &obs->place, obs->seq);
 	if (obs->supersedes_seq == 0)
 		return true;
 	arena_reset(&reading->arena);
 	enum rc rc =
 	    store_get_seq(reading->store, obs->supersedes_seq, &reading->arena, &old, NULL);
 	if (rc == RC_OK)
-		touch(reading, &old, obs->seq);
+		touch(reading, old.layer, &old.place, obs->seq);
 	else if (rc != RC_NOTFOUND && rc != RC_CORRUPT)
 		reading->rc = rc;
 	return reading->rc == RC_OK;
+}
+
+static bool moved(void *ctx, uint64_t by_seq, enum layer layer, const struct placement *from,
+    const struct placement *to)
+{
+	struct reading *reading = ctx;
+
+	touch(reading, layer, from, by_seq);
+	touch(reading, layer, to, by_seq);
+	return true;
+}
+
+/* ---- what was forgotten, whenever it was -------------------------------------------- */
+
+/* A tombstone is sealed under the key that belongs to no day: few others are. */
+static bool look_at(void *ctx, const struct store_raw *entry)
+{
+	struct reading *reading = ctx;
+	struct observation obs;
+	unsigned layer = 0;
+	int32_t day = 0;
+
+	uint64_t seq = store_raw_seq(entry);
+	if (seq > reading->forgot_seq)
+		return false;
+	if (!store_raw_sealed_under(entry, &day, &layer) || layer != 0)
+		return true;
+	arena_reset(&reading->arena);
+	enum rc rc = store_get_seq(reading->store, seq, &reading->arena, &obs, NULL);
+	if (rc == RC_OK && obs.tombstone && obs.forget_layers == 0)
+		touch_forgotten(reading, obs.dev_t0_ns, obs.dev_t1_ns, reading->forgot_seq);
+	else if (rc != RC_OK && rc != RC_NOTFOUND && rc != RC_CORRUPT)
+		reading->rc = rc;
+	return reading->rc == RC_OK;
+}
+
+/* A range without bounds names no days; tombstones do, those of labels too. */
+static enum rc read_tombstones(struct reading *reading, struct errmsg *why)
+{
+	enum rc rc = store_raw_scan_log(reading->store, 0, look_at, reading, why);
+
+	return reading->rc != RC_OK ? reading->rc : rc;
 }
 
 /* A rule whose labels depend on another's, around each of its days. */
@@ -183,9 +243,16 @@ enum rc night_plan_read(struct night_plan *plan, struct store *store,
 		first = after_seqs[i] < first ? after_seqs[i] : first;
 	arena_init(&reading.arena, PLAN_ARENA_BYTES);
 	enum rc rc = store_scan_log(store, first, 0, take, &reading, why);
-	arena_fini(&reading.arena);
 	if (reading.rc != RC_OK)
 		rc = reading.rc;
+	bool damaged = rc == RC_CORRUPT;
+	if (rc == RC_OK || damaged)
+		rc = store_clock_moved(store, first, up_to_seq, moved, &reading, why);
+	if (rc == RC_OK && reading.forgot_seq != 0)
+		rc = read_tombstones(&reading, why);
+	arena_fini(&reading.arena);
+	if (rc == RC_OK && damaged)
+		rc = RC_CORRUPT;
 	if (all_dependents && (rc == RC_OK || rc == RC_CORRUPT))
 		mark_dependents(plan, table->rules);
 	return rc;

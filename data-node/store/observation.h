@@ -122,6 +122,20 @@ static inline bool observation_feeds_slices(const struct observation *obs)
 	       strncmp(obs->client_id, OBS_SCENE_ID, sizeof(OBS_SCENE_ID) - 1) == 0;
 }
 
+/* What a rule of the night says about observations (night/label.h). */
+static inline bool observation_is_label(const struct observation *obs)
+{
+	return obs->origin == ORIGIN_SYSTEM && !obs->tombstone &&
+	       strcmp(obs->kind, OBS_KIND_LABEL) == 0 && strcmp(obs->source, OBS_SOURCE_NIGHT) == 0;
+}
+
+/* How far the night's work has come: numbers alone. */
+static inline bool observation_is_progress(const struct observation *obs)
+{
+	return obs->origin == ORIGIN_SYSTEM && strcmp(obs->kind, OBS_KIND_PROGRESS) == 0 &&
+	       strcmp(obs->source, OBS_SOURCE_NIGHT) == 0;
+}
+
 /* Frames of a block: the moments at which its channels were sampled. */
 static inline size_t observation_frames(const struct observation *obs)
 {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "store/store_clock_internal.h"
 
 int store_clock_rows(MDB_cursor *cursor, uint64_t seq, store_clock_row_fn *visit, void *ctx)
@@ -84,6 +85,87 @@ uint64_t store_clock_version(struct store *store, uint64_t as_of_seq)
 	}
 	store_read_end(store, txn);
 	return version;
+}
+
+/* ---- what was moved ---------------------------------------------------------------- */
+
+#define MOVED_ROWS 65536u /* in one transaction */
+
+struct moved {
+	uint64_t after_seq, up_to_seq;
+	store_clock_moved_fn *visit;
+	void *ctx;
+	uint64_t seq, since; /* of the row before; 0: there is none */
+	struct store_clock_row row;
+	bool done;
+};
+
+/* Rows of a record follow each other in the order in which it was moved. */
+static int moved_row(struct moved *m, const MDB_val *key, const MDB_val *value)
+{
+	const uint8_t *bytes = key->mv_data;
+	struct store_clock_row row;
+
+	if (key->mv_size != STORE_CLOCK_KEY_BYTES_MAX || bytes[0] != 'p') {
+		m->done = true;
+		return 0;
+	}
+	uint64_t seq = store_get_be64(bytes + 1), since = store_get_be64(bytes + 9);
+	if (store_clock_row_decode(value->mv_data, value->mv_size, &row) != RC_OK)
+		return MDB_CORRUPTED;
+	if (seq == m->seq && since > m->after_seq && since <= m->up_to_seq)
+		m->done =
+		    !m->visit(m->ctx, since, (enum layer)row.layer, &m->row.place, &row.place);
+	m->seq = seq;
+	m->since = since;
+	m->row = row;
+	return 0;
+}
+
+static enum rc moved_some(struct store *store, struct moved *m, struct errmsg *why)
+{
+	uint8_t key_bytes[STORE_CLOCK_KEY_BYTES_MAX];
+	MDB_val key = { sizeof key_bytes, key_bytes }, value;
+	int64_t begin_ns = clock_mono_ns();
+	MDB_cursor *cursor = NULL;
+	MDB_txn *txn = NULL;
+
+	store_clock_place_key(m->seq, m->since + 1, key_bytes);
+	enum rc rc = store_read_begin(store, &txn, why);
+	if (rc != RC_OK)
+		return rc;
+	int err = mdb_cursor_open(txn, store->dbi[DB_CLOCKMAP], &cursor);
+	if (err == 0)
+		err = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	for (unsigned n = 0; err == 0 && !m->done && n < MOVED_ROWS; n++) {
+		if (n % 1024 == 1023 && clock_mono_ns() - begin_ns > STORE_READ_NS_MAX)
+			break;
+		err = moved_row(m, &key, &value);
+		if (err == 0)
+			err = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+	}
+	if (err == MDB_NOTFOUND)
+		m->done = true;
+	if (cursor != NULL)
+		mdb_cursor_close(cursor);
+	store_read_end(store, txn);
+	return err == 0 || err == MDB_NOTFOUND
+		   ? RC_OK
+		   : store_mdb_error(why, err, "the clock maps cannot be read");
+}
+
+enum rc store_clock_moved(struct store *store, uint64_t after_seq, uint64_t up_to_seq,
+    store_clock_moved_fn *visit, void *ctx, struct errmsg *why)
+{
+	struct moved moved = {
+		.after_seq = after_seq, .up_to_seq = up_to_seq, .visit = visit, .ctx = ctx
+	};
+	enum rc rc = RC_OK;
+
+	moved.done = store_clock_version(store, up_to_seq) <= after_seq;
+	while (rc == RC_OK && !moved.done)
+		rc = moved_some(store, &moved, why);
+	return rc;
 }
 
 /* ---- the list ------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  *
  *   mark    the record that says so, and in `meta` that it is under way
  *   select  which (day, layer) hold something that matches
+ *   labels  which hold labels beside it
  *   retire  their keys: from here on new records are sealed under new ones
  *   work    every record sealed under a retired key becomes a tombstone or is
  *           sealed anew, some hundred a transaction
@@ -23,12 +24,21 @@
 #include "store/store_internal.h"
 
 #define SELECT_RECORDS ((size_t)4096) /* looked at in one step */
+#define LABEL_DAYS ((size_t)16)       /* likewise, for labels */
 #define GATHER_RECORDS 65536u
 #define RECORD_ROOM_BYTES ((uint64_t)48 << 10) /* pages that one record may take anew */
 #define READERS_WAIT_NS (2 * NS_PER_S)
 #define READERS_POLL_NS (5 * NS_PER_MS)
 
-enum stage { STAGE_SELECT, STAGE_RETIRE, STAGE_WORK, STAGE_DROP, STAGE_UNMARK, STAGE_DONE };
+enum stage {
+	STAGE_SELECT,
+	STAGE_LABELS,
+	STAGE_RETIRE,
+	STAGE_WORK,
+	STAGE_DROP,
+	STAGE_UNMARK,
+	STAGE_DONE
+};
 
 struct store_forget_run {
 	struct store *store;
@@ -39,9 +49,10 @@ struct store_forget_run {
 	struct store_position pos; /* select: by time */
 	uint64_t after_seq;        /* select: by seq; work */
 	uint8_t *days;             /* [FORGET_DAYS] bit `layer`: select found something */
-	size_t select_looked;
-	size_t batch_max;  /* smaller where there is little room */
-	uint64_t upto_seq; /* work: the last record that may be under an old key */
+	uint8_t *near;             /* [FORGET_DAYS] 1: labels of this day go too */
+	size_t near_at;            /* labels: the days before it are done */
+	size_t batch_max;          /* smaller where there is little room */
+	uint64_t upto_seq;         /* work: the last record that may be under an old key */
 	struct store_forget_batch batch;
 };
 
@@ -66,7 +77,7 @@ bool store_forget_matches(const struct observation *forget, const struct observa
 {
 	int64_t from_ns = forget->dev_t0_ns, to_ns = forget->dev_t1_ns;
 
-	if (obs->tombstone || obs->seq >= forget->seq ||
+	if (obs->tombstone || obs->seq >= forget->seq || observation_is_progress(obs) ||
 	    (forget->forget_layers & LAYER_MASK(obs->layer)) == 0)
 		return false;
 	if (forget->source[0] != '\0' && strcmp(forget->source, obs->source) != 0)
@@ -103,10 +114,24 @@ static bool is_bounded(const struct observation *forget)
 
 struct select {
 	const struct observation *forget;
-	uint8_t *days; /* NULL: only count */
+	uint8_t *days, *near; /* NULL: only count */
 	uint64_t found, last_seq;
 	size_t visited;
 };
+
+/* The days on which rules can have seen it, and those beside them: no rule looks
+ * further, but for the roles of places, which are summed up over weeks. */
+static void mark_near(uint8_t *near, const struct observation *obs)
+{
+	struct store_entry entry = store_entry_of(obs, obs->seq);
+	size_t first = store_forget_day(store_day(entry.t0_ns));
+	size_t last = store_forget_day(store_day(entry.t1_ns));
+
+	first -= first > 0;
+	last += last + 1 < FORGET_DAYS;
+	if (last >= first)
+		memset(near + first, 1, last - first + 1);
+}
 
 static bool select_visit(void *ctx, const struct observation *obs)
 {
@@ -117,9 +142,12 @@ static bool select_visit(void *ctx, const struct observation *obs)
 	if (!store_forget_matches(select->forget, obs))
 		return true;
 	select->found++;
-	if (select->days != NULL)
-		select->days[store_forget_day(store_day(obs->dev_t0_ns))] |=
-		    (uint8_t)LAYER_MASK(obs->layer);
+	if (select->days == NULL)
+		return true;
+	select->days[store_forget_day(store_day(obs->dev_t0_ns))] |=
+	    (uint8_t)LAYER_MASK(obs->layer);
+	if (!observation_is_label(obs))
+		mark_near(select->near, obs);
 	return true;
 }
 
@@ -161,16 +189,55 @@ enum rc store_forget_count(
 
 static enum rc stage_select(struct store_forget_run *run, struct errmsg *why)
 {
-	struct select select = { .forget = &run->forget, .days = run->days };
+	struct select select = { .forget = &run->forget, .days = run->days, .near = run->near };
 	bool done = true;
 	enum rc rc = RC_OK;
 
 	if (run->forget.seq != 0)
 		rc = select_some(
 		    run->store, &select, &run->pos, &run->after_seq, SELECT_RECORDS, &done, why);
-	if (rc == RC_OK && done)
-		run->stage = STAGE_RETIRE;
+	if (rc == RC_OK && done) {
+		run->pos = (struct store_position){ 0 };
+		run->stage = STAGE_LABELS;
+	}
 	return rc;
+}
+
+/* ---- labels ------------------------------------------------------------------------ */
+
+static bool label_visit(void *ctx, const struct observation *obs)
+{
+	struct store_forget_run *run = ctx;
+
+	if (observation_is_label(obs))
+		run->days[store_forget_day(store_day(obs->dev_t0_ns))] |=
+		    (uint8_t)LAYER_MASK(obs->layer);
+	return true;
+}
+
+/* The next few days that are near something forgotten. */
+static enum rc stage_labels(struct store_forget_run *run, struct errmsg *why)
+{
+	const uint8_t *from = memchr(run->near + run->near_at, 1, FORGET_DAYS - run->near_at);
+
+	if (from == NULL) {
+		run->stage = STAGE_RETIRE;
+		return RC_OK;
+	}
+	size_t first = (size_t)(from - run->near), end = first;
+	while (end < FORGET_DAYS && end - first < LABEL_DAYS && run->near[end] != 0)
+		end++;
+	struct store_range range = {
+		.from_ns = ((int64_t)first + FORGET_DAY_FIRST) * NS_PER_DAY,
+		.to_ns = ((int64_t)end + FORGET_DAY_FIRST) * NS_PER_DAY,
+		.source = OBS_SOURCE_NIGHT,
+		.all_versions = true,
+	};
+	enum rc rc = store_scan_time(run->store, &range, NULL, 0, label_visit, run, why);
+	if (rc != RC_OK && rc != RC_CORRUPT)
+		return rc;
+	run->near_at = end;
+	return RC_OK;
 }
 
 /* ---- retire, work ------------------------------------------------------------------- */
@@ -338,6 +405,9 @@ enum rc store_forget_step(struct store_forget_run *run, bool *done, struct errms
 	case STAGE_SELECT:
 		rc = stage_select(run, why);
 		break;
+	case STAGE_LABELS:
+		rc = stage_labels(run, why);
+		break;
 	case STAGE_RETIRE:
 		rc = stage_retire(run, why);
 		break;
@@ -368,10 +438,7 @@ static enum rc run_new(struct store *store, struct store_forget_run **out, struc
 	if (!atomic_compare_exchange_strong(&store->forgetting, &idle, true))
 		return errmsg_rc(why, RC_BUSY, "something else is being forgotten just now");
 	struct store_forget_run *run = calloc(1, sizeof(*run));
-	if (run != NULL)
-		run->days = calloc(FORGET_DAYS, 1);
-	if (run == NULL || run->days == NULL) {
-		free(run);
+	if (run == NULL) {
 		atomic_store(&store->forgetting, false);
 		return RC_NOMEM;
 	}
@@ -380,6 +447,12 @@ static enum rc run_new(struct store *store, struct store_forget_run **out, struc
 	run->batch_max = FORGET_BATCH;
 	buf_init(&run->batch.blobs, FORGET_BATCH * OBS_BLOBS_MAX * BLOB_NAME_BYTES);
 	arena_init(&run->arena, OBS_RECORD_BYTES_MAX);
+	run->days = calloc(FORGET_DAYS, 1);
+	run->near = calloc(FORGET_DAYS, 1);
+	if (run->days == NULL || run->near == NULL) {
+		store_forget_end(run);
+		return RC_NOMEM;
+	}
 	*out = run;
 	return RC_OK;
 }
@@ -392,6 +465,7 @@ void store_forget_end(struct store_forget_run *run)
 	arena_fini(&run->arena);
 	buf_fini(&run->batch.blobs);
 	free(run->days);
+	free(run->near);
 	free(run);
 }
 

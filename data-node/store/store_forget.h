@@ -7,6 +7,14 @@
  * sealed under a new key; everything else is wrapped under a fresh KEK.  All
  * versions of an observation count, each by its own layer, source and time.
  *
+ * With an observation go the labels (night/label.h) of its days and of the days
+ * beside them, in every layer: what they say may have been read from it.  The
+ * next night says anew what still holds.  How far the night's work has come holds
+ * no content and is never forgotten.
+ *
+ * A time is where an observation may lie on the hub's time: one whose clock is
+ * off by hours, or in limbo, is forgotten if any of its stretch is in the range.
+ *
  * The log says what was forgotten: a record with `forget_layers` forgets what
  * matches it among the records before it.  That record is written first; a
  * forgetting that was cut off is finished by the next store_open().
@@ -25,7 +33,8 @@ struct store_forget {
 
 struct store_forgotten {
 	uint64_t seq;           /* of the record that says so */
-	uint64_t records;       /* forgotten; every version of an observation counts */
+	uint64_t records;       /* forgotten; every version of an observation counts,
+				   labels that went along do not */
 	uint64_t resealed;      /* stay, under a new key */
 	uint64_t keys;          /* dropped */
 	uint64_t looked, total; /* records of the log passed, of how many */

@@ -293,10 +293,14 @@ static enum rc record_apply(struct store *store, MDB_txn *txn, struct store_forg
 		return RC_OK;
 	if (rc != RC_OK)
 		return errmsg_rc(why, rc, "%s", errmsg_text(&detail, rc));
-	if (batch->forget->seq != 0 && store_forget_matches(batch->forget, &obs)) {
+	bool forgets = batch->forget->seq != 0;
+	if (forgets && store_forget_matches(batch->forget, &obs)) {
 		batch->forgotten++;
 		return bury(store, txn, batch, &obs, err, why);
 	}
+	/* Its key was retired for what it was read from, or for itself. */
+	if (forgets && observation_is_label(&obs))
+		return bury(store, txn, batch, &obs, err, why);
 	batch->resealed++;
 	return value_put(store, txn, seq, store_day(obs.dev_t0_ns), (unsigned)obs.layer,
 	    &store->scratch, err, why);

@@ -153,6 +153,43 @@ static void test_closing_ends_a_pass(void **state)
 	fixture_fini(&f);
 }
 
+static void test_who_holds_it_sees_no_label_appear(void **state)
+{
+	struct nightly_config config = { .offset_s = berlin, .at_s = NIGHTLY_NEVER };
+	struct nightly *nightly = NULL;
+	struct fixture f = { .store = NULL };
+	struct nightly_view view;
+
+	(void)state;
+	fixture_init(&f);
+	add(&f, ADD_MAX);
+	config.store = f.store;
+	PASS(nightly_open(&config, &nightly, &pass_why));
+	nightly_hold(nightly);
+	uint64_t pass = nightly_start(nightly, 0);
+	nightly_hold(nightly); /* by two */
+	assert_int_equal(store_cursor(f.store), ADD_MAX);
+	nightly_release(nightly);
+	assert_int_equal(store_cursor(f.store), ADD_MAX);
+	nightly_release(nightly);
+	/* Held again and again it comes to its end. */
+	for (int i = 0; i < 20; i++) {
+		nightly_hold(nightly);
+		uint64_t cursor = store_cursor(f.store);
+		(void)store_wait(f.store, cursor + 1, NS_PER_S / 1000);
+		assert_int_equal(store_cursor(f.store), cursor);
+		nightly_release(nightly);
+	}
+	view = wait_for(nightly, pass);
+	assert_int_equal(view.rc, RC_OK);
+	assert_true(view.report.finished);
+	/* Nor does a hold keep it from ending. */
+	nightly_hold(nightly);
+	(void)nightly_start(nightly, 0);
+	nightly_close(nightly);
+	fixture_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +197,7 @@ int main(void)
 		cmocka_unit_test(test_a_pass_when_told),
 		cmocka_unit_test(test_its_hour_comes),
 		cmocka_unit_test(test_closing_ends_a_pass),
+		cmocka_unit_test(test_who_holds_it_sees_no_label_appear),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,76 @@ static void test_intervals_that_reach_into_the_range_are_forgotten(void **state)
 	fixture_fini(&f);
 }
 
+/* What the night says of a day: any layer, about what it is about. */
+static struct store_result put_label(struct fixture *f, const char *id, enum layer layer, int day)
+{
+	struct observation obs = make_obs(id, DAY0_NS + day * DAY_NS + NS_PER_HOUR, "");
+
+	obs.source = OBS_SOURCE_NIGHT;
+	obs.kind = OBS_KIND_LABEL;
+	obs.layer = layer;
+	obs.origin = ORIGIN_SYSTEM;
+	obs.data_json = "{\"value\":\"" CANARY "\"}";
+	return append_one(f->store, &obs);
+}
+
+static bool stands(struct fixture *f, const struct store_result *result)
+{
+	struct observation got;
+	struct arena arena;
+
+	arena_init(&arena, 1 << 20);
+	PASS(store_get_id(f->store, result->obs_id, &arena, &got, &pass_why));
+	bool there = !got.tombstone;
+	arena_fini(&arena);
+	return there;
+}
+
+static void test_labels_go_with_what_they_may_have_been_read_from(void **state)
+{
+	(void)state;
+	struct fixture f = { 0 };
+	struct store_result labels[6], progress;
+
+	fixture_init(&f);
+	put(&f, "phone", "a", LAYER_TEXT, DAY0_NS + 5, "something");
+	put(&f, "watch", "b", LAYER_TEXT, DAY0_NS + 6, "something else");
+	put(&f, "watch", "c", LAYER_ENVIRONMENT, DAY0_NS + 3 * DAY_NS, "and more");
+	labels[0] = put_label(&f, "language:a", LAYER_TEXT, 0);
+	labels[1] = put_label(&f, "scene:a", LAYER_ENVIRONMENT, 0);
+	labels[2] = put_label(&f, "duplicate:a", LAYER_BEHAVIOUR, 1);
+	labels[3] = put_label(&f, "scene:b", LAYER_HOME, -1);
+	labels[4] = put_label(&f, "scene:c", LAYER_ENVIRONMENT, 3);
+	labels[5] = put_label(&f, "scene:d", LAYER_TEXT, -2);
+	struct observation obs = make_obs("progress", DAY0_NS + 7, "");
+	obs.source = OBS_SOURCE_NIGHT;
+	obs.kind = OBS_KIND_PROGRESS;
+	obs.origin = ORIGIN_SYSTEM;
+	progress = append_one(f.store, &obs);
+	struct store_forget what = everything();
+	what.source = "phone";
+	uint64_t count = 0;
+	PASS(store_forget_count(f.store, &what, &count, &pass_why));
+	assert_int_equal(count, 1);
+	struct store_forgotten done = forget(&f, &what);
+	assert_int_equal(done.records, 1);
+	assert_int_equal(done.keys, 4); /* of the day, and where labels of it lay */
+	for (size_t i = 0; i < 6; i++)
+		assert_int_equal(stands(&f, &labels[i]), i >= 4);
+	/* Of a range too; how far the night has come is no content. */
+	what = (struct store_forget){ .from_ns = DAY0_NS, .to_ns = DAY0_NS + 4 * DAY_NS };
+	(void)forget(&f, &what);
+	assert_false(stands(&f, &labels[4]));
+	assert_true(stands(&f, &labels[5])); /* two days before */
+	assert_true(stands(&f, &progress));
+	what = everything();
+	what.layers = LAYER_MASK(LAYER_TEXT);
+	(void)forget(&f, &what);
+	assert_true(stands(&f, &progress));
+	assert_int_equal(search(&f).leaked, 0);
+	fixture_fini(&f);
+}
+
 static void make_blob(struct fixture *f, const char *text, uint8_t id[1][OBS_BLOB_ID_BYTES])
 {
 	struct blob_writer *writer = NULL;
@@ -340,6 +410,7 @@ static void test_a_forgetting_cut_off_anywhere_is_finished_by_the_next_open(void
 		struct store_forget_run *run;
 		fixture_init(&f);
 		fill(&f, "x", "watch", 40, 3);
+		put_label(&f, "scene:x", LAYER_HOME, -1); /* goes with them */
 		PASS(store_forget_begin(f.store, &what, &run, &pass_why));
 		assert_true(store_forgetting(f.store));
 		assert_int_equal(store_forget(f.store, &what, NULL, NULL), RC_BUSY);
@@ -627,6 +698,7 @@ int main(void)
 		cmocka_unit_test(test_what_stays_of_a_day_is_sealed_under_a_new_key),
 		cmocka_unit_test(test_a_source_alone_or_a_layer_alone_is_forgotten_whenever_it_was),
 		cmocka_unit_test(test_every_version_is_forgotten_by_its_own_time_and_layer),
+		cmocka_unit_test(test_labels_go_with_what_they_may_have_been_read_from),
 		cmocka_unit_test(test_intervals_that_reach_into_the_range_are_forgotten),
 		cmocka_unit_test(test_a_blob_goes_with_the_last_record_that_refers_to_it),
 		cmocka_unit_test(test_a_range_that_says_nothing_is_refused_by_name),
