@@ -126,13 +126,24 @@ static void wait_until(struct nightly *nightly, int64_t wait_ns)
 	(void)pthread_cond_timedwait(&nightly->moved, &nightly->mutex, &until);
 }
 
+/* How long until its hour.  It is never more than a day away: where it is, the
+ * clock was ahead when the hour was worked out, and was set right since. */
+static int64_t left_of(struct nightly *nightly)
+{
+	int64_t left_ns = nightly->next_ns - clock_utc_ns();
+
+	if (left_ns <= NS_PER_DAY)
+		return left_ns;
+	nightly->next_ns = next_of(nightly);
+	return nightly->next_ns - clock_utc_ns();
+}
+
 /* True once a pass is due: asked for, or its hour has come. */
 static bool wait_for_work(struct nightly *nightly, int64_t *most_ns)
 {
 	(void)pthread_mutex_lock(&nightly->mutex);
 	while (!nightly->stopping && !nightly->asked) {
-		int64_t left_ns =
-		    nightly->next_ns == 0 ? LOOK_AGAIN_NS : nightly->next_ns - clock_utc_ns();
+		int64_t left_ns = nightly->next_ns == 0 ? LOOK_AGAIN_NS : left_of(nightly);
 		if (left_ns <= 0)
 			break;
 		wait_until(nightly, left_ns < LOOK_AGAIN_NS ? left_ns : LOOK_AGAIN_NS);

@@ -1,6 +1,7 @@
 /* Nightly: its hour, joining a pass that runs, ending in the middle. */
 #include "../store/store_fixture.h"
 
+#include <stdatomic.h>
 #include <time.h>
 
 #include "gateway/nightly.h"
@@ -127,6 +128,40 @@ static void test_its_hour_comes(void **state)
 	clock_replace(NULL);
 }
 
+/* Ten years ahead at the first look, then right: a moment before the hour. */
+struct set_right {
+	int64_t offset_ns;
+	atomic_uint looks;
+};
+
+static int64_t set_right_utc_ns(void *ctx)
+{
+	struct set_right *clock = ctx;
+	int64_t ahead_ns = atomic_fetch_add(&clock->looks, 1) == 0 ? 3650 * NS_PER_DAY : 0;
+
+	return before_hour_ns(&clock->offset_ns) + ahead_ns;
+}
+
+static void test_its_hour_comes_though_the_clock_was_years_ahead(void **state)
+{
+	struct set_right clock = { .offset_ns =
+				       DAY_NS + NS_PER_HOUR - 50 * NS_PER_MS - real_mono_ns(NULL) };
+	struct clock_source source = { set_right_utc_ns, real_mono_ns, &clock };
+	struct nightly_config config = { .offset_s = berlin, .at_s = 2 * 3600 };
+	struct nightly *nightly = NULL;
+	struct fixture f = { .store = NULL };
+
+	(void)state;
+	fixture_init(&f);
+	config.store = f.store;
+	clock_replace(&source);
+	PASS(nightly_open(&config, &nightly, &pass_why));
+	assert_int_equal(wait_for(nightly, 1).passes, 1);
+	nightly_close(nightly);
+	fixture_fini(&f);
+	clock_replace(NULL);
+}
+
 static void test_closing_ends_a_pass(void **state)
 {
 	struct nightly_config config = { .offset_s = berlin, .at_s = NIGHTLY_NEVER };
@@ -196,6 +231,7 @@ int main(void)
 		cmocka_unit_test(test_the_next_hour),
 		cmocka_unit_test(test_a_pass_when_told),
 		cmocka_unit_test(test_its_hour_comes),
+		cmocka_unit_test(test_its_hour_comes_though_the_clock_was_years_ahead),
 		cmocka_unit_test(test_closing_ends_a_pass),
 		cmocka_unit_test(test_who_holds_it_sees_no_label_appear),
 	};
