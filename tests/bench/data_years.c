@@ -3,6 +3,7 @@
  * of it comes back, and whether remaking the indexes is linear.
  *
  *   data_years [-d DIRECTORY] [-n OBSERVATIONS] [-y YEARS] [-p PROBES] [-k]
+ *   data_years -o KEPT [-y YEARS] [-p PROBES]
  *
  * Defaults: /tmp, 200000 observations over 10 years, 100 probes.  The log is
  * written straight, as appending would have (ids, hashes, seals, keys of days);
@@ -10,9 +11,11 @@
  * tenth of the log and of all of it.  A probe is a random minute: its slice,
  * home aside (a state holds from its last change, so that layer is read from its
  * beginning: shown on its own), from the log and from bundles.
- * -k keeps the directory.
+ * -k keeps the directory; -o measures one that was kept (its bundles are there
+ * already), each minute twice, the second time with its pages in memory.
  */
 #include <ftw.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +206,7 @@ static bool count(void *ctx, const struct slice *slice)
 	return true;
 }
 
+/* The same minutes each time, so a second probe finds their pages in memory. */
 static void probe(
     struct store *store, const struct life *life, unsigned facets, size_t n, const char *what)
 {
@@ -226,24 +230,30 @@ static void probe(
 	    quantile(ms, n, 0.5), p95, p95 / WINDOW_BOUND_MS);
 }
 
-static void measure(const char *dir, const struct life *life, size_t probes, uint64_t map_bytes)
+static void measure_open(const char *dir, uint64_t map_bytes)
 {
-	unsigned no_home = FACET_MASK_ALL & ~FACET_MASK(FACET_HOME) & ~FACET_MASK(FACET_SCENE);
 	double opens[OPENS];
 	struct keyring *keyring;
-	struct store *store;
-	struct rusage usage;
 
 	for (size_t i = 0; i < OPENS; i++) {
 		int64_t begin_ns = clock_mono_ns();
-		store = open_store(dir, &keyring, map_bytes);
+		struct store *store = open_store(dir, &keyring, map_bytes);
 		opens[i] = seconds_since(begin_ns);
 		close_store(store, keyring);
 	}
 	double open_s = quantile(opens, OPENS, 0.5);
 	(void)printf("open (keyring and store)             %.3f s, %.2f of the bound\n", open_s,
 	    open_s / OPEN_BOUND_S);
-	store = open_store(dir, &keyring, map_bytes);
+}
+
+static void measure(const char *dir, const struct life *life, size_t probes, uint64_t map_bytes)
+{
+	unsigned no_home = FACET_MASK_ALL & ~FACET_MASK(FACET_HOME) & ~FACET_MASK(FACET_SCENE);
+	struct keyring *keyring;
+	struct rusage usage;
+
+	measure_open(dir, map_bytes);
+	struct store *store = open_store(dir, &keyring, map_bytes);
 	probe(store, life, no_home, probes, "one minute, from the log");
 	probe(store, life, FACET_MASK(FACET_HOME), probes < 10 ? probes : 10,
 	    "one minute of the home");
@@ -289,15 +299,35 @@ static void run(const char *dir, size_t n, size_t years, size_t probes)
 	buf_fini(&life.record);
 }
 
+static void run_kept(const char *dir, size_t years, size_t probes)
+{
+	unsigned no_home = FACET_MASK_ALL & ~FACET_MASK(FACET_HOME) & ~FACET_MASK(FACET_SCENE);
+	struct life life = { .span_ns = (int64_t)years * 365 * NS_PER_DAY };
+	size_t few = probes < 10 ? probes : 10;
+	struct keyring *keyring;
+	struct store_stats stats;
+
+	measure_open(dir, 0);
+	struct store *store = open_store(dir, &keyring, 0);
+	must(store_get_stats(store, &stats, NULL) == RC_OK, "stats");
+	(void)printf("%" PRIu64 " observations, %.0f bytes each on disk\n", stats.records,
+	    (double)stats.bytes_used / (double)stats.records);
+	probe(store, &life, no_home, probes, "one minute");
+	probe(store, &life, no_home, probes, "one minute, again");
+	probe(store, &life, FACET_MASK(FACET_HOME), few, "one minute of the home");
+	probe(store, &life, FACET_MASK(FACET_HOME), few, "one minute of the home, again");
+	close_store(store, keyring);
+}
+
 int main(int argc, char **argv)
 {
-	const char *base = "/tmp";
+	const char *base = "/tmp", *kept = NULL;
 	size_t n = 200000, years = 10, probes = 100;
 	bool keep = false;
 	char dir[256];
 	int c;
 
-	while ((c = getopt(argc, argv, "d:n:y:p:k")) != -1) {
+	while ((c = getopt(argc, argv, "d:n:y:p:ko:")) != -1) {
 		if (c == 'd')
 			base = optarg;
 		else if (c == 'n')
@@ -306,13 +336,20 @@ int main(int argc, char **argv)
 			years = (size_t)strtoul(optarg, NULL, 10);
 		else if (c == 'p')
 			probes = (size_t)strtoul(optarg, NULL, 10);
+		else if (c == 'o')
+			kept = optarg;
 		else if (c == 'k')
 			keep = true;
 		else
 			return 2;
 	}
 	must(n >= 10000 && years >= 1 && years <= 100 && probes >= 1 && probes <= PROBES_MAX,
-	    "usage: data_years [-d DIRECTORY] [-n OBSERVATIONS] [-y YEARS] [-p PROBES] [-k]");
+	    "usage: data_years [-d DIRECTORY] [-n OBSERVATIONS] [-y YEARS] [-p PROBES] [-k | -o "
+	    "KEPT]");
+	if (kept != NULL) {
+		run_kept(kept, years, probes);
+		return 0;
+	}
 	(void)snprintf(dir, sizeof(dir), "%s/bench-years-XXXXXX", base);
 	must(mkdtemp(dir) != NULL, "mkdtemp");
 	run(dir, n, years, probes);
