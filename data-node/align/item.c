@@ -103,7 +103,7 @@ static bool still_word(const struct peek *member)
 	return false;
 }
 
-static bool says_stationary(const char *data_json)
+bool item_is_stationary(const struct item *item)
 {
 	static const char *const speeds[] = { "vel", "speed", "velocity", NULL };
 	static const char *const regions[] = { "inregions", "inrids", "region", "place", NULL };
@@ -111,7 +111,7 @@ static bool says_stationary(const char *data_json)
 	struct peek member;
 	double number;
 
-	peek_open(&member, data_json);
+	peek_open(&member, item->locates ? item->data_json : NULL);
 	while (peek_next(&member)) {
 		if (in_list(speeds, &member) && peek_number(&member, &number) && number == 0)
 			return true;
@@ -186,7 +186,7 @@ static void set_stop(struct item *out, const char *reason, bool lane)
 	out->stop_lane = lane;
 }
 
-static void set_role(const struct observation *obs, struct item *out)
+static void set_role(const struct observation *obs, const struct item_name *name, struct item *out)
 {
 	bool alone;
 
@@ -194,13 +194,13 @@ static void set_role(const struct observation *obs, struct item *out)
 		set_stop(out, "gap",
 		    obs->layer != LAYER_HOME ||
 			entity_hash(obs->data_json, home_names) == HASH_SEED);
-	} else if (strcmp(obs->kind, "suspend") == 0 || strcmp(obs->kind, "shutdown") == 0) {
+	} else if (name->suspend) {
 		set_stop(out, "suspend", true);
 	} else if (obs->layer == LAYER_HOME) {
 		if (home_is_gone(obs))
 			set_stop(out, "unavailable", false);
 	} else if (obs->layer == LAYER_ENVIRONMENT) {
-		out->stationary = says_stationary(obs->data_json);
+		out->locates = true;
 	} else if (obs->layer == LAYER_VISUAL && says_unchanged(obs->data_json, &alone)) {
 		out->unchanged = true;
 		if (alone && obs->text[0] == '\0')
@@ -210,35 +210,50 @@ static void set_role(const struct observation *obs, struct item *out)
 	}
 }
 
-void item_of_observation(
-    const struct observation *obs, const struct policy *policy, struct item *out)
+void item_name_of(enum layer layer, const char *source, const char *kind, struct item_name *out)
+{
+	uint64_t lane = mix_bytes(mix(HASH_SEED, (uint64_t)layer), source, strlen(source));
+
+	*out = (struct item_name){
+		.source = source,
+		.kind = kind,
+		.layer = layer,
+		.facets = facet_of_kind(layer, kind),
+		.lane = lane,
+		.track = mix_bytes(lane, kind, strlen(kind)),
+		.suspend = strcmp(kind, "suspend") == 0 || strcmp(kind, "shutdown") == 0,
+		.night = strcmp(source, OBS_SOURCE_NIGHT) == 0,
+	};
+}
+
+void item_of_named(const struct observation *obs, const struct item_name *name,
+    const struct policy *policy, struct item *out)
 {
 	*out = (struct item){
 		.role = ITEM_VALUE,
 		.source_seq = obs->has_source_seq ? obs->source_seq : 0,
 		.seq = obs->seq,
-		.facets = facet_of_kind(obs->layer, obs->kind),
+		.facets = name->facets,
+		.lane = name->lane,
+		.track = name->track,
 		.client_id = obs->client_id,
-		.source = obs->source,
-		.kind = obs->kind,
+		.source = name->source,
+		.kind = name->kind,
 		.text = obs->text,
 		.data_json = obs->data_json,
 	};
 	memcpy(out->obs_id, obs->obs_id, OBS_ID_BYTES);
-	if (obs->origin == ORIGIN_SYSTEM && strcmp(obs->source, OBS_SOURCE_NIGHT) == 0)
+	if (obs->origin == ORIGIN_SYSTEM && name->night)
 		out->facets = observation_feeds_slices(obs) ? FACET_MASK(FACET_SCENE) : 0;
 	if (obs->layer == LAYER_AUDITORY && obs->text[0] == '\0')
 		out->facets &= ~FACET_MASK(FACET_LANGUAGE); /* sound without a transcript */
 	set_times(obs, policy, out);
-	set_role(obs, out);
+	set_role(obs, name, out);
 	if (obs->shape == SHAPE_BLOCK && obs->values_len > 0 &&
 	    (obs->rate_hz > 0 || obs->times_ns != NULL) && (out->facets & MEASURED) != 0)
 		out->block = obs;
 	out->plain =
 	    out->role == ITEM_VALUE && !out->wide && item_is_instant(out) && out->block == NULL;
-	out->lane =
-	    mix_bytes(mix(HASH_SEED, (uint64_t)obs->layer), obs->source, strlen(obs->source));
-	out->track = mix_bytes(out->lane, obs->kind, strlen(obs->kind));
 	if (obs->layer == LAYER_HOME)
 		out->track = mix(out->track, entity_hash(obs->data_json, home_names));
 	else if (out->facets & FACET_MASK(FACET_ENVIRONMENT))
@@ -249,6 +264,15 @@ void item_of_observation(
 		out->boot = mix(HASH_SEED, obs->place.epoch);
 	else if (obs->boot_epoch[0] != '\0')
 		out->boot = mix_bytes(HASH_SEED, obs->boot_epoch, strlen(obs->boot_epoch));
+}
+
+void item_of_observation(
+    const struct observation *obs, const struct policy *policy, struct item *out)
+{
+	struct item_name name;
+
+	item_name_of(obs->layer, obs->source, obs->kind, &name);
+	item_of_named(obs, &name, policy, out);
 }
 
 int item_order(const struct item *a, const struct item *b)

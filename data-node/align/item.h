@@ -29,10 +29,11 @@ struct item {
 	unsigned facets;           /* FACET_MASK bits */
 	uint8_t role;              /* enum item_role */
 	bool wide;
-	bool stop_lane;      /* stops every track of the lane in `facets` */
-	bool stationary : 1; /* says that the person stays here */
-	bool unchanged : 1;  /* a frame that says it will hold */
-	bool plain : 1;      /* a narrow instant with a value, no block */
+	bool stop_lane;     /* stops every track of the lane in `facets` */
+	bool locates : 1;   /* may say that the person stays here: item_is_stationary() */
+	bool unchanged : 1; /* a frame that says it will hold */
+	bool plain : 1;     /* a narrow instant with a value, no block */
+	bool named : 1;     /* source and kind are of an item_names, which outlives it */
 
 	int64_t key_ns;          /* order of the stream: t0, of a wide one t0 - early */
 	uint64_t lane;           /* hash */
@@ -47,6 +48,25 @@ struct item {
 /* Pure; `out` borrows the strings of `obs`. */
 void item_of_observation(
     const struct observation *obs, const struct policy *policy, struct item *out);
+
+/* What (layer, source, kind) alone say of all their items. */
+struct item_name {
+	const char *source, *kind;
+	enum layer layer;
+	unsigned facets;
+	uint64_t lane, track; /* hashes; the track's goes on from here */
+	bool suspend;         /* stops the lane */
+	bool night;           /* what the node says of observations */
+};
+void item_name_of(enum layer layer, const char *source, const char *kind, struct item_name *out);
+
+/* item_of_observation() with `name` worked out before. */
+void item_of_named(const struct observation *obs, const struct item_name *name,
+    const struct policy *policy, struct item *out);
+
+/* Does its data say that the person stays here?  Looked at when it matters: few
+ * are ever carried.  O(bytes of its data). */
+bool item_is_stationary(const struct item *item);
 
 /* Order of ties: (t0, source, source_seq, obs_id); like strcmp. */
 int item_order(const struct item *a, const struct item *b);

@@ -313,7 +313,7 @@ static bool may_carry(
 	case POLICY_CARRY_NEVER:
 		return false;
 	case POLICY_CARRY_STATIONARY:
-		return item_is_instant(left) && left->stationary;
+		return item_is_instant(left) && item_is_stationary(left);
 	case POLICY_CARRY_UNCHANGED:
 		return span->start_ns <= unchanged_until(track, rule, left, span);
 	case POLICY_CARRY_PULSE:

@@ -8,12 +8,14 @@
  */
 #include "align/slice.h"
 
+#include "align/item_names.h"
 #include "align/window.h"
 #include "base/clock.h"
 #include "store/store_clock.h"
 
 struct feed {
 	struct window *window;
+	struct item_names *names;
 	const struct policy *policy;
 	struct errmsg *why;
 	enum rc rc;
@@ -54,8 +56,9 @@ static bool take(void *ctx, const struct observation *obs)
 	struct feed *feed = ctx;
 	struct item item;
 
-	item_of_observation(obs, feed->policy, &item);
-	if (feed->skip_home && obs->layer == LAYER_HOME && item.key_ns < feed->skip_before_ns)
+	item_of_names(feed->names, obs, feed->policy, &item);
+	if (feed->skip_home && obs->layer == LAYER_HOME &&
+	    item_key_ns(&item) < feed->skip_before_ns)
 		return true;
 	feed->rc = window_push(feed->window, &item, 1, feed->why);
 	return feed->rc == RC_OK && !window_done(feed->window);
@@ -141,14 +144,15 @@ enum rc slice_build(struct store *store, const struct slice_query *asked, slice_
 		.keep_empty = query->keep_empty };
 	if (query->as_of_seq != 0 && query->as_of_seq < cursor)
 		cursor = query->as_of_seq;
-	rc = window_open(feed.policy, &grid, visit, ctx, &feed.window);
-	if (rc != RC_OK)
-		return rc;
-	if (cursor > 0) /* 0 would read "the newest": an empty store has nothing */
+	feed.names = item_names_new();
+	rc = feed.names == NULL ? RC_NOMEM
+				: window_open(feed.policy, &grid, visit, ctx, &feed.window);
+	if (rc == RC_OK && cursor > 0) /* 0 would read "the newest": an empty store has nothing */
 		rc = read_all(&feed, store, &grid, cursor);
 	if (rc == RC_OK)
 		rc = window_finish(feed.window, why);
 	window_close(feed.window);
+	item_names_free(feed.names);
 	return rc == RC_OK && feed.damaged ? RC_CORRUPT : rc;
 }
 

@@ -59,17 +59,58 @@ static void keep_block(char *at, struct item *item)
 	item->block = copy;
 }
 
+static size_t steps_of(size_t bytes)
+{
+	return (bytes + TRACK_SPARE_STEP - 1) / TRACK_SPARE_STEP;
+}
+
+static struct track_hold *take_room(struct track_use *use, size_t bytes)
+{
+	size_t steps = steps_of(bytes);
+
+	if (steps >= TRACK_SPARE_SIZES)
+		return malloc(bytes);
+	struct track_hold *hold = use->spare[steps];
+	if (hold == NULL)
+		return malloc(steps * TRACK_SPARE_STEP);
+	use->spare[steps] = hold->spare;
+	return hold;
+}
+
+static void give_room(struct track_use *use, struct track_hold *hold, size_t bytes)
+{
+	size_t steps = steps_of(bytes);
+
+	if (steps >= TRACK_SPARE_SIZES) {
+		free(hold);
+		return;
+	}
+	hold->spare = use->spare[steps];
+	use->spare[steps] = hold;
+}
+
+void track_use_fini(struct track_use *use)
+{
+	for (size_t i = 0; i < TRACK_SPARE_SIZES; i++) {
+		for (struct track_hold *hold = use->spare[i], *next; hold != NULL; hold = next) {
+			next = hold->spare;
+			free(hold);
+		}
+	}
+	*use = (struct track_use){ .entries = 0 };
+}
+
 struct track_hold *track_hold_new(const struct item *item, struct track_use *use)
 {
-	const char *texts[STRINGS] = { item->client_id, item->source, item->kind, item->text,
-		item->data_json };
-	size_t lens[STRINGS], len = block_bytes(item);
+	const char *texts[STRINGS] = { item->client_id, item->text, item->data_json, item->source,
+		item->kind };
+	size_t lens[STRINGS], len = block_bytes(item), n = item->named ? STRINGS - 2 : STRINGS;
 
-	for (size_t i = 0; i < STRINGS; i++) {
+	for (size_t i = 0; i < n; i++) {
 		lens[i] = texts[i][0] == '\0' ? 0 : strlen(texts[i]);
 		len += lens[i] + 1;
 	}
-	struct track_hold *hold = malloc(sizeof *hold + len);
+	struct track_hold *hold = take_room(use, sizeof *hold + len);
 
 	if (hold == NULL)
 		return NULL;
@@ -79,10 +120,12 @@ struct track_hold *track_hold_new(const struct item *item, struct track_use *use
 	use->bytes += sizeof *hold + len;
 	char *at = hold->bytes;
 	hold->item.client_id = keep(&at, texts[0], lens[0]);
-	hold->item.source = keep(&at, texts[1], lens[1]);
-	hold->item.kind = keep(&at, texts[2], lens[2]);
-	hold->item.text = keep(&at, texts[3], lens[3]);
-	hold->item.data_json = keep(&at, texts[4], lens[4]);
+	hold->item.text = keep(&at, texts[1], lens[1]);
+	hold->item.data_json = keep(&at, texts[2], lens[2]);
+	if (!item->named) {
+		hold->item.source = keep(&at, texts[3], lens[3]);
+		hold->item.kind = keep(&at, texts[4], lens[4]);
+	}
 	keep_block(at, &hold->item);
 	return hold;
 }
@@ -91,9 +134,10 @@ void track_hold_put(struct track_hold *hold, struct track_use *use)
 {
 	if (hold == NULL || --hold->refs > 0)
 		return;
-	use->bytes -= sizeof *hold + hold->bytes_len;
+	size_t bytes = sizeof *hold + hold->bytes_len;
+	use->bytes -= bytes;
 	wipe(hold->bytes, hold->bytes_len);
-	free(hold);
+	give_room(use, hold, bytes);
 }
 
 /* ---- entries -------------------------------------------------------------------- */

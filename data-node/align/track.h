@@ -23,7 +23,11 @@
 /* An item that the window holds, with its strings: shared by the facets it
  * feeds. */
 struct track_hold {
-	size_t refs, bytes_len;
+	union {
+		size_t refs;
+		struct track_hold *spare; /* the next one that waits for use */
+	};
+	size_t bytes_len;
 	struct item item;
 	char bytes[];
 };
@@ -56,10 +60,15 @@ struct track {
 	struct track_shown shown;
 };
 
-/* Memory of all tracks of a window, against its limits. */
+/* Memory of all tracks of a window, against its limits.  Holds come and go one
+ * for one: small ones are used again, by size. */
+#define TRACK_SPARE_STEP ((size_t)64)
+#define TRACK_SPARE_SIZES ((size_t)10)
 struct track_use {
 	size_t entries, bytes;
+	struct track_hold *spare[TRACK_SPARE_SIZES]; /* [n]: of n steps */
 };
+void track_use_fini(struct track_use *use);
 
 /* Copy `item` and its strings; NULL on no memory.  put drops one reference. */
 struct track_hold *track_hold_new(const struct item *item, struct track_use *use);

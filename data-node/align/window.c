@@ -56,6 +56,7 @@ void window_close(struct window *window)
 	}
 	for (size_t i = 0; i < window->lanes.cap; i++)
 		free(window->lanes.slots[i].value);
+	track_use_fini(&window->use);
 	lookup_fini(&window->lanes);
 	lookup_fini(&window->lookup);
 	free(window->list.picks);

@@ -87,6 +87,7 @@ struct store_bundles {
 	struct bundle_reader reader; /* over the copy */
 	struct bundle_spot before;   /* of `head` */
 	struct observation head;     /* read ahead */
+	struct store_entry entry;    /* its */
 	bool has_head;
 };
 

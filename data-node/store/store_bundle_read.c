@@ -163,6 +163,7 @@ static bool read_head(struct store_bundles *bundles)
 		return false;
 	bundles->head.place = placement_trusted(
 	    bundles->head.dev_t0_ns, bundles->head.dev_t1_ns, bundles->head.error_ns);
+	bundles->entry = store_entry_of(&bundles->head, bundles->head.seq);
 	bundles->has_head = true;
 	return true;
 }
@@ -170,8 +171,6 @@ static bool read_head(struct store_bundles *bundles)
 enum rc store_bundles_get(struct store *store, struct store_bundles *bundles,
     const struct store_entry *at, struct observation *out, struct store_entry *next)
 {
-	struct store_entry entry;
-
 	if (!bundles->open || store_entry_before(&bundles->last, at)) {
 		bundles->open = false;
 		if (bundles->none ||
@@ -180,16 +179,15 @@ enum rc store_bundles_get(struct store *store, struct store_bundles *bundles,
 		find(store, bundles, at);
 	}
 	while (bundles->open && read_head(bundles)) {
-		entry = store_entry_of(&bundles->head, bundles->head.seq);
-		if (store_entry_before(at, &entry))
+		if (store_entry_before(at, &bundles->entry))
 			return RC_NOTFOUND;
 		bundles->has_head = false;
-		if (store_entry_before(&entry, at))
+		if (store_entry_before(&bundles->entry, at))
 			continue;
 		*out = bundles->head;
 		next->seq = 0;
 		if (read_head(bundles))
-			*next = store_entry_of(&bundles->head, bundles->head.seq);
+			*next = bundles->entry;
 		return RC_OK;
 	}
 	bundles->open = false;

@@ -496,12 +496,14 @@ enum rc store_scan_time(struct store *store, const struct store_range *range,
 		struct store_position next = *pos;
 		rc = time_page(&scan, &next, left, &page, &more, why);
 		size_t i = 0;
-		for (bool on = true; i < page.len && on; i++) {
-			const struct observation *obs = &page.items[i];
-			struct store_entry at = store_entry_of(obs, obs->seq);
-			on = visit(ctx, obs);
+		bool on = true;
+		for (; i < page.len && on; i++)
+			on = visit(ctx, &page.items[i]);
+		more = more && on;
+		if (i > 0) {
+			const struct observation *last = &page.items[i - 1];
+			struct store_entry at = store_entry_of(last, last->seq);
 			*pos = (struct store_position){ at.t0_ns, at.seq, true };
-			more = more && on;
 		}
 		left -= i;
 		if (rc == RC_OK && i == page.len && more)
