@@ -422,11 +422,11 @@ static int change_apply(
 		uint64_t seq = store_get_be64((const uint8_t *)key.mv_data + 9);
 		if (seq < by_seq) { /* the record itself was placed at once */
 			err = place_again(store, txn, rows, change, seq, by_seq, &kept_open);
+			/* What was found lies in a page that may have changed meanwhile. */
+			store_clock_open_key(change->epoch, seq, key_bytes);
+			key = (MDB_val){ sizeof key_bytes, key_bytes };
 			if (err == 0 && !kept_open)
-				err = mdb_del(txn, store->dbi[DB_CLOCKMAP],
-				    &(MDB_val){ sizeof key_bytes,
-					memcpy(key_bytes, key.mv_data, sizeof key_bytes) },
-				    NULL);
+				err = mdb_del(txn, store->dbi[DB_CLOCKMAP], &key, NULL);
 		}
 		store_clock_open_key(change->epoch, seq + 1, key_bytes);
 		key = (MDB_val){ sizeof key_bytes, key_bytes };

@@ -40,14 +40,18 @@ struct fixture {
 	struct keyring *keyring;
 	struct store *store;
 	struct store_config config;
+	bool in_memory; /* not about durability: on a disk of memory, if there is one */
 };
+
+UNUSED static void fixture_dir_at(const char *base, char out[256])
+{
+	(void)snprintf(out, 256, "%s/store-test-XXXXXX", base == NULL ? "/tmp" : base);
+	assert_non_null(mkdtemp(out));
+}
 
 UNUSED static void fixture_dir(char out[256])
 {
-	const char *base = getenv("TMPDIR");
-
-	(void)snprintf(out, 256, "%s/store-test-XXXXXX", base == NULL ? "/tmp" : base);
-	assert_non_null(mkdtemp(out));
+	fixture_dir_at(getenv("TMPDIR"), out);
 }
 
 UNUSED static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -86,7 +90,9 @@ UNUSED static void fixture_init(struct fixture *f)
 {
 	struct keyring_unlock unlock = { 0 };
 
-	fixture_dir(f->dir);
+	bool memory = f->in_memory && access("/dev/shm", W_OK) == 0;
+
+	fixture_dir_at(memory ? "/dev/shm" : getenv("TMPDIR"), f->dir);
 	PASS(keyring_create(f->dir, &unlock, &pass_why));
 	PASS(keyring_open(f->dir, &unlock, &f->keyring, &pass_why));
 	PASS(store_create(f->dir, f->keyring, &pass_why));

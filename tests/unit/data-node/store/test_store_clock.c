@@ -414,6 +414,45 @@ static bool see_line(void *ctx, const struct store_clock_info *info)
 	return true;
 }
 
+static struct observation sent_late(int at_h, int late_h, uint64_t number)
+{
+	int64_t at_ns = T0_NS + at_h * NS_PER_HOUR;
+
+	return heard(at_ns - 5 * NS_PER_HOUR, at_ns + late_h * NS_PER_HOUR, number);
+}
+
+/* Some number of them makes a page of the maps split while a ping places them. */
+static void test_a_ping_that_places_many_leaves_their_past_alone(void **state)
+{
+	enum { MOST = 48 };
+	static struct observation obs[MOST];
+	uint64_t seed = 9;
+	char text[64];
+
+	(void)state;
+	for (int n = 8; n <= MOST; n++) {
+		struct fixture f = { .in_memory = true };
+		fixture_init(&f);
+		for (int i = 0; i < n; i++)
+			obs[i] = sent_late((int)(random_next(&seed) % 480),
+			    (int)(random_next(&seed) % 33), (uint64_t)i);
+		PASS(store_append(f.store, obs, (size_t)n, NULL, NULL, &pass_why));
+		uint64_t before = store_cursor(f.store);
+		read_places(f.store, before, &one);
+		int64_t hub_ns = T0_NS + 600 * NS_PER_HOUR;
+		struct observation ping = pinged(hub_ns - 5 * NS_PER_HOUR, hub_ns, text);
+		(void)append_one(f.store, &ping);
+		read_places(f.store, before, &two);
+		assert_int_equal(one.len, n);
+		same_places(&one, &two);
+		struct store_clock_info info;
+		PASS(store_clock_list(f.store, hub_ns, 1, see_line, &info, &pass_why));
+		assert_int_equal(info.open, 0);
+		fixture_fini(&f);
+	}
+}
+
+
 static void test_the_list_of_clocks_tells_error_and_limbo(void **state)
 {
 	struct fixture f = { 0 };
@@ -462,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_maps_are_made_again_from_the_log),
 		cmocka_unit_test(test_what_was_recorded_offline_waits_in_limbo_for_a_ping),
 		cmocka_unit_test(test_a_clock_that_is_set_back_an_hour_opens_an_epoch),
+		cmocka_unit_test(test_a_ping_that_places_many_leaves_their_past_alone),
 		cmocka_unit_test(test_the_list_of_clocks_tells_error_and_limbo),
 		cmocka_unit_test(test_a_forged_ping_moves_no_clock),
 	};
