@@ -33,6 +33,7 @@ enum rc builder_new(
 	builder->policy = policy;
 	policy_hash(policy, builder->policy_hash);
 	lifecycle_init(&builder->state.life);
+	builder->home_until_ns = INT64_MIN;
 	(void)pthread_condattr_init(&mono);
 	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
 	(void)pthread_mutex_init(&builder->lock, NULL);

@@ -5,7 +5,8 @@
  * default grid that can have changed (touch.h) and builds those anew; their
  * rows, the lifecycle and the place in the log are committed together with the
  * end of the marks they settle.  A pass that was cut off is simply done again.
- * Rows exist for slices that had ended when the log was last written to.
+ * Rows exist for slices that had ended when the log was last written to.  Then
+ * the digests of the home (home.h) are brought up to there.
  *
  * Invariants:
  *  B1  what a row says is what slice_build() says at any cursor from the row's

@@ -50,6 +50,8 @@ struct builder {
 	uint8_t policy_hash[POLICY_HASH_BYTES];
 	struct builder_state state;
 	bool loaded;
+	uint64_t home_touches; /* the digests of the home stand up to home_until_ns */
+	int64_t home_until_ns; /* as of so many changes; INT64_MIN: not known */
 
 	/* Of the pass in progress. */
 	struct note *notes;

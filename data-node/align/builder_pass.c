@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "align/builder_inner.h"
+#include "align/home.h"
 #include "base/clock.h"
+#include "store/store_digest.h"
 
 #define VIEW_ARENA_BYTES ((size_t)64 << 20)
 #define OLD_ARENA_BYTES ((size_t)24 << 20)
@@ -453,6 +455,25 @@ static enum rc run(
 	return rc;
 }
 
+/* The digests of the home, of the time that is over.  They only make slices
+ * faster: what goes wrong is tried again with the next pass. */
+static void keep_home(struct builder *builder)
+{
+	uint64_t touches = store_digest_touches(builder->store);
+	int64_t until_ns = builder->state.ended_ns;
+
+	if (until_ns == INT64_MIN ||
+	    (touches == builder->home_touches && builder->home_until_ns != INT64_MIN &&
+		until_ns - builder->home_until_ns < STORE_DIGEST_LEAF_NS))
+		return;
+	until_ns -= until_ns % STORE_DIGEST_LEAF_NS;
+	if (home_build(builder->store, until_ns, builder->policy, &builder->stop_pass, NULL) !=
+	    RC_OK)
+		return;
+	builder->home_touches = touches;
+	builder->home_until_ns = until_ns;
+}
+
 enum rc builder_pass(struct builder *builder, bool *more, struct errmsg *why)
 {
 	struct pass pass = { .builder = builder };
@@ -476,5 +497,7 @@ enum rc builder_pass(struct builder *builder, bool *more, struct errmsg *why)
 	}
 	(void)pthread_cond_broadcast(&builder->moved);
 	(void)pthread_mutex_unlock(&builder->lock);
+	if (rc == RC_OK && !*more)
+		keep_home(builder);
 	return rc;
 }

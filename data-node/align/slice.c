@@ -1,13 +1,13 @@
 /*
  * Slices from the store: which ranges to read for a grid, and in what order.
  *
- * The home layer is read from its first record, because a state holds until
- * the next change; what is behind the window folds into one entry per thing,
- * so this costs time linear in the home's records but no memory.  The other
- * layers are read from window_reach_of().  All reads are pinned to one cursor.
+ * All layers are read from window_reach_of() on.  A state of the home holds
+ * until its next change, so what still matters of that layer's past goes in
+ * first (home.h).  All reads are pinned to one cursor.
  */
 #include "align/slice.h"
 
+#include "align/home.h"
 #include "align/item_names.h"
 #include "align/window.h"
 #include "base/clock.h"
@@ -64,11 +64,9 @@ static bool take(void *ctx, const struct observation *obs)
 	return feed->rc == RC_OK && !window_done(feed->window);
 }
 
-static enum rc read_range(struct feed *feed, struct store *store, struct store_range range)
+/* Of a reading that handed its records to take(). */
+static enum rc verdict(struct feed *feed, enum rc rc)
 {
-	struct store_position position = { .set = false };
-	enum rc rc = store_scan_time(store, &range, &position, 0, take, feed, feed->why);
-
 	if (rc == RC_CORRUPT && feed->rc == RC_OK) {
 		feed->damaged = true;
 		return RC_OK;
@@ -108,21 +106,18 @@ static enum rc read_all(
 	if (reach.from_ns < OBS_TIME_MIN_NS)
 		reach.from_ns = OBS_TIME_MIN_NS;
 	if ((layers & LAYER_MASK(LAYER_HOME)) != 0 && reach.from_ns > OBS_TIME_MIN_NS) {
-		rc = read_range(feed, store,
-		    (struct store_range){ .from_ns = OBS_TIME_MIN_NS,
-			.to_ns = reach.from_ns,
-			.layers = LAYER_MASK(LAYER_HOME),
-			.as_of_seq = as_of_seq });
+		rc = verdict(feed, home_visit(store, reach.from_ns, as_of_seq, feed->policy, take,
+				       feed, feed->why));
 		feed->skip_home = true;
 		feed->skip_before_ns = reach.from_ns;
 	}
 	if (rc != RC_OK)
 		return rc;
-	return read_range(feed, store,
-	    (struct store_range){ .from_ns = reach.from_ns,
+	struct store_range range = { .from_ns = reach.from_ns,
 		.to_ns = reach.to_ns,
 		.layers = layers,
-		.as_of_seq = as_of_seq });
+		.as_of_seq = as_of_seq };
+	return verdict(feed, store_scan_time(store, &range, NULL, 0, take, feed, feed->why));
 }
 
 enum rc slice_build(struct store *store, const struct slice_query *asked, slice_visit_fn *visit,

@@ -101,8 +101,8 @@ enum rc slice_query_check(struct slice_query *query, struct errmsg *why) RC_CHEC
 /*
  * Slices in order of time.  RC_INVALID (step, range), RC_LIMIT
  * (SLICE_COUNT_MAX, a window too dense), the store's errors.  Reads the range,
- * an hour before and a quarter after it, and all of the home layer before it
- * (a state holds until the next change).  Pinned to one cursor: any thread,
+ * two hours before and a quarter after it, and of the home layer what holds from
+ * before that (home.h).  Pinned to one cursor: any thread,
  * also while others append.  RC_CORRUPT after all slices were visited: a
  * record could not be read and is missing in them; `why` names it.
  */

@@ -135,6 +135,10 @@ enum rc store_scan_time(struct store *store, const struct store_range *range,
 /* One record, copied into `arena`.  RC_NOTFOUND. */
 enum rc store_get_seq(struct store *store, uint64_t seq, struct arena *arena,
     struct observation *out, struct errmsg *why) RC_CHECK;
+/* Several, each placed as of `as_of_seq`.  RC_NOTFOUND, RC_CORRUPT of the first
+ * that is not there. */
+enum rc store_get_seqs(struct store *store, const uint64_t *seqs, size_t n, uint64_t as_of_seq,
+    struct arena *arena, struct observation *out, struct errmsg *why) RC_CHECK;
 enum rc store_get_id(struct store *store, const uint8_t obs_id[OBS_ID_BYTES], struct arena *arena,
     struct observation *out, struct errmsg *why) RC_CHECK;
 

@@ -20,6 +20,41 @@ enum rc store_get_seq(struct store *store, uint64_t seq, struct arena *arena,
 	return rc;
 }
 
+/* So many records are read in one transaction. */
+#define SEQS_STEP ((size_t)256)
+
+static enum rc get_step(struct store *store, const uint64_t *seqs, size_t n, uint64_t as_of_seq,
+    struct buf *scratch, struct arena *arena, struct observation *out, struct errmsg *why)
+{
+	MDB_txn *txn = NULL;
+	uint64_t next_since;
+
+	enum rc rc = store_read_begin(store, &txn, why);
+	if (rc != RC_OK)
+		return rc;
+	for (size_t i = 0; i < n && rc == RC_OK; i++) {
+		rc = store_record_get(store, txn, seqs[i], scratch, arena, &out[i], why);
+		if (rc == RC_OK)
+			rc = store_clock_fill(store, txn, as_of_seq, &out[i], &next_since, why);
+	}
+	store_read_end(store, txn);
+	return rc;
+}
+
+enum rc store_get_seqs(struct store *store, const uint64_t *seqs, size_t n, uint64_t as_of_seq,
+    struct arena *arena, struct observation *out, struct errmsg *why)
+{
+	enum rc rc = RC_OK;
+	struct buf scratch;
+
+	buf_init(&scratch, OBS_RECORD_BYTES_MAX);
+	for (size_t i = 0; i < n && rc == RC_OK; i += SEQS_STEP)
+		rc = get_step(store, seqs + i, n - i < SEQS_STEP ? n - i : SEQS_STEP, as_of_seq,
+		    &scratch, arena, out + i, why);
+	buf_fini(&scratch);
+	return rc;
+}
+
 enum rc store_get_id(struct store *store, const uint8_t obs_id[OBS_ID_BYTES], struct arena *arena,
     struct observation *out, struct errmsg *why)
 {

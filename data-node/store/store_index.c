@@ -27,6 +27,14 @@ bool store_index_has(struct store *store, MDB_txn *txn, const struct store_entry
 	return mdb_get(txn, store->dbi[DB_TIME], &key, &value) == 0;
 }
 
+/* What was derived from the entry goes. */
+static int touch(struct store *store, MDB_txn *txn, const struct store_entry *entry)
+{
+	int err = store_bundle_touch(store, txn, entry);
+
+	return err == 0 ? store_digest_touch(store, txn, entry) : err;
+}
+
 int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry *entry)
 {
 	uint8_t time[STORE_TIME_KEY_BYTES], span[STORE_SPAN_KEY_BYTES];
@@ -34,7 +42,7 @@ int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry 
 	store_time_key(entry, time);
 	int err = put_key(store, txn, DB_TIME, time, sizeof(time));
 	if (err == 0)
-		err = store_bundle_touch(store, txn, entry);
+		err = touch(store, txn, entry);
 	if (err != 0 || entry->t1_ns == entry->t0_ns)
 		return err;
 	store_span_key(entry, span);
@@ -51,7 +59,7 @@ int store_index_del(struct store *store, MDB_txn *txn, const struct store_entry 
 		store_span_key(entry, span);
 		err = del_key(store, txn, DB_SPAN, span, sizeof(span));
 	}
-	return err == 0 || err == MDB_NOTFOUND ? store_bundle_touch(store, txn, entry) : err;
+	return err == 0 || err == MDB_NOTFOUND ? touch(store, txn, entry) : err;
 }
 
 /* By whom it was superseded stands at the end of the key. */
@@ -75,7 +83,9 @@ int store_index_del_past(struct store *store, MDB_txn *txn, const struct store_e
 			err = mdb_cursor_get(cursor, &key, &value, MDB_GET_CURRENT);
 	}
 	mdb_cursor_close(cursor);
-	return err == MDB_NOTFOUND || err == EINVAL ? 0 : err;
+	if (err == MDB_NOTFOUND || err == EINVAL)
+		err = 0;
+	return err == 0 ? store_digest_touch(store, txn, entry) : err;
 }
 
 int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_entry *old)
@@ -91,7 +101,7 @@ int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_
 	if (err == MDB_NOTFOUND)
 		return MDB_CORRUPTED; /* the index lags behind the log: verify names it */
 	if (err == 0)
-		err = store_bundle_touch(store, txn, old);
+		err = touch(store, txn, old);
 	if (err != 0)
 		return err;
 	store_past_key(old, past);

@@ -14,6 +14,7 @@
  *   blobref name of a blob(32) seq(8)          empty; every record that refers to one
  *   clockmap                                   store_clock.h
  *   bundle layer(1) t0(8) seq(8)              sealed, and marks: store_bundle.h
+ *   digest layer(1) level(1) start(8)         sealed: store_digest.h
  *
  * t0 and t1 are the hub's (store/placement.h), of a wide placement its extent.
  * A time is stored with its sign bit flipped.  `class` is the number of bits of
@@ -93,6 +94,7 @@ enum store_db {
 	DB_BLOBREF,
 	DB_CLOCKMAP,
 	DB_BUNDLE,
+	DB_DIGEST,
 	DB_COUNT,
 };
 #define DB_MADE_WHEN_MISSING DB_DIRTY
@@ -212,10 +214,13 @@ struct store {
 	bool bundle_loaded; /* store_bundle.h: */
 	int64_t bundle_until_ns[LAYER_COUNT + 1];
 	struct store_day_mark bundle_marked[LAYER_COUNT + 1];
-	int32_t bundle_built_day;             /* the newest day that the builder has been in */
-	struct store_bundle_task bundle_task; /* of the builder in quiet moments */
-	uint64_t bundle_touches;              /* so often something changed up to that day */
-	struct arena old;                     /* the version that is superseded */
+	int32_t bundle_built_day;                 /* the newest day that the builder has been in */
+	struct store_bundle_task bundle_task;     /* of the builder in quiet moments */
+	uint64_t bundle_touches;                  /* so often something changed up to that day */
+	bool digest_loaded;                       /* store_digest.h: */
+	int64_t digest_until_ns[LAYER_COUNT + 1]; /* no row reaches beyond */
+	_Atomic uint64_t digest_touches;          /* so often something changed before that */
+	struct arena old;                         /* the version that is superseded */
 	struct store_dirty dirty[STORE_DIRTY_PENDING_MAX]; /* of this transaction */
 	size_t dirty_len;
 };
@@ -285,6 +290,12 @@ enum rc store_cursor_read(
 /* ---- store_index.c: the derived databases, writer thread ------------------- */
 int store_index_put(struct store *store, MDB_txn *txn, const struct store_entry *entry);
 int store_index_supersede(struct store *store, MDB_txn *txn, const struct store_entry *old);
+/* ---- store_digest.c: digests over what changed go; writer thread, LMDB's code -- */
+int store_digest_touch(struct store *store, MDB_txn *txn, const struct store_entry *entry);
+int store_digest_drop_all(struct store *store, MDB_txn *txn);
+/* How many rows do not open. */
+enum rc store_digest_verify(struct store *store, uint64_t *bad, struct errmsg *why) RC_CHECK;
+
 /* Is it in `time`? */
 bool store_index_has(struct store *store, MDB_txn *txn, const struct store_entry *entry);
 

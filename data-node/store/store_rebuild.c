@@ -175,6 +175,8 @@ static int drop_all(struct rebuild *r, MDB_txn *txn, void *ctx)
 		err = mdb_drop(txn, r->store->dbi[derived[i].db], 0);
 	if (err == 0)
 		err = store_bundle_drop_all(r->store, txn);
+	if (err == 0)
+		err = store_digest_drop_all(r->store, txn);
 	return err;
 }
 

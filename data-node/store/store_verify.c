@@ -439,6 +439,16 @@ static enum rc check_indexes(struct verify *v, struct errmsg *why)
 	return RC_OK;
 }
 
+static enum rc check_digests(struct verify *v, struct errmsg *why)
+{
+	uint64_t bad = 0;
+	enum rc rc = store_digest_verify(v->store, &bad, why);
+
+	if (bad > 0)
+		fault(v, "digest: %" PRIu64 " rows do not open: a rebuild makes them again", bad);
+	return rc;
+}
+
 enum rc store_verify(struct store *store, store_fault_fn *report, void *ctx,
     struct store_verified *out, struct errmsg *why)
 {
@@ -456,6 +466,8 @@ enum rc store_verify(struct store *store, store_fault_fn *report, void *ctx,
 		rc = errmsg_rc(why, RC_NOMEM, "no memory to verify the timeline");
 	if (rc == RC_OK && v.out.faults == 0)
 		rc = check_indexes(&v, why);
+	if (rc == RC_OK && v.out.faults == 0)
+		rc = check_digests(&v, why);
 	if (rc == RC_OK)
 		rc = store_blob_verify(store, page_fault, &v, &v.out.blobs, why);
 	buf_fini(&v.scratch);

@@ -452,7 +452,6 @@ static void test_a_ping_that_places_many_leaves_their_past_alone(void **state)
 	}
 }
 
-
 static void test_the_list_of_clocks_tells_error_and_limbo(void **state)
 {
 	struct fixture f = { 0 };

@@ -1,0 +1,36 @@
+/*
+ * Home: the records of the home layer that still matter at a moment, found
+ * without reading all that came before it.
+ *
+ * What a stretch of the layer comes to (home_fold.h) is kept in the store's
+ * digests: stretches of 90 minutes, of four of them, of four of those, to 179
+ * years.  So a moment is at most three of each size away from the beginning,
+ * and a change far back takes away one of each size.  A digest counts for a
+ * cursor at or behind the last change in its stretch; where none does, and in
+ * what lies between the last stretch and the moment, the records are read.
+ */
+#ifndef ALIGN_HOME_H
+#define ALIGN_HOME_H
+
+#include <stdatomic.h>
+
+#include "align/home_fold.h"
+
+/*
+ * Visit, in order of time, the home records that begin before `before_ns` and
+ * that a slice at or behind it can tell from none, as of `cursor`; some that it
+ * cannot may be among them.  The visitor may end the walk by false.
+ * RC_CORRUPT, after all were visited: a record could not be read.
+ */
+enum rc home_visit(struct store *store, int64_t before_ns, uint64_t cursor,
+    const struct policy *policy, store_visit_fn *visit, void *ctx, struct errmsg *why) RC_CHECK;
+
+/*
+ * Make the digests that are missing of what lies before `until_ns`; costs what
+ * is missing.  RC_AGAIN: something changed meanwhile, or `*stop` became true;
+ * what was put stands.  One thread at a time.
+ */
+enum rc home_build(struct store *store, int64_t until_ns, const struct policy *policy,
+    const atomic_bool *stop, struct errmsg *why) RC_CHECK;
+
+#endif
