@@ -83,7 +83,8 @@ static struct observation record(unsigned i)
 	unsigned k = i % 6;
 
 	(void)snprintf(ids[i], sizeof(ids[i]), "%u", i);
-	(void)snprintf(texts[i], sizeof(texts[i]), k < 3 ? "lunch with Ines at %u" : "", i);
+	if (k < 3)
+		(void)snprintf(texts[i], sizeof(texts[i]), "lunch with Ines at %u", i);
 	struct observation obs = { .source = k == 4 ? "phone" : "hub",
 		.client_id = ids[i],
 		.layer = (enum layer)(LAYER_TEXT + k),
