@@ -199,7 +199,7 @@ static void test_rows_say_what_is_worked_out_in_whatever_order_records_come(void
 
 	(void)state;
 	for (long round = 0; round < streams_wanted(); round += DAYS) {
-		struct fixture f = { 0 };
+		struct fixture f = { .in_memory = true };
 		struct builder *builder;
 		struct policy policy;
 		fixture_init(&f);
@@ -228,6 +228,7 @@ static int setup(void **state)
 {
 	struct day *day = calloc(1, sizeof *day);
 
+	day->f.in_memory = true;
 	fixture_init(&day->f);
 	day->policy = *policy_default();
 	PASS(builder_new(day->f.store, &day->policy, &day->builder, &pass_why));

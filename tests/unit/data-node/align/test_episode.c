@@ -91,6 +91,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 
+	f->in_memory = true;
 	fixture_init(f);
 	*state = f;
 	return 0;

@@ -40,7 +40,9 @@ struct fixture {
 	struct keyring *keyring;
 	struct store *store;
 	struct store_config config;
-	bool in_memory; /* not about durability: on a disk of memory, if there is one */
+	/* Not about durability: on a disk of memory, if there is one, and no commit
+	 * waits for company. */
+	bool in_memory;
 };
 
 UNUSED static void fixture_dir_at(const char *base, char out[256])
@@ -89,9 +91,10 @@ UNUSED static void fixture_close(struct fixture *f)
 UNUSED static void fixture_init(struct fixture *f)
 {
 	struct keyring_unlock unlock = { 0 };
-
 	bool memory = f->in_memory && access("/dev/shm", W_OK) == 0;
 
+	if (f->in_memory && f->config.commit_interval_ns == 0)
+		f->config.commit_interval_ns = 1;
 	fixture_dir_at(memory ? "/dev/shm" : getenv("TMPDIR"), f->dir);
 	PASS(keyring_create(f->dir, &unlock, &pass_why));
 	PASS(keyring_open(f->dir, &unlock, &f->keyring, &pass_why));
