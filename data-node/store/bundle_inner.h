@@ -19,7 +19,9 @@ enum bundle_flag {
 	BUNDLE_EXTRA = 128,
 	BUNDLE_END = 256,
 	BUNDLE_GAP = 512,
+	BUNDLE_PLACED = 1024,
+	BUNDLE_LIMBO = 2048,
 };
-#define BUNDLE_FLAGS_ALL 1023u
+#define BUNDLE_FLAGS_ALL 4095u
 
 #endif

@@ -118,6 +118,7 @@ enum rc bundle_open(struct bundle_reader *reader, const uint8_t *bytes, size_t l
 			return errmsg_rc(why, RC_CORRUPT, "bundle: template %zu", i);
 	}
 	reader->spot = (struct bundle_spot){ .at = in.at, .records_left = records };
+	reader->has_front = false;
 	reader->end = in.end;
 	reader->layer = layer;
 	reader->templates_len = templates;
@@ -149,24 +150,83 @@ static void get_named(
 
 static bool in_range(const struct observation *obs)
 {
-	return obs->seq != 0 && obs->dev_t0_ns >= OBS_TIME_MIN_NS &&
-	       obs->dev_t1_ns >= obs->dev_t0_ns && obs->dev_t1_ns <= OBS_TIME_MAX_NS &&
+	return obs->dev_t1_ns >= obs->dev_t0_ns && obs->dev_t1_ns <= OBS_TIME_MAX_NS &&
 	       isfinite(obs->pulse_s) && obs->pulse_s >= 0;
+}
+
+static bool get_place(struct input *in, struct bundle_last *last, struct bundle_front *front)
+{
+	struct placement *place = &front->place;
+
+	last->offset_ns = (int64_t)get_step(in, (uint64_t)last->offset_ns);
+	place->t0_ns = (int64_t)((uint64_t)front->t0_ns + (uint64_t)last->offset_ns);
+	place->t1_ns = (int64_t)((uint64_t)place->t0_ns + get_varint(in));
+	place->early_ns = last->early_ns = (int64_t)get_step(in, (uint64_t)last->early_ns);
+	place->late_ns = last->late_ns = (int64_t)get_step(in, (uint64_t)last->late_ns);
+	place->map_version = last->map_version = get_step(in, last->map_version);
+	place->epoch = last->epoch = get_step(in, last->epoch);
+	place->limbo = (front->flags & BUNDLE_LIMBO) != 0;
+	place->defaulted = false;
+	return place->t0_ns >= OBS_TIME_MIN_NS && place->t1_ns >= place->t0_ns &&
+	       place->t1_ns <= OBS_TIME_MAX_NS && place->early_ns >= 0 && place->late_ns >= 0 &&
+	       place->epoch != 0;
+}
+
+static bool get_front(struct input *in, const struct bundle_reader *reader,
+    struct bundle_last *last, struct bundle_front *front)
+{
+	uint64_t template = get_varint(in), flags = get_varint(in);
+
+	if (template >= reader->templates_len || flags > BUNDLE_FLAGS_ALL)
+		return false;
+	front->template = &reader->templates[template];
+	front->flags = (unsigned)flags;
+	front->seq = last->seq = get_step(in, last->seq);
+	front->t0_ns = last->t0_ns = (int64_t)get_step(in, (uint64_t)last->t0_ns);
+	if (((flags & BUNDLE_PLACED) != 0) != (front->template->clock_id[0] != '\0') ||
+	    front->seq == 0 || front->t0_ns < OBS_TIME_MIN_NS || front->t0_ns > OBS_TIME_MAX_NS)
+		return false;
+	if (flags & BUNDLE_PLACED)
+		return get_place(in, last, front) && !in->bad;
+	front->place = placement_trusted(front->t0_ns, front->t0_ns, front->template->error_ns);
+	return !in->bad;
+}
+
+enum rc bundle_peek(
+    struct bundle_reader *reader, const struct bundle_front **out, struct errmsg *why)
+{
+	struct input in = { reader->spot.at, reader->end, false };
+
+	if (!reader->has_front) {
+		if (reader->spot.records_left == 0)
+			return in.at == in.end
+				   ? RC_NOTFOUND
+				   : errmsg_rc(why, RC_CORRUPT, "bundle: bytes behind its end");
+		if (!get_front(&in, reader, &reader->spot.last, &reader->front))
+			return errmsg_rc(why, RC_CORRUPT, "bundle: a record is malformed");
+		reader->spot.at = in.at;
+		reader->has_front = true;
+	}
+	*out = &reader->front;
+	return RC_OK;
 }
 
 enum rc bundle_next(struct bundle_reader *reader, struct observation *out, struct errmsg *why)
 {
-	struct input in = { reader->spot.at, reader->end, false };
 	struct bundle_last *last = &reader->spot.last;
+	const struct bundle_front *front;
 
-	if (reader->spot.records_left == 0)
-		return in.at == in.end ? RC_NOTFOUND
-				       : errmsg_rc(why, RC_CORRUPT, "bundle: bytes behind its end");
-	uint64_t template = get_varint(&in), flags = get_varint(&in);
-	if (template >= reader->templates_len || flags > BUNDLE_FLAGS_ALL)
-		return errmsg_rc(why, RC_CORRUPT, "bundle: a record is malformed");
-	const struct bundle_template *t = &reader->templates[template];
+	enum rc rc = bundle_peek(reader, &front, why);
+	if (rc != RC_OK)
+		return rc;
+	struct input in = { reader->spot.at, reader->end, false };
+	const struct bundle_template *t = front->template;
+	unsigned flags = front->flags;
 	*out = (struct observation){
+		.seq = front->seq,
+		.dev_t0_ns = front->t0_ns,
+		.dev_t1_ns = front->t0_ns,
+		.place = front->place,
 		.source = t->source,
 		.kind = t->kind,
 		.clock_id = t->clock_id,
@@ -187,18 +247,18 @@ enum rc bundle_next(struct bundle_reader *reader, struct observation *out, struc
 		.has_pulse = (flags & BUNDLE_PULSE) != 0,
 		.gap = (flags & BUNDLE_GAP) != 0,
 	};
-	out->seq = last->seq = get_step(&in, last->seq);
-	last->t0_ns = (int64_t)get_step(&in, (uint64_t)last->t0_ns);
-	out->dev_t0_ns = out->dev_t1_ns = last->t0_ns;
 	last->lag_ns = (int64_t)get_step(&in, (uint64_t)last->lag_ns);
-	out->recv_utc_ns = (int64_t)((uint64_t)last->t0_ns + (uint64_t)last->lag_ns);
+	out->recv_utc_ns = (int64_t)((uint64_t)front->t0_ns + (uint64_t)last->lag_ns);
 	out->recv_mono_ns = last->mono_ns = (int64_t)get_step(&in, (uint64_t)last->mono_ns);
 	get_id(&in, out->obs_id);
 	get_id(&in, out->content_hash);
-	get_named(&in, (unsigned)flags, last, out);
+	get_named(&in, flags, last, out);
+	if ((flags & BUNDLE_PLACED) == 0)
+		out->place.t1_ns = out->dev_t1_ns;
 	if (in.bad || !in_range(out))
 		return errmsg_rc(why, RC_CORRUPT, "bundle: a record is malformed");
 	reader->spot.at = in.at;
 	reader->spot.records_left--;
+	reader->has_front = false;
 	return RC_OK;
 }

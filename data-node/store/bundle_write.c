@@ -38,7 +38,7 @@ bool bundle_takes(const struct observation *obs)
 {
 	return !obs->tombstone && obs->forget_layers == 0 && obs->values_len == 0 &&
 	       obs->rate_hz == 0 && obs->channels == 0 && obs->blobs_len == 0 &&
-	       length(obs->clock_id) == 0 && obs->times_ns == NULL &&
+	       (length(obs->clock_id) == 0 || obs->place.epoch != 0) && obs->times_ns == NULL &&
 	       length(obs->text) + length(obs->data_json) + length(obs->extra_json) +
 		       length(obs->client_id) <=
 		   BUNDLE_RECORD_BYTES_MAX;
@@ -149,7 +149,27 @@ static unsigned flags_of(const struct observation *obs)
 	flags |= length(obs->text) > 0 ? BUNDLE_TEXT : 0;
 	flags |= length(obs->data_json) > 0 ? BUNDLE_DATA : 0;
 	flags |= length(obs->extra_json) > 0 ? BUNDLE_EXTRA : 0;
+	flags |= length(obs->clock_id) > 0 ? BUNDLE_PLACED : 0;
+	flags |= length(obs->clock_id) > 0 && obs->place.limbo ? BUNDLE_LIMBO : 0;
 	return flags;
+}
+
+static void put_place(struct buf *out, const struct observation *obs, struct bundle_last *last)
+{
+	const struct placement *place = &obs->place;
+	uint64_t offset_ns = (uint64_t)place->t0_ns - (uint64_t)obs->dev_t0_ns;
+
+	put_step(out, offset_ns, (uint64_t)last->offset_ns);
+	put_varint(out, (uint64_t)place->t1_ns - (uint64_t)place->t0_ns);
+	put_step(out, (uint64_t)place->early_ns, (uint64_t)last->early_ns);
+	put_step(out, (uint64_t)place->late_ns, (uint64_t)last->late_ns);
+	put_step(out, place->map_version, last->map_version);
+	put_step(out, place->epoch, last->epoch);
+	last->offset_ns = (int64_t)offset_ns;
+	last->early_ns = place->early_ns;
+	last->late_ns = place->late_ns;
+	last->map_version = place->map_version;
+	last->epoch = place->epoch;
 }
 
 static void put_named(
@@ -196,6 +216,8 @@ enum rc bundle_add(struct bundle_writer *writer, const struct observation *obs)
 	put_varint(out, flags);
 	put_step(out, obs->seq, last->seq);
 	put_step(out, (uint64_t)obs->dev_t0_ns, (uint64_t)last->t0_ns);
+	if (flags & BUNDLE_PLACED)
+		put_place(out, obs, last);
 	put_step(out, lag_ns, (uint64_t)last->lag_ns);
 	put_step(out, (uint64_t)obs->recv_mono_ns, (uint64_t)last->mono_ns);
 	buf_append(out, obs->obs_id, OBS_ID_BYTES);

@@ -16,6 +16,13 @@ struct placement placement_trusted(int64_t t0_ns, int64_t t1_ns, int64_t error_n
 	};
 }
 
+bool placement_same(const struct placement *a, const struct placement *b)
+{
+	return a->t0_ns == b->t0_ns && a->t1_ns == b->t1_ns && a->early_ns == b->early_ns &&
+	       a->late_ns == b->late_ns && a->map_version == b->map_version &&
+	       a->epoch == b->epoch && a->defaulted == b->defaulted && a->limbo == b->limbo;
+}
+
 bool placement_is_wide(const struct placement *place)
 {
 	return place->early_ns > PLACEMENT_NARROW_NS || place->late_ns > PLACEMENT_NARROW_NS;

@@ -33,6 +33,8 @@ struct placement {
 /* Device times taken for the hub's; `error_ns` 0: the default. */
 struct placement placement_trusted(int64_t t0_ns, int64_t t1_ns, int64_t error_ns);
 
+bool placement_same(const struct placement *a, const struct placement *b);
+
 bool placement_is_wide(const struct placement *place);
 
 /* What the time index knows it by: [k0, k1], the extent of a wide one. */

@@ -13,9 +13,9 @@
  *      its first to its last, as the log has them.
  *  G2  all of them are of one day, by the time index and by their key alike, so
  *      a bundle lives and dies with the key of one (day, layer).
- *  G3  whatever changes an entry of `time` or the record behind it calls
- *      store_bundle_touch() in the same transaction: the bundle over it goes,
- *      the day is marked.
+ *  G3  whatever changes an entry of `time`, the record behind it or its place
+ *      calls store_bundle_touch() in the same transaction: the bundle over it
+ *      goes, the day is marked.  So places in bundles are those of now.
  * Days are built by the writer thread when nothing else is to be done; scans
  * use the bundles that are there and the log for the rest, with equal results.
  */
@@ -85,10 +85,6 @@ struct store_bundles {
 	struct buf plain; /* its bytes; the page has a copy */
 	const uint8_t *copy;
 	struct bundle_reader reader; /* over the copy */
-	struct bundle_spot before;   /* of `head` */
-	struct observation head;     /* read ahead */
-	struct store_entry entry;    /* its */
-	bool has_head;
 };
 
 void store_bundles_init(struct store_bundles *bundles, unsigned layer);
@@ -103,7 +99,8 @@ enum rc store_bundles_attach(struct store *store, MDB_txn *txn, struct arena *ar
 void store_bundles_detach(struct store_bundles *bundles);
 
 /*
- * The record of the entry `at`, if a bundle holds it: RC_OK, and `next` is the
+ * The record of the entry `at` in its place of now (at a cursor before
+ * place.map_version it had another), if a bundle holds it: RC_OK, `next` is the
  * entry behind it in the bundle (seq 0: it was the last).  RC_NOTFOUND: it is
  * in the log alone.  A bundle that cannot be read counts as none.
  */

@@ -21,6 +21,7 @@ struct build {
 	struct store_entry first, last; /* of what is gathered */
 	struct bundle_writer writer;
 	struct buf originals; /* the records as the log has them, one after the other */
+	struct placement places[BUNDLE_RECORDS_MAX]; /* of them */
 	struct buf scratch, plain, again;
 	struct arena arena;
 	size_t records; /* read in this step */
@@ -57,13 +58,13 @@ static void gather_reset(struct build *b)
 	buf_reset(&b->originals);
 }
 
-/* Does the bundle give back every record byte for byte?  A field that this
+/* Does the bundle give back every record byte for byte, and its place?  A field that this
  * format does not know keeps its record, and its neighbours, in the log alone. */
 static bool is_faithful(struct build *b)
 {
 	struct bundle_reader reader;
 	struct observation obs;
-	size_t at = 0;
+	size_t at = 0, n = 0;
 
 	if (bundle_open(&reader, b->plain.bytes, b->plain.len, (enum layer)b->layer, NULL) != RC_OK)
 		return false;
@@ -71,7 +72,8 @@ static bool is_faithful(struct build *b)
 		buf_reset(&b->again);
 		if (observation_encode(&obs, &b->again, NULL) != RC_OK ||
 		    b->originals.len - at < b->again.len ||
-		    memcmp(b->originals.bytes + at, b->again.bytes, b->again.len) != 0)
+		    memcmp(b->originals.bytes + at, b->again.bytes, b->again.len) != 0 ||
+		    !placement_same(&obs.place, &b->places[n++]))
 			return false;
 		at += b->again.len;
 	}
@@ -152,6 +154,7 @@ static enum rc gather(
 	if (b->writer.records_len == 1)
 		b->first = *entry;
 	b->last = *entry;
+	b->places[b->writer.records_len - 1] = obs.place;
 	buf_append(&b->originals, b->scratch.bytes, b->scratch.len);
 	return buf_rc(&b->originals);
 }

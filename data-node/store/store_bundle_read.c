@@ -55,15 +55,12 @@ static const char *moved(const char *text, const uint8_t *from, const uint8_t *t
 	return (const char *)(to + ((const uint8_t *)text - from));
 }
 
-/* Go on in a new copy of the same bytes, at the record before `head`. */
+/* Go on in a new copy of the same bytes. */
 static bool move_to_page(struct store_bundles *bundles)
 {
 	struct bundle_reader *reader = &bundles->reader;
 	const uint8_t *from = bundles->copy;
 
-	if (bundles->has_head)
-		reader->spot = bundles->before;
-	bundles->has_head = false;
 	if (!copy_for_page(bundles))
 		return false;
 	reader->end = bundles->copy + (reader->end - from);
@@ -116,7 +113,6 @@ static bool open_row(struct store *store, struct store_bundles *bundles, const M
 		(enum layer)bundles->layer, NULL) != RC_OK)
 		return false;
 	memcpy(bundles->nonce, (uint8_t *)sealed->mv_data + STORE_HEAD_BYTES, STORE_NONCE_BYTES);
-	bundles->has_head = false;
 	return true;
 }
 
@@ -153,24 +149,22 @@ static void find(struct store *store, struct store_bundles *bundles, const struc
 	bundles->next.seq++;
 }
 
-/* Read one record ahead. */
-static bool read_head(struct store_bundles *bundles)
+/* The entry of the next record. */
+static bool entry_next(struct store_bundles *bundles, struct store_entry *out)
 {
-	if (bundles->has_head)
-		return true;
-	bundles->before = bundles->reader.spot;
-	if (bundle_next(&bundles->reader, &bundles->head, NULL) != RC_OK)
+	const struct bundle_front *front;
+
+	if (bundle_peek(&bundles->reader, &front, NULL) != RC_OK)
 		return false;
-	bundles->head.place = placement_trusted(
-	    bundles->head.dev_t0_ns, bundles->head.dev_t1_ns, bundles->head.error_ns);
-	bundles->entry = store_entry_of(&bundles->head, bundles->head.seq);
-	bundles->has_head = true;
+	store_entry_at(&front->place, (uint8_t)bundles->layer, front->seq, out);
 	return true;
 }
 
 enum rc store_bundles_get(struct store *store, struct store_bundles *bundles,
     const struct store_entry *at, struct observation *out, struct store_entry *next)
 {
+	struct store_entry entry;
+
 	if (!bundles->open || store_entry_before(&bundles->last, at)) {
 		bundles->open = false;
 		if (bundles->none ||
@@ -178,16 +172,15 @@ enum rc store_bundles_get(struct store *store, struct store_bundles *bundles,
 			return RC_NOTFOUND;
 		find(store, bundles, at);
 	}
-	while (bundles->open && read_head(bundles)) {
-		if (store_entry_before(at, &bundles->entry))
+	while (bundles->open && entry_next(bundles, &entry)) {
+		if (store_entry_before(at, &entry))
 			return RC_NOTFOUND;
-		bundles->has_head = false;
-		if (store_entry_before(&bundles->entry, at))
+		if (bundle_next(&bundles->reader, out, NULL) != RC_OK)
+			break;
+		if (store_entry_before(&entry, at))
 			continue;
-		*out = bundles->head;
-		next->seq = 0;
-		if (read_head(bundles))
-			*next = bundles->entry;
+		if (!entry_next(bundles, next))
+			next->seq = 0;
 		return RC_OK;
 	}
 	bundles->open = false;

@@ -407,6 +407,7 @@ static enum rc head_get(struct time_scan *scan, struct stream *s, struct page *p
 		enum rc rc =
 		    store_bundles_get(scan->store, &scan->bundles[s->layer], &s->head, obs, next);
 		*leap = rc == RC_OK || s->ahead;
+		*stale = rc == RC_OK && obs->place.map_version > scan->as_of;
 		if (rc != RC_NOTFOUND)
 			return rc;
 		next->seq = 0;

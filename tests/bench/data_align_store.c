@@ -3,7 +3,8 @@
  * read as records of the log and as bundles, each in a process of its own whose
  * memory is told; and the slice around one late observation.
  *
- *   data_align_store [OBSERVATIONS] [ROUNDS] [STEP_S]     default 500000, 3 and 60
+ *   data_align_store [OBSERVATIONS] [ROUNDS] [STEP_S] [CLOCK]
+ *                              default 500000, 3, 60, and events name no clock
  *
  * Own memory is what the process has allocated; the rest of what is resident are
  * pages of the database, which are the kernel's cache.
@@ -30,6 +31,7 @@
 #define START_NS (INT64_C(1763164800) * NS_PER_S)
 #define END_NS (START_NS + NS_PER_DAY)
 
+static const char *clock_name = "";
 static char dir[] = "/tmp/data_align_store-XXXXXX";
 static struct keyring *keyring;
 static struct store *store;
@@ -69,8 +71,8 @@ static struct observation make(size_t s, int64_t at_ns)
 		.layer = streams[s].layer,
 		.kind = streams[s].kind,
 		.shape = SHAPE_INSTANT,
-		.clock_id = "",
-		.boot_epoch = "",
+		.clock_id = clock_name,
+		.boot_epoch = clock_name,
 		.zone = "",
 		.origin = ORIGIN_DEVICE,
 		.dev_t0_ns = at_ns,
@@ -239,14 +241,16 @@ int main(int argc, char **argv)
 	int64_t step_ns = (argc > 3 ? strtol(argv[3], NULL, 10) : 60) * NS_PER_S;
 	struct keyring_unlock unlock = { 0 };
 
+	clock_name = argc > 4 ? argv[4] : "";
 	must(n >= 1000 && rounds >= 1 && rounds <= ROUNDS_MAX,
-	    "usage: data_align_store [OBSERVATIONS] [ROUNDS] [STEP_S]");
+	    "usage: data_align_store [OBSERVATIONS] [ROUNDS] [STEP_S] [CLOCK]");
 	must(mkdtemp(dir) != NULL && keyring_create(dir, &unlock, NULL) == RC_OK &&
 		 keyring_open(dir, &unlock, &keyring, NULL) == RC_OK &&
 		 store_create(dir, keyring, NULL) == RC_OK,
 	    "store");
 	keyring_close(keyring);
-	printf("%zu observations of one day, slices of %lld s, medians of %d\n", n,
+	printf("%zu observations of one day%s%s, slices of %lld s, medians of %d\n", n,
+	    clock_name[0] == '\0' ? "" : " by the clock ", clock_name,
 	    (long long)(step_ns / NS_PER_S), rounds);
 	printf("%-34s %12s %8s %9s %9s %8s %9s\n", "", "M obs/s", "of bound", "values", "own MiB",
 	    "<= 64", "resident");

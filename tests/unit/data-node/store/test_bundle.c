@@ -68,6 +68,18 @@ static struct observation make(uint64_t *seed, uint64_t seq)
 	if (below(seed, 3) == 0)
 		obs.dev_t1_ns += (int64_t)below(seed, (uint64_t)NS_PER_DAY);
 	obs.has_end = below(seed, 5) == 0;
+	obs.place = placement_trusted(obs.dev_t0_ns, obs.dev_t1_ns, obs.error_ns);
+	if (below(seed, 3) != 0)
+		return obs;
+	obs.clock_id = pick(seed, sources, 2);
+	obs.place.defaulted = false;
+	obs.place.t0_ns = T0_NS + (int64_t)below(seed, (uint64_t)NS_PER_DAY);
+	obs.place.t1_ns = obs.place.t0_ns + (int64_t)below(seed, 3);
+	obs.place.early_ns = (int64_t)below(seed, (uint64_t)NS_PER_DAY);
+	obs.place.late_ns = (int64_t)below(seed, 1000000000);
+	obs.place.map_version = 1 + below(seed, seq);
+	obs.place.epoch = 1 + below(seed, 4);
+	obs.place.limbo = below(seed, 5) == 0;
 	return obs;
 }
 
@@ -109,10 +121,14 @@ static void test_every_field_comes_back(void **state)
 		assert_int_equal(
 		    bundle_open(&reader, bytes.bytes, bytes.len, LAYER_BEHAVIOUR, NULL), RC_OK);
 		for (size_t i = 0; i < added; i++) {
+			const struct bundle_front *front;
+			assert_int_equal(bundle_peek(&reader, &front, NULL), RC_OK);
+			assert_int_equal(front->seq, list[i].seq);
 			assert_int_equal(bundle_next(&reader, &obs, NULL), RC_OK);
 			encode(&list[i], &want);
 			encode(&obs, &got);
 			assert_int_equal(obs.seq, list[i].seq);
+			assert_true(placement_same(&obs.place, &list[i].place));
 			assert_int_equal(want.len, got.len);
 			assert_memory_equal(want.bytes, got.bytes, want.len);
 		}
@@ -151,7 +167,7 @@ static void test_a_full_bundle_says_so_and_stays_whole(void **state)
 	bundle_writer_fini(&writer);
 }
 
-static void test_dense_values_giants_and_what_names_a_clock_stay_out(void **state)
+static void test_dense_values_giants_and_what_has_no_place_stay_out(void **state)
 {
 	static char giant[BUNDLE_RECORD_BYTES_MAX + 2];
 	uint64_t seed = 7;
@@ -171,6 +187,7 @@ static void test_dense_values_giants_and_what_names_a_clock_stay_out(void **stat
 	assert_false(bundle_takes(&obs));
 	obs = make(&seed, 1);
 	obs.clock_id = "phone";
+	obs.place.epoch = 0;
 	assert_false(bundle_takes(&obs));
 }
 
@@ -216,7 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_field_comes_back),
 		cmocka_unit_test(test_a_full_bundle_says_so_and_stays_whole),
-		cmocka_unit_test(test_dense_values_giants_and_what_names_a_clock_stay_out),
+		cmocka_unit_test(test_dense_values_giants_and_what_has_no_place_stay_out),
 		cmocka_unit_test(test_damaged_bytes_are_refused_or_read_within_bounds),
 	};
 

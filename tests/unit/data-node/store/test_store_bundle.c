@@ -4,6 +4,8 @@
  */
 #include "store_fixture.h"
 
+#include "clock_messages.h"
+
 #include "store/store_bundle.h"
 #include "store/store_forget.h"
 
@@ -72,9 +74,11 @@ static bool record_visit(void *ctx, const struct observation *obs)
 	/* Ids are keyed by the store. */
 	memset(copy.obs_id, 0, sizeof(copy.obs_id));
 	memset(copy.content_hash, 0, sizeof(copy.content_hash));
-	buf_printf(&records->bytes, "%llu %lld %lld %lld ", (unsigned long long)obs->seq,
-	    (long long)obs->place.t0_ns, (long long)obs->place.early_ns,
-	    (long long)obs->place.t1_ns);
+	buf_printf(&records->bytes, "%llu %lld %lld %lld %lld %llu %llu %d %d ",
+	    (unsigned long long)obs->seq, (long long)obs->place.t0_ns, (long long)obs->place.t1_ns,
+	    (long long)obs->place.early_ns, (long long)obs->place.late_ns,
+	    (unsigned long long)obs->place.map_version, (unsigned long long)obs->place.epoch,
+	    obs->place.limbo, obs->place.defaulted);
 	assert_int_equal(observation_encode(&copy, &records->bytes, NULL), RC_OK);
 	return ++records->len != records->stop_at;
 }
@@ -175,6 +179,92 @@ static void test_scans_give_the_same_with_bundles(void **state)
 	}
 	PASS(store_verify(sealed.store, NULL, NULL, NULL, &pass_why));
 	fini_both();
+}
+
+/* Scans of everything, as it is now and as it was at some cursors. */
+static void compare_all(uint64_t *seed, size_t rounds)
+{
+	for (size_t i = 0; i < rounds; i++) {
+		struct store_range range = { .from_ns = OBS_TIME_MIN_NS, .to_ns = OBS_TIME_MAX_NS };
+		struct records want, got;
+		if (i > 0)
+			range.as_of_seq = 1 + below(seed, store_cursor(plain.store));
+		size_t limit = below(seed, 2) == 0 ? 0 : 1 + below(seed, 90);
+		scan(plain.store, &range, limit, 0, &want);
+		scan(sealed.store, &range, limit, 0, &got);
+		assert_true(want.len > 0);
+		assert_int_equal(want.len, got.len);
+		assert_int_equal(want.bytes.len, got.bytes.len);
+		assert_memory_equal(want.bytes.bytes, got.bytes.bytes, want.bytes.len);
+		buf_fini(&want.bytes);
+		buf_fini(&got.bytes);
+	}
+}
+
+/* How many records of the layer the bundles hold. */
+static size_t count_bundled(struct store *store, unsigned layer)
+{
+	static struct bundle_reader reader;
+	struct store_entry first, last;
+	MDB_val key, value, sealed_bytes;
+	struct observation obs;
+	MDB_cursor *cursor;
+	struct buf bytes;
+	MDB_txn *txn;
+	size_t n = 0;
+
+	buf_init(&bytes, BUNDLE_BYTES_MAX);
+	PASS(store_read_begin(store, &txn, &pass_why));
+	assert_int_equal(mdb_cursor_open(txn, store->dbi[DB_BUNDLE], &cursor), 0);
+	while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+		uint8_t seal[STORE_BUNDLE_SEAL_KEY_BYTES];
+		MDB_val seal_key = { sizeof(seal), seal };
+		if (store_bundle_parse(&key, &value, &first, &last, &sealed_bytes) != RC_OK ||
+		    first.layer != layer)
+			continue;
+		store_bundle_seal_key(&first, &last, seal);
+		buf_reset(&bytes);
+		PASS(store_unseal(store, DB_BUNDLE, &seal_key, &sealed_bytes, &bytes, &pass_why));
+		PASS(bundle_open(&reader, bytes.bytes, bytes.len, (enum layer)layer, &pass_why));
+		while (bundle_next(&reader, &obs, NULL) == RC_OK)
+			n += obs.clock_id[0] != '\0';
+	}
+	mdb_cursor_close(cursor);
+	store_read_end(store, txn);
+	buf_fini(&bytes);
+	return n;
+}
+
+static void test_events_of_a_clock_are_in_bundles_where_its_map_has_them(void **state)
+{
+	static struct observation obs[CLOCK_SIM_MESSAGES_MAX];
+	size_t bundled = 0, gone = 0;
+	uint64_t seed = 33;
+
+	(void)state;
+	for (size_t round = 0; round < 4; round++) {
+		init_both();
+		struct clock_sim_wish wish = { .hours = 10, .pings = round % 2 == 0 };
+		clock_sim_run(40 + round, &wish, &sim);
+		for (size_t k = 0; k < sim.len; k++)
+			obs[k] = obs_of(k);
+		for (size_t k = 0, n; k < sim.len; k += n) {
+			n = 1 + below(&seed, sim.len / 4 + 1);
+			n = n < sim.len - k ? n : sim.len - k;
+			size_t before = count_bundled(sealed.store, LAYER_BEHAVIOUR);
+			PASS(store_append(plain.store, obs + k, n, NULL, NULL, &pass_why));
+			PASS(store_append(sealed.store, obs + k, n, NULL, NULL, &pass_why));
+			compare_all(&seed, 3);
+			/* What was placed anew is in no bundle until they are built again. */
+			gone += count_bundled(sealed.store, LAYER_BEHAVIOUR) < before;
+			PASS(store_build_bundles(sealed.store, OBS_TIME_MAX_NS, &pass_why));
+			bundled += count_bundled(sealed.store, LAYER_BEHAVIOUR);
+			compare_all(&seed, 4);
+		}
+		PASS(store_verify(sealed.store, NULL, NULL, NULL, &pass_why));
+		fini_both();
+	}
+	assert_true(bundled > 0 && gone > 0);
 }
 
 static void test_a_late_record_takes_away_the_bundle_it_falls_into(void **state)
@@ -303,6 +393,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scans_give_the_same_with_bundles),
+		cmocka_unit_test(test_events_of_a_clock_are_in_bundles_where_its_map_has_them),
 		cmocka_unit_test(test_a_late_record_takes_away_the_bundle_it_falls_into),
 		cmocka_unit_test(test_a_day_can_be_dropped_and_is_built_again),
 		cmocka_unit_test(test_forgetting_takes_the_bundles_of_its_days_along),

@@ -6,7 +6,7 @@
 
 #include <lmdb.h>
 
-#include "clock_sim.h"
+#include "clock_messages.h"
 #include "store/store_clock.h"
 #include "store/store_dirty.h"
 #include "store/store_rebuild.h"
@@ -21,42 +21,7 @@ struct places {
 	size_t len;
 };
 
-static struct clock_sim sim;
 static struct places one, two;
-static char texts[MESSAGES_MAX][2][64];
-
-/* The kth message as the record with seq k + 1. */
-static struct observation obs_of(size_t k)
-{
-	const struct clock_sim_message *m = &sim.messages[k];
-	struct observation obs = make_obs("", 0, "");
-
-	(void)snprintf(texts[k][0], sizeof texts[k][0], "%d", m->boot);
-	obs.source = "watch";
-	obs.clock_id = "watch";
-	obs.boot_epoch = texts[k][0];
-	obs.layer = LAYER_BEHAVIOUR;
-	obs.kind = "steps";
-	obs.has_source_seq = true; /* no two are the same */
-	obs.source_seq = k;
-	obs.dev_t0_ns = m->dev_t0_ns;
-	obs.dev_t1_ns = m->dev_t1_ns;
-	obs.recv_utc_ns = obs.recv_mono_ns = m->recv_ns;
-	obs.shape = m->dev_t1_ns > m->dev_t0_ns ? SHAPE_INTERVAL : SHAPE_INSTANT;
-	obs.has_end = obs.shape == SHAPE_INTERVAL;
-	if (m->kind == CLOCK_SIM_PING) {
-		(void)snprintf(texts[k][1], sizeof texts[k][1], "{\"t2\":%lld,\"t3\":%lld}",
-		    (long long)m->t2_ns, (long long)m->t3_ns);
-		obs.kind = STORE_CLOCK_PING_KIND;
-		obs.origin = ORIGIN_SYSTEM;
-		obs.data_json = texts[k][1];
-		obs.dev_t0_ns = m->t1_ns;
-		obs.dev_t1_ns = m->t4_ns;
-		obs.shape = SHAPE_INTERVAL;
-		obs.has_end = true;
-	}
-	return obs;
-}
 
 static void feed(struct store *store, size_t from, size_t to, size_t batch)
 {
