@@ -40,10 +40,13 @@ static const struct conf_option options[] = {
 static const struct conf_command command = {
 	.name = "forget",
 	.summary = "forget a time, a layer or a source for good",
-	.detail = "Any combination; --source alone is everything that came from it. The keys\n"
-		  "of what is forgotten are destroyed, so that no copy of the timeline in the\n"
-		  "directory can be read any more. It cannot be undone. On a terminal it asks\n"
-		  "first, unless --yes is given.",
+	.detail =
+	    "Any combination; --source alone is everything that came from it. Times are the\n"
+	    "hub's: an event of a device whose clock is not known for certain goes if it\n"
+	    "may lie between them. What the night's labels say of those days goes too. The keys\n"
+	    "of what is forgotten are destroyed, so that no copy of the timeline in the\n"
+	    "directory can be read any more. It cannot be undone. On a terminal it asks\n"
+	    "first, unless --yes is given.",
 	.options = options,
 };
 

@@ -120,7 +120,8 @@ struct store_range {
 	unsigned layers;        /* LAYER_MASK bits; 0: all */
 	const char *source;     /* NULL: all */
 	uint64_t as_of_seq;     /* only records with seq ≤ it; 0: newest */
-	bool all_versions;      /* superseded ones too, whatever as_of_seq says */
+	bool all_versions;      /* superseded ones too, each where the newest maps place
+				   it; as_of_seq is 0 */
 };
 
 /*

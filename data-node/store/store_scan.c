@@ -374,6 +374,14 @@ static bool wanted(const struct time_scan *scan, const struct observation *obs)
 	return !obs->tombstone && (source == NULL || strcmp(obs->source, source) == 0);
 }
 
+/* Of all versions each is seen once: where it is now, not where it was too. */
+static bool was_moved(const struct stream *s, const struct observation *obs)
+{
+	struct store_entry now = store_entry_of(obs, obs->seq);
+
+	return s->db == DB_PAST && (s->head.t0_ns != now.t0_ns || s->head.t1_ns != now.t1_ns);
+}
+
 /*
  * The record of an entry, placed as of the scan's cursor.  `*stale`: a clock map
  * has moved it, and at that cursor it had another entry.
@@ -389,6 +397,8 @@ static enum rc entry_record(const struct time_scan *scan, const struct stream *s
 	if (rc == RC_NOTFOUND)
 		return errmsg_rc(why, RC_CORRUPT, "%s: seq %llu is not in the log",
 		    store_db_name(s->db), (unsigned long long)seq);
+	if (rc == RC_OK && scan->as_of == UINT64_MAX)
+		*stale = was_moved(s, obs);
 	if (rc != RC_OK || scan->as_of == UINT64_MAX)
 		return rc;
 	rc = store_clock_fill(scan->store, scan->txn, scan->as_of, obs, &next_since, why);
