@@ -553,6 +553,7 @@ enum rc backup_run(
     const struct backup_config *config, struct backup_result *out, struct errmsg *why)
 {
 	struct run r = { .config = config, .out = out };
+	struct errmsg detail = ERRMSG_INIT;
 	int lock_fd = -1;
 
 	*out = (struct backup_result){ 0 };
@@ -563,11 +564,15 @@ enum rc backup_run(
 	enum rc rc = backup_mac_key(config->keyring, r.mac_key);
 	if (rc == RC_OK)
 		rc = backup_place_take(
-		    config->dir, config->dest, store_id(config->store), &lock_fd, why);
+		    config->dir, config->dest, store_id(config->store), &lock_fd, &detail);
 	if (rc == RC_OK) {
-		rc = run_locked(&r, why);
+		rc = run_locked(&r, &detail);
 		(void)close(lock_fd);
 	}
+	if (rc == RC_FULL)
+		errmsg_set(why, "there is no room in %s: what it held before stands", config->dest);
+	else if (rc != RC_OK)
+		errmsg_set(why, "%s", errmsg_text(&detail, rc));
 	out->made_ns = r.now.made_ns;
 	out->cursor = r.now.cursor;
 	out->files = r.now.files_len;

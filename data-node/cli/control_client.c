@@ -97,10 +97,8 @@ static enum rc reach(struct control_client *c, const char *dir, unsigned parts, 
 		enum rc rc = station_open(&config, &c->station, &deep);
 		if (rc == RC_OK)
 			await_compute(c->station);
-		if (rc != RC_BUSY || clock_mono_ns() > until) {
-			errmsg_set(why, "%s", errmsg_text(&deep, rc));
-			return rc;
-		}
+		if (rc != RC_BUSY || clock_mono_ns() > until)
+			return rc == RC_OK ? rc : errmsg_rc(why, rc, "%s", errmsg_text(&deep, rc));
 		(void)nanosleep(&pause, NULL);
 	}
 }

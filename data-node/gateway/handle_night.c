@@ -103,7 +103,10 @@ void handle_control_night_post(struct station *station, const struct api_request
 		return;
 	}
 	if (station_nightly(station) == NULL) {
-		api_error_rc(response, RC_UNSUPPORTED, NULL, NULL);
+		struct errmsg why = ERRMSG_INIT;
+		errmsg_set(&why, "this node does no night's work: a node that follows another one "
+				 "has the labels from there");
+		api_error_rc(response, RC_UNSUPPORTED, NULL, &why);
 		return;
 	}
 	struct follow *follow = calloc(1, sizeof *follow);

@@ -78,12 +78,12 @@ static enum rc check_dir(const char *dir, struct errmsg *why)
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/catalogue.sqlite", dir) >= sizeof(path))
 		return errmsg_rc(why, RC_CONFIG, "the directory's name is too long");
-	if (!file_exists(path))
-		return errmsg_rc(why, RC_CONFIG,
-		    "%s holds no data node: run `data-node init --dir %s` first", dir, dir);
 	if (backup_dir_begun(dir))
 		return errmsg_rc(why, RC_CONFIG,
 		    "%s is unfinished: run the restore or follow that made it again", dir);
+	if (!file_exists(path))
+		return errmsg_rc(why, RC_CONFIG,
+		    "%s holds no data node: run `data-node init --dir %s` first", dir, dir);
 	return RC_OK;
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A small disk fills up: appends are refused (507) and nothing is half-stored,
 # reads, verify and forgetting go on, the last one also when others have taken
-# every byte; and with room again so do appends, without a restart.
+# every byte; and with room again so do appends, without a restart.  A backup to a
+# small disk says so, and what it held before stands.
 # limit_s: 120
 # A mount namespace of its own, so that the small disk goes with the test.
 if [ "${HEARTH_SMALL_DISK:-}" != 1 ]; then
@@ -17,7 +18,7 @@ source "$(dirname "$0")/../support/scenario.sh"
 small_disk_end() {
 	local code=$?
 	set +e
-	umount -l "$T/small" "$T/data" 2>/dev/null
+	umount -l "$T/small" "$T/data" "$T/copies" 2>/dev/null
 	(exit $code)
 	scenario_end
 }
@@ -104,3 +105,23 @@ data_start
 expect 'and it takes more' "$(post_batch 2000)" 200
 node_stop data
 data_cli verify >/dev/null || fail 'verify at the end'
+
+# ---- a backup -------------------------------------------------------------------------
+mkdir -p "$T/copies"
+small_disk "$T/copies" 16m
+data_cli backup "$T/copies/backup" >"$T/out" || fail 'a backup to a disk with room'
+data_start
+expect 'one more batch' "$(post_batch 2001)" 200
+dd if=/dev/zero of="$T/copies/others" bs=64k status=none 2>/dev/null || true
+for dest in backup first; do
+	code=0
+	data_cli backup "$T/copies/$dest" >"$T/out" 2>&1 || code=$?
+	expect "a backup to a full disk: $(cat "$T/out")" $code 1
+	grep -q 'there is no room in' "$T/out" || fail "a full disk: $(cat "$T/out")"
+done
+data_cli status | grep -q 'the last run failed: there is no room' || fail 'status does not tell'
+data_cli verify --backup "$T/copies/backup" >"$T/out" || fail 'the backup before does not stand'
+rm "$T/copies/others"
+data_cli backup "$T/copies/backup" --verify >"$T/out" || fail "with room again: $(cat "$T/out")"
+umount -l "$T/copies"
+node_stop data

@@ -83,6 +83,10 @@ done
 # ---- restored --------------------------------------------------------------------------------
 node_stop data
 rm -rf "$T/again"
+code=0
+data_cli backup "$T/mine" 2>"$T/err" || code=$?
+expect 'a backup among other files, by a command alone' $code 1
+grep -q 'mine is not empty' "$T/err" || fail "it does not say why: $(cat "$T/err")"
 cp -r "$dest" "$T/copy" # what is copied with cp is a backup too
 code=0
 "$DATA" restore "$T/copy" --dir "$T/data" --key-file "$T/data/key" 2>"$T/err" || code=$?

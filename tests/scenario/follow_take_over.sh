@@ -79,6 +79,8 @@ expect 'the policy here' "$(jq .policy "$T/b.slices")" 7
 expect 'events at the follower' "$(at_second status_of POST /api/v1/events --data-binary "@$T/events" -H 'Content-Type: application/x-ndjson')" 503
 expect 'why' "$(jq -r .error.code "$T/body")" read_only
 grep -q take-over "$T/body" || fail 'the refusal does not say what to do'
+second_cli night --now >"$T/out" 2>&1 && fail 'a night at the follower'
+grep -q 'follows another one' "$T/out" || fail "a night at the follower does not say why not: $(cat "$T/out")"
 expect 'a command at the follower' "$(second_cli import "$T/events" >/dev/null 2>&1 && echo taken)" ''
 data_cli device add watch >"$T/device"
 token=$(sed -n 's/.*token: *//p' "$T/device" | head -1)
@@ -144,6 +146,8 @@ TOKEN=$token
 events 9000 9010
 expect "the device's token" "$(status_of POST /api/v1/events --data-binary "@$T/events" -H 'Content-Type: application/x-ndjson')" 200
 jq -e '.accepted > 0' "$T/body" >/dev/null || fail 'nothing is accepted after the take-over'
+second_cli night --now --quiet >"$T/out" || fail 'no night after the take-over'
+grep -q 'labels written' "$T/out" || fail "the night after the take-over: $(cat "$T/out")"
 node_kill second
 second
 TOKEN=$(sed -n 's/^owner token: //p' "$T/data.init")
