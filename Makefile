@@ -23,6 +23,10 @@ VERSION := 0.1.0
 # Sanitizers cost enough without the last of the optimiser; results have the same bits.
 OPT     ?= $(if $(SANITIZE),-O1,-O2)
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+# gcc guesses at these from what -O2 finds out; in other builds it guesses wrong.
+ifneq ($(SANITIZE),)
+WARN    += $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized -Wno-format-truncation)
+endif
 HARDEN  := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2) -fPIE
 SAN     := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 STD     := -std=c17 -D_GNU_SOURCE -DHEARTH_VERSION='"$(VERSION)"'

@@ -184,12 +184,12 @@ static enum rc derive(struct parse *parse, struct policy *out)
 		const struct policy_rule *r = &out->rules[facet];
 		int64_t carry_ns = r->carry_ns;
 		parse->facet = facet_word((enum facet)facet);
-		if (r->carry == POLICY_CARRY_PERIODS)
-			carry_ns += out->period_max_ns;
 		if (r->carry == POLICY_CARRY_STEP && facet != FACET_HOME)
 			return refuse(parse, "carry", "step is for the home alone");
 		if (r->carry != POLICY_CARRY_STEP && r->carry_ns == INT64_MAX)
 			return refuse(parse, "carry_s", "without a limit only where carry is step");
+		if (r->carry == POLICY_CARRY_PERIODS)
+			carry_ns += out->period_max_ns;
 		if (r->carry != POLICY_CARRY_STEP && carry_ns > out->reach_ns)
 			out->reach_ns = carry_ns;
 		if (r->nearest_ns > out->ahead_ns)

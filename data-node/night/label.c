@@ -127,12 +127,13 @@ static bool read_count(const struct peek *member, uint32_t *out)
 	return true;
 }
 
-/* "RULE:KEY" or "RULE:KEY~LIFE". */
+/* "RULE:KEY" or "RULE:KEY~LIFE"; a rule is called by small letters and '_'. */
 static enum rc read_id(const char *client_id, struct arena *arena, struct label *out)
 {
 	const char *colon = strchr(client_id, ':'), *tilde = strchr(client_id, '~');
 
 	if (colon == NULL || colon == client_id || (tilde != NULL && tilde < colon) ||
+	    client_id + strspn(client_id, "abcdefghijklmnopqrstuvwxyz_") != colon ||
 	    (size_t)(colon - client_id) > LABEL_RULE_BYTES_MAX)
 		return RC_CORRUPT;
 	size_t len = tilde != NULL ? (size_t)(tilde - colon) - 1 : strlen(colon + 1);

@@ -387,6 +387,8 @@ int main(int argc, char **argv)
 	put_backup();
 	put_keyring();
 	put_zones();
+	static const char state[] = "HEARTHS\2\0\0\0\0\0\0\0\0catalogue";
+	put("data_state", state, sizeof(state) - 1);
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		if (requests[i].pick < 0)
 			put_text(requests[i].target, requests[i].text);

@@ -62,6 +62,8 @@ static void test_what_is_wrong_is_named(void **state)
 		{ "{\"version\":2,\"facets\":{\"visual\":{\"carry\":\"ever\"}}}", "visual.carry" },
 		{ "{\"version\":2,\"facets\":{\"visual\":{\"carry\":\"step\"}}}", "visual.carry" },
 		{ "{\"version\":2,\"facets\":{\"visual\":{\"carry_s\":null}}}", "visual.carry_s" },
+		{ "{\"version\":2,\"facets\":{\"body\":{\"carry\":\"periods\",\"carry_s\":null}}}",
+		    "body.carry_s" },
 		{ "{\"version\":2,\"facets\":{\"body\":{\"carry_periods\":1.5}}}",
 		    "body.carry_periods" },
 		{ "{\"version\":2,\"facets\":{\"home\":{\"all\":1}}}", "home.all" },

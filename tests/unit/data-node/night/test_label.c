@@ -125,8 +125,8 @@ static void test_other_observations_are_no_labels(void **state)
 		assert_int_equal(label_decode(&other, &arena, &back), RC_CORRUPT);
 	}
 	static const char *const names[] = { "", "language", ":0102", "language:", "language:~1",
-		"language:1~", "language:1~0", "language:1~64", "language:1~x",
-		"language:1~999999" };
+		"language:1~", "language:1~0", "language:1~64", "language:1~x", "language:1~999999",
+		"lang\"uage:1", "Language:1" };
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		other = obs;
 		other.client_id = names[i];
