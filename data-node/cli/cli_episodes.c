@@ -1,12 +1,9 @@
 /* `data-node episodes`: what happened, one line each. */
-#include <jansson.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 #include "base/rc.h"
-#include "cli/cli.h"
+#include "cli/cli_list.h"
 #include "cli/commands.h"
-#include "cli/control_client.h"
 #include "gateway/station.h"
 #include "gateway/target.h"
 
@@ -42,70 +39,46 @@ static const struct conf_command command = {
 
 static void print_word(const json_t *episode, const char *name)
 {
-	const char *text = json_string_value(json_object_get(episode, name));
+	const char *text = cli_list_member(episode, name);
 
-	if (text == NULL)
+	if (text[0] == '\0')
 		return;
 	(void)printf("  ");
 	cli_put_text(stdout, text, WORD_COLUMNS);
 }
 
-static void print_table(const struct buf *answer)
+static void print_episode(const json_t *episode)
 {
-	json_t *root = json_loadb(buf_text(answer), answer->len, 0, NULL);
-	json_t *episode = NULL, *person = NULL;
-	size_t i = 0, k = 0;
+	const json_t *person = NULL;
+	size_t k = 0;
 
-	json_array_foreach(json_object_get(root, "episodes"), i, episode)
+	cli_put_time(stdout, cli_list_member(episode, "start"));
+	(void)printf(" - ");
+	cli_put_time(stdout, cli_list_member(episode, "end"));
+	print_word(episode, "scene");
+	print_word(episode, "place");
+	json_array_foreach(json_object_get(episode, "people"), k, person)
 	{
-		const char *start = json_string_value(json_object_get(episode, "start"));
-		const char *end = json_string_value(json_object_get(episode, "end"));
-		cli_put_time(stdout, start != NULL ? start : "");
-		(void)printf(" - ");
-		cli_put_time(stdout, end != NULL ? end : "");
-		print_word(episode, "scene");
-		print_word(episode, "place");
-		json_array_foreach(json_object_get(episode, "people"), k, person)
-		{
-			(void)printf("%s", k == 0 ? "  with " : ", ");
-			cli_put_text(stdout, json_string_value(person), WORD_COLUMNS);
-		}
-		(void)printf("\n");
+		(void)printf("%s", k == 0 ? "  with " : ", ");
+		cli_put_text(stdout, json_string_value(person), WORD_COLUMNS);
 	}
-	json_decref(root);
+	(void)printf("\n");
 }
 
-static void put_text(struct buf *target, const char *name, const char *text)
+static enum rc ask(struct control_client *client, const void *arg, const struct conf_argv *args,
+    struct errmsg *why)
 {
-	if (text == NULL)
-		return;
-	buf_printf(target, "&%s=", name);
-	target_escape(target, text);
-}
-
-static enum rc show(
-    struct control_client *client, const struct episodes_options *values, struct errmsg *why)
-{
-	struct control_client_call call = { .method = "GET" };
+	const struct episodes_options *values = arg;
 	struct buf target;
 
+	(void)args;
 	buf_init(&target, TARGET_BYTES_MAX);
 	buf_printf(&target, "/api/v1/episodes?as_of=%lld", (long long)values->as_of);
-	if (values->from_ns != CLI_TIME_UNSET)
-		buf_printf(&target, "&from=%lld", (long long)values->from_ns);
-	if (values->to_ns != CLI_TIME_UNSET)
-		buf_printf(&target, "&to=%lld", (long long)values->to_ns);
-	put_text(&target, "day", values->day);
-	put_text(&target, "zone", values->zone);
-	call.target = buf_text(&target);
-	enum rc rc = control_client_send(client, &call, why);
-	if (rc == RC_OK)
-		rc = control_client_check(&call, why);
-	if (rc == RC_OK && values->json)
-		(void)fputs(buf_text(&call.answer), stdout);
-	else if (rc == RC_OK)
-		print_table(&call.answer);
-	control_client_done(&call);
+	cli_list_time(&target, "from", values->from_ns);
+	cli_list_time(&target, "to", values->to_ns);
+	cli_list_text(&target, "day", values->day);
+	cli_list_text(&target, "zone", values->zone);
+	enum rc rc = cli_list_show(client, &target, values->json, "episodes", print_episode, why);
 	buf_fini(&target);
 	return rc;
 }
@@ -113,21 +86,6 @@ static enum rc show(
 int cli_episodes(int argc, char **argv)
 {
 	struct episodes_options values = { .from_ns = CLI_TIME_UNSET, .to_ns = CLI_TIME_UNSET };
-	struct control_client *client = NULL;
-	struct conf_argv args = { 0 };
-	struct errmsg why = ERRMSG_INIT;
-	struct arena arena;
 
-	arena_init(&arena, CLI_ARENA_BYTES);
-	int code = cli_parse(&command, argc, argv, &values, &args, &arena);
-	if (code == CLI_GO_ON) {
-		enum rc rc =
-		    control_client_open(cli_dir(values.dir, &arena), STATION_SLICES, &client, &why);
-		if (rc == RC_OK)
-			rc = show(client, &values, &why);
-		code = rc == RC_OK ? EXIT_DONE : cli_fail(command.name, rc, &why);
-	}
-	control_client_close(client);
-	arena_fini(&arena);
-	return code;
+	return cli_list_run(&command, argc, argv, &values, &values.dir, STATION_SLICES, ask);
 }

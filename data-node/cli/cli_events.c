@@ -1,14 +1,12 @@
 /* `data-node events`: the events of a time range, as a table or as JSON. */
-#include <jansson.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/rc.h"
 #include "base/timestamp.h"
-#include "cli/cli.h"
+#include "cli/cli_list.h"
 #include "cli/commands.h"
-#include "cli/control_client.h"
 #include "gateway/target.h"
 
 #define PAGE_EVENTS 1000
@@ -43,26 +41,9 @@ static const struct conf_command command = {
 	.options = options,
 };
 
-static void put_param(struct buf *target, const char *name, const char *value)
-{
-	if (value == NULL)
-		return;
-	buf_printf(target, "&%s=", name);
-	target_escape(target, value);
-}
-
-static void put_time_param(struct buf *target, const char *name, int64_t ns)
-{
-	if (ns != CLI_TIME_UNSET)
-		buf_printf(target, "&%s=%lld", name, (long long)ns);
-}
-
 static void print_event(const json_t *event)
 {
 	const char *start = json_string_value(json_object_get(event, "start"));
-	const char *layer = json_string_value(json_object_get(event, "layer"));
-	const char *kind = json_string_value(json_object_get(event, "kind"));
-	const char *source = json_string_value(json_object_get(event, "source"));
 	const char *text = json_string_value(json_object_get(event, "text"));
 	const json_t *data = json_object_get(event, "data");
 
@@ -71,10 +52,10 @@ static void print_event(const json_t *event)
 	else /* integers are shown as they were sent */
 		(void)printf(
 		    "%-19lld", (long long)json_integer_value(json_object_get(event, "start")));
-	(void)printf("  %-11s  ", layer != NULL ? layer : "");
-	cli_put_text(stdout, kind != NULL ? kind : "", 20);
+	(void)printf("  %-11s  ", cli_list_member(event, "layer"));
+	cli_put_text(stdout, cli_list_member(event, "kind"), 20);
 	(void)printf("  ");
-	cli_put_text(stdout, source != NULL ? source : "", 20);
+	cli_put_text(stdout, cli_list_member(event, "source"), 20);
 	(void)printf("  ");
 	if (text != NULL) {
 		cli_put_text(stdout, text, TEXT_COLUMNS);
@@ -148,11 +129,11 @@ static enum rc get_page(struct control_client *client, struct listing *l, struct
 	buf_init(&target, TARGET_BYTES_MAX);
 	buf_printf(&target, "/api/v1/events?limit=%lld",
 	    (long long)(left < PAGE_EVENTS ? left : PAGE_EVENTS));
-	put_time_param(&target, "from", v->from_ns);
-	put_time_param(&target, "to", v->to_ns);
-	put_param(&target, "layer", v->layer);
-	put_param(&target, "source", v->source);
-	put_param(&target, "cursor", l->next[0] != 0 ? l->next : NULL);
+	cli_list_time(&target, "from", v->from_ns);
+	cli_list_time(&target, "to", v->to_ns);
+	cli_list_text(&target, "layer", v->layer);
+	cli_list_text(&target, "source", v->source);
+	cli_list_text(&target, "cursor", l->next[0] != 0 ? l->next : NULL);
 	call.target = buf_text(&target);
 	enum rc rc = buf_rc(&target);
 	if (rc == RC_OK)
@@ -166,16 +147,18 @@ static enum rc get_page(struct control_client *client, struct listing *l, struct
 	return rc;
 }
 
-static enum rc list(
-    struct control_client *client, const struct events_options *values, struct errmsg *why)
+static enum rc ask(struct control_client *client, const void *arg, const struct conf_argv *args,
+    struct errmsg *why)
 {
+	const struct events_options *values = arg;
 	struct listing l = { .values = values };
 	enum rc rc = RC_OK;
 
+	(void)args;
+	if (values->json)
+		(void)fputs("{\"events\":[", stdout);
 	do {
 		rc = get_page(client, &l, why);
-		if (rc == RC_OK && values->json && l.shown == 0 && l.next[0] == 0)
-			break;
 	} while (rc == RC_OK && l.next[0] != 0 && (values->limit == 0 || l.shown < values->limit));
 	if (rc != RC_OK || !values->json)
 		return rc;
@@ -189,22 +172,6 @@ static enum rc list(
 int cli_events(int argc, char **argv)
 {
 	struct events_options values = { .from_ns = CLI_TIME_UNSET, .to_ns = CLI_TIME_UNSET };
-	struct control_client *client = NULL;
-	struct conf_argv args = { 0 };
-	struct errmsg why = ERRMSG_INIT;
-	struct arena arena;
 
-	arena_init(&arena, CLI_ARENA_BYTES);
-	int code = cli_parse(&command, argc, argv, &values, &args, &arena);
-	if (code == CLI_GO_ON) {
-		enum rc rc = control_client_open(cli_dir(values.dir, &arena), 0, &client, &why);
-		if (rc == RC_OK && values.json)
-			(void)fputs("{\"events\":[", stdout);
-		if (rc == RC_OK)
-			rc = list(client, &values, &why);
-		code = rc == RC_OK ? EXIT_DONE : cli_fail(command.name, rc, &why);
-	}
-	control_client_close(client);
-	arena_fini(&arena);
-	return code;
+	return cli_list_run(&command, argc, argv, &values, &values.dir, 0, ask);
 }
