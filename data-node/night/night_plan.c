@@ -22,7 +22,7 @@ struct reading {
 	const struct night_rule *const *rules;
 	const uint64_t *after_seqs;
 	uint64_t up_to_seq;
-	uint64_t forgot_seq; /* newest record that forgot a range without bounds; 0: none */
+	uint64_t forgot_seq; /* newest record that forgot something; 0: none */
 	struct arena arena;
 	enum rc rc;
 };
@@ -134,8 +134,10 @@ static void touch(
 }
 
 /* Labels of these days and of those beside them went, of every rule. */
-static void touch_forgotten(struct reading *reading, int64_t t0_ns, int64_t t1_ns, uint64_t seq)
+static void touch_forgotten(struct reading *reading, int64_t t0_ns, int64_t t1_ns)
 {
+	uint64_t seq = reading->forgot_seq;
+
 	for (size_t i = 0; i < reading->plan->rules_len; i++) {
 		int around = 1 + reading->rules[i]->from_days;
 		if (seq > reading->after_seqs[i])
@@ -151,10 +153,7 @@ static bool take(void *ctx, const struct observation *obs)
 	if (obs->seq > reading->up_to_seq)
 		return false;
 	if (obs->forget_layers != 0) {
-		if (obs->dev_t0_ns > OBS_TIME_MIN_NS && obs->dev_t1_ns < OBS_TIME_MAX_NS)
-			touch_forgotten(reading, obs->dev_t0_ns, obs->dev_t1_ns, obs->seq);
-		else
-			reading->forgot_seq = obs->seq;
+		reading->forgot_seq = obs->seq;
 		return true;
 	}
 	if (obs->origin == ORIGIN_SYSTEM && !obs->tombstone)
@@ -182,7 +181,7 @@ static bool moved(void *ctx, uint64_t by_seq, enum layer layer, const struct pla
 	return true;
 }
 
-/* ---- what was forgotten, whenever it was -------------------------------------------- */
+/* ---- what was forgotten --------------------------------------------------------------- */
 
 /* A tombstone is sealed under the key that belongs to no day: few others are. */
 static bool look_at(void *ctx, const struct store_raw *entry)
@@ -200,13 +199,15 @@ static bool look_at(void *ctx, const struct store_raw *entry)
 	arena_reset(&reading->arena);
 	enum rc rc = store_get_seq(reading->store, seq, &reading->arena, &obs, NULL);
 	if (rc == RC_OK && obs.tombstone && obs.forget_layers == 0)
-		touch_forgotten(reading, obs.dev_t0_ns, obs.dev_t1_ns, reading->forgot_seq);
+		touch_forgotten(reading, obs.dev_t0_ns, obs.dev_t1_ns);
 	else if (rc != RC_OK && rc != RC_NOTFOUND && rc != RC_CORRUPT)
 		reading->rc = rc;
 	return reading->rc == RC_OK;
 }
 
-/* A range without bounds names no days; tombstones do, those of labels too. */
+/* Which days it was does not follow from what was asked for: an interval reaches
+ * out of the range, a source is on some days.  Tombstones tell, those of labels
+ * too.  Forgetting has read as much. */
 static enum rc read_tombstones(struct reading *reading, struct errmsg *why)
 {
 	enum rc rc = store_raw_scan_log(reading->store, 0, look_at, reading, why);

@@ -49,7 +49,7 @@ static struct nightly_view wait_for(struct nightly *nightly, uint64_t pass)
 static void add(struct fixture *f, size_t n)
 {
 	static struct observation obs[ADD_MAX];
-	static char ids[ADD_MAX][16];
+	static char ids[ADD_MAX][24];
 
 	assert_true(n <= ADD_MAX);
 	for (size_t i = 0; i < n; i++) {

@@ -153,6 +153,7 @@ static void test_a_follower_makes_slices_by_the_policy_of_the_node_it_follows(vo
 	assert_int_equal(station_policy(second.station)->version, 7);
 	wait_level();
 	assert_same_slices();
+	char *want = shown(&first);
 	/* Another one there is another one here, while it serves. */
 	(void)snprintf(path, sizeof(path), "%s/policy.json", first.dir);
 	assert_int_equal(unlink(path), 0);
@@ -170,6 +171,14 @@ static void test_a_follower_makes_slices_by_the_policy_of_the_node_it_follows(vo
 	station_close(first.station);
 	fixture_open(&second, PARTS);
 	assert_int_equal(station_policy(second.station)->version, 7);
+	/* And builds by it once it is the first node. */
+	PASS(station_take_over(second.station, &pass_why));
+	assert_true(builder_wait(station_builder(second.station),
+	    store_cursor(station_store(second.station)), WAIT_S * NS_PER_S));
+	char *built = shown(&second);
+	assert_string_equal(built, want);
+	free(built);
+	free(want);
 	open_first(again);
 }
 

@@ -90,7 +90,10 @@ static void assert_same_labels(struct fixture *have, struct fixture *want)
 
 /* ---- forgetting ------------------------------------------------------------------------ */
 
-static void append(struct fixture *f, const char *source, enum layer layer, const char *kind,
+#define FIXES 144
+#define A_DAY (FIXES + 3)
+
+static struct observation observed(const char *source, enum layer layer, const char *kind,
     int64_t t0_ns, const char *text, const char *data)
 {
 	struct observation obs = make_obs("", t0_ns, text);
@@ -100,27 +103,30 @@ static void append(struct fixture *f, const char *source, enum layer layer, cons
 	obs.kind = kind;
 	obs.origin = ORIGIN_DEVICE;
 	obs.data_json = data;
-	(void)append_one(f->store, &obs);
+	return obs;
 }
 
-/* Days of one source, where they differ between sources. */
+/* A day of one source, where it differs from that of another one. */
 static void live(struct fixture *f, const char *source, int day, int lat)
 {
 	int64_t begin_ns = T0_NS - T0_NS % NS_PER_DAY + day * NS_PER_DAY;
-	char data[64];
+	static struct observation obs[A_DAY];
+	static char data[FIXES][64];
 
-	for (int i = 0; i < 144; i++) {
-		(void)snprintf(
-		    data, sizeof data, "{\"accuracy\":10,\"lat\":%d.5,\"lon\":13.4}", lat + i / 72);
-		append(f, source, LAYER_ENVIRONMENT, "location",
-		    begin_ns + i * 10 * NS_PER_MIN + lat, "", data);
+	for (int i = 0; i < FIXES; i++) {
+		(void)snprintf(data[i], sizeof data[i],
+		    "{\"accuracy\":10,\"lat\":%d.5,\"lon\":13.4}", lat + i / 72);
+		obs[i] = observed(source, LAYER_ENVIRONMENT, "location",
+		    begin_ns + i * 10 * NS_PER_MIN + lat, "", data[i]);
 	}
-	append(f, source, LAYER_TEXT, "note", begin_ns + NS_PER_HOUR,
+	obs[FIXES] = observed(source, LAYER_TEXT, "note", begin_ns + NS_PER_HOUR,
 	    lat == 40 ? "Wann kommst du heute nach Hause?" : "They are lovely, thank you for them",
 	    "");
-	append(f, source, LAYER_HOME, "light", begin_ns + 2 * NS_PER_HOUR, "", "{\"on\":true}");
-	append(f, source, LAYER_ENVIRONMENT, "temperature", begin_ns + 3 * NS_PER_HOUR, "",
-	    "{\"unit\":\"°F\",\"value\":68}");
+	obs[FIXES + 1] =
+	    observed(source, LAYER_HOME, "light", begin_ns + 2 * NS_PER_HOUR, "", "{\"on\":true}");
+	obs[FIXES + 2] = observed(source, LAYER_ENVIRONMENT, "temperature",
+	    begin_ns + 3 * NS_PER_HOUR, "", "{\"unit\":\"°F\",\"value\":68}");
+	PASS(store_append(f->store, obs, A_DAY, NULL, NULL, &pass_why));
 }
 
 static void fill(struct fixture *f, bool phone, bool watch, int skip_day)
@@ -203,6 +209,39 @@ static void test_a_forgotten_day_and_a_forgotten_layer_are_labelled_anew(void **
 	fixture_fini(&f);
 }
 
+/* A visit of days is forgotten by an hour of it: labels went on all of them. */
+static void test_what_reaches_out_of_the_range_is_labelled_anew_where_it_was(void **state)
+{
+	int64_t begin_ns = T0_NS - T0_NS % NS_PER_DAY;
+	struct observation visit = observed("calendar", LAYER_ENVIRONMENT, "visit",
+	    begin_ns + NS_PER_HOUR, "", "{\"accuracy\":10,\"lat\":50.5,\"lon\":13.4}");
+	struct store_forget what = { .from_ns = begin_ns + 10 * NS_PER_DAY,
+		.to_ns = begin_ns + 10 * NS_PER_DAY + NS_PER_HOUR,
+		.source = "calendar" };
+	struct fixture f = { .store = NULL }, twin = { .store = NULL };
+
+	(void)state;
+	fixture_init(&f);
+	fixture_init(&twin);
+	visit.shape = SHAPE_INTERVAL;
+	visit.has_end = true;
+	visit.dev_t1_ns = visit.dev_t0_ns + 14 * NS_PER_DAY;
+	(void)append_one(f.store, &visit);
+	fill(&f, false, true, -1);
+	fill(&twin, false, true, -1);
+	run(&f);
+	run(&twin);
+	char *before = list(&f), *want = list(&twin);
+	assert_string_not_equal(before, want);
+	free(before);
+	free(want);
+	forget(&f, &what);
+	run(&f);
+	assert_same_labels(&f, &twin);
+	fixture_fini(&twin);
+	fixture_fini(&f);
+}
+
 /* ---- clocks that are mapped anew --------------------------------------------------------- */
 
 static void append_heard(struct fixture *f, int i)
@@ -268,6 +307,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_forgotten_source_leaves_the_labels_of_a_life_without_it),
 		cmocka_unit_test(test_a_forgotten_day_and_a_forgotten_layer_are_labelled_anew),
+		cmocka_unit_test(test_what_reaches_out_of_the_range_is_labelled_anew_where_it_was),
 		cmocka_unit_test(test_labels_move_with_what_a_clock_map_moved),
 	};
 

@@ -123,7 +123,7 @@ static void test_what_stays_of_a_day_is_sealed_under_a_new_key(void **state)
 	struct fixture f = { 0 };
 	uint8_t before[32], after[32];
 	static struct observation obs[1000];
-	static char ids[1000][8];
+	static char ids[1000][16];
 
 	fixture_init(&f);
 	for (int i = 0; i < 1000; i++) {
