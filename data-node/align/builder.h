@@ -41,6 +41,7 @@ bool builder_wait(struct builder *builder, uint64_t seq, int64_t wait_ns);
 
 struct builder_stats {
 	uint64_t passes, built; /* since it was opened; built: slices worked out */
+	uint64_t patched;       /* of built: only the cells that can have changed */
 	uint64_t reopened;      /* versions that were opened */
 };
 void builder_get_stats(struct builder *builder, struct builder_stats *out);

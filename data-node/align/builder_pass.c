@@ -104,7 +104,9 @@ static enum rc end_slices(struct pass *pass, uint64_t seq)
 
 	if (ended_ns <= state->ended_ns)
 		return RC_OK;
-	note.touch = (struct touch){ .from_ns = state->ended_ns, .to_ns = ended_ns };
+	note.touch = (struct touch){
+		.from_ns = state->ended_ns, .to_ns = ended_ns, .facets = FACET_MASK_ALL
+	};
 	enum rc rc = state->ended_ns == INT64_MIN ? RC_OK : add_note(pass->builder, &note);
 	state->ended_ns = ended_ns;
 	return rc;
@@ -346,7 +348,9 @@ static enum rc note_policy(struct pass *pass)
 {
 	struct builder *builder = pass->builder;
 	struct note note = {
-		.touch = { .from_ns = OBS_TIME_MIN_NS, .to_ns = OBS_TIME_MAX_NS },
+		.touch = { .from_ns = OBS_TIME_MIN_NS,
+		    .to_ns = OBS_TIME_MAX_NS,
+		    .facets = FACET_MASK_ALL },
 		.round = lifecycle_round(builder->policy, builder->state.life.now_ns),
 		.closed_ns = builder->state.life.closed_ns,
 		.seq = pass->cursor,

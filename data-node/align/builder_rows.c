@@ -2,6 +2,10 @@
  * Builder rows: the slices of one stretch built, compared with what is stored,
  * and the rows that differ committed.
  *
+ * Where it is known which cells can have changed, only these are made, if need
+ * be from no more than what touches their slices, and the others are taken from
+ * the rows.
+ *
  * Per slice: was it sealed when the first record of this pass touched it?  Then
  * what is stored is the sealed content, and another content is a new version.
  */
@@ -9,6 +13,8 @@
 #include <string.h>
 
 #include "align/builder_inner.h"
+#include "align/scene.h"
+#include "align/slice_fill.h"
 
 /* The first and the last note over a slice. */
 struct cover {
@@ -27,7 +33,10 @@ struct stretch {
 	struct arena arena;
 	struct buf json, row;
 	enum rc rc;
-	uint64_t reopened, built;
+	unsigned facets;  /* whose cells can have changed */
+	bool near_only;   /* and are made from what may touch their slices */
+	struct fill fill; /* of the other ones, from what is stored */
+	uint64_t reopened, built, patched;
 	const struct store_slice_row *rows_first; /* of the stored ones */
 };
 
@@ -61,6 +70,9 @@ static void cover(struct stretch *s)
 		const struct note *note = &builder->notes[i];
 		int64_t from = note->touch.from_ns > s->from_ns ? note->touch.from_ns : s->from_ns;
 		int64_t to = note->touch.to_ns < to_ns ? note->touch.to_ns : to_ns;
+		bool told = note->cause == DIRTY_LATE || note->cause == DIRTY_SUPERSEDED;
+		if (from < to) /* of other causes records may have moved, or be gone */
+			s->facets |= told ? note->touch.facets : FACET_MASK_ALL;
 		for (; from < to; from += BUILDER_GRID_NS) {
 			struct cover *c = &s->covers[(from - s->from_ns) / BUILDER_GRID_NS];
 			if (c->first == NULL)
@@ -211,24 +223,161 @@ static bool visit(void *ctx, const struct slice *slice)
 	return s->rc == RC_OK && !atomic_load(&s->builder->stop_pass);
 }
 
+/* ---- some cells of a slice ------------------------------------------------------- */
+
+/* Could it be that only the cells of s->facets have changed?  Then the others
+ * can be had from the rows. */
+static bool can_patch(struct stretch *s)
+{
+	struct slice_head head;
+
+	if (s->facets == 0 || (s->facets & FACET_MASK(FACET_SCENE)) != 0)
+		return false;
+	for (size_t i = 0; i < s->len; i++) {
+		const struct store_slice_row *row = s->old[i];
+		if (s->covers[i].first == NULL)
+			continue;
+		if (row == NULL || row->bytes == NULL ||
+		    slice_row_decode(row->bytes, row->len, &s->arena, &head, NULL) != RC_OK ||
+		    head.empty)
+			return false;
+	}
+	return true;
+}
+
+static bool same_value(const struct cell_value *value, const struct slice_ref *ref)
+{
+	return value->seq == ref->seq && (value->has_next ? value->next_seq : 0) == ref->next_seq &&
+	       value->mode == ref->mode && value->age_ns == ref->age_ns &&
+	       value->certainty == ref->certainty;
+}
+
+/* Does the cell say what is stored of it?  A record is never another. */
+static bool same_cell(
+    const struct cell *cell, const struct cell *stored, const struct slice_ref *refs)
+{
+	if (cell->mode != stored->mode)
+		return false;
+	if (cell->mode == CELL_ABSENT)
+		return strcmp(cell->absent_reason, stored->absent_reason) == 0;
+	if (cell->values_len != stored->values_len || cell->values_total != stored->values_total ||
+	    cell->age_ns != stored->age_ns || cell->error_ns != stored->error_ns ||
+	    cell->certainty != stored->certainty)
+		return false;
+	for (size_t i = 0; i < cell->values_len; i++) {
+		if (!same_value(&cell->values[i], &refs[i]))
+			return false;
+	}
+	return true;
+}
+
+/* `part` has the cells of s->facets.  RC_NOTFOUND: a record of another cell is
+ * gone.  RC_AGAIN: more than what is near must be read. */
+static enum rc patch(struct stretch *s, size_t i, const struct slice *part)
+{
+	struct slice whole = { .start_ns = part->start_ns, .end_ns = part->end_ns };
+	const struct store_slice_row *row = s->old[i];
+	struct slice_refs refs;
+	struct slice_head head;
+	bool same = true;
+
+	enum rc rc = slice_row_decode(row->bytes, row->len, &s->arena, &head, &refs);
+	if (rc != RC_OK)
+		return rc;
+	for (int facet = 0; facet < FACET_COUNT; facet++) {
+		const struct cell *cell = &part->cells[facet];
+		if ((s->facets & FACET_MASK(facet)) == 0)
+			continue;
+		if (s->near_only &&
+		    !slice_cell_is_settled(s->builder->policy, (enum facet)facet, cell))
+			return RC_AGAIN;
+		same = same && same_cell(cell, &refs.cells[facet], refs.refs[facet]);
+	}
+	if (same) {
+		s->built++;
+		return RC_OK;
+	}
+	rc = fill_slice(&s->fill, &refs, &whole, NULL);
+	if (rc != RC_OK)
+		return rc;
+	for (int facet = 0; facet < FACET_COUNT; facet++) {
+		if ((s->facets & FACET_MASK(facet)) != 0)
+			whole.cells[facet] = part->cells[facet];
+	}
+	rc = scene_derive(whole.cells, &whole.labels, &s->fill.arena, &whole.cells[FACET_SCENE]);
+	return rc == RC_OK ? settle(s, i, &whole) : rc;
+}
+
+static bool visit_part(void *ctx, const struct slice *slice)
+{
+	struct stretch *s = ctx;
+	size_t i = (size_t)((slice->start_ns - s->from_ns) / BUILDER_GRID_NS);
+
+	s->seen[i] = true;
+	if (s->covers[i].first != NULL) {
+		s->patched++;
+		s->rc = patch(s, i, slice);
+	}
+	return s->rc == RC_OK && !atomic_load(&s->builder->stop_pass);
+}
+
 /* ---- the stretch -------------------------------------------------------------------- */
 
-static enum rc build(struct stretch *s, uint64_t cursor, struct errmsg *why)
+static enum rc run_window(struct stretch *s, uint64_t cursor, bool part, struct errmsg *why)
 {
 	struct slice_query query = { .from_ns = s->from_ns,
 		.to_ns = s->from_ns + (int64_t)s->len * BUILDER_GRID_NS,
 		.step_ns = BUILDER_GRID_NS,
-		.facets = FACET_MASK_ALL,
+		.facets = part ? s->facets : FACET_MASK_ALL,
 		.as_of_seq = cursor,
+		.keep_empty = part,
+		.near_only = part && s->near_only,
 		.policy = s->builder->policy };
 
-	enum rc rc = slice_build(s->builder->store, &query, visit, s, why);
+	enum rc rc = slice_build(s->builder->store, &query, part ? visit_part : visit, s, why);
 	if (rc == RC_CORRUPT && s->rc == RC_OK)
 		rc = RC_OK; /* a record that cannot be read is missing here too */
 	if (rc == RC_OK)
 		rc = s->rc;
 	if (rc == RC_OK && atomic_load(&s->builder->stop_pass))
 		rc = RC_CANCELLED;
+	return rc;
+}
+
+/* As if nothing had been done. */
+static void begin_again(struct stretch *s)
+{
+	s->rc = RC_OK;
+	s->rows_len = 0;
+	s->built = s->patched = s->reopened = 0;
+	memset(s->seen, 0, s->len * sizeof *s->seen);
+}
+
+static enum rc build_part(struct stretch *s, uint64_t cursor, struct errmsg *why)
+{
+	fill_init(&s->fill, s->builder->store, s->builder->policy, 0);
+	s->fill.facets = FACET_MASK_ALL & ~s->facets;
+	s->near_only = true;
+	enum rc rc = run_window(s, cursor, true, NULL);
+	if (rc == RC_AGAIN) {
+		begin_again(s);
+		s->near_only = false;
+		rc = run_window(s, cursor, true, NULL);
+	}
+	fill_fini(&s->fill);
+	if (rc == RC_NOTFOUND)
+		begin_again(s);
+	else if (rc != RC_OK)
+		return errmsg_rc(why, rc, "cells of slices cannot be built");
+	return rc;
+}
+
+static enum rc build(struct stretch *s, uint64_t cursor, struct errmsg *why)
+{
+	enum rc rc = can_patch(s) ? build_part(s, cursor, why) : RC_NOTFOUND;
+
+	if (rc == RC_NOTFOUND)
+		rc = run_window(s, cursor, false, why);
 	for (size_t i = 0; i < s->len && rc == RC_OK; i++) {
 		if (!s->seen[i])
 			rc = settle(s, i, NULL);
@@ -254,6 +403,7 @@ enum rc builder_build(
 	if (rc == RC_OK) {
 		(void)pthread_mutex_lock(&builder->lock);
 		builder->stats.built += s.built;
+		builder->stats.patched += s.patched;
 		builder->stats.reopened += s.reopened;
 		(void)pthread_mutex_unlock(&builder->lock);
 	}

@@ -96,13 +96,17 @@ static unsigned layers_of(const struct window_grid *grid)
 	return layers;
 }
 
-static enum rc read_all(
-    struct feed *feed, struct store *store, const struct window_grid *grid, uint64_t as_of_seq)
+static enum rc read_all(struct feed *feed, struct store *store, const struct window_grid *grid,
+    bool near_only, uint64_t as_of_seq)
 {
 	struct window_reach reach = window_reach_of(feed->policy, grid);
 	unsigned layers = layers_of(grid);
 	enum rc rc = RC_OK;
 
+	if (near_only) {
+		reach.from_ns = grid->from_ns - 2 * PLACEMENT_NARROW_NS;
+		reach.to_ns = grid->to_ns + 2 * PLACEMENT_NARROW_NS;
+	}
 	if (reach.from_ns < OBS_TIME_MIN_NS)
 		reach.from_ns = OBS_TIME_MIN_NS;
 	if ((layers & LAYER_MASK(LAYER_HOME)) != 0 && reach.from_ns > OBS_TIME_MIN_NS) {
@@ -118,6 +122,20 @@ static enum rc read_all(
 		.layers = layers,
 		.as_of_seq = as_of_seq };
 	return verdict(feed, store_scan_time(store, &range, NULL, 0, take, feed, feed->why));
+}
+
+bool slice_cell_is_settled(const struct policy *policy, enum facet facet, const struct cell *cell)
+{
+	const struct policy_rule *rule = &policy->rules[facet];
+	bool alone = rule->carry == POLICY_CARRY_NEVER && rule->nearest_ns == 0 &&
+		     rule->blend == POLICY_BLEND_NONE;
+
+	if (cell->mode == CELL_ABSENT)
+		return false; /* the reason may lie before it */
+	/* Only what lies inside is ever certain of what was observed. */
+	return alone || (rule->best_only && rule->carry != POLICY_CARRY_STEP &&
+			    (cell->mode == CELL_OBSERVED || cell->mode == CELL_OVERLAP) &&
+			    cell->certainty == CERTAINTY_CERTAIN);
 }
 
 enum rc slice_build(struct store *store, const struct slice_query *asked, slice_visit_fn *visit,
@@ -143,7 +161,7 @@ enum rc slice_build(struct store *store, const struct slice_query *asked, slice_
 	rc = feed.names == NULL ? RC_NOMEM
 				: window_open(feed.policy, &grid, visit, ctx, &feed.window);
 	if (rc == RC_OK && cursor > 0) /* 0 would read "the newest": an empty store has nothing */
-		rc = read_all(&feed, store, &grid, cursor);
+		rc = read_all(&feed, store, &grid, query->near_only, cursor);
 	if (rc == RC_OK)
 		rc = window_finish(feed.window, why);
 	window_close(feed.window);

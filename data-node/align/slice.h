@@ -88,6 +88,8 @@ struct slice_query {
 	unsigned facets;             /* FACET_MASK bits; 0: all */
 	uint64_t as_of_seq;          /* 0: newest */
 	bool keep_empty;             /* also slices in which every asked facet is absent */
+	bool near_only;              /* read only what may touch the range: for cells that are
+					settled by that, slice_cell_is_settled() */
 	const struct policy *policy; /* NULL: the default one */
 };
 
@@ -108,6 +110,11 @@ enum rc slice_query_check(struct slice_query *query, struct errmsg *why) RC_CHEC
  */
 enum rc slice_build(struct store *store, const struct slice_query *query, slice_visit_fn *visit,
     void *ctx, struct errmsg *why) RC_CHECK;
+
+/* Of a cell made from what may touch its slice: would what lies around it leave
+ * it as it is?  So it is where all values lie in the slice and the rule takes no
+ * others beside them. */
+bool slice_cell_is_settled(const struct policy *policy, enum facet facet, const struct cell *cell);
 
 /*
  * One slice as the contract shows it; appends a JSON object.  A value carries

@@ -3,6 +3,8 @@
 
 #include "store/store.h"
 
+#define LOOK_FIRST ((size_t)16)
+
 static int64_t larger(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
@@ -88,7 +90,8 @@ void touch_of_item(
     const struct item *item, enum layer layer, const struct policy *policy, struct touch *out)
 {
 	bool lane = item->boot != 0 || item->stop_lane;
-	struct span span = span_of(lane ? facets_of_layer(layer) : item->facets, policy);
+	unsigned facets = lane ? facets_of_layer(layer) | item->facets : item->facets;
+	struct span span = span_of(facets, policy);
 
 	/* The next record that names an epoch may begin one, or no longer. */
 	if (item->boot != 0)
@@ -100,6 +103,7 @@ void touch_of_item(
 		.t0_ns = item->t0_ns,
 		.t1_ns = item->t1_ns,
 		.track = key_of(item),
+		.facets = facets,
 		.clip = clip_of(item, policy),
 	};
 }
@@ -119,6 +123,7 @@ void touch_of_mark(const struct store_dirty *mark, const struct policy *policy, 
 		.to_ns = plus(plus(mark->to_ns, error_ns), plus(span.ahead_ns, policy->reach_ns)),
 		.t0_ns = mark->from_ns,
 		.t1_ns = mark->to_ns,
+		.facets = FACET_MASK_ALL,
 	};
 }
 
@@ -137,7 +142,7 @@ void touch_clip_at(struct touch *touch, int64_t next_ns)
 struct look {
 	struct touch *touch;
 	const struct policy *policy;
-	size_t left;
+	size_t seen;
 };
 
 static bool look_at(void *ctx, const struct observation *obs)
@@ -149,20 +154,29 @@ static bool look_at(void *ctx, const struct observation *obs)
 	if (key_of(&item) == look->touch->track && item.role == ITEM_VALUE && !item.wide &&
 	    item.t0_ns > look->touch->t1_ns)
 		touch_clip_at(look->touch, item.t1_ns);
-	return look->touch->clip != TOUCH_NO_CLIP && --look->left > 0;
+	look->seen++;
+	return look->touch->clip != TOUCH_NO_CLIP;
 }
 
 enum rc touch_clip_by_store(struct touch *touch, struct store *store, enum layer layer,
     uint64_t as_of_seq, const struct policy *policy, struct errmsg *why)
 {
-	struct look look = { touch, policy, TOUCH_LOOK_MAX };
+	struct look look = { touch, policy, 0 };
+	struct store_position at = { .set = false };
+	size_t step = LOOK_FIRST, before = 0;
+	enum rc rc = RC_OK;
 	struct store_range range = { .from_ns = touch->t1_ns,
 		.to_ns = touch->to_ns,
 		.layers = LAYER_MASK(layer),
 		.as_of_seq = as_of_seq };
 
-	if (touch->clip == TOUCH_NO_CLIP)
-		return RC_OK;
-	enum rc rc = store_scan_time(store, &range, NULL, 0, look_at, &look, why);
+	/* Most often the next value is near: few records first, then more. */
+	while (rc == RC_OK && touch->clip != TOUCH_NO_CLIP && look.seen < TOUCH_LOOK_MAX) {
+		before = look.seen;
+		rc = store_scan_time(store, &range, &at, step, look_at, &look, why);
+		if (look.seen - before < step)
+			break; /* to the end of the range */
+		step *= 4;
+	}
 	return rc == RC_CORRUPT ? RC_OK : rc; /* what cannot be read clips nothing */
 }

@@ -21,6 +21,7 @@ struct touch {
 	int64_t from_ns, to_ns;
 	int64_t t0_ns, t1_ns; /* of the observation */
 	uint64_t track;       /* a key: equal where items share tracks and facets */
+	unsigned facets;      /* FACET_MASK bits of the cells that can change, scene aside */
 	enum touch_clip clip;
 };
 

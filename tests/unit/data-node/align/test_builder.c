@@ -353,6 +353,7 @@ static void test_a_late_fix_is_built_into_the_slices_it_touches_and_no_others(vo
 	    (unsigned long long)(after.reopened - before.reopened));
 	assert_in_range(after.built - before.built, 2, 8);
 	assert_in_range(after.reopened - before.reopened, 1, 3);
+	assert_true(after.patched > before.patched);
 }
 
 static void test_a_deletion_reopens_and_content_that_returns_is_the_old_version(void **state)

@@ -1,12 +1,16 @@
 /*
  * Reopening from end to end: what is forgotten in the store, and where a clock
  * map moves something, reaches the stored slices as new versions with a cause;
- * others stay, and the past is read as it was known then.
+ * others stay, and the past is read as it was known then.  Late records of every
+ * kind are built into the cells that they feed, and the slices are what they
+ * would be if all of it was worked out.
+ * HEARTH_STREAMS=2000 runs longer.
  */
 #include "../store/store_fixture.h"
 
 #include "align/builder.h"
 #include "align/slice_serve.h"
+#include "slice_stream.h"
 #include "store/store_clock.h"
 #include "store/store_forget.h"
 
@@ -240,6 +244,60 @@ static void test_where_a_clock_map_moves_something_both_places_are_reopened(void
 	assert_int_equal(shown[0].versions[200], old);
 }
 
+/* ---- late records of every kind -------------------------------------------------------- */
+
+static long late_wanted(void)
+{
+	const char *text = getenv("HEARTH_STREAMS");
+
+	return text == NULL ? 150 : strtol(text, NULL, 10);
+}
+
+/* One of a random stream, moved into the day. */
+static void put_late(struct life *life, uint64_t *seed, long number)
+{
+	static struct slice_stream stream;
+
+	do {
+		slice_stream_make(seed, &stream);
+	} while (stream.len == 0);
+	struct observation obs = stream.obs[random_next(seed) % stream.len];
+	int64_t length_ns = obs.dev_t1_ns - obs.dev_t0_ns;
+	char id[32];
+	(void)snprintf(id, sizeof id, "late %ld", number);
+	obs.client_id = id;
+	obs.dev_t0_ns = BASE_NS + (int64_t)(random_next(seed) % (100 * 60)) * NS_PER_S;
+	obs.dev_t1_ns = obs.dev_t0_ns + length_ns;
+	obs.recv_utc_ns = BASE_NS + 120 * MIN + number * NS_PER_S;
+	(void)append_one(life->f.store, &obs);
+}
+
+static void test_a_late_record_of_any_kind_is_built_into_its_cells(void **state)
+{
+	struct life *life = *state;
+	struct builder_stats stats;
+	uint64_t seed = 20261128;
+
+	walk(life, 0, 120);
+	for (int i = 0; i < 110; i++) {
+		char words[32];
+		(void)snprintf(words, sizeof words, "minute %d", i);
+		say(life, i, words);
+	}
+	pass_all(life);
+	for (long i = 0; i < late_wanted(); i++) {
+		put_late(life, &seed, i);
+		pass_all(life);
+		if (i % 10 == 9)
+			look(life, 0, 120, 0);
+	}
+	look(life, 0, 120, 0);
+	builder_get_stats(life->builder, &stats);
+	print_message("%llu slices built, %llu of them in part\n", (unsigned long long)stats.built,
+	    (unsigned long long)stats.patched);
+	assert_true(stats.patched > 100);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -247,6 +305,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_is_forgotten_reopens_its_slices_and_no_others),
 		TEST(test_where_a_clock_map_moves_something_both_places_are_reopened),
+		TEST(test_a_late_record_of_any_kind_is_built_into_its_cells),
 	};
 
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
