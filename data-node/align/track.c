@@ -74,6 +74,7 @@ static struct track_hold *take_room(struct track_use *use, size_t bytes)
 	if (hold == NULL)
 		return malloc(steps * TRACK_SPARE_STEP);
 	use->spare[steps] = hold->spare;
+	use->spare_bytes -= steps * TRACK_SPARE_STEP;
 	return hold;
 }
 
@@ -87,6 +88,7 @@ static void give_room(struct track_use *use, struct track_hold *hold, size_t byt
 	}
 	hold->spare = use->spare[steps];
 	use->spare[steps] = hold;
+	use->spare_bytes += steps * TRACK_SPARE_STEP;
 }
 
 void track_use_fini(struct track_use *use)

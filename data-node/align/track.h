@@ -65,7 +65,7 @@ struct track {
 #define TRACK_SPARE_STEP ((size_t)64)
 #define TRACK_SPARE_SIZES ((size_t)10)
 struct track_use {
-	size_t entries, bytes;
+	size_t entries, bytes, spare_bytes;
 	struct track_hold *spare[TRACK_SPARE_SIZES]; /* [n]: of n steps */
 };
 void track_use_fini(struct track_use *use);
@@ -96,6 +96,13 @@ static inline bool track_is_plain_in(const struct track *track)
 
 /* True if no slice from `start_ns` on can tell this track from no track. */
 bool track_is_spent(const struct track *track, int64_t start_ns, const struct policy *policy);
+
+/* Of itself and its arrays; holds are counted where they are made. */
+static inline size_t track_bytes(const struct track *track)
+{
+	return sizeof *track + track->cap * sizeof *track->entries +
+	       track->shown.cap * sizeof *track->shown.values;
+}
 
 void track_fini(struct track *track, struct track_use *use);
 

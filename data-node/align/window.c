@@ -65,6 +65,24 @@ void window_close(struct window *window)
 	free(window);
 }
 
+size_t window_bytes(const struct window *window)
+{
+	size_t bytes = sizeof *window + window->use.bytes + window->use.spare_bytes +
+		       window->arena.used_bytes + window->group_cap * sizeof window->group[0] +
+		       FACET_COUNT * SLICE_CELL_VALUES_MAX * sizeof window->values[0] +
+		       window->list.cap * sizeof window->list.picks[0] +
+		       (window->lanes.cap + window->lookup.cap) * sizeof(struct lookup_slot) +
+		       window->lanes.len * sizeof(struct lane);
+
+	for (int facet = 0; facet < FACET_COUNT; facet++) {
+		const struct row *row = &window->rows[facet];
+		bytes += row->cap * sizeof(struct track *);
+		for (size_t i = 0; i < row->len; i++)
+			bytes += track_bytes(row->tracks[i]);
+	}
+	return bytes;
+}
+
 bool window_done(const struct window *window)
 {
 	return window->stopped || window->next_ns >= window->grid.to_ns;

@@ -50,6 +50,10 @@ enum rc window_push(
 /* No more items: the rest of the slices. */
 enum rc window_finish(struct window *window, struct errmsg *why) RC_CHECK;
 
+/* Bytes that it holds now: items, their strings, what is kept for the next ones.
+ * O(tracks). */
+size_t window_bytes(const struct window *window);
+
 /* True once the last slice is out or the visitor said stop. */
 bool window_done(const struct window *window);
 
