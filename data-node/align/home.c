@@ -75,7 +75,7 @@ enum rc home_blocks(int64_t until_ns, home_block_fn *visit, void *ctx, int64_t *
 
 	for (;; level--) {
 		int64_t span_ns = store_digest_span_ns(level);
-		while (rc == RC_OK && until_ns - at_ns >= span_ns) {
+		while (rc == RC_OK && at_ns <= until_ns - span_ns) {
 			rc = visit(ctx, level, at_ns);
 			at_ns += span_ns;
 		}
