@@ -162,7 +162,7 @@ void index_add_number(struct index *index, uint32_t term, uint32_t units)
 
 void index_add(struct index *index, const char *term, size_t len, uint32_t units)
 {
-	uint32_t hash = hash_of(term, len), number;
+	uint32_t hash = hash_of(term, len), number = 0;
 
 	if (index->rc != RC_OK)
 		return;
