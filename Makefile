@@ -53,7 +53,7 @@ PKG     := pkg-config
 INSTALLER := deploy/packages
 endif
 PKGS_COMMON  := libzmq libprotobuf-c libsodium
-PKGS_COMPUTE :=
+PKGS_COMPUTE := libseccomp
 PKGS_DATA    := lmdb sqlite3 libmicrohttpd jansson libcurl libqrencode libzstd
 PKGS_TEST    := cmocka openblas
 PKGS_ALL     := $(PKGS_COMMON) $(PKGS_COMPUTE) $(PKGS_DATA)
@@ -64,7 +64,8 @@ endif
 endif
 CFLAGS_PKG   := $(shell $(PKG) --cflags $(PKGS_ALL) 2>/dev/null)
 LIBS_COMMON  := $(shell $(PKG) --libs $(PKGS_COMMON) 2>/dev/null)
-LIBS_COMPUTE := $(LIBS_COMMON) -lm
+LIBS_CONFINE := $(shell $(PKG) --libs $(PKGS_COMPUTE) 2>/dev/null)
+LIBS_COMPUTE := $(LIBS_COMMON) $(LIBS_CONFINE) -lm
 LIBS_DATA    := $(shell $(PKG) --libs $(PKGS_DATA) 2>/dev/null) $(LIBS_COMMON) -lm
 LIBS_TEST    := -lcmocka
 CFLAGS_TEST  := $(shell $(PKG) --cflags $(PKGS_TEST) 2>/dev/null)
@@ -177,7 +178,7 @@ define link_test
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(1)
 endef
 $(B)/tests/unit/common/%: $(B)/obj/tests/unit/common/%.o $(B)/libsupport.a $(B)/libcommon.a
-	$(call link_test,$(LIBS_TEST) $(LIBS_COMMON) -lm)
+	$(call link_test,$(LIBS_TEST) $(LIBS_COMMON) $(LIBS_CONFINE) -lm)
 $(B)/tests/unit/compute-node/%: $(B)/obj/tests/unit/compute-node/%.o $(B)/libsupport.a $(B)/libcompute.a $(B)/libcommon.a
 	$(call link_test,$(LIBS_TEST) $(LIBS_COMPUTE) $(LIBS_ORACLE))
 $(B)/tests/golden/compute-node/%: $(B)/obj/tests/golden/compute-node/%.o $(B)/libsupport.a $(B)/libcompute.a $(B)/libcommon.a

@@ -10,7 +10,9 @@
 #include "base/log.h"
 #include "cli/cli_args.h"
 #include "cli/commands.h"
+#include "os/confine.h"
 #include "os/process.h"
+#include "serve/confinement.h"
 #include "serve/home.h"
 #include "serve/options.h"
 #include "serve/service.h"
@@ -107,6 +109,39 @@ static void wait_for_signal(void)
 		;
 }
 
+static bool confines(const struct serve_options *options)
+{
+	return options->confine && confine_built();
+}
+
+/* As far as the kernel grants it, or not at all if the operator said so. */
+static enum rc confine(const struct serve_options *options, const struct home *home,
+    const char *listen, struct arena *arena, struct errmsg *why)
+{
+	const struct confinement what = { .home = home,
+		.models = &options->models,
+		.memory_root = options->memory_root,
+		.listen = listen };
+
+	if (!confines(options)) {
+		log_warn("SERVE-UNCONFINED", "reason=%s",
+		    options->confine ? "a build with a sanitizer" : "--no-confine");
+		return RC_OK;
+	}
+	return confinement_of_files(&what, arena, why);
+}
+
+static enum rc explain_unconfined(enum rc rc, struct errmsg *why)
+{
+	struct errmsg cause = *why;
+
+	if (rc != RC_UNSUPPORTED)
+		return rc;
+	errmsg_reset(why);
+	return errmsg_rc(
+	    why, RC_CONFIG, "%s: --no-confine serves without", errmsg_text(&cause, rc));
+}
+
 static enum rc serve(const struct serve_options *options, struct watch *watch, struct arena *arena,
     struct errmsg *why)
 {
@@ -117,6 +152,9 @@ static enum rc serve(const struct serve_options *options, struct watch *watch, s
 	enum rc rc = home_paths(options->dir, arena, &home, why);
 	if (rc == RC_OK)
 		rc = load_keys(&home, &keys, why);
+	if (rc == RC_OK)
+		rc = explain_unconfined(
+		    confine(options, &home, listen_of(options, watch), arena, why), why);
 	if (rc != RC_OK)
 		return rc;
 	const struct service_config config = { .listen = listen_of(options, watch),
@@ -139,12 +177,16 @@ static enum rc serve(const struct serve_options *options, struct watch *watch, s
 	wire_keypair_wipe(&keys); /* the socket has its own */
 	if (rc != RC_OK)
 		return rc;
-	log_ready(service);
-	tell_supervisor(service, watch);
-	wait_for_signal();
+	if (confines(options))
+		rc = explain_unconfined(confine_calls(why), why);
+	if (rc == RC_OK) {
+		log_ready(service);
+		tell_supervisor(service, watch);
+		wait_for_signal();
+	}
 	log_info("SERVE-STOP", "address=%s", service_address(service));
 	service_close(service);
-	return RC_OK;
+	return rc;
 }
 
 static enum rc supervise(
@@ -174,6 +216,7 @@ static enum rc run(int argc, char **argv, const struct serve_options *options, i
 		rc = watch_attach(&watch, why);
 	if (rc == RC_OK && watch == NULL && options->supervise)
 		return supervise(argc, argv, options, code, why);
+	process_name_thread("compute-node"); /* a worker was run as /proc/self/exe */
 	return rc == RC_OK ? serve(options, watch, arena, why) : rc;
 }
 

@@ -102,6 +102,12 @@ static const struct conf_option table[] = {
 	    .offset = OFFSET(supervise),
 	    .fallback = "true",
 	    .help = "Compute in a child process, watched and started again when it is gone." },
+	{ .name = "confine",
+	    .type = CONF_BOOL,
+	    .offset = OFFSET(confine),
+	    .fallback = "true",
+	    .help =
+		"Let the kernel forbid all that serving does not need (Linux 5.13 and later)." },
 	{ .name = "watchdog",
 	    .type = CONF_DURATION,
 	    .offset = OFFSET(watchdog_ns),

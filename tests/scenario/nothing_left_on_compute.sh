@@ -23,6 +23,13 @@ open_for_writing() { # descriptors of the node that can write to a regular file
 		[ $((8#${flags:-0} & 3)) = 0 ] || readlink "$fd"
 	done
 }
+case $HEARTH_BUILD in
+*sanitize*) ;; # cannot be confined
+*)
+	confined=$(grep -E '^(NoNewPrivs|Seccomp):' "/proc/$(worker_of box)/status" | tr -d '\n\t')
+	expect 'how the worker is confined' "$confined" 'NoNewPrivs:1Seccomp:2'
+	;;
+esac
 data_start
 wait_for_model tiny
 for i in $(seq 20); do

@@ -274,8 +274,9 @@ static void run_program(struct serve_fixture *fixture, int log_fd)
 	(void)execl("/bin/sh", "sh", "-c", "exec $HEARTH_EMULATOR \"$0\" \"$@\"", program, "serve",
 	    "--dir", fixture->dir, "--model", fixture->model_path, "--listen", "tcp://127.0.0.1:0",
 	    "-t", "2", "--budget", "1G",
-	    /* an emulator cannot run the program once more */
-	    getenv("HEARTH_EMULATOR") != NULL ? "--no-supervise" : "--supervise", (char *)NULL);
+	    /* an emulator can neither run the program once more nor confine it */
+	    getenv("HEARTH_EMULATOR") != NULL ? "--no-supervise" : "--supervise",
+	    getenv("HEARTH_EMULATOR") != NULL ? "--no-confine" : "--confine", (char *)NULL);
 	_exit(127);
 }
 
@@ -285,11 +286,7 @@ static void read_address(struct serve_fixture *fixture, FILE *log)
 	char line[1024];
 
 	while (fgets(line, sizeof(line), log) != NULL) {
-		const char *at = strstr(line, "SERVE-WORKER pid=");
-
-		if (at != NULL)
-			(void)sscanf(at, "SERVE-WORKER pid=%d", &fixture->worker);
-		at = strstr(line, "SERVE-READY address=");
+		const char *at = strstr(line, "SERVE-READY address=");
 
 		if (at != NULL && sscanf(at, "SERVE-READY address=%95s", fixture->address) == 1)
 			return;
@@ -311,10 +308,24 @@ void serve_fixture_spawn(struct serve_fixture *fixture)
 	if (fixture->pid == 0)
 		run_program(fixture, fds[1]);
 	(void)close(fds[1]);
-	fixture->worker = fixture->pid;
 	fixture->log = fdopen(fds[0], "r");
 	require(fixture->log != NULL, "fdopen");
 	read_address(fixture, fixture->log);
+}
+
+pid_t serve_fixture_worker(const struct serve_fixture *fixture)
+{
+	char path[96];
+	int pid = 0;
+
+	(void)snprintf(
+	    path, sizeof(path), "/proc/%d/task/%d/children", (int)fixture->pid, (int)fixture->pid);
+	FILE *children = fopen(path, "r");
+	require(children != NULL, "a list of children");
+	if (fscanf(children, "%d", &pid) != 1)
+		pid = (int)fixture->pid; /* it serves by itself */
+	(void)fclose(children);
+	return (pid_t)pid;
 }
 
 int serve_fixture_end(struct serve_fixture *fixture)

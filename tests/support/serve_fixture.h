@@ -67,8 +67,8 @@ struct serve_fixture {
 	char dir[64], model_path[96], allow_path[96];
 	struct wire_keypair keys;
 	char address[96];
-	struct service *service;      /* NULL while a program of its own serves */
-	pid_t pid, worker;            /* the process started; its child, which serves */
+	struct service *service; /* NULL while a program of its own serves */
+	pid_t pid;
 	FILE *log;                    /* its standard error */
 	struct service_config config; /* change it between init and start */
 	const char *paths[1];
@@ -77,6 +77,9 @@ struct serve_fixture {
 	pthread_cond_t changed;
 	struct serve_answer answers[SERVE_FIXTURE_ANSWERS_MAX]; /* [lock] */
 };
+
+/* The process that serves: the child of the one that was started. */
+pid_t serve_fixture_worker(const struct serve_fixture *fixture);
 
 /* A directory with a tiny model and an allow-list of all links' keys. */
 void serve_fixture_init(struct serve_fixture *fixture, const struct tiny_gguf *model);

@@ -130,7 +130,7 @@ static void search(size_t hits[PATTERNS_MAX])
 {
 	memset(hits, 0, PATTERNS_MAX * sizeof(hits[0]));
 	search_process(node.pid, hits);
-	search_process(node.worker, hits);
+	search_process(serve_fixture_worker(&node), hits);
 }
 
 static void fill_canary(char *out, size_t len)
@@ -223,7 +223,7 @@ static void test_no_regular_file_is_open_for_writing_while_it_serves(void **stat
 {
 	(void)state;
 	print_message("%zu regular files, all read-only\n",
-	    check_files_of(node.pid) + check_files_of(node.worker));
+	    check_files_of(node.pid) + check_files_of(serve_fixture_worker(&node)));
 }
 
 static void test_sigterm_ends_it_with_zero_while_answers_run(void **state)
