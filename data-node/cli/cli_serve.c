@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "gateway/http.h"
 #include "gateway/station.h"
+#include "os/notify.h"
 #include "os/process.h"
 #include "store/store.h"
 
@@ -145,6 +146,14 @@ static int read_options(int argc, char **argv, struct serve_options *values, str
 	return rc == RC_NOMEM ? EXIT_FAILED : EXIT_CONFIG;
 }
 
+/* Between two signs of life for the service manager; -1: it asks for none. */
+static int watch_ms(void)
+{
+	int64_t every_ns = notify_watchdog_ns();
+
+	return every_ns == 0 ? -1 : (int)(every_ns / NS_PER_MS);
+}
+
 static enum rc run(struct station *station, struct http_config *http_config,
     const char *control_path, struct errmsg *why)
 {
@@ -165,8 +174,12 @@ static enum rc run(struct station *station, struct http_config *http_config,
 		log_info("SERVE-READY", "listen=%s:%u control=%s records=%llu", http_config->host,
 		    http_port(http), control_path,
 		    (unsigned long long)store_cursor(station_store(station)));
-		while (!process_stopping())
-			(void)poll(&stop, 1, -1);
+		notify_send("READY=1");
+		while (!process_stopping()) {
+			notify_send("WATCHDOG=1");
+			(void)poll(&stop, 1, watch_ms());
+		}
+		notify_send("STOPPING=1");
 		log_info("SERVE-STOPPING", "connections=%d", http_connections(http));
 	}
 	station_stop(station);
