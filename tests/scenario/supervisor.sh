@@ -26,7 +26,7 @@ start
 data_start
 wait_for_model slow
 
-ask='{"model":"slow","prompt":"the day was","max_tokens":300,"temperature":0.9,"seed":11,"ignore_eos":true,"stream":true}'
+ask='{"model":"slow","prompt":"the day was","max_tokens":200,"temperature":0.9,"seed":11,"ignore_eos":true,"stream":true}'
 stream /v1/completions "$ask" "$T/whole"
 stream_wait
 sse_text "$T/whole" >"$T/whole.txt"
