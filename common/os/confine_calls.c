@@ -125,6 +125,12 @@ static int allow_bits(
 	    filter, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(index, SCMP_CMP_MASKED_EQ, mask, value));
 }
 
+/* `call` where argument `index` is `value`. */
+static int allow_value(scmp_filter_ctx filter, int call, unsigned index, scmp_datum_t value)
+{
+	return allow_bits(filter, call, index, UINT64_MAX, value);
+}
+
 static int allow_some(scmp_filter_ctx filter)
 {
 	const scmp_datum_t writing =
@@ -148,15 +154,12 @@ static int allow_some(scmp_filter_ctx filter)
 	/* A thread that was just started gives itself its name and, in libzmq, the
 	 * ordinary turn that it has already. */
 	if (failed == 0)
-		failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_setscheduler), 1,
-		    SCMP_A1(SCMP_CMP_EQ, SCHED_OTHER));
+		failed = allow_value(filter, SCMP_SYS(sched_setscheduler), 1, SCHED_OTHER);
 	if (failed == 0)
-		failed = seccomp_rule_add(
-		    filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+		failed = allow_value(filter, SCMP_SYS(prctl), 0, PR_SET_NAME);
 	/* abort(): a signal to a thread of this process.  No other id is ours. */
 	if (failed == 0)
-		failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+		failed = allow_value(filter, SCMP_SYS(tgkill), 0, (scmp_datum_t)getpid());
 	return failed;
 }
 

@@ -11,6 +11,7 @@
 #include "wire/client_state.h"
 
 #define LOOP_BACKOFF_MIN_NS (100 * NS_PER_MS)
+#define LOOP_STEADY_NS NS_PER_S
 #define LOOP_ROUTING_BYTES 16
 /* A node that stops may cut one handshake; one with another key cuts them all. */
 #define LOOP_CUTS_DENIED 3
@@ -146,8 +147,9 @@ void *client_loop(void *arg)
 			client_session_run(client, &dial);
 		close_socket(&dial);
 		link_down(client, &dial);
-		/* A session that held starts over with short waits. */
-		if (dial.up && clock_mono_ns() - dial.start_ns >= client->config.dead_ns)
+		/* A session that held starts over with short waits: a node that is
+		 * restarted now and then is back in a moment. */
+		if (dial.up && clock_mono_ns() - dial.start_ns >= LOOP_STEADY_NS)
 			backoff_ns = LOOP_BACKOFF_MIN_NS;
 		if (backoff_ns > client->config.backoff_max_ns)
 			backoff_ns = client->config.backoff_max_ns;

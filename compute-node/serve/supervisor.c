@@ -20,8 +20,9 @@
 #define LATE_NS NS_PER_S /* we were stopped ourselves: the pulse proves nothing */
 #define STOP_NS (10 * NS_PER_S)
 #define RESTART_NS_MIN (250 * NS_PER_MS)
-#define RESTART_NS_MAX (30 * NS_PER_S)
-#define STEADY_NS NS_PER_MIN /* a life so long is no failure to start */
+#define RESTART_NS_MAX (30 * NS_PER_S) /* of one that never served */
+#define RESTART_SERVED_NS_MAX NS_PER_S /* an answer waits for it */
+#define STEADY_NS NS_PER_S             /* a life so long is no failure to start */
 #define FIRST_TRIES 3u
 #define HALVINGS_MAX 5u
 #define STATUS_BYTES 256
@@ -159,15 +160,16 @@ static void watch_worker(struct supervisor *s, int64_t now_ns)
 /* The next one after that: at once after a life, later after short ones. */
 static int64_t pause_of(struct supervisor *s, int64_t now_ns)
 {
+	const int64_t most_ns = s->announced ? RESTART_SERVED_NS_MAX : RESTART_NS_MAX;
 	int64_t pause_ns = RESTART_NS_MIN;
 
 	if (now_ns - s->begun_ns >= STEADY_NS || s->cause == CAUSE_MEMORY) {
 		s->short_lives = 0;
 		return 0;
 	}
-	for (unsigned i = 1; i < s->short_lives && pause_ns < RESTART_NS_MAX; i++)
+	for (unsigned i = 1; i < s->short_lives && pause_ns < most_ns; i++)
 		pause_ns *= 2;
-	return s->short_lives++ == 0 ? 0 : pause_ns < RESTART_NS_MAX ? pause_ns : RESTART_NS_MAX;
+	return s->short_lives++ == 0 ? 0 : pause_ns < most_ns ? pause_ns : most_ns;
 }
 
 static bool was_for_memory(const struct supervisor *s, int status)

@@ -3,8 +3,9 @@
  * and no socket; it runs the worker, which serves, looks at the host's memory ten
  * times a second, and brings the worker back whenever it is gone.
  *
- *   worker ends by itself or is killed   started again; after short lives later
- *                                        and later, up to RESTART_NS_MAX apart
+ *   worker ends by itself or is killed   started again at once; after lives of less
+ *                                        than a second later and later, to a
+ *                                        second, to half a minute if it never served
  *   says nothing for `watchdog_ns`       killed, started again
  *   host below the soft floor            told to take nothing new
  *   below the hard floor, or the kernel  killed at once; when there is room
