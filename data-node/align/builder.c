@@ -6,9 +6,11 @@
 #include <time.h>
 
 #include "align/builder_inner.h"
+#include "align/home.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "os/process.h"
+#include "store/store_digest.h"
 
 #define PAUSE_NS NS_PER_S /* between passes, unless someone waits */
 #define PAUSE_FAILED_NS (30 * NS_PER_S)
@@ -153,5 +155,34 @@ void builder_get_stats(struct builder *builder, struct builder_stats *out)
 {
 	(void)pthread_mutex_lock(&builder->lock);
 	*out = builder->stats;
+	(void)pthread_mutex_unlock(&builder->lock);
+}
+
+/* They only make slices faster: what goes wrong is tried again with the next
+ * pass. */
+static void build_home(struct builder *builder)
+{
+	uint64_t touches = store_digest_touches(builder->store);
+	int64_t until_ns = builder->state.ended_ns;
+
+	if (until_ns == INT64_MIN ||
+	    (touches == builder->home_touches && builder->home_until_ns != INT64_MIN &&
+		until_ns - builder->home_until_ns < STORE_DIGEST_LEAF_NS))
+		return;
+	until_ns -= until_ns % STORE_DIGEST_LEAF_NS;
+	if (home_build(builder->store, until_ns, builder->policy, &builder->stop_pass, NULL) !=
+	    RC_OK)
+		return;
+	builder->home_touches = touches;
+	builder->home_until_ns = until_ns;
+}
+
+void builder_keep_home(struct builder *builder)
+{
+	int64_t start_ns = clock_mono_ns();
+
+	build_home(builder);
+	(void)pthread_mutex_lock(&builder->lock);
+	builder->stats.home_ns += (uint64_t)(clock_mono_ns() - start_ns);
 	(void)pthread_mutex_unlock(&builder->lock);
 }

@@ -42,7 +42,10 @@ bool builder_wait(struct builder *builder, uint64_t seq, int64_t wait_ns);
 struct builder_stats {
 	uint64_t passes, built; /* since it was opened; built: slices worked out */
 	uint64_t patched;       /* of built: only the cells that can have changed */
+	uint64_t merged;        /* of patched: from one track alone */
 	uint64_t reopened;      /* versions that were opened */
+	uint64_t commit_ns;     /* what committing took of the passes' time */
+	uint64_t home_ns;       /* and the digests of the home, once the slices stood */
 };
 void builder_get_stats(struct builder *builder, struct builder_stats *out);
 

@@ -21,6 +21,7 @@
 #define PASS_LOOKS_MAX ((size_t)64)     /* touches that are clipped by the store */
 #define PASS_SLICES_MAX ((size_t)16384) /* built and committed at once */
 #define PASS_ARENA_BYTES ((size_t)96 << 20)
+#define SLICE_ARENA_BYTES ((size_t)16 << 20)
 
 /* Why slices are built in this pass: a record, or the end of their time. */
 struct note {
@@ -31,6 +32,8 @@ struct note {
 	enum layer layer;
 	bool is_value;  /* it hides older values of its track */
 	int64_t end_ns; /* of the observation, as it came */
+	struct slice_track track;
+	bool alone; /* it acts on no other track */
 };
 
 /* What is stored with the rows. */
@@ -77,10 +80,17 @@ enum rc builder_state_decode(
 enum rc builder_history_decode(
     const uint8_t *bytes, size_t len, int64_t *closed_ns, int64_t *now_ns) RC_CHECK;
 
+/* ---- builder.c ------------------------------------------------------------------------ */
+/* The digests of the home (home.h), of the time that is over. */
+void builder_keep_home(struct builder *builder);
+
 /* ---- builder_rows.c: the slices of one stretch, built and committed -------------------- */
 /* [from, to) on the grid, at most PASS_SLICES_MAX slices, as of `cursor`; the
  * notes that lie over it say why. */
 enum rc builder_build(struct builder *builder, int64_t from_ns, int64_t to_ns, uint64_t cursor,
     struct errmsg *why) RC_CHECK;
+/* store_slice_commit(), and how long it took. */
+enum rc builder_commit(
+    struct builder *builder, const struct store_slice_batch *batch, struct errmsg *why) RC_CHECK;
 
 #endif

@@ -9,9 +9,6 @@
 #include <string.h>
 
 #include "align/builder_inner.h"
-#include "align/home.h"
-#include "base/clock.h"
-#include "store/store_digest.h"
 
 #define VIEW_ARENA_BYTES ((size_t)64 << 20)
 #define OLD_ARENA_BYTES ((size_t)24 << 20)
@@ -70,6 +67,8 @@ static struct note note_of(const struct pass *pass, const struct observation *ob
 	touch_of_item(&item, obs->layer, builder->policy, &note.touch);
 	note.is_value = item.role == ITEM_VALUE && !item.wide;
 	note.end_ns = note.touch.t1_ns;
+	note.track = (struct slice_track){ item.track, item.lane, obs->layer };
+	note.alone = item.boot == 0 && !item.stop_lane && !item.wide;
 	return note;
 }
 
@@ -235,8 +234,11 @@ static enum rc clip_by_store(struct pass *pass, struct errmsg *why)
 	size_t looks = 0;
 	enum rc rc = RC_OK;
 
-	for (size_t i = 0; i < builder->notes_len; i++)
-		looks += builder->notes[i].touch.clip != TOUCH_NO_CLIP;
+	for (size_t i = 0; i < builder->notes_len; i++) {
+		struct touch *touch = &builder->notes[i].touch;
+		touch->clip_back = touch->clip_back && builder->notes_len <= PASS_LOOKS_MAX;
+		looks += touch->clip != TOUCH_NO_CLIP;
+	}
 	for (size_t i = 0; i < builder->notes_len && looks <= PASS_LOOKS_MAX && rc == RC_OK; i++)
 		rc = touch_clip_by_store(&builder->notes[i].touch, builder->store,
 		    builder->notes[i].layer, pass->cursor, builder->policy, why);
@@ -285,20 +287,40 @@ static enum rc build_ranges(struct pass *pass, struct range *ranges, size_t n, s
 	return rc;
 }
 
+/* From where on something can stand in slices, if notes go farther back than
+ * records do. */
+static enum rc find_first(const struct builder *builder, int64_t *first_ns, struct errmsg *why)
+{
+	struct store_stats stats;
+	bool told = true; /* by records */
+
+	*first_ns = OBS_TIME_MIN_NS;
+	for (size_t i = 0; i < builder->notes_len; i++) {
+		unsigned cause = builder->notes[i].cause;
+		told = told && (cause == 0 || cause == DIRTY_LATE || cause == DIRTY_SUPERSEDED);
+	}
+	if (told)
+		return RC_OK;
+	enum rc rc = store_get_stats(builder->store, &stats, why);
+	if (rc == RC_OK)
+		*first_ns = stats.first_ns - 2 * builder->policy->reach_ns;
+	return rc;
+}
+
 static enum rc build_notes(struct pass *pass, struct errmsg *why)
 {
 	struct builder *builder = pass->builder;
-	struct store_stats stats;
+	int64_t first_ns;
 	size_t n = 0;
 
-	enum rc rc = store_get_stats(builder->store, &stats, why);
+	enum rc rc = find_first(builder, &first_ns, why);
 	if (rc == RC_OK)
 		rc = clip_by_pass(builder);
 	if (rc == RC_OK)
 		rc = clip_by_store(pass, why);
 	if (rc != RC_OK)
 		return rc;
-	round_notes(builder, stats.first_ns - 2 * builder->policy->reach_ns);
+	round_notes(builder, first_ns);
 	struct range *ranges = malloc((builder->notes_len + 1) * sizeof *ranges);
 	if (ranges == NULL)
 		return RC_NOMEM;
@@ -406,7 +428,7 @@ static enum rc commit_state(struct pass *pass, uint64_t newest, struct errmsg *w
 	row.len = bytes.len;
 	enum rc rc = buf_rc(&bytes);
 	if (rc == RC_OK)
-		rc = store_slice_commit(builder->store, &batch, why);
+		rc = builder_commit(builder, &batch, why);
 	buf_fini(&bytes);
 	buf_fini(&past);
 	return rc;
@@ -459,25 +481,6 @@ static enum rc run(
 	return rc;
 }
 
-/* The digests of the home, of the time that is over.  They only make slices
- * faster: what goes wrong is tried again with the next pass. */
-static void keep_home(struct builder *builder)
-{
-	uint64_t touches = store_digest_touches(builder->store);
-	int64_t until_ns = builder->state.ended_ns;
-
-	if (until_ns == INT64_MIN ||
-	    (touches == builder->home_touches && builder->home_until_ns != INT64_MIN &&
-		until_ns - builder->home_until_ns < STORE_DIGEST_LEAF_NS))
-		return;
-	until_ns -= until_ns % STORE_DIGEST_LEAF_NS;
-	if (home_build(builder->store, until_ns, builder->policy, &builder->stop_pass, NULL) !=
-	    RC_OK)
-		return;
-	builder->home_touches = touches;
-	builder->home_until_ns = until_ns;
-}
-
 enum rc builder_pass(struct builder *builder, bool *more, struct errmsg *why)
 {
 	struct pass pass = { .builder = builder };
@@ -501,7 +504,8 @@ enum rc builder_pass(struct builder *builder, bool *more, struct errmsg *why)
 	}
 	(void)pthread_cond_broadcast(&builder->moved);
 	(void)pthread_mutex_unlock(&builder->lock);
-	if (rc == RC_OK && !*more)
-		keep_home(builder);
-	return rc;
+	if (rc != RC_OK || *more)
+		return rc;
+	builder_keep_home(builder);
+	return RC_OK;
 }

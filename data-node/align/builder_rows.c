@@ -3,8 +3,8 @@
  * and the rows that differ committed.
  *
  * Where it is known which cells can have changed, only these are made, if need
- * be from no more than what touches their slices, and the others are taken from
- * the rows.
+ * be from no more than what touches their slices or from one track alone, and
+ * the others are taken from the rows.
  *
  * Per slice: was it sealed when the first record of this pass touched it?  Then
  * what is stored is the sealed content, and another content is a new version.
@@ -14,7 +14,8 @@
 
 #include "align/builder_inner.h"
 #include "align/scene.h"
-#include "align/slice_fill.h"
+#include "align/slice_merge.h"
+#include "base/clock.h"
 
 /* The first and the last note over a slice. */
 struct cover {
@@ -31,12 +32,15 @@ struct stretch {
 	struct store_slice_row *rows;       /* [rows_len] to commit */
 	size_t rows_len, rows_cap;
 	struct arena arena;
+	struct arena scratch; /* of the slice at hand */
 	struct buf json, row;
 	enum rc rc;
-	unsigned facets;  /* whose cells can have changed */
-	bool near_only;   /* and are made from what may touch their slices */
+	unsigned facets;                 /* whose cells can have changed */
+	bool near_only;                  /* and are made from what may touch their slices */
+	const struct slice_track *track; /* the only one that has changed; NULL: several */
+	bool several;
 	struct fill fill; /* of the other ones, from what is stored */
-	uint64_t reopened, built, patched;
+	uint64_t reopened, built, patched, merged;
 	const struct store_slice_row *rows_first; /* of the stored ones */
 };
 
@@ -46,6 +50,7 @@ static enum rc stretch_init(
 	*s = (struct stretch){ .builder = builder, .from_ns = from_ns };
 	s->len = (size_t)((to_ns - from_ns) / BUILDER_GRID_NS);
 	arena_init(&s->arena, PASS_ARENA_BYTES);
+	arena_init(&s->scratch, SLICE_ARENA_BYTES);
 	buf_init(&s->json, (size_t)256 << 20);
 	buf_init(&s->row, STORE_SLICE_ROW_BYTES_MAX);
 	s->covers = arena_array(&s->arena, s->len, sizeof *s->covers);
@@ -57,8 +62,18 @@ static enum rc stretch_init(
 static void stretch_fini(struct stretch *s)
 {
 	arena_fini(&s->arena);
+	arena_fini(&s->scratch);
 	buf_fini(&s->json);
 	buf_fini(&s->row);
+}
+
+static void cover_track(struct stretch *s, const struct note *note, bool told)
+{
+	const struct slice_track *track = s->track;
+
+	s->several = s->several || !told || !note->alone ||
+		     (track != NULL && track->track != note->track.track);
+	s->track = s->several ? NULL : &note->track;
 }
 
 static void cover(struct stretch *s)
@@ -71,6 +86,8 @@ static void cover(struct stretch *s)
 		int64_t from = note->touch.from_ns > s->from_ns ? note->touch.from_ns : s->from_ns;
 		int64_t to = note->touch.to_ns < to_ns ? note->touch.to_ns : to_ns;
 		bool told = note->cause == DIRTY_LATE || note->cause == DIRTY_SUPERSEDED;
+		if (from < to)
+			cover_track(s, note, told);
 		if (from < to) /* of other causes records may have moved, or be gone */
 			s->facets |= told ? note->touch.facets : FACET_MASK_ALL;
 		for (; from < to; from += BUILDER_GRID_NS) {
@@ -281,7 +298,7 @@ static enum rc patch(struct stretch *s, size_t i, const struct slice *part)
 	struct slice_head head;
 	bool same = true;
 
-	enum rc rc = slice_row_decode(row->bytes, row->len, &s->arena, &head, &refs);
+	enum rc rc = slice_row_decode(row->bytes, row->len, &s->scratch, &head, &refs);
 	if (rc != RC_OK)
 		return rc;
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
@@ -308,6 +325,29 @@ static enum rc patch(struct stretch *s, size_t i, const struct slice *part)
 	return rc == RC_OK ? settle(s, i, &whole) : rc;
 }
 
+/* `part` has the cells of s->facets, of one track alone.  As patch(). */
+static enum rc merge(struct stretch *s, size_t i, const struct slice *part)
+{
+	struct slice whole = { .start_ns = part->start_ns, .end_ns = part->end_ns };
+	const struct store_slice_row *row = s->old[i];
+	struct slice_refs refs;
+	struct slice_head head;
+	bool changed = false;
+
+	enum rc rc = slice_row_decode(row->bytes, row->len, &s->scratch, &head, &refs);
+	for (int facet = 0; facet < FACET_COUNT && rc == RC_OK; facet++) {
+		if ((s->facets & FACET_MASK(facet)) != 0)
+			rc = slice_merge_cell(&s->fill, (enum facet)facet, s->track->track,
+			    &part->cells[facet], &s->scratch, &refs, &changed);
+	}
+	if (rc == RC_OK && !changed)
+		s->built++;
+	if (rc != RC_OK || !changed)
+		return rc;
+	rc = fill_slice(&s->fill, &refs, &whole, NULL);
+	return rc == RC_OK ? settle(s, i, &whole) : rc;
+}
+
 static bool visit_part(void *ctx, const struct slice *slice)
 {
 	struct stretch *s = ctx;
@@ -315,8 +355,10 @@ static bool visit_part(void *ctx, const struct slice *slice)
 
 	s->seen[i] = true;
 	if (s->covers[i].first != NULL) {
+		arena_reset(&s->scratch);
 		s->patched++;
-		s->rc = patch(s, i, slice);
+		s->merged += s->track != NULL;
+		s->rc = s->track != NULL ? merge(s, i, slice) : patch(s, i, slice);
 	}
 	return s->rc == RC_OK && !atomic_load(&s->builder->stop_pass);
 }
@@ -332,6 +374,7 @@ static enum rc run_window(struct stretch *s, uint64_t cursor, bool part, struct 
 		.as_of_seq = cursor,
 		.keep_empty = part,
 		.near_only = part && s->near_only,
+		.track = part ? s->track : NULL,
 		.policy = s->builder->policy };
 
 	enum rc rc = slice_build(s->builder->store, &query, part ? visit_part : visit, s, why);
@@ -349,16 +392,41 @@ static void begin_again(struct stretch *s)
 {
 	s->rc = RC_OK;
 	s->rows_len = 0;
-	s->built = s->patched = s->reopened = 0;
+	s->built = s->patched = s->merged = s->reopened = 0;
 	memset(s->seen, 0, s->len * sizeof *s->seen);
+}
+
+/* Do slices look around themselves for what only one track can have changed? */
+static bool can_merge(const struct stretch *s)
+{
+	const struct policy_rule *rules = s->builder->policy->rules;
+	bool around = false;
+
+	for (int facet = 0; facet < FACET_COUNT; facet++) {
+		const struct policy_rule *rule = &rules[facet];
+		if ((s->facets & FACET_MASK(facet)) == 0)
+			continue;
+		if (rule->best_only)
+			return false;
+		around = around || !policy_rule_is_inside(rule);
+	}
+	return s->track != NULL && around;
 }
 
 static enum rc build_part(struct stretch *s, uint64_t cursor, struct errmsg *why)
 {
-	fill_init(&s->fill, s->builder->store, s->builder->policy, 0);
-	s->fill.facets = FACET_MASK_ALL & ~s->facets;
-	s->near_only = true;
-	enum rc rc = run_window(s, cursor, true, NULL);
+	enum rc rc = RC_AGAIN;
+
+	fill_init(&s->fill, s->builder->store, s->builder->policy, FACET_MASK_ALL);
+	if (can_merge(s))
+		rc = run_window(s, cursor, true, NULL);
+	if (rc == RC_AGAIN) {
+		begin_again(s);
+		s->track = NULL;
+		s->fill.facets = FACET_MASK_ALL & ~s->facets;
+		s->near_only = true;
+		rc = run_window(s, cursor, true, NULL);
+	}
 	if (rc == RC_AGAIN) {
 		begin_again(s);
 		s->near_only = false;
@@ -385,6 +453,18 @@ static enum rc build(struct stretch *s, uint64_t cursor, struct errmsg *why)
 	return rc;
 }
 
+enum rc builder_commit(
+    struct builder *builder, const struct store_slice_batch *batch, struct errmsg *why)
+{
+	int64_t start_ns = clock_mono_ns();
+
+	enum rc rc = store_slice_commit(builder->store, batch, why);
+	(void)pthread_mutex_lock(&builder->lock);
+	builder->stats.commit_ns += (uint64_t)(clock_mono_ns() - start_ns);
+	(void)pthread_mutex_unlock(&builder->lock);
+	return rc;
+}
+
 enum rc builder_build(
     struct builder *builder, int64_t from_ns, int64_t to_ns, uint64_t cursor, struct errmsg *why)
 {
@@ -398,12 +478,13 @@ enum rc builder_build(
 		rc = build(&s, cursor, why);
 	}
 	if (rc == RC_OK && s.rows_len > 0)
-		rc = store_slice_commit(builder->store,
-		    &(struct store_slice_batch){ .rows = s.rows, .n = s.rows_len }, why);
+		rc = builder_commit(
+		    builder, &(struct store_slice_batch){ .rows = s.rows, .n = s.rows_len }, why);
 	if (rc == RC_OK) {
 		(void)pthread_mutex_lock(&builder->lock);
 		builder->stats.built += s.built;
 		builder->stats.patched += s.patched;
+		builder->stats.merged += s.merged;
 		builder->stats.reopened += s.reopened;
 		(void)pthread_mutex_unlock(&builder->lock);
 	}

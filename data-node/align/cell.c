@@ -108,7 +108,7 @@ static void fill_value(const struct pick *pick, struct cell_value *out)
 }
 
 void cell_of_picks(const struct policy_rule *rule, struct pick_list *list,
-    struct cell_value values[SLICE_CELL_VALUES_MAX], struct cell *out)
+    struct cell_value *values, struct cell *out)
 {
 	*out = (struct cell){ .mode = CELL_ABSENT };
 	if (list->len == 0) {

@@ -6,9 +6,10 @@
 
 #include "align/pick.h"
 
-/* From picks to a cell; sorts `list`.  `values` must outlive `out`. */
+/* From picks to a cell; sorts `list`.  `values` must outlive `out`,
+ * and has room for all picks or SLICE_CELL_VALUES_MAX. */
 void cell_of_picks(const struct policy_rule *rule, struct pick_list *list,
-    struct cell_value values[SLICE_CELL_VALUES_MAX], struct cell *out);
+    struct cell_value *values, struct cell *out);
 
 /*
  * The same for a facet whose one track has plain entries in the slice and whose

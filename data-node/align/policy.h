@@ -48,6 +48,13 @@ struct policy {
 	struct policy_rule rules[FACET_COUNT];
 };
 
+/* Does it take nothing but what lies in the slice? */
+static inline bool policy_rule_is_inside(const struct policy_rule *rule)
+{
+	return rule->carry == POLICY_CARRY_NEVER && rule->nearest_ns == 0 &&
+	       rule->blend == POLICY_BLEND_NONE;
+}
+
 #define POLICY_HASH_BYTES 16
 /* Names a policy by its content: all that policy_print() writes. */
 void policy_hash(const struct policy *policy, uint8_t out[POLICY_HASH_BYTES]);

@@ -22,6 +22,12 @@ struct feed {
 	bool damaged;           /* a record could not be read; the others were */
 	bool skip_home;         /* home items that began before `skip_before_ns` */
 	int64_t skip_before_ns; /* were read by the first pass */
+	/* Of one track. */
+	const struct slice_track *track;
+	unsigned facets;
+	int64_t after_ns, until_ns; /* what is asked of its values */
+	size_t seen, found;
+	bool enough;
 };
 
 static int64_t floor_to(int64_t ns, int64_t step_ns)
@@ -124,11 +130,128 @@ static enum rc read_all(struct feed *feed, struct store *store, const struct win
 	return verdict(feed, store_scan_time(store, &range, NULL, 0, take, feed, feed->why));
 }
 
+/* ---- one track ----------------------------------------------------------------------- */
+
+/* Nearest first: four times as far each time. */
+#define BACK_FIRST_NS (16 * NS_PER_S)
+#define BACK_TIMES 4
+/* The last value, and the one before it, which gives it its period. */
+#define BACK_VALUES 2
+#define STEP_FIRST ((size_t)32)
+#define STEP_MAX ((size_t)2048)
+
+/* Is this of the track, or a stop of its lane? */
+static bool is_of_track(struct feed *feed, const struct observation *obs, struct item *item)
+{
+	item_of_names(feed->names, obs, feed->policy, item);
+	feed->seen++;
+	if (item->lane != feed->track->lane)
+		return false;
+	if (item->boot != 0)
+		feed->rc = RC_AGAIN; /* epochs begin with any record of the lane */
+	return item->track == feed->track->track || item->stop_lane;
+}
+
+static bool is_value(const struct feed *feed, const struct item *item)
+{
+	return item->role == ITEM_VALUE && !item->wide &&
+	       (item->facets & feed->facets) == feed->facets;
+}
+
+/* Values that were over before until_ns, and began behind after_ns: all that is
+ * not read was over by then. */
+static bool count_values(void *ctx, const struct observation *obs)
+{
+	struct feed *feed = ctx;
+	struct item item;
+
+	if (is_of_track(feed, obs, &item) && is_value(feed, &item) && item.t0_ns > feed->after_ns &&
+	    item.t1_ns + item.late_ns < feed->until_ns)
+		feed->found++;
+	feed->enough = feed->found >= BACK_VALUES;
+	return feed->rc == RC_OK && !feed->enough;
+}
+
+/* Behind the range one value hides all that follow it, but for those that their
+ * ε brings back into the range. */
+static bool take_of_track(void *ctx, const struct observation *obs)
+{
+	struct feed *feed = ctx;
+	struct item item;
+
+	bool ours = is_of_track(feed, obs, &item);
+	if (ours && item_key_ns(&item) < feed->after_ns)
+		feed->rc = RC_AGAIN; /* notes behind its beginning are not read */
+	if (ours && feed->rc == RC_OK)
+		feed->rc = window_push(feed->window, &item, 1, feed->why);
+	if (ours && item.plain && is_value(feed, &item) &&
+	    item.t0_ns - item.early_ns >= feed->until_ns)
+		feed->found++;
+	feed->enough =
+	    feed->found > 0 && item_key_ns(&item) >= feed->until_ns + 2 * PLACEMENT_NARROW_NS;
+	return feed->rc == RC_OK && !feed->enough && !window_done(feed->window);
+}
+
+/* Few records first, then more, until there are enough. */
+static enum rc scan_steps(
+    struct feed *feed, struct store *store, const struct store_range *range, store_visit_fn *visit)
+{
+	struct store_position at = { .set = false };
+	size_t before, step = STEP_FIRST;
+	enum rc rc;
+
+	feed->found = 0;
+	feed->enough = false;
+	do {
+		before = feed->seen;
+		rc = store_scan_time(store, range, &at, step, visit, feed, feed->why);
+		rc = rc == RC_CORRUPT ? RC_AGAIN : verdict(feed, rc);
+		if (feed->seen - before < step)
+			break; /* to the end of the range */
+		step = step < STEP_MAX ? step * 2 : step;
+	} while (rc == RC_OK && !feed->enough && !window_done(feed->window));
+	return rc;
+}
+
+static enum rc read_track(
+    struct feed *feed, struct store *store, const struct window_grid *grid, uint64_t as_of_seq)
+{
+	struct window_reach reach = window_reach_of(feed->policy, grid);
+	struct store_range range = { .to_ns = grid->from_ns,
+		.layers = LAYER_MASK(feed->track->layer),
+		.as_of_seq = as_of_seq };
+	enum rc rc = RC_OK;
+
+	if (reach.from_ns < OBS_TIME_MIN_NS)
+		reach.from_ns = OBS_TIME_MIN_NS;
+	feed->facets = grid->facets;
+	feed->until_ns = grid->from_ns;
+	for (int64_t back_ns = BACK_FIRST_NS; rc == RC_OK && !feed->enough; back_ns *= BACK_TIMES) {
+		range.from_ns = grid->from_ns - 2 * PLACEMENT_NARROW_NS - back_ns;
+		if (range.from_ns <= reach.from_ns)
+			break;
+		feed->after_ns = range.from_ns;
+		rc = scan_steps(feed, store, &range, count_values);
+	}
+	if (rc != RC_OK)
+		return rc;
+	if (!feed->enough && feed->track->layer == LAYER_HOME)
+		return RC_AGAIN; /* a state may hold from long before */
+	if (!feed->enough) {
+		range.from_ns = reach.from_ns;
+		feed->after_ns = INT64_MIN;
+	}
+	range.to_ns = reach.to_ns;
+	feed->until_ns = grid->to_ns;
+	return scan_steps(feed, store, &range, take_of_track);
+}
+
+/* ---- slices -------------------------------------------------------------------------- */
+
 bool slice_cell_is_settled(const struct policy *policy, enum facet facet, const struct cell *cell)
 {
 	const struct policy_rule *rule = &policy->rules[facet];
-	bool alone = rule->carry == POLICY_CARRY_NEVER && rule->nearest_ns == 0 &&
-		     rule->blend == POLICY_BLEND_NONE;
+	bool alone = policy_rule_is_inside(rule);
 
 	if (cell->mode == CELL_ABSENT)
 		return false; /* the reason may lie before it */
@@ -143,6 +266,7 @@ enum rc slice_build(struct store *store, const struct slice_query *asked, slice_
 {
 	struct slice_query checked = *asked, *query = &checked;
 	struct feed feed = { .policy = query->policy != NULL ? query->policy : policy_default(),
+		.track = query->track,
 		.why = why };
 	uint64_t cursor = store_cursor(store);
 
@@ -160,7 +284,10 @@ enum rc slice_build(struct store *store, const struct slice_query *asked, slice_
 	feed.names = item_names_new();
 	rc = feed.names == NULL ? RC_NOMEM
 				: window_open(feed.policy, &grid, visit, ctx, &feed.window);
-	if (rc == RC_OK && cursor > 0) /* 0 would read "the newest": an empty store has nothing */
+	/* 0 would read "the newest": an empty store has nothing. */
+	if (rc == RC_OK && cursor > 0 && query->track != NULL)
+		rc = read_track(&feed, store, &grid, cursor);
+	else if (rc == RC_OK && cursor > 0)
 		rc = read_all(&feed, store, &grid, query->near_only, cursor);
 	if (rc == RC_OK)
 		rc = window_finish(feed.window, why);

@@ -82,14 +82,24 @@ struct slice {
 	struct cell labels; /* the night's, from which the scene is read as well */
 };
 
+/* One track alone (item.h). */
+struct slice_track {
+	uint64_t track, lane; /* hashes */
+	enum layer layer;
+};
+
 struct slice_query {
-	int64_t from_ns, to_ns;      /* rounded outwards to the grid */
-	int64_t step_ns;             /* ≥ 1 s, divides a day */
-	unsigned facets;             /* FACET_MASK bits; 0: all */
-	uint64_t as_of_seq;          /* 0: newest */
-	bool keep_empty;             /* also slices in which every asked facet is absent */
-	bool near_only;              /* read only what may touch the range: for cells that are
-					settled by that, slice_cell_is_settled() */
+	int64_t from_ns, to_ns; /* rounded outwards to the grid */
+	int64_t step_ns;        /* ≥ 1 s, divides a day */
+	unsigned facets;        /* FACET_MASK bits; 0: all */
+	uint64_t as_of_seq;     /* 0: newest */
+	bool keep_empty;        /* also slices in which every asked facet is absent */
+	bool near_only;         /* read only what may touch the range: for cells that are
+				   settled by that, slice_cell_is_settled() */
+	/* NULL: all.  Else cells are made of this track alone, and it is read no
+	 * further than a slice of the range can tell; RC_AGAIN: that is not known
+	 * from the track alone, the other ones must be read as well. */
+	const struct slice_track *track;
 	const struct policy *policy; /* NULL: the default one */
 };
 

@@ -27,7 +27,19 @@ void fill_fini(struct fill *fill)
 	arena_fini(&fill->arena);
 }
 
-static enum rc fetch(struct fill *fill, uint64_t seq, const struct item **out, struct errmsg *why)
+static enum rc keep(
+    struct fill *fill, uint64_t seq, const struct observation *obs, const struct item **out)
+{
+	struct item *item = arena_alloc(&fill->records, sizeof *item);
+
+	if (item == NULL)
+		return RC_NOMEM;
+	item_of_observation(obs, fill->policy, item);
+	*out = item;
+	return lookup_put(&fill->items, seq, item);
+}
+
+enum rc fill_item(struct fill *fill, uint64_t seq, const struct item **out, struct errmsg *why)
 {
 	struct observation obs;
 
@@ -39,14 +51,57 @@ static enum rc fetch(struct fill *fill, uint64_t seq, const struct item **out, s
 		return RC_NOTFOUND;
 	if (rc != RC_OK)
 		return rc == RC_NOTFOUND ? rc : errmsg_rc(why, rc, "a record cannot be fetched");
-	struct item *item = arena_alloc(&fill->records, sizeof *item);
+	/* A block is looked into for as long as its item is there. */
 	struct observation *kept = arena_alloc(&fill->records, sizeof *kept);
-	if (item == NULL || kept == NULL)
+	if (kept == NULL)
 		return RC_NOMEM;
-	*kept = obs; /* a block is looked into for as long as its item is there */
-	item_of_observation(kept, fill->policy, item);
-	*out = item;
-	return lookup_put(&fill->items, seq, item);
+	*kept = obs;
+	return keep(fill, seq, kept, out);
+}
+
+static size_t missing(const struct fill *fill, const struct slice_refs *refs, uint64_t *out)
+{
+	size_t n = 0;
+
+	for (int facet = 0; facet < FACET_COUNT; facet++) {
+		const struct cell *cell = &refs->cells[facet];
+		if ((fill->facets & FACET_MASK(facet)) == 0)
+			continue;
+		for (size_t i = 0; i < cell->values_len; i++) {
+			const struct slice_ref *ref = &refs->refs[facet][i];
+			if (lookup_find(&fill->items, ref->seq) == NULL)
+				out[n++] = ref->seq;
+			if (ref->next_seq != 0 && lookup_find(&fill->items, ref->next_seq) == NULL)
+				out[n++] = ref->next_seq;
+		}
+	}
+	return n;
+}
+
+/* All records of a slice in one reading.  Where one cannot be had fill_item()
+ * comes to it again. */
+static enum rc fetch_all(struct fill *fill, const struct slice_refs *refs)
+{
+	size_t most = 0;
+
+	for (int facet = 0; facet < FACET_COUNT; facet++)
+		most += 2 * refs->cells[facet].values_len;
+	uint64_t *seqs = arena_array(&fill->arena, most + 1, sizeof *seqs);
+	if (seqs == NULL)
+		return RC_NOMEM;
+	size_t n = missing(fill, refs, seqs);
+	struct observation *all = arena_array(&fill->records, n + 1, sizeof *all);
+	if (all == NULL)
+		return RC_NOMEM;
+	enum rc rc = store_get_seqs(fill->store, seqs, n, UINT64_MAX, &fill->records, all, NULL);
+	if (rc == RC_NOTFOUND || rc == RC_CORRUPT)
+		return RC_OK;
+	for (size_t i = 0; i < n && rc == RC_OK; i++) {
+		const struct item *item;
+		if (!all[i].tombstone && lookup_find(&fill->items, seqs[i]) == NULL)
+			rc = keep(fill, seqs[i], &all[i], &item);
+	}
+	return rc;
 }
 
 static enum rc blend(struct fill *fill, enum facet facet, const struct slice *slice,
@@ -68,7 +123,7 @@ static enum rc fill_value(struct fill *fill, enum facet facet, const struct slic
 {
 	const struct item *item, *next;
 
-	enum rc rc = fetch(fill, ref->seq, &item, why);
+	enum rc rc = fill_item(fill, ref->seq, &item, why);
 	if (rc != RC_OK)
 		return rc;
 	*out = (struct cell_value){
@@ -90,7 +145,7 @@ static enum rc fill_value(struct fill *fill, enum facet facet, const struct slic
 		    item, facet, slice->start_ns, slice->end_ns, &fill->arena, &out->data_json);
 	if (ref->next_seq == 0)
 		return RC_OK;
-	rc = fetch(fill, ref->next_seq, &next, why);
+	rc = fill_item(fill, ref->next_seq, &next, why);
 	if (rc != RC_OK)
 		return rc;
 	out->has_next = true;
@@ -127,12 +182,15 @@ enum rc fill_slice(
 		lookup_fini(&fill->items);
 		arena_reset(&fill->records);
 	}
+	enum rc rc = fetch_all(fill, refs);
+	if (rc != RC_OK)
+		return errmsg_rc(why, rc, "records cannot be fetched");
 	out->labels = (struct cell){ .absent_reason = "none" };
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		out->cells[facet] = (struct cell){ .absent_reason = "none" };
 		if ((fill->facets & FACET_MASK(facet)) == 0)
 			continue;
-		enum rc rc = fill_cell(fill, (enum facet)facet, out, refs,
+		rc = fill_cell(fill, (enum facet)facet, out, refs,
 		    facet == FACET_SCENE ? &out->labels : &out->cells[facet], why);
 		if (rc != RC_OK)
 			return rc;

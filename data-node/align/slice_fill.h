@@ -7,6 +7,7 @@
 #ifndef ALIGN_SLICE_FILL_H
 #define ALIGN_SLICE_FILL_H
 
+#include "align/item.h"
 #include "align/lookup.h"
 #include "align/policy.h"
 #include "align/slice_row.h"
@@ -31,5 +32,9 @@ void fill_fini(struct fill *fill);
  */
 enum rc fill_slice(struct fill *fill, const struct slice_refs *refs, struct slice *out,
     struct errmsg *why) RC_CHECK;
+
+/* A record as an item, which lives until the next fill_slice().  As above. */
+enum rc fill_item(
+    struct fill *fill, uint64_t seq, const struct item **out, struct errmsg *why) RC_CHECK;
 
 #endif

@@ -1,9 +1,11 @@
 /* Touches: reach of one observation, by the rules of the facets it feeds. */
 #include "align/touch.h"
 
+#include "base/clock.h"
 #include "store/store.h"
 
 #define LOOK_FIRST ((size_t)16)
+#define BACK_FIRST_NS (32 * NS_PER_S)
 
 static int64_t larger(int64_t a, int64_t b)
 {
@@ -106,6 +108,7 @@ void touch_of_item(
 		.facets = facets,
 		.clip = clip_of(item, policy),
 	};
+	out->clip_back = out->clip != TOUCH_NO_CLIP;
 }
 
 void touch_of_mark(const struct store_dirty *mark, const struct policy *policy, struct touch *out)
@@ -143,6 +146,8 @@ struct look {
 	struct touch *touch;
 	const struct policy *policy;
 	size_t seen;
+	bool found;
+	int64_t last_ns;
 };
 
 static bool look_at(void *ctx, const struct observation *obs)
@@ -158,10 +163,10 @@ static bool look_at(void *ctx, const struct observation *obs)
 	return look->touch->clip != TOUCH_NO_CLIP;
 }
 
-enum rc touch_clip_by_store(struct touch *touch, struct store *store, enum layer layer,
+static enum rc clip_ahead(struct touch *touch, struct store *store, enum layer layer,
     uint64_t as_of_seq, const struct policy *policy, struct errmsg *why)
 {
-	struct look look = { touch, policy, 0 };
+	struct look look = { .touch = touch, .policy = policy };
 	struct store_position at = { .set = false };
 	size_t step = LOOK_FIRST, before = 0;
 	enum rc rc = RC_OK;
@@ -179,4 +184,56 @@ enum rc touch_clip_by_store(struct touch *touch, struct store *store, enum layer
 		step *= 4;
 	}
 	return rc == RC_CORRUPT ? RC_OK : rc; /* what cannot be read clips nothing */
+}
+
+/* The last plain value before the observation. */
+static bool look_back(void *ctx, const struct observation *obs)
+{
+	struct look *look = ctx;
+	struct item item;
+
+	item_of_observation(obs, look->policy, &item);
+	if (key_of(&item) == look->touch->track && item.plain && item.t0_ns < look->touch->t0_ns) {
+		look->found = true;
+		look->last_ns = item.t0_ns;
+	}
+	look->seen++;
+	return true;
+}
+
+/* What lies wholly before that value finds it first, on its way here. */
+static enum rc clip_back(struct touch *touch, struct store *store, enum layer layer,
+    uint64_t as_of_seq, const struct policy *policy, struct errmsg *why)
+{
+	struct look look = { .touch = touch, .policy = policy };
+	struct store_range range = {
+		.from_ns = touch->t0_ns, .layers = LAYER_MASK(layer), .as_of_seq = as_of_seq
+	};
+	enum rc rc = RC_OK;
+
+	if (item_since_ns(touch->t0_ns, touch->from_ns) <= 4 * PLACEMENT_NARROW_NS)
+		return RC_OK; /* there is little to leave out */
+	for (int64_t step_ns = BACK_FIRST_NS;
+	     rc == RC_OK && !look.found && range.from_ns > touch->from_ns &&
+	     look.seen < TOUCH_LOOK_MAX;
+	     step_ns *= 2) {
+		range.to_ns = range.from_ns;
+		range.from_ns = larger(touch->from_ns, minus(range.from_ns, step_ns));
+		rc = store_scan_time(
+		    store, &range, NULL, TOUCH_LOOK_MAX - look.seen, look_back, &look, why);
+	}
+	if (look.found)
+		touch->from_ns =
+		    larger(touch->from_ns, minus(look.last_ns, 2 * PLACEMENT_NARROW_NS + 1));
+	return rc == RC_CORRUPT ? RC_OK : rc;
+}
+
+enum rc touch_clip_by_store(struct touch *touch, struct store *store, enum layer layer,
+    uint64_t as_of_seq, const struct policy *policy, struct errmsg *why)
+{
+	enum rc rc = RC_OK;
+
+	if (touch->clip_back)
+		rc = clip_back(touch, store, layer, as_of_seq, policy, why);
+	return rc == RC_OK ? clip_ahead(touch, store, layer, as_of_seq, policy, why) : rc;
 }

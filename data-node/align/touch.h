@@ -23,6 +23,8 @@ struct touch {
 	uint64_t track;       /* a key: equal where items share tracks and facets */
 	unsigned facets;      /* FACET_MASK bits of the cells that can change, scene aside */
 	enum touch_clip clip;
+	bool clip_back; /* the track's last value before it hides it from what is
+			   before that */
 };
 
 /* Without looking at any other observation. */
@@ -37,8 +39,8 @@ void touch_of_mark(const struct store_dirty *mark, const struct policy *policy, 
 void touch_clip_at(struct touch *touch, int64_t next_ns);
 
 /*
- * Clip by what the store holds as of `as_of_seq`; looks at no more than
- * TOUCH_LOOK_MAX records.  The store's errors.
+ * Clip by what the store holds as of `as_of_seq`, on both sides; looks at no
+ * more than TOUCH_LOOK_MAX records on each.  The store's errors.
  */
 #define TOUCH_LOOK_MAX 2000
 enum rc touch_clip_by_store(struct touch *touch, struct store *store, enum layer layer,

@@ -253,8 +253,9 @@ static long late_wanted(void)
 	return text == NULL ? 150 : strtol(text, NULL, 10);
 }
 
-/* One of a random stream, moved into the day. */
-static void put_late(struct life *life, uint64_t *seed, long number)
+/* One of a random stream, moved into the day; now and then a new version of one
+ * that came before it. */
+static void put_late(struct life *life, uint64_t *seed, long number, bool boots)
 {
 	static struct slice_stream stream;
 
@@ -264,19 +265,34 @@ static void put_late(struct life *life, uint64_t *seed, long number)
 	struct observation obs = stream.obs[random_next(seed) % stream.len];
 	int64_t length_ns = obs.dev_t1_ns - obs.dev_t0_ns;
 	char id[32];
-	(void)snprintf(id, sizeof id, "late %ld", number);
+	if (number > 0 && random_next(seed) % 6 == 0)
+		(void)snprintf(
+		    id, sizeof id, "late %ld", (long)(random_next(seed) % (uint64_t)number));
+	else
+		(void)snprintf(id, sizeof id, "late %ld", number);
 	obs.client_id = id;
+	if (!boots)
+		obs.boot_epoch = "";
 	obs.dev_t0_ns = BASE_NS + (int64_t)(random_next(seed) % (100 * 60)) * NS_PER_S;
 	obs.dev_t1_ns = obs.dev_t0_ns + length_ns;
 	obs.recv_utc_ns = BASE_NS + 120 * MIN + number * NS_PER_S;
 	(void)append_one(life->f.store, &obs);
 }
 
-static void test_a_late_record_of_any_kind_is_built_into_its_cells(void **state)
+static void forget_some(struct life *life, uint64_t *seed)
 {
-	struct life *life = *state;
+	int64_t at_ns = BASE_NS + (int64_t)(random_next(seed) % 100) * MIN;
+	struct store_forget what = { .from_ns = at_ns,
+		.to_ns = at_ns + 30 * NS_PER_S,
+		.layers = LAYER_MASK(1 + random_next(seed) % LAYER_COUNT) };
+	struct store_forgotten forgotten;
+
+	PASS(store_forget(life->f.store, &what, &forgotten, &pass_why));
+}
+
+static struct builder_stats come_late(struct life *life, uint64_t seed, bool boots)
+{
 	struct builder_stats stats;
-	uint64_t seed = 20261128;
 
 	walk(life, 0, 120);
 	for (int i = 0; i < 110; i++) {
@@ -286,16 +302,31 @@ static void test_a_late_record_of_any_kind_is_built_into_its_cells(void **state)
 	}
 	pass_all(life);
 	for (long i = 0; i < late_wanted(); i++) {
-		put_late(life, &seed, i);
-		pass_all(life);
+		put_late(life, &seed, i, boots);
+		if (i % 40 == 39)
+			forget_some(life, &seed);
+		if (i % 7 != 0) /* else two at once */
+			pass_all(life);
 		if (i % 10 == 9)
 			look(life, 0, 120, 0);
 	}
+	pass_all(life);
 	look(life, 0, 120, 0);
 	builder_get_stats(life->builder, &stats);
-	print_message("%llu slices built, %llu of them in part\n", (unsigned long long)stats.built,
-	    (unsigned long long)stats.patched);
-	assert_true(stats.patched > 100);
+	print_message("%llu slices built, %llu of them in part, %llu from one track\n",
+	    (unsigned long long)stats.built, (unsigned long long)stats.patched,
+	    (unsigned long long)stats.merged);
+	return stats;
+}
+
+static void test_a_late_record_of_any_kind_is_built_into_its_cells(void **state)
+{
+	assert_true(come_late(*state, 20261128, true).patched > 100);
+}
+
+static void test_a_late_record_is_built_from_its_track_alone(void **state)
+{
+	assert_true(come_late(*state, 20261129, false).merged > 100);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -306,6 +337,7 @@ int main(void)
 		TEST(test_what_is_forgotten_reopens_its_slices_and_no_others),
 		TEST(test_where_a_clock_map_moves_something_both_places_are_reopened),
 		TEST(test_a_late_record_of_any_kind_is_built_into_its_cells),
+		TEST(test_a_late_record_is_built_from_its_track_alone),
 	};
 
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
