@@ -14,7 +14,6 @@
 #include "infer/pass.h"
 #include "model/model_impl.h"
 
-#define CTX_DEFAULT 8192u
 #define CTX_MAX (1u << 22)
 #define SEQ_MAX 1024u
 #define UBATCH_DEFAULT 256u
@@ -236,7 +235,8 @@ static enum rc resolve(const struct model *m, const struct engine_config *in,
 {
 	*out = *in;
 	if (out->n_ctx == 0)
-		out->n_ctx = m->n_ctx_train < CTX_DEFAULT ? m->n_ctx_train : CTX_DEFAULT;
+		out->n_ctx = m->n_ctx_train < ENGINE_CTX_DEFAULT_MAX ? m->n_ctx_train
+								     : ENGINE_CTX_DEFAULT_MAX;
 	if (out->n_seq == 0)
 		out->n_seq = 1;
 	if (out->n_ubatch == 0)

@@ -22,10 +22,14 @@
 struct model; /* model/model.h: immutable, mapped */
 struct engine;
 
+/* engine_config.n_ctx 0: the model's own context, but no more than this. */
+#define ENGINE_CTX_DEFAULT_MAX 8192u
+
 enum cache_type { CACHE_F16, CACHE_F32, CACHE_Q8_0 };
 
 struct engine_config {
-	uint32_t n_ctx;     /* tokens a sequence may hold; 0: the model's own, ≤ 8192 */
+	uint32_t
+	    n_ctx; /* tokens a sequence may hold; 0: ENGINE_CTX_DEFAULT_MAX or the model's own */
 	uint32_t n_seq;     /* sequences; 0: 1 */
 	uint32_t n_ubatch;  /* rows computed at once; 0: 256 */
 	uint32_t n_threads; /* 0: all cores */

@@ -8,7 +8,6 @@
 #include "serve/prompt.h"
 
 #define CONTEXT_STEP 64
-#define CONTEXT_DEFAULT_MAX 8192u /* engine_config.n_ctx 0 */
 #define CONTEXT_SHRUNK_MIN 512u
 #define CONTEXT_MAX ((uint64_t)1 << 24)
 #define SEQUENCES_MAX 256
@@ -58,7 +57,8 @@ uint32_t fleet_context(const struct model_info *info, uint32_t n_ctx)
 {
 	if (n_ctx != 0)
 		return n_ctx;
-	return info->n_ctx_train < CONTEXT_DEFAULT_MAX ? info->n_ctx_train : CONTEXT_DEFAULT_MAX;
+	return info->n_ctx_train < ENGINE_CTX_DEFAULT_MAX ? info->n_ctx_train
+							  : ENGINE_CTX_DEFAULT_MAX;
 }
 
 /* After memory ran short: a plan that takes less. */

@@ -61,6 +61,10 @@ disturb frozen signal_worker STOP
 log_has box SERVE-WORKER-GONE 'reason=silent ' || fail 'a frozen worker is silent'
 disturb crashed signal_worker SEGV
 
+# After a life of a second an answer does not wait for the next one.
+late=$(sed -n 's/.* SERVE-WORKER-GONE .* lived_ms=\([0-9]\{4,\}\) again_in_ms=\([1-9][0-9]*\).*/\1 \2/p' "$T/box.log")
+[ -z "$late" ] || fail "a worker that had served came back late (lived, waited ms): $late"
+
 # Below the soft floor nothing new is taken; what runs goes on.
 stream /v1/completions "$ask" "$T/soft"
 wait_until 60 'some of the answer' has_text "$T/soft" 40
