@@ -8,6 +8,7 @@
 #include "base/random.h"
 
 #define BYTES_MAX ((size_t)8 << 30)
+#define POOL_BLOCKS ((uint64_t)1 << 18)
 
 enum { U32 = 4, I32 = 5, F32 = 6, BOOL = 7, STRING = 8, ARRAY = 9 };
 
@@ -18,6 +19,7 @@ void gguf_build_init(struct gguf_build *b, uint64_t seed)
 	buf_init(&b->pairs, BYTES_MAX);
 	buf_init(&b->infos, BYTES_MAX);
 	buf_init(&b->data, BYTES_MAX);
+	buf_init(&b->pool, BYTES_MAX);
 }
 
 void gguf_build_fini(struct gguf_build *b)
@@ -25,6 +27,7 @@ void gguf_build_fini(struct gguf_build *b)
 	buf_fini(&b->pairs);
 	buf_fini(&b->infos);
 	buf_fini(&b->data);
+	buf_fini(&b->pool);
 }
 
 static void put_string(struct buf *to, const char *text)
@@ -126,8 +129,18 @@ static void place_scales(enum tensor_type type, uint8_t *block, uint16_t half)
 		memcpy(block + at + 2, &half, sizeof(half));
 }
 
+static void put_data(struct gguf_build *b, const void *bytes, size_t n)
+{
+	b->data_bytes += n;
+	if (!b->streams)
+		buf_append(&b->data, bytes, n);
+	else if (!b->measures)
+		(void)fwrite(bytes, 1, n, b->file);
+}
+
 /* One block of any type: a scale of about `spread` in front, the rest random. */
-static void put_block(struct gguf_build *b, enum tensor_type type, float spread, float center)
+static void put_block(
+    struct gguf_build *b, struct buf *to, enum tensor_type type, float spread, float center)
 {
 	const struct type_info *info = type_info(type);
 	float value =
@@ -151,7 +164,22 @@ static void put_block(struct gguf_build *b, enum tensor_type type, float spread,
 			half = to_half(value > 1e-4f || value < -1e-4f ? value : 1e-4f);
 		place_scales(type, block, half);
 	}
-	buf_append(&b->data, block, info->block_bytes);
+	buf_append(to, block, info->block_bytes);
+}
+
+/* `blocks` blocks out of a pool that is begun anew for each tensor. */
+static void put_pool(
+    struct gguf_build *b, enum tensor_type type, uint64_t blocks, float spread, float center)
+{
+	uint64_t most = blocks < POOL_BLOCKS ? blocks : POOL_BLOCKS;
+
+	buf_reset(&b->pool);
+	for (uint64_t i = 0; i < most && !b->measures; i++)
+		put_block(b, &b->pool, type, spread, center);
+	for (uint64_t n; blocks > 0; blocks -= n) {
+		n = blocks < most ? blocks : most;
+		put_data(b, b->pool.bytes, n * type_info(type)->block_bytes);
+	}
 }
 
 /* Numbers 1, or zero bits in types of blocks. */
@@ -163,7 +191,7 @@ static void put_plain(struct gguf_build *b, enum tensor_type type, uint64_t byte
 		block[i] = type == TYPE_F32 ? 1.0f : 0.0f;
 	for (uint64_t n; bytes > 0; bytes -= n) {
 		n = bytes < sizeof(block) ? bytes : sizeof(block);
-		buf_append(&b->data, block, n);
+		put_data(b, block, n);
 	}
 }
 
@@ -172,9 +200,9 @@ void gguf_build_stack(struct gguf_build *b, const char *name, enum tensor_type t
 {
 	uint64_t offset, blocks = n * (n_rows > 0 ? n_rows : 1) / type_info(type)->block * n_stack;
 
-	while (b->data.len % b->alignment != 0)
-		buf_putc(&b->data, 0);
-	offset = b->data.len;
+	while (b->data_bytes % b->alignment != 0)
+		put_data(b, "", 1);
+	offset = b->data_bytes;
 	put_string(&b->infos, name);
 	put_u32(&b->infos, n_stack > 1 ? 3 : n_rows > 0 ? 2 : 1);
 	buf_append(&b->infos, &n, sizeof(n));
@@ -187,8 +215,12 @@ void gguf_build_stack(struct gguf_build *b, const char *name, enum tensor_type t
 	b->n_tensors++;
 	if (b->plain)
 		put_plain(b, type, blocks * type_info(type)->block_bytes);
-	for (uint64_t i = 0; i < blocks && !b->plain; i++)
-		put_block(b, type, spread, center);
+	if (b->streams)
+		put_pool(b, type, blocks, spread, center);
+	for (uint64_t i = 0; i < blocks && !b->plain && !b->streams; i++) {
+		put_block(b, &b->data, type, spread, center);
+		b->data_bytes += type_info(type)->block_bytes;
+	}
 }
 
 void gguf_build_tensor(struct gguf_build *b, const char *name, enum tensor_type type, uint64_t n,
@@ -334,4 +366,29 @@ void gguf_build_llama(struct gguf_build *b, const struct gguf_build_llama *s)
 		gguf_build_tensor(b, "rope_freqs.weight", TYPE_F32, s->head_dim / 2, 0, 0.5f, 2.0f);
 	for (uint32_t il = 0; il < s->n_layer; il++)
 		put_layer(b, s, il);
+}
+
+bool gguf_build_stream(const struct gguf_build_llama *shape, const char *path)
+{
+	struct gguf_build head, body;
+	struct buf header;
+	bool ok;
+
+	gguf_build_init(&head, 1);
+	head.streams = head.measures = true;
+	gguf_build_llama(&head, shape);
+	buf_init(&header, BYTES_MAX);
+	put_header(&head, &header);
+	gguf_build_init(&body, 1);
+	body.streams = true;
+	body.file = fopen(path, "wb");
+	ok = body.file != NULL && fwrite(header.bytes, 1, header.len, body.file) == header.len;
+	if (ok)
+		gguf_build_llama(&body, shape);
+	ok = ok && ferror(body.file) == 0;
+	ok = body.file != NULL && fclose(body.file) == 0 && ok;
+	gguf_build_fini(&head);
+	gguf_build_fini(&body);
+	buf_fini(&header);
+	return ok;
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "model/type.h"
@@ -18,6 +19,11 @@ struct gguf_build {
 	uint32_t version, alignment;
 	uint64_t state; /* of the random weights */
 	bool plain;     /* no random ones */
+	/* Of gguf_build_stream(): the data goes to a file, out of a pool of random blocks. */
+	bool streams, measures;
+	FILE *file;
+	uint64_t data_bytes;
+	struct buf pool;
 };
 
 /* Version 3, alignment 32.  Seed 0: plain weights, made in no time, for models
@@ -59,5 +65,9 @@ struct gguf_build_llama {
 
 /* Keys and tensors of such a model, without a vocabulary. */
 void gguf_build_llama(struct gguf_build *build, const struct gguf_build_llama *shape);
+
+/* The same of any size straight to a file, out of a pool of random blocks: weights
+ * repeat.  False if it cannot be written. */
+bool gguf_build_stream(const struct gguf_build_llama *shape, const char *path);
 
 #endif

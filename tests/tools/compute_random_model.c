@@ -17,7 +17,6 @@ static uint32_t number(const char *text)
 int main(int argc, char **argv)
 {
 	struct gguf_build_llama shape = { .n_ctx = 8192, .tied = true };
-	struct gguf_build build;
 	bool known = false;
 
 	if (argc != 10 && argc != 11 && argc != 13) {
@@ -48,12 +47,9 @@ int main(int argc, char **argv)
 	shape.qk_norm = strncmp(shape.arch, "qwen3", strlen("qwen3")) == 0;
 	shape.n_expert = argc > 12 ? number(argv[11]) : 0;
 	shape.n_used = argc > 12 ? number(argv[12]) : 0;
-	gguf_build_init(&build, 1);
-	gguf_build_llama(&build, &shape);
-	if (!gguf_build_write(&build, argv[1])) {
+	if (!gguf_build_stream(&shape, argv[1])) {
 		perror(argv[1]);
 		return 1;
 	}
-	gguf_build_fini(&build);
 	return 0;
 }
