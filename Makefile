@@ -81,6 +81,20 @@ GEN_C       := $(PROTOS:proto/%.proto=$(B)/gen/%.pb-c.c)
 GEN_H       := $(GEN_C:.c=.h)
 WEB_FILES   := $(sort $(wildcard data-node/web/*.html data-node/web/*.js data-node/web/*.css))
 
+# The CUDA plugin, where there is a compiler for it; its kernels also run on the host,
+# emulated, for tests (compute-node/cuda/emulate.h).
+NVCC        ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
+# Of the GPUs here, or 90; for all there are: CUDA_ARCHS="80 89 90 100 120".
+CUDA_ARCHS  ?= $(or $(if $(NVCC),$(sort $(subst .,,$(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null)))),90)
+CXX_HOST    := $(if $(findstring clang,$(CC)),clang++,g++)
+CUDA_SRC    := $(sort $(wildcard compute-node/cuda/*.cu))
+CUDA_OBJ    := $(CUDA_SRC:%.cu=$(B)/cuda/%.o)
+EMULATE_SRC := $(filter-out compute-node/cuda/runtime.cu,$(CUDA_SRC))
+EMULATE_OBJ := $(EMULATE_SRC:%.cu=$(B)/emulated/%.o) $(patsubst %.cpp,$(B)/emulated/%.o,$(sort $(wildcard compute-node/cuda/*.cpp)))
+PLUGIN_OBJ  := $(B)/cuda/common/base/errmsg.o $(B)/cuda/common/base/rc.o $(B)/cuda/compute-node/model/type.o
+CUDA        := $(if $(NVCC),$(if $(SANITIZE)$(CROSS)$(filter-out cc gcc,$(CC)),,$(B)/compute-cuda.so))
+EMULATED    := $(if $(SANITIZE)$(CROSS)$(filter-out cc gcc,$(CC)),,$(B)/tests/compute-emulated.so)
+
 obj          = $(patsubst %.c,$(B)/obj/%.o,$(1))
 COMMON_OBJ  := $(call obj,$(COMMON_SRC)) $(GEN_C:.c=.o)
 COMPUTE_OBJ := $(call obj,$(COMPUTE_SRC))
@@ -107,7 +121,7 @@ SHIMS       := $(patsubst tests/fault/%.c,$(B)/tests/fault/%.so,$(SHIM_SRC))
 .PHONY: all tests tools bench fuzz check lint format clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
-all: $(B)/compute-node $(B)/data-node
+all: $(B)/compute-node $(B)/data-node $(if $(wildcard /dev/nvidiactl),$(CUDA))
 
 $(B)/compute-node: $(call obj,compute-node/main.c) $(B)/libcompute.a $(B)/libcommon.a
 	$(call say,LINK,$@)
@@ -165,6 +179,60 @@ $(B)/gen/%.pb-c.c $(B)/gen/%.pb-c.h: proto/%.proto
 $(B)/gen/%.o: $(B)/gen/%.c | $(GEN_H)
 	$(Q)$(CC) $(filter-out $(WARN),$(CFLAGS_ALL)) -I$(B)/gen $(CFLAGS_PKG) -c -o $@ $<
 
+# ---- the CUDA plugin, and the same emulated -----------------------------------
+CXXFLAGS_CUDA := -std=c++17 -O2 -g -Wall -Wextra -Wno-unused-function -Wno-unknown-pragmas -fPIC -fvisibility=hidden -MMD -MP -Icommon -Icompute-node
+# Hopper's own units need the "a" of its architecture; machines to come read the last as PTX.
+gencode = $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a:90=90a)$(comma)code=sm_$(a:90=90a)) $(if $(word 2,$(CUDA_ARCHS)),-gencode=arch=compute_$(lastword $(CUDA_ARCHS))$(comma)code=compute_$(lastword $(CUDA_ARCHS)))
+$(B)/compute-cuda.so: $(CUDA_OBJ) $(PLUGIN_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(NVCC) -shared -o $@ $^ -Xcompiler -fPIC -Xlinker -z -Xlinker defs -cudart static -ldl
+$(B)/cuda/%.o: %.cu
+	$(call say,NVCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) -std=c++17 -O3 -DCUDA_WGMMA -diag-suppress 177 $(gencode) -Xcompiler -fPIC,-fvisibility=hidden -Icommon -Icompute-node -MMD -MP -c -o $@ $<
+$(B)/cuda/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fPIE $(SAN),$(CFLAGS_ALL)) -fPIC -fvisibility=hidden $(INC) -Icompute-node -c -o $@ $<
+$(B)/emulated/%.o: %.cu
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX_HOST) -x c++ $(CXXFLAGS_CUDA) -DCUDA_EMULATED -c -o $@ $<
+$(B)/emulated/%.o: %.cpp
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX_HOST) $(CXXFLAGS_CUDA) -DCUDA_EMULATED -c -o $@ $<
+$(B)/tests/compute-emulated.so: $(EMULATE_OBJ) $(PLUGIN_OBJ)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX_HOST) -shared -o $@ $^ -pthread
+
+# Tests of the kernels, emulated; some bring stand-ins for what they do not test.
+emulated = $(foreach f,$(1),$(B)/emulated/compute-node/cuda/$(f).o)
+$(B)/emulated/tests/%.o: tests/%.cpp
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX_HOST) $(CXXFLAGS_CUDA) $(CFLAGS_TEST) -DCUDA_EMULATED -c -o $@ $<
+define link_cuda
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX_HOST) -o $@ $^ $(LIBS_TEST) -pthread
+endef
+CUDA_TESTS := $(B)/tests/unit/compute-node/cuda
+ifneq ($(EMULATED),)
+$(CUDA_TESTS)/test_%: $(B)/emulated/tests/unit/compute-node/cuda/test_%.o
+	$(link_cuda)
+$(CUDA_TESTS)/test_weights $(CUDA_TESTS)/test_gemv: $(call emulated,emulate weights weights_place gemv gemv_32 gemv_k gemv_table gemv_float) $(B)/cuda/compute-node/kernels/blocks.o $(B)/cuda/compute-node/model/type.o
+$(CUDA_TESTS)/test_attention: $(call emulated,emulate rows attention attention_answer attention_any attention_merge attention_prepare attention_prompt)
+$(CUDA_TESTS)/test_gemm: $(call emulated,emulate gemm)
+$(CUDA_TESTS)/test_cuda_experts: $(call emulated,emulate gemm rows experts experts_sort experts_choose)
+endif
+# Other builds have none of them: tests/run skips what is not there.
+ifeq ($(EMULATED),)
+$(CUDA_TESTS)/test_%: ; @:
+endif
+$(B)/tests/golden/compute-node/test_device: | $(EMULATED)
+CUDA_TEST_BINS := $(if $(EMULATED),$(patsubst tests/%.cpp,$(B)/tests/%,$(sort $(wildcard tests/unit/compute-node/cuda/test_*.cpp))))
+
 # The web page stands in the program (.incbin).
 $(call obj,data-node/gateway/handle_web.c): $(WEB_FILES)
 
@@ -214,7 +282,7 @@ $(eval $(call program_rules,tools,))
 $(eval $(call program_rules,bench,))
 $(eval $(call program_rules,fuzz,$(FUZZ_DRIVER)))
 
-tests: all $(TEST_BINS) tools
+tests: all $(TEST_BINS) tools $(CUDA) $(EMULATED) $(CUDA_TEST_BINS)
 tools: $(TOOL_BINS) $(SHIMS)
 bench: all $(BENCH_BINS)
 fuzz: $(FUZZ_BINS)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/load.h"
 #include "base/clock.h"
 #include "cli/cli_args.h"
 #include "cli/cli_bench_machine.h"
@@ -24,7 +25,7 @@
 
 struct bench_options {
 	int64_t prompt, generate, threads, repeats, ubatch;
-	const char *cache, *depths, *batches;
+	const char *cache, *depths, *batches, *backend;
 	bool json;
 };
 
@@ -46,6 +47,8 @@ static const struct conf_option options[] = {
 	{ "cache-type", 0, CONF_STRING, AT(cache), "TYPE", "f16", 0, 0, true,
 	    "numbers in the KV cache: f16, f32 or q8_0" },
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
+	{ "backend", 0, CONF_STRING, AT(backend), "NAME", "auto", 0, 0, true,
+	    "what computes: auto, cpu, cuda, or the path of a library" },
 	{ "json", 0, CONF_BOOL, AT(json), NULL, "false", 0, 0, true, "print one JSON object" },
 	{ 0 },
 };
@@ -68,11 +71,13 @@ struct bench {
 	const struct bench_options *options;
 	const struct model *model;
 	const struct model_info *info;
+	const struct backend_api *backend;
 	struct list depths, batches;
 	struct engine *engine;
 	struct bench_machine *machine;
 	struct bench_work work;
-	double kv_bytes; /* of one position */
+	struct bench_rates device; /* of a backend; zeros without */
+	double kv_bytes;           /* of one position */
 	struct engine_row *rows;
 	float *logits;
 	struct samples prompt[LIST_MAX], generate[LIST_MAX], batch[LIST_MAX], read, macs;
@@ -110,7 +115,7 @@ static uint32_t largest(const struct list *list)
 /* Append `n` tokens to each of the first `n_seq` sequences.  Any ids will do;
  * they only have to exist. */
 static enum rc append(
-    struct bench *b, uint32_t n_seq, size_t n, bool want_logits, struct errmsg *why)
+    struct bench *b, uint32_t n_seq, size_t n, bool want_logits, bool answer, struct errmsg *why)
 {
 	size_t len = 0;
 
@@ -124,6 +129,7 @@ static enum rc append(
 				.seq = seq,
 				.pos = past + (uint32_t)i,
 				.want_logits = want_logits && i + 1 == n,
+				.answer = answer,
 			};
 	}
 	return engine_forward(b->engine, b->rows, len, b->logits, NULL, NULL, why);
@@ -136,7 +142,7 @@ static enum rc generate(struct bench *b, uint32_t n_seq, double *out_s, struct e
 	enum rc rc = RC_OK;
 
 	for (int64_t i = 0; rc == RC_OK && i < b->options->generate; i++)
-		rc = append(b, n_seq, 1, true, why);
+		rc = append(b, n_seq, 1, true, true, why);
 	*out_s = seconds_since(start);
 	return rc;
 }
@@ -151,7 +157,7 @@ static enum rc go_to(struct bench *b, uint32_t depth, struct errmsg *why)
 	if (past > depth)
 		engine_seq_wipe(b->engine, 0);
 	past = engine_seq_len(b->engine, 0);
-	return past < depth ? append(b, 1, depth - past, false, why) : RC_OK;
+	return past < depth ? append(b, 1, depth - past, false, false, why) : RC_OK;
 }
 
 static enum rc run_depth(struct bench *b, size_t i, size_t repeat, struct errmsg *why)
@@ -160,7 +166,7 @@ static enum rc run_depth(struct bench *b, size_t i, size_t repeat, struct errmsg
 	int64_t start = clock_mono_ns();
 
 	if (rc == RC_OK)
-		rc = append(b, 1, (size_t)b->options->prompt, true, why);
+		rc = append(b, 1, (size_t)b->options->prompt, true, false, why);
 	b->prompt[i].s[repeat] = seconds_since(start);
 	return rc == RC_OK ? generate(b, 1, &b->generate[i].s[repeat], why) : rc;
 }
@@ -172,7 +178,7 @@ static enum rc run_batch(struct bench *b, size_t i, size_t repeat, struct errmsg
 
 	for (uint32_t seq = 0; seq < n; seq++)
 		engine_seq_wipe(b->engine, seq);
-	rc = append(b, n, 1, false, why);
+	rc = append(b, n, 1, false, false, why);
 	return rc == RC_OK ? generate(b, n, &b->batch[i].s[repeat], why) : rc;
 }
 
@@ -184,7 +190,8 @@ static enum rc run_all(struct bench *b, struct errmsg *why)
 	enum rc rc = RC_OK;
 
 	for (size_t r = 0; rc == RC_OK && r < repeats; r++) {
-		struct bench_rates rates = bench_machine_measure(b->machine);
+		struct bench_rates rates =
+		    b->device.read_bps > 0 ? b->device : bench_machine_measure(b->machine);
 
 		b->read.s[r] = rates.read_bps;
 		b->macs.s[r] = rates.macs;
@@ -241,6 +248,11 @@ static struct figures figures_of(struct bench *b, size_t i, double read_bps, dou
 	return f;
 }
 
+static const char *kernels_name(const struct bench *b)
+{
+	return b->backend != NULL ? b->backend->name : kernels_get()->name;
+}
+
 static void report_json(struct bench *b, double read_bps, double macs)
 {
 	const struct engine_config *c = engine_config(b->engine);
@@ -273,7 +285,7 @@ static void report_json(struct bench *b, double read_bps, double macs)
 	(void)printf("],\"threads\":%u,\"ubatch\":%u,\"cache_type\":\"%s\",\"prompt\":%" PRId64
 		     ",\"generate\":%" PRId64 ",\"repeats\":%" PRId64 ",\"kernels\":\"%s\"}\n",
 	    c->n_threads, c->n_ubatch, fleet_cache_word(c->cache), b->options->prompt,
-	    b->options->generate, b->options->repeats, kernels_get()->name);
+	    b->options->generate, b->options->repeats, kernels_name(b));
 }
 
 static void report_table(struct bench *b, double read_bps, double macs)
@@ -284,14 +296,16 @@ static void report_table(struct bench *b, double read_bps, double macs)
 
 	(void)printf("%s, %.2f GB of weights, %u threads, kernels %s, cache %s\n",
 	    b->info->architecture, (double)b->info->weights_bytes / 1e9, c->n_threads,
-	    kernels_get()->name, fleet_cache_word(c->cache));
-	(void)printf("this machine reads %.2f GB/s and does %.0f G products of int8 a second\n",
-	    read_bps / 1e9, macs / 1e9);
+	    kernels_name(b), fleet_cache_word(c->cache));
+	(void)printf("this %s reads %.2f GB/s and does %.0f G products of %s a second\n",
+	    b->backend != NULL ? "device" : "machine", read_bps / 1e9, macs / 1e9,
+	    b->backend != NULL ? "bf16" : "int8");
 	(void)printf("medians of %" PRId64 "; prompt %" PRId64 ", generation %" PRId64
 		     " tokens\n\n",
 	    o->repeats, o->prompt, o->generate);
-	(void)printf("%8s %12s %8s %14s %12s %8s %14s %8s\n", "depth", "prompt t/s", "of int8",
-	    "generation t/s", "weights GB/s", "of read", "with KV GB/s", "of read");
+	(void)printf("%8s %12s %8s %14s %12s %8s %14s %8s\n", "depth", "prompt t/s",
+	    b->backend != NULL ? "of bf16" : "of int8", "generation t/s", "weights GB/s", "of read",
+	    "with KV GB/s", "of read");
 	for (size_t i = 0; i < b->depths.n; i++) {
 		struct figures f = figures_of(b, i, read_bps, macs);
 
@@ -310,6 +324,21 @@ static void report_table(struct bench *b, double read_bps, double macs)
 	}
 }
 
+/* Once, since it takes memory of the device for itself. */
+static enum rc measure_device(struct bench *b, struct errmsg *why)
+{
+	double read_bps = 0, flops = 0;
+	struct backend *device = NULL;
+	enum rc rc = b->backend->open(0, &device, why);
+
+	if (rc != RC_OK)
+		return rc;
+	rc = b->backend->measure(device, &read_bps, &flops, why);
+	b->device = (struct bench_rates){ .read_bps = read_bps, .macs = flops / 2 };
+	b->backend->close(device);
+	return rc;
+}
+
 static enum rc prepare(struct bench *b, struct errmsg *why)
 {
 	const struct bench_options *o = b->options;
@@ -320,6 +349,7 @@ static enum rc prepare(struct bench *b, struct errmsg *why)
 		.n_ubatch = (uint32_t)o->ubatch,
 		.n_threads = (uint32_t)o->threads,
 		.cache = (enum cache_type)fleet_cache_parse(o->cache),
+		.backend = b->backend,
 	};
 	struct engine_plan plan;
 	enum rc rc = engine_plan(b->model, &config, &plan, why);
@@ -328,6 +358,8 @@ static enum rc prepare(struct bench *b, struct errmsg *why)
 		rc = engine_new(b->model, &config, &b->engine, why);
 	if (rc == RC_OK)
 		rc = bench_machine_new(engine_config(b->engine)->n_threads, &b->machine, why);
+	if (rc == RC_OK && b->backend != NULL)
+		rc = measure_device(b, why);
 	if (rc != RC_OK)
 		return rc;
 	b->kv_bytes = (double)plan.cache_bytes / ((double)config.n_ctx * config.n_seq);
@@ -336,7 +368,7 @@ static enum rc prepare(struct bench *b, struct errmsg *why)
 	b->logits = calloc((size_t)batch * b->info->n_vocab, sizeof(*b->logits));
 	if (b->rows == NULL || b->logits == NULL)
 		return RC_NOMEM;
-	return append(b, 1, 1, true, why); /* page the weights in */
+	return append(b, 1, 1, true, true, why); /* page the weights in */
 }
 
 static enum rc measure(struct bench *b, struct errmsg *why)
@@ -395,7 +427,11 @@ int cli_bench(int argc, char **argv)
 		code = EXIT_USAGE;
 		goto out;
 	}
-	rc = model_open(args.args[0], &model, &why);
+	rc = backend_load(values.backend, &bench.backend, &why);
+	if (rc == RC_OK) {
+		errmsg_reset(&why);
+		rc = model_open(args.args[0], &model, &why);
+	}
 	if (rc == RC_OK) {
 		bench.model = model;
 		bench.info = model_info(model);

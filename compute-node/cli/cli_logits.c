@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/load.h"
 #include "cli/cli_args.h"
 #include "cli/commands.h"
 #include "infer/engine.h"
@@ -13,7 +14,7 @@
 #define TOKENS_MAX 65536u
 
 struct logits_options {
-	const char *tokens, *out, *cache;
+	const char *tokens, *out, *cache, *backend;
 	int64_t ubatch, threads;
 };
 
@@ -25,10 +26,12 @@ static const struct conf_option options[] = {
 	{ "out", 'o', CONF_STRING, AT(out), "FILE", NULL, 0, 0, true,
 	    "file to write: float32, little-endian, [tokens][vocabulary]" },
 	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
-	    "tokens computed at once; 0: 256" },
+	    "tokens computed at once; 0: 256, or 2048 on a device" },
 	{ "cache-type", 0, CONF_STRING, AT(cache), "TYPE", "f32", 0, 0, true,
 	    "numbers in the KV cache: f32, f16 or q8_0" },
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
+	{ "backend", 0, CONF_STRING, AT(backend), "NAME", "cpu", 0, 0, true,
+	    "what computes: cpu, cuda, auto, or the path of a library" },
 	{ 0 },
 };
 
@@ -80,13 +83,14 @@ static enum rc write_floats(const char *path, const float *floats, size_t n, str
 	return ok ? RC_OK : errmsg_errno(why, "%s", path);
 }
 
-static enum rc compute(const struct model *model, const struct logits_options *o,
-    const struct engine_row *rows, size_t n, struct errmsg *why)
+static enum rc compute(const struct model *model, const struct backend_api *backend,
+    const struct logits_options *o, const struct engine_row *rows, size_t n, struct errmsg *why)
 {
 	struct engine_config config = { .n_ctx = (uint32_t)n,
 		.n_ubatch = (uint32_t)o->ubatch,
 		.n_threads = (uint32_t)o->threads,
-		.cache = (enum cache_type)fleet_cache_parse(o->cache) };
+		.cache = (enum cache_type)fleet_cache_parse(o->cache),
+		.backend = backend };
 	size_t n_floats = n * model_info(model)->n_vocab;
 	float *logits = malloc(n_floats * sizeof(*logits));
 	struct engine *engine = NULL;
@@ -121,6 +125,7 @@ int cli_logits(int argc, char **argv)
 	struct errmsg why = ERRMSG_INIT;
 	struct engine_row *rows = NULL;
 	struct model *model = NULL;
+	const struct backend_api *backend = NULL;
 	size_t n = 0;
 	enum rc rc;
 	int code;
@@ -139,9 +144,13 @@ int cli_logits(int argc, char **argv)
 		code = EXIT_USAGE;
 		goto out;
 	}
-	rc = model_open(args.args[0], &model, &why);
+	rc = backend_load(values.backend, &backend, &why);
+	if (rc == RC_OK) {
+		errmsg_reset(&why);
+		rc = model_open(args.args[0], &model, &why);
+	}
 	if (rc == RC_OK)
-		rc = compute(model, &values, rows, n, &why);
+		rc = compute(model, backend, &values, rows, n, &why);
 	code = rc == RC_OK ? EXIT_DONE : cli_fail(&command, args.args[0], rc, &why);
 out:
 	model_close(model);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backend/load.h"
 #include "cli/cli_args.h"
 #include "cli/commands.h"
 #include "infer/engine.h"
@@ -17,7 +18,7 @@
 struct plan_options {
 	int64_t context, parallel, threads, ubatch;
 	uint64_t budget;
-	const char *cache;
+	const char *cache, *backend;
 	bool json;
 };
 
@@ -29,12 +30,14 @@ static const struct conf_option options[] = {
 	{ "parallel", 0, CONF_INT, AT(parallel), "N", "1", 1, 1024, true,
 	    "sequences held at once" },
 	{ "budget", 0, CONF_BYTES, AT(budget), "BYTES", "0", 0, 0, true,
-	    "bytes that may be taken; 0: what this machine has to spare" },
+	    "bytes that may be taken; 0: what this machine or its device has to spare" },
 	{ "cache-type", 0, CONF_STRING, AT(cache), "TYPE", "f16", 0, 0, true,
 	    "numbers in the KV cache: f16, f32 or q8_0" },
 	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
-	    "prompt tokens computed at once; 0: 256" },
+	    "prompt tokens computed at once; 0: 256, or 2048 on a device" },
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
+	{ "backend", 0, CONF_STRING, AT(backend), "NAME", "auto", 0, 0, true,
+	    "what computes: auto, cpu, cuda, or the path of a library" },
 	{ "json", 0, CONF_BOOL, AT(json), NULL, "false", 0, 0, true, "print one JSON object" },
 	{ 0 },
 };
@@ -51,8 +54,8 @@ struct verdict {
 	bool fits;
 };
 
-static enum rc decide(
-    const struct model *model, const struct plan_options *o, struct verdict *v, struct errmsg *why)
+static enum rc decide(const struct model *model, const struct backend_api *backend,
+    const struct plan_options *o, struct verdict *v, struct errmsg *why)
 {
 	const struct model_info *info = model_info(model);
 	enum rc rc;
@@ -61,13 +64,16 @@ static enum rc decide(
 		.n_seq = (uint32_t)o->parallel,
 		.n_ubatch = (uint32_t)o->ubatch,
 		.n_threads = (uint32_t)o->threads,
-		.cache = (enum cache_type)fleet_cache_parse(o->cache) };
+		.cache = (enum cache_type)fleet_cache_parse(o->cache),
+		.backend = backend };
 	v->config.n_ctx = fleet_context(info, v->config.n_ctx);
 	rc = engine_plan(model, &v->config, &v->plan, why);
 	if (rc != RC_OK)
 		return rc;
 	v->total = fleet_plan_bytes(&v->plan);
-	v->budget = o->budget != 0 ? o->budget : fleet_spare_bytes(NULL);
+	v->budget = o->budget != 0    ? o->budget
+		    : backend != NULL ? fleet_device_bytes(backend, 0, NULL)
+				      : fleet_spare_bytes(NULL);
 	v->fits = v->total <= v->budget;
 	v->largest = fleet_largest_context(model, &v->config, info->n_ctx_train, v->budget);
 	return RC_OK;
@@ -95,7 +101,8 @@ static void print_table(const struct model_info *info, const struct verdict *v)
 	(void)printf("%s (%s), context %" PRIu32 ", %" PRIu32 " sequence%s, cache %s\n", info->name,
 	    info->architecture, v->config.n_ctx, v->config.n_seq, v->config.n_seq == 1 ? "" : "s",
 	    fleet_cache_word(v->config.cache));
-	print_row("weights", v->plan.weights_bytes, "mapped from the file");
+	print_row("weights", v->plan.weights_bytes,
+	    v->config.backend != NULL ? "on the device" : "mapped from the file");
 	print_row("KV cache", v->plan.cache_bytes, "taken at start");
 	print_row("scratch", v->plan.scratch_bytes, "taken at start");
 	print_row("total", v->total, "");
@@ -114,6 +121,7 @@ int cli_plan(int argc, char **argv)
 	struct conf_argv args = { 0 };
 	struct arena arena;
 	struct model *model = NULL;
+	const struct backend_api *backend = NULL;
 	struct verdict v = { 0 };
 	struct errmsg why = ERRMSG_INIT;
 	enum rc rc;
@@ -128,9 +136,17 @@ int cli_plan(int argc, char **argv)
 		code = EXIT_USAGE;
 		goto out;
 	}
-	rc = model_open(args.args[0], &model, &why);
+	rc = backend_load(values.backend, &backend, &why);
+	if (rc == RC_OK) {
+		errmsg_reset(&why);
+		rc = model_open(args.args[0], &model, &why);
+	}
 	if (rc == RC_OK)
-		rc = decide(model, &values, &v, &why);
+		rc = decide(model, backend, &values, &v, &why);
+	if (rc == RC_UNSUPPORTED && backend != NULL && strcmp(values.backend, "auto") == 0) {
+		errmsg_reset(&why);
+		rc = decide(model, NULL, &values, &v, &why);
+	}
 	if (rc != RC_OK) {
 		code = cli_fail(&command, args.args[0], rc, &why);
 		goto out;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/load.h"
 #include "base/buf.h"
 #include "cli/cli_args.h"
 #include "cli/commands.h"
@@ -17,7 +18,7 @@
 #define OUT_BYTES_MAX (1u << 20)
 
 struct run_options {
-	const char *prompt, *cache;
+	const char *prompt, *cache, *backend;
 	int64_t n, threads, top_k, seed, context, ubatch;
 	double temperature, top_p, min_p, repeat_penalty;
 };
@@ -44,10 +45,12 @@ static const struct conf_option options[] = {
 	{ "context", 'c', CONF_INT, AT(context), "N", "0", 0, 1 << 22, true,
 	    "tokens that prompt and answer may take; 0: what the model was made for" },
 	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
-	    "prompt tokens computed at once; 0: 256" },
+	    "prompt tokens computed at once; 0: 256, or 2048 on a device" },
 	{ "cache-type", 0, CONF_STRING, AT(cache), "TYPE", "f16", 0, 0, true,
 	    "numbers in the KV cache: f16, f32 or q8_0" },
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
+	{ "backend", 0, CONF_STRING, AT(backend), "NAME", "auto", 0, 0, true,
+	    "what computes: auto, cpu, cuda, or the path of a library" },
 	{ 0 },
 };
 
@@ -58,6 +61,7 @@ static const struct conf_command command = { "run", "MODEL", 1, 1,
 struct session {
 	const struct run_options *options;
 	struct model *model;
+	const struct backend_api *backend;
 	struct engine *engine;
 	struct textstream *stream;
 	struct tokens history;
@@ -99,6 +103,7 @@ static enum rc start(struct session *s, struct errmsg *why)
 		.n_ubatch = (uint32_t)o->ubatch,
 		.n_threads = (uint32_t)o->threads,
 		.cache = (enum cache_type)fleet_cache_parse(o->cache),
+		.backend = s->backend,
 	};
 
 	if (s->prompt_len > config.n_ctx)
@@ -125,7 +130,8 @@ static enum rc catch_up(struct session *s, struct errmsg *why)
 	for (size_t i = 0; i < n; i++)
 		s->rows[i] = (struct engine_row){ .token = s->history.ids[done + i],
 			.pos = done + (uint32_t)i,
-			.want_logits = i + 1 == n };
+			.want_logits = i + 1 == n,
+			.answer = done + i >= s->prompt_len };
 	return engine_forward(s->engine, s->rows, n, s->logits, NULL, NULL, why);
 }
 
@@ -206,7 +212,11 @@ int cli_run(int argc, char **argv)
 		code = EXIT_USAGE;
 		goto out;
 	}
-	rc = model_open(args.args[0], &s.model, &why);
+	rc = backend_load(values.backend, &s.backend, &why);
+	if (rc == RC_OK) {
+		errmsg_reset(&why);
+		rc = model_open(args.args[0], &s.model, &why);
+	}
 	if (rc == RC_OK)
 		rc = tokenize_prompt(&s, &why);
 	if (rc == RC_OK)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "backend/load.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -66,8 +67,9 @@ static void log_ready(const struct service *service)
 	if (fleet->n == 0)
 		log_warn("SERVE-NOMODEL", "no model is served: say --model FILE");
 	log_info("SERVE-READY", "address=%s models=%s planned_bytes=%llu budget_bytes=%llu",
-	    service_address(service), buf_text(&models), (unsigned long long)fleet->planned_bytes,
-	    (unsigned long long)fleet->budget_bytes);
+	    service_address(service), buf_text(&models),
+	    (unsigned long long)(fleet->planned_bytes + fleet->device_planned_bytes),
+	    (unsigned long long)(fleet->budget_bytes + fleet->device_budget_bytes));
 	buf_fini(&models);
 }
 
@@ -142,16 +144,31 @@ static enum rc explain_unconfined(enum rc rc, struct errmsg *why)
 	    why, RC_CONFIG, "%s: --no-confine serves without", errmsg_text(&cause, rc));
 }
 
+/* With "auto" the reason for the CPU is no error. */
+static void log_backend(const char *word, const struct backend_api *backend, struct errmsg *why)
+{
+	if (backend != NULL)
+		log_info("SERVE-BACKEND", "backend=%s", backend->name);
+	else if (strcmp(word, "auto") == 0)
+		log_info("SERVE-BACKEND", "backend=cpu reason=%s", why->text);
+	errmsg_reset(why);
+}
+
 static enum rc serve(const struct serve_options *options, struct watch *watch, struct arena *arena,
     struct errmsg *why)
 {
 	struct wire_keypair keys;
 	struct home home;
 	struct service *service = NULL;
+	const struct backend_api *backend = NULL;
 
 	enum rc rc = home_paths(options->dir, arena, &home, why);
 	if (rc == RC_OK)
 		rc = load_keys(&home, &keys, why);
+	if (rc == RC_OK) /* while devices may still be opened */
+		rc = backend_load(options->backend, &backend, why);
+	if (rc == RC_OK)
+		log_backend(options->backend, backend, why);
 	if (rc == RC_OK)
 		rc = explain_unconfined(
 		    confine(options, &home, listen_of(options, watch), arena, why), why);
@@ -166,7 +183,9 @@ static enum rc serve(const struct serve_options *options, struct watch *watch, s
 			.n_seq = (uint32_t)options->parallel,
 			.n_ubatch = (uint32_t)options->ubatch,
 			.n_threads = (uint32_t)options->threads,
-			.cache = (enum cache_type)fleet_cache_parse(options->cache_type) },
+			.cache = (enum cache_type)fleet_cache_parse(options->cache_type),
+			.backend = backend },
+		    .backend_optional = strcmp(options->backend, "auto") == 0,
 		    .budget_bytes = options->budget_bytes,
 		    .memory_root = options->memory_root },
 		.queue_max = (size_t)options->queue,

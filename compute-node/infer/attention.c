@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "infer/block.h"
+#include "infer/device.h"
 #include "kernels/exact.h"
 #include "model/model_impl.h"
 
@@ -562,6 +563,10 @@ void attention_attend(struct worker *w, uint32_t il)
 
 void attention_layer(struct worker *w, uint32_t il)
 {
+	if (w->pass->device != NULL) {
+		device_attention(w, il);
+		return;
+	}
 	if (few(w->pass, &w->pass->model->layers[il])) {
 		attend_few(w, il);
 		return;

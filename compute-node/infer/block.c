@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "infer/device.h"
 #include "kernels/exact.h"
 #include "model/factor.h"
 #include "model/model_impl.h"
@@ -37,6 +38,10 @@ void block_embed(struct worker *w)
 	size_t n = p->model->n_embd;
 	float scale = p->model->embd_scale;
 
+	if (w->pass->device != NULL) {
+		device_embed(w);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		float *x = p->x + t * n;
 
@@ -54,6 +59,10 @@ void block_norm(struct worker *w, const float *weight, struct acts *out)
 	struct pass *p = w->pass;
 	size_t n = p->model->n_embd;
 
+	if (w->pass->device != NULL) {
+		device_norm(w, weight, out);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		p->kernels->rms_norm(p->x + t * n, weight, n, p->model->norm_eps, out->f32 + t * n);
 		block_quantize_row(w, out, t, n);
@@ -82,6 +91,10 @@ void block_norm_add(struct worker *w, const float *weight, float *from)
 	struct pass *p = w->pass;
 	size_t n = p->model->n_embd;
 
+	if (w->pass->device != NULL) {
+		device_norm_add(w, weight, from);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		float *x = p->x + t * n, *row = from + t * n;
 
@@ -259,6 +272,10 @@ static void multiply_shared(
 
 void block_matmul(struct worker *w, const struct product *products, size_t n, const struct acts *in)
 {
+	if (w->pass->device != NULL) {
+		device_matmul(w, products, n, in);
+		return;
+	}
 	multiply_shared(w, products, n, (struct source){ .in = in });
 }
 
@@ -268,6 +285,11 @@ void block_norm_matmul(
 	struct pass *p = w->pass;
 	struct source from = { .norm = norm };
 
+	if (p->device != NULL) {
+		device_norm(w, norm, &p->normed);
+		device_matmul(w, products, n, &p->normed);
+		return;
+	}
 	if (p->n_rows > PASS_OWN_ROWS) {
 		block_norm(w, norm, &p->normed);
 		from.in = &p->normed;
@@ -316,6 +338,10 @@ void block_norm_gated(struct worker *w, const float *norm, const struct gguf_ten
 	const struct acts *in = NULL;
 	size_t total = ((size_t)gate->dims[1] + KERNEL_STRIP - 1) / KERNEL_STRIP;
 
+	if (w->pass->device != NULL) {
+		device_norm_gated(w, norm, gate, up);
+		return;
+	}
 	if (p->n_rows > PASS_OWN_ROWS) {
 		block_norm(w, norm, &p->normed);
 		in = &p->normed;
@@ -427,6 +453,10 @@ void block_logits(struct worker *w)
 	struct acts wanted = p->normed;
 	struct source from = { .norm = m->output_norm, .wanted = true };
 
+	if (w->pass->device != NULL) {
+		device_logits(w);
+		return;
+	}
 	for (size_t t = 0; t < p->n_rows; t++)
 		n_wanted += p->rows[t].want_logits;
 	if (p->embeddings != NULL)

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/wipe.h"
+#include "infer/device.h"
 #include "infer/encode.h"
 #include "infer/pass.h"
 #include "kernels/half.h"
@@ -269,6 +270,14 @@ void cache_store(const struct cache *c, uint32_t layer, uint32_t seq, uint32_t h
 		    value);
 }
 
+static void zero(const struct cache *c, uint8_t *at, size_t bytes)
+{
+	if (c->device != NULL)
+		device_wipe(c->device, at, bytes);
+	else
+		wipe(at, bytes);
+}
+
 static void wipe_head(
     const struct cache *c, uint32_t layer, uint32_t seq, uint32_t head, uint32_t n)
 {
@@ -276,10 +285,11 @@ static void wipe_head(
 	uint32_t cells = cache_cells(c, layer);
 
 	n = n < cells ? n : cells;
-	wipe(cache_keys(c, layer, seq, head),
+	zero(c, cache_keys(c, layer, seq, head),
 	    cache_bytes(c, (size_t)round_up(n, KERNEL_CELLS) * l->head_dim_k));
 	if (!l->v_in_k)
-		wipe(cache_values(c, layer, seq, head), cache_bytes(c, (size_t)n * l->head_dim_v));
+		zero(c, cache_values(c, layer, seq, head),
+		    cache_bytes(c, (size_t)n * l->head_dim_v));
 }
 
 void cache_wipe(const struct cache *c, uint32_t seq, uint32_t n)

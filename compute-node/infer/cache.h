@@ -19,10 +19,16 @@
 
 #include "infer/engine.h"
 
+struct device; /* infer/device.h */
 struct model;
 
+/*
+ * On a device the same numbers stand in the same places, but keys by position as
+ * values do; only the functions that say where, and cache_wipe(), are for it then.
+ */
 struct cache {
 	const struct model *model;
+	struct device *device; /* whose memory it is; NULL: the host's */
 	enum cache_type type;
 	uint32_t n_full;   /* cells of a layer that sees all, a multiple of KERNEL_CELLS */
 	uint32_t n_window; /* of one with a window: as many, or a multiple of PASS_STEP */

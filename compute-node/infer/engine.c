@@ -4,27 +4,31 @@
 #include "infer/engine.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/wipe.h"
 #include "infer/block.h"
+#include "infer/device.h"
 #include "infer/embed.h"
 #include "infer/encode.h"
+#include "infer/layout.h"
 #include "infer/pass.h"
 #include "model/model_impl.h"
 
 #define CTX_MAX (1u << 22)
 #define SEQ_MAX 1024u
 #define UBATCH_DEFAULT 256u
+#define UBATCH_DEVICE 2048u
 #define UBATCH_MAX 8192u
-#define ALIGN 64u
 /* What a thread costs besides its scratch: the touched part of its stack. */
 #define THREAD_BYTES (64u << 10)
 /* The kernels give the same bits on every instruction set, so this says which
  * specification they follow, not which set runs. */
-#define NUMERICS "cpu/k1/"
+#define NUMERICS "cpu/k1"
 #define NUMERICS_LONG "/long" /* rotation for contexts beyond the original one */
+#define NUMERICS_BYTES 64
 
 struct sequence {
 	uint32_t n_past;
@@ -43,33 +47,19 @@ struct engine {
 	uint32_t *tails;        /* [n_seq] scratch of row checks */
 	uint8_t *scratch;
 	size_t scratch_bytes;
+	struct device *device; /* NULL: the crew computes */
+	char numerics[NUMERICS_BYTES];
 };
-
-/* Scratch is laid out twice: to measure (base NULL), then to hand out. */
-struct layout {
-	uint8_t *base;
-	size_t used;
-	bool overflow;
-};
-
-static void *lay(struct layout *at, size_t n, size_t size)
-{
-	size_t len, first = at->used;
-
-	if (__builtin_mul_overflow(n, size, &len) || len > SIZE_MAX - ALIGN ||
-	    __builtin_add_overflow(at->used, (len + ALIGN - 1) / ALIGN * ALIGN, &at->used))
-		at->overflow = true;
-	return at->base != NULL ? at->base + first : NULL;
-}
 
 static void lay_acts(
     struct layout *at, const struct model *m, struct acts *acts, size_t rows, size_t width)
 {
-	acts->f32 = lay(at, rows * width, sizeof(float));
+	acts->f32 = layout_array(at, rows * width, sizeof(float));
 	if ((m->forms & 1u << FORM_Q8) == 0)
 		return;
-	acts->q8.quants = lay(at, rows * width, 1);
-	acts->q8.blocks = lay(at, rows * (width / KERNEL_BLOCK + 1), sizeof(struct q8_block));
+	acts->q8.quants = layout_array(at, rows * width, 1);
+	acts->q8.blocks =
+	    layout_array(at, rows * (width / KERNEL_BLOCK + 1), sizeof(struct q8_block));
 }
 
 /* Positions that one softmax takes: a step, or a whole text of an encoder. */
@@ -100,22 +90,23 @@ static void lay_worker(
 	size_t dk = m->head_dim_k, dv = m->head_dim_v;
 
 	if ((m->forms & 1u << FORM_Q8) != 0) {
-		w->quants = lay(at, k * KERNEL_STRIP, 1);
-		w->scales = lay(
+		w->quants = layout_array(at, k * KERNEL_STRIP, 1);
+		w->scales = layout_array(
 		    at, (k / KERNEL_BLOCK + 1) * KERNEL_STRIP * KERNEL_FLOATS_MAX, sizeof(float));
 	}
-	w->tile = lay(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
-	w->row = lay(at, (size_t)m->n_layer * m->n_per_layer, sizeof(float));
-	w->tile_up = lay(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
+	w->tile = layout_array(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
+	w->row = layout_array(at, (size_t)m->n_layer * m->n_per_layer, sizeof(float));
+	w->tile_up = layout_array(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));
 	lay_acts(at, m, &w->own, PASS_OWN_ROWS, m->n_embd);
-	w->products = lay(at, m->n_products, sizeof(struct product));
-	w->slices = lay(at, m->n_products, sizeof(struct acts));
-	w->heads = lay(at, 2 * (size_t)m->recurrent.n_state + m->recurrent.head_dim, sizeof(float));
-	w->queries = lay(at, KERNEL_QUERIES_MAX * dk, sizeof(float));
-	w->scores = lay(at, KERNEL_QUERIES_MAX * scores_width(m, config), sizeof(float));
-	w->step_values = lay(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
-	w->sum_values = lay(at, unit_queries(m) * dv, sizeof(float));
-	w->unpacked = lay(at, m->latent.absorbed ? PASS_STEP * dv : 0, sizeof(float));
+	w->products = layout_array(at, m->n_products, sizeof(struct product));
+	w->slices = layout_array(at, m->n_products, sizeof(struct acts));
+	w->heads = layout_array(
+	    at, 2 * (size_t)m->recurrent.n_state + m->recurrent.head_dim, sizeof(float));
+	w->queries = layout_array(at, KERNEL_QUERIES_MAX * dk, sizeof(float));
+	w->scores = layout_array(at, KERNEL_QUERIES_MAX * scores_width(m, config), sizeof(float));
+	w->step_values = layout_array(at, KERNEL_QUERIES_MAX * dv, sizeof(float));
+	w->sum_values = layout_array(at, unit_queries(m) * dv, sizeof(float));
+	w->unpacked = layout_array(at, m->latent.absorbed ? PASS_STEP * dv : 0, sizeof(float));
 }
 
 static void lay_experts(struct layout *at, const struct model *m, size_t rows, struct routed *r)
@@ -125,35 +116,35 @@ static void lay_experts(struct layout *at, const struct model *m, size_t rows, s
 
 	if (moe->n_expert == 0)
 		return;
-	r->scores = lay(at, rows * moe->n_expert, sizeof(float));
-	r->keys = lay(at, rows * moe->n_expert, sizeof(float));
-	r->taken = lay(at, rows * moe->n_expert, 1);
-	r->chosen = lay(at, slots, sizeof(uint32_t));
-	r->weights = lay(at, slots, sizeof(float));
-	r->slots = lay(at, slots, sizeof(uint32_t));
-	r->ends = lay(at, moe->n_expert, sizeof(uint32_t));
+	r->scores = layout_array(at, rows * moe->n_expert, sizeof(float));
+	r->keys = layout_array(at, rows * moe->n_expert, sizeof(float));
+	r->taken = layout_array(at, rows * moe->n_expert, 1);
+	r->chosen = layout_array(at, slots, sizeof(uint32_t));
+	r->weights = layout_array(at, slots, sizeof(float));
+	r->slots = layout_array(at, slots, sizeof(uint32_t));
+	r->ends = layout_array(at, moe->n_expert, sizeof(uint32_t));
 	lay_acts(at, m, &r->latent, rows, moe->n_latent);
 	lay_acts(at, m, &r->in, slots, width);
-	r->gate = lay(at, slots * moe->n_ff, sizeof(float));
-	r->up = lay(at, slots * moe->n_ff, sizeof(float));
+	r->gate = layout_array(at, slots * moe->n_ff, sizeof(float));
+	r->up = layout_array(at, slots * moe->n_ff, sizeof(float));
 	lay_acts(at, m, &r->hidden, slots, moe->n_ff);
-	r->out = lay(at, slots * width, sizeof(float));
-	r->ins = lay(at, moe->n_expert, sizeof(struct acts));
-	r->hiddens = lay(at, moe->n_expert, sizeof(struct acts));
-	r->inner = lay(at, 2 * (size_t)moe->n_expert, sizeof(struct product));
-	r->outer = lay(at, (size_t)moe->n_expert + 1, sizeof(struct product));
+	r->out = layout_array(at, slots * width, sizeof(float));
+	r->ins = layout_array(at, moe->n_expert, sizeof(struct acts));
+	r->hiddens = layout_array(at, moe->n_expert, sizeof(struct acts));
+	r->inner = layout_array(at, 2 * (size_t)moe->n_expert, sizeof(struct product));
+	r->outer = layout_array(at, (size_t)moe->n_expert + 1, sizeof(struct product));
 	if (moe->beside) {
 		lay_acts(at, m, &r->router_in, rows, m->n_embd);
-		r->stream = lay(at, rows * m->n_embd, sizeof(float));
-		r->dense = lay(at, rows * m->n_embd, sizeof(float));
+		r->stream = layout_array(at, rows * m->n_embd, sizeof(float));
+		r->dense = layout_array(at, rows * m->n_embd, sizeof(float));
 	}
 	if (moe->n_ff_shared == 0)
 		return;
-	r->shared_gate = lay(at, rows * moe->n_ff_shared, sizeof(float));
-	r->shared_up = lay(at, rows * moe->n_ff_shared, sizeof(float));
+	r->shared_gate = layout_array(at, rows * moe->n_ff_shared, sizeof(float));
+	r->shared_up = layout_array(at, rows * moe->n_ff_shared, sizeof(float));
 	lay_acts(at, m, &r->shared_hidden, rows, moe->n_ff_shared);
-	r->shared = lay(at, rows * m->n_embd, sizeof(float));
-	r->shared_scale = lay(at, rows, sizeof(float));
+	r->shared = layout_array(at, rows * m->n_embd, sizeof(float));
+	r->shared_scale = layout_array(at, rows, sizeof(float));
 }
 
 static void lay_latents(struct layout *at, const struct model *m, size_t rows, struct latents *l)
@@ -164,15 +155,16 @@ static void lay_latents(struct layout *at, const struct model *m, size_t rows, s
 	if (s->n_rank == 0)
 		return;
 	lay_acts(at, m, &l->q_rank, rows, s->n_q_rank);
-	l->q = lay(at, rows * n_head * (s->n_nope + n_rot), sizeof(float));
-	l->kv = lay(at, rows * (s->n_rank + n_rot), sizeof(float));
+	l->q = layout_array(at, rows * n_head * (s->n_nope + n_rot), sizeof(float));
+	l->kv = layout_array(at, rows * (s->n_rank + n_rot), sizeof(float));
 	lay_acts(at, m, &l->rank, rows, s->n_rank);
 	if (s->absorbed) {
 		lay_acts(at, m, &l->by_head, rows * n_head,
 		    s->n_nope > s->n_rank ? s->n_nope : s->n_rank);
 		lay_acts(at, m, &l->values, rows, n_head * s->n_value);
 	} else {
-		l->heads_kv = lay(at, rows * n_head * (s->n_nope + s->n_value), sizeof(float));
+		l->heads_kv =
+		    layout_array(at, rows * n_head * (s->n_nope + s->n_value), sizeof(float));
 	}
 }
 
@@ -183,10 +175,10 @@ static void lay_recurrent(struct layout *at, const struct model *m, size_t rows,
 
 	if (s->n_layer == 0)
 		return;
-	r->in = lay(at, rows * s->n_channel, sizeof(float));
-	r->z = lay(at, rows * (inner > gate ? inner : gate), sizeof(float));
-	r->beta = lay(at, rows * s->n_head, sizeof(float));
-	r->alpha = lay(at, rows * s->n_head, sizeof(float));
+	r->in = layout_array(at, rows * s->n_channel, sizeof(float));
+	r->z = layout_array(at, rows * (inner > gate ? inner : gate), sizeof(float));
+	r->beta = layout_array(at, rows * s->n_head, sizeof(float));
+	r->alpha = layout_array(at, rows * s->n_head, sizeof(float));
 	lay_acts(at, m, &r->out, rows, inner);
 }
 
@@ -196,25 +188,25 @@ static void lay_pass(
 	size_t rows = config->n_ubatch, dk = m->head_dim_k, dv = m->head_dim_v;
 	size_t parts;
 
-	p->x = lay(at, rows * m->n_embd, sizeof(float));
+	p->x = layout_array(at, rows * m->n_embd, sizeof(float));
 	lay_acts(at, m, &p->normed, rows, m->n_embd);
-	p->q = lay(at, rows * m->n_head * dk, sizeof(float));
-	p->k = lay(at, rows * m->n_head_kv * dk, sizeof(float));
-	p->v = lay(at, rows * m->n_head_kv * dv, sizeof(float));
+	p->q = layout_array(at, rows * m->n_head * dk, sizeof(float));
+	p->k = layout_array(at, rows * m->n_head_kv * dk, sizeof(float));
+	p->v = layout_array(at, rows * m->n_head_kv * dv, sizeof(float));
 	lay_acts(at, m, &p->mixed, rows, m->n_head * dv);
-	p->gate = lay(at, rows * m->n_ff, sizeof(float));
-	p->up = lay(at, rows * m->n_ff, sizeof(float));
+	p->gate = layout_array(at, rows * m->n_ff, sizeof(float));
+	p->up = layout_array(at, rows * m->n_ff, sizeof(float));
 	lay_acts(at, m, &p->hidden, rows, m->n_ff);
 	lay_experts(at, m, rows, &p->routed);
 	lay_latents(at, m, rows, &p->latents);
 	lay_recurrent(at, m, rows, &p->recur);
-	p->rope = lay(at, rows * m->rope.n_rot, sizeof(float));
-	p->rope_local = lay(at, rows * m->rope_local.n_rot, sizeof(float));
-	p->per_layer = lay(at, rows * m->n_layer * m->n_per_layer, sizeof(float));
+	p->rope = layout_array(at, rows * m->rope.n_rot, sizeof(float));
+	p->rope_local = layout_array(at, rows * m->rope_local.n_rot, sizeof(float));
+	p->per_layer = layout_array(at, rows * m->n_layer * m->n_per_layer, sizeof(float));
 	p->n_steps_max = (config->n_ctx + PASS_STEP - 1) / PASS_STEP;
 	parts = config->n_threads > 1 ? (PASS_SPLIT_ROWS - 1) * m->n_head * p->n_steps_max : 0;
-	p->partials = lay(at, parts, sizeof(struct partial));
-	p->partial_values = lay(at, parts * dv, sizeof(float));
+	p->partials = layout_array(at, parts, sizeof(struct partial));
+	p->partial_values = layout_array(at, parts * dv, sizeof(float));
 }
 
 /* A text is computed whole, in 32-bit floats, and has no more positions than
@@ -240,7 +232,9 @@ static enum rc resolve(const struct model *m, const struct engine_config *in,
 	if (out->n_seq == 0)
 		out->n_seq = 1;
 	if (out->n_ubatch == 0)
-		out->n_ubatch = UBATCH_DEFAULT;
+		out->n_ubatch = out->backend != NULL ? UBATCH_DEVICE : UBATCH_DEFAULT;
+	if (out->backend != NULL)
+		out->n_threads = 1;
 	if (m->encoder != NULL)
 		resolve_encoder(m, out);
 	if (out->n_threads == 0)
@@ -281,6 +275,10 @@ enum rc engine_plan(const struct model *m, const struct engine_config *config,
 		rc = cache_measure(m, &e.config, &e.cache, why);
 	if (rc == RC_OK)
 		rc = state_measure(m, &e.config, &e.state, why);
+	if (rc == RC_OK && e.config.backend != NULL) {
+		out->cache_bytes = e.cache.keys_bytes + e.cache.values_bytes;
+		return device_measure(m, &e.config, &out->weights_bytes, &out->scratch_bytes, why);
+	}
 	if (rc == RC_OK)
 		rc = lay_all(&e, NULL, why);
 	if (rc != RC_OK)
@@ -300,6 +298,42 @@ static bool is_long(const struct model *m, uint32_t n_ctx)
 	       (n_ctx + PASS_STEP - 1) / PASS_STEP * PASS_STEP > m->rope.n_ctx_short;
 }
 
+static void name_numerics(struct engine *e)
+{
+	static const char *const caches[] = {
+		[CACHE_F16] = "f16", [CACHE_F32] = "f32", [CACHE_Q8_0] = "q8_0"
+	};
+
+	(void)snprintf(e->numerics, sizeof(e->numerics), "%s/%s%s",
+	    e->device != NULL ? device_numerics(e->device) : NUMERICS, caches[e->config.cache],
+	    e->pass.rope_long ? NUMERICS_LONG : "");
+}
+
+/* Memory of the host that passes on the CPU use. */
+static enum rc take_scratch(struct engine *e, struct errmsg *why)
+{
+	enum rc rc = lay_all(e, NULL, why);
+
+	if (rc == RC_OK)
+		rc = cache_take(&e->cache, why);
+	if (rc == RC_OK)
+		rc = state_take(&e->state, why);
+	if (rc != RC_OK)
+		return rc;
+	e->scratch = aligned_alloc(LAYOUT_ALIGN, e->scratch_bytes);
+	if (e->scratch == NULL)
+		return errmsg_rc(
+		    why, RC_NOMEM, "no memory for %zu bytes of scratch", e->scratch_bytes);
+	memset(e->scratch, 0, e->scratch_bytes);
+	rc = lay_all(e, e->scratch, why);
+	if (rc == RC_OK)
+		rc = crew_new(e->config.n_threads, &e->crew, why);
+	e->pass.crew = e->crew;
+	if (rc == RC_OK)
+		crew_set_pulse(e->crew, e->config.pulse);
+	return rc;
+}
+
 static enum rc take_all(struct engine *e, struct errmsg *why)
 {
 	const struct engine_config *config = &e->config;
@@ -307,25 +341,13 @@ static enum rc take_all(struct engine *e, struct errmsg *why)
 
 	if (rc == RC_OK)
 		rc = state_measure(e->model, config, &e->state, why);
-	if (rc == RC_OK)
-		rc = lay_all(e, NULL, why);
-	if (rc == RC_OK)
-		rc = cache_take(&e->cache, why);
-	if (rc == RC_OK)
-		rc = state_take(&e->state, why);
 	if (rc != RC_OK)
 		return rc;
-	e->scratch = aligned_alloc(ALIGN, e->scratch_bytes);
 	e->workers = calloc(config->n_threads, sizeof(*e->workers));
 	e->seqs = calloc(config->n_seq, sizeof(*e->seqs));
 	e->tails = calloc(config->n_seq, sizeof(*e->tails));
-	if (e->scratch == NULL || e->workers == NULL || e->seqs == NULL || e->tails == NULL)
-		return errmsg_rc(
-		    why, RC_NOMEM, "no memory for %zu bytes of scratch", e->scratch_bytes);
-	memset(e->scratch, 0, e->scratch_bytes);
-	rc = lay_all(e, e->scratch, why);
-	if (rc != RC_OK)
-		return rc;
+	if (e->workers == NULL || e->seqs == NULL || e->tails == NULL)
+		return RC_NOMEM;
 	e->pass.model = e->model;
 	e->pass.kernels = kernels_get();
 	e->pass.cache = &e->cache;
@@ -335,10 +357,12 @@ static enum rc take_all(struct engine *e, struct errmsg *why)
 		e->workers[i].pass = &e->pass;
 		e->workers[i].thread = i;
 	}
-	rc = crew_new(config->n_threads, &e->crew, why);
-	e->pass.crew = e->crew;
+	if (config->backend != NULL)
+		rc = device_new(e->model, config, &e->pass, &e->cache, &e->device, why);
+	else
+		rc = take_scratch(e, why);
 	if (rc == RC_OK)
-		crew_set_pulse(e->crew, config->pulse);
+		name_numerics(e);
 	return rc;
 }
 
@@ -369,6 +393,10 @@ void engine_free(struct engine *e)
 	crew_free(e->crew);
 	for (uint32_t i = 0; e->seqs != NULL && e->cache.values != NULL && i < e->config.n_seq; i++)
 		engine_seq_wipe(e, i);
+	if (e->device != NULL) { /* the cache is its memory */
+		device_free(e->device);
+		e->cache.keys = e->cache.values = NULL;
+	}
 	cache_fini(&e->cache);
 	state_fini(&e->state);
 	if (e->scratch != NULL)
@@ -451,15 +479,22 @@ static void run_thread(void *arg, unsigned thread)
 	e->model->arch->forward(&e->workers[thread]);
 }
 
-/* The rows that the pass points at. */
-static void run(struct engine *e)
+/* The rows that the pass points at, or as many of them as can be computed together. */
+static enum rc run(struct engine *e, struct errmsg *why)
 {
 	struct pass *p = &e->pass;
 
+	if (e->device != NULL) {
+		p->n_rows = device_rows(e->device, p->rows, p->n_rows, e->config.n_ubatch);
+		if (e->config.pulse != NULL)
+			(*e->config.pulse)++;
+		return device_run(e->device, e->workers, why);
+	}
 	p->normed.n_rows = p->mixed.n_rows = p->hidden.n_rows = p->n_rows;
 	p->routed.latent.n_rows = p->routed.shared_hidden.n_rows = p->recur.out.n_rows = p->n_rows;
 	p->latents.q_rank.n_rows = p->latents.rank.n_rows = p->latents.values.n_rows = p->n_rows;
 	crew_run(e->crew, run_thread, e);
+	return RC_OK;
 }
 
 static size_t count_wanted(const struct engine_row *rows, size_t n)
@@ -483,9 +518,9 @@ static enum rc forward_texts(struct engine *e, const struct engine_row *rows, si
 	p->rows = rows;
 	p->n_rows = n;
 	p->embeddings = embeddings;
-	run(e);
+	rc = run(e, why);
 	cache_wipe(&e->cache, 0, encode_cells((uint32_t)n));
-	return RC_OK;
+	return rc;
 }
 
 enum rc engine_forward(struct engine *e, const struct engine_row *rows, size_t rows_len,
@@ -504,7 +539,9 @@ enum rc engine_forward(struct engine *e, const struct engine_row *rows, size_t r
 		p->n_rows = rows_len - at < e->config.n_ubatch ? rows_len - at : e->config.n_ubatch;
 		p->logits = logits;
 		p->embeddings = embeddings;
-		run(e);
+		rc = run(e, why);
+		if (rc != RC_OK)
+			break;
 		for (size_t i = 0; i < p->n_rows; i++) {
 			struct sequence *seq = &e->seqs[p->rows[i].seq];
 
@@ -540,17 +577,13 @@ enum rc engine_seq_truncate(struct engine *e, uint32_t seq, uint32_t n_keep)
 void engine_seq_wipe(struct engine *e, uint32_t seq)
 {
 	cache_wipe(&e->cache, seq, e->seqs[seq].n_touched);
+	if (e->device != NULL)
+		device_settle(e->device);
 	state_wipe(&e->state, seq);
 	e->seqs[seq] = (struct sequence){ 0 };
 }
 
 const char *engine_numerics_id(const struct engine *e)
 {
-	static const char *const ids[][2] = {
-		[CACHE_F16] = { NUMERICS "f16", NUMERICS "f16" NUMERICS_LONG },
-		[CACHE_F32] = { NUMERICS "f32", NUMERICS "f32" NUMERICS_LONG },
-		[CACHE_Q8_0] = { NUMERICS "q8_0", NUMERICS "q8_0" NUMERICS_LONG },
-	};
-
-	return ids[e->config.cache][e->pass.rope_long];
+	return e->numerics;
 }

@@ -19,7 +19,8 @@
 
 #include "base/errmsg.h"
 
-struct model; /* model/model.h: immutable, mapped */
+struct backend_api; /* backend/backend.h */
+struct model;       /* model/model.h: immutable, mapped */
 struct engine;
 
 /* engine_config.n_ctx 0: the model's own context, but no more than this. */
@@ -31,13 +32,16 @@ struct engine_config {
 	uint32_t
 	    n_ctx; /* tokens a sequence may hold; 0: ENGINE_CTX_DEFAULT_MAX or the model's own */
 	uint32_t n_seq;     /* sequences; 0: 1 */
-	uint32_t n_ubatch;  /* rows computed at once; 0: 256 */
+	uint32_t n_ubatch;  /* rows computed at once; 0: 256, or 2048 on a device */
 	uint32_t n_threads; /* 0: all cores */
 	enum cache_type cache;
+	const struct backend_api *backend; /* that computes; NULL: the CPU */
+	unsigned device;                   /* which of the backend's */
 	_Atomic uint64_t *pulse; /* moves on while a pass is computed; NULL: none; borrowed */
 };
 
-/* What it will take, from the header alone (the caller checks the budget). */
+/* What it will take, from the header alone (the caller checks the budget): of the
+ * host's memory, or with a backend of the device's. */
 struct engine_plan {
 	uint64_t weights_bytes; /* mapped, shared, reclaimable */
 	uint64_t cache_bytes;   /* KV and recurrent state */
@@ -49,6 +53,9 @@ struct engine_row {
 	uint32_t seq; /* < n_seq */
 	uint32_t pos; /* = n_past of the sequence, then +1 for each row */
 	bool want_logits;
+	/* A token of an answer, not of its prompt: a backend may add up these in another
+	 * order (backend/backend.h), so what is computed again has to say the same. */
+	bool answer;
 };
 
 enum rc engine_plan(const struct model *model, const struct engine_config *config,
@@ -89,8 +96,8 @@ enum rc engine_seq_truncate(struct engine *engine, uint32_t seq, uint32_t n_keep
 /* Forget all and zero the memory that held it. */
 void engine_seq_wipe(struct engine *engine, uint32_t seq);
 
-/* "cpu/k1/f16": what must agree for equal bits: backend, specification of its
- * kernels, cache type.  Instruction sets all follow the one specification. */
+/* "cpu/k1/f16", "cuda/k1-90/f16": what must agree for equal bits: backend, specification
+ * of its kernels, cache type.  Instruction sets all follow the one specification. */
 const char *engine_numerics_id(const struct engine *engine);
 
 #endif

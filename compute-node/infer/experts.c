@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "infer/block.h"
+#include "infer/device.h"
 #include "kernels/exact.h"
 #include "model/model_impl.h"
 
@@ -337,6 +338,10 @@ void experts_forward(struct worker *w, uint32_t il)
 	const struct experts *e = experts_of(w, il);
 	const struct product up = { .weight = e->latent_up, .out = p->x, .add = true };
 
+	if (p->device != NULL) {
+		device_experts(w, il);
+		return;
+	}
 	score(w, e);
 	route(w, e);
 	block_matmul(w, p->routed.inner, p->routed.n_inner, NULL);

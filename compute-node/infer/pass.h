@@ -15,6 +15,7 @@
 #include "kernels/kernels.h"
 
 struct model;
+struct device;  /* infer/device.h */
 struct product; /* infer/block.h */
 
 /* Positions that one step of attention takes together; partial results of
@@ -34,6 +35,9 @@ struct acts {
 	float *f32;        /* [n_rows][width of the matrix] */
 	struct q8_rows q8; /* the same; NULL if the model has no such weights */
 	size_t n_rows;     /* that stand in it; of a pass unless its block says other */
+	/* On a device alone (struct backend_acts): scales of q8, halves and theirs. */
+	float *q8_scales, *f16_scales;
+	uint16_t *f16;
 };
 
 /* A feed-forward network of experts: each choice of a row is a slot, and the
@@ -85,6 +89,7 @@ struct latents {
 
 struct pass {
 	const struct model *model;
+	struct device *device; /* that computes it; NULL: the crew does */
 	const struct kernels *kernels;
 	struct crew *crew;
 	struct cache *cache;

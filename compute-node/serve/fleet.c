@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "os/memory.h"
 #include "serve/prompt.h"
 
@@ -51,6 +52,31 @@ uint64_t fleet_spare_bytes(const char *memory_root)
 			    ? figures.available_bytes - FLEET_RESERVE_BYTES
 			    : 0;
 	return host < spare ? host : spare;
+}
+
+uint64_t fleet_device_bytes(const struct backend_api *api, unsigned device, const char *memory_root)
+{
+	const char *root = memory_root != NULL ? memory_root : "";
+	struct memory_figures figures;
+	struct backend_info info;
+	struct backend *b = NULL;
+	uint64_t bytes, reserve;
+
+	if (api->open(device, &b, NULL) != RC_OK)
+		return 0;
+	api->info(b, &info);
+	api->close(b);
+	bytes = info.free_bytes > FLEET_DEVICE_RESERVE_BYTES
+		    ? info.free_bytes - FLEET_DEVICE_RESERVE_BYTES
+		    : 0;
+	if (!info.unified)
+		return bytes;
+	if (memory_read(root, &figures, NULL) != RC_OK)
+		return 0;
+	reserve = info.total_bytes / 10 > FLEET_UNIFIED_RESERVE_BYTES ? info.total_bytes / 10
+								      : FLEET_UNIFIED_RESERVE_BYTES;
+	reserve = figures.available_bytes > reserve ? figures.available_bytes - reserve : 0;
+	return reserve < bytes ? reserve : bytes;
 }
 
 uint32_t fleet_context(const struct model_info *info, uint32_t n_ctx)
@@ -120,6 +146,37 @@ const char *fleet_template_name(const struct served_model *model)
 	return model->template != NULL ? PROMPT_GGUF : PROMPT_PLAIN;
 }
 
+/* Where the model's memory is: what may be planned with, and what is. */
+struct room {
+	uint64_t budget, *planned;
+};
+
+static struct room room_of(struct fleet *fleet, const struct engine_config *config)
+{
+	if (config->backend != NULL)
+		return (struct room){ fleet->device_budget_bytes, &fleet->device_planned_bytes };
+	return (struct room){ fleet->budget_bytes, &fleet->planned_bytes };
+}
+
+static enum rc plan_model(
+    struct fleet *fleet, struct served_model *served, bool backend_optional, struct errmsg *why)
+{
+	struct errmsg cause = ERRMSG_INIT;
+	enum rc rc = engine_plan(served->model, &served->config, &served->plan, &cause);
+
+	if (rc == RC_UNSUPPORTED && served->config.backend != NULL && backend_optional) {
+		log_warn("FLEET-BACKEND", "model=%s the CPU computes it: %s", served->info->name,
+		    cause.text);
+		served->config.backend = NULL;
+		errmsg_reset(&cause);
+		rc = engine_plan(served->model, &served->config, &served->plan, &cause);
+	}
+	if (rc != RC_OK)
+		return errmsg_rc(why, rc, "%s", errmsg_text(&cause, rc));
+	*room_of(fleet, &served->config).planned += fleet_plan_bytes(&served->plan);
+	return RC_OK;
+}
+
 static enum rc open_model(
     struct fleet *fleet, const char *path, const struct fleet_config *config, struct errmsg *why)
 {
@@ -138,19 +195,17 @@ static enum rc open_model(
 	shrink(&served->config, served->info, config->halvings);
 	if (fleet_find(fleet, served->info->name) != served)
 		return errmsg_rc(why, RC_CONFIG, "two models are called %s", served->info->name);
-	rc = engine_plan(served->model, &served->config, &served->plan, why);
-	if (rc == RC_OK)
-		fleet->planned_bytes += fleet_plan_bytes(&served->plan);
-	return rc;
+	return plan_model(fleet, served, config->backend_optional, why);
 }
 
-static enum rc check_budget(const struct fleet *fleet, struct errmsg *why)
+static enum rc check_budget(struct fleet *fleet, struct errmsg *why)
 {
 	const struct served_model *last = &fleet->models[fleet->n - 1];
 	const struct engine_config *engine = &last->config;
+	const struct room all = room_of(fleet, engine);
 	uint64_t own = fleet_plan_bytes(&last->plan);
-	uint64_t others = fleet->planned_bytes - own;
-	uint64_t room = fleet->budget_bytes > others ? fleet->budget_bytes - others : 0;
+	uint64_t others = *all.planned - own;
+	uint64_t room = all.budget > others ? all.budget - others : 0;
 
 	if (own <= room)
 		return RC_OK;
@@ -175,6 +230,12 @@ enum rc fleet_open(const struct fleet_config *config, struct fleet *out, struct 
 	const uint64_t asked = config->budget_bytes;
 
 	*out = (struct fleet){ .budget_bytes = asked != 0 && asked < spare ? asked : spare };
+	if (config->engine.backend != NULL) {
+		uint64_t device = fleet_device_bytes(
+		    config->engine.backend, config->engine.device, config->memory_root);
+
+		out->device_budget_bytes = asked != 0 && asked < device ? asked : device;
+	}
 	if (config->paths_len > FLEET_MODELS_MAX)
 		return errmsg_rc(why, RC_CONFIG, "more than %zu models", FLEET_MODELS_MAX);
 	for (size_t i = 0; i < config->paths_len && rc == RC_OK; i++) {
@@ -228,14 +289,17 @@ enum rc fleet_answer_plan(const struct fleet *fleet, const struct wire_plan_requ
 	enum rc rc = engine_plan(served->model, &config, &plan, why);
 	if (rc != RC_OK)
 		return rc;
-	uint64_t others = fleet->planned_bytes - fleet_plan_bytes(&served->plan);
-	uint64_t room = fleet->budget_bytes > others ? fleet->budget_bytes - others : 0;
+	bool on_device = served->config.backend != NULL;
+	uint64_t budget = on_device ? fleet->device_budget_bytes : fleet->budget_bytes;
+	uint64_t others = (on_device ? fleet->device_planned_bytes : fleet->planned_bytes) -
+			  fleet_plan_bytes(&served->plan);
+	uint64_t room = budget > others ? budget - others : 0;
 
 	*out = (struct wire_plan){ .weights_bytes = plan.weights_bytes,
 		.cache_bytes = plan.cache_bytes,
 		.scratch_bytes = plan.scratch_bytes,
 		.total_bytes = fleet_plan_bytes(&plan),
-		.budget_bytes = fleet->budget_bytes };
+		.budget_bytes = budget };
 	out->fits = out->total_bytes <= room;
 	out->largest_context =
 	    fleet_largest_context(served->model, &config, served->info->n_ctx_train, room);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/backend.h"
 #include "infer/engine.h"
 #include "model/model.h"
 #include "template/template.h"
@@ -20,6 +21,8 @@
 
 #define FLEET_MODELS_MAX ((size_t)16)
 #define FLEET_RESERVE_BYTES ((uint64_t)1536 << 20) /* left to the host */
+#define FLEET_DEVICE_RESERVE_BYTES ((uint64_t)1 << 30)
+#define FLEET_UNIFIED_RESERVE_BYTES ((uint64_t)12 << 30)
 
 struct served_model {
 	struct model *model;
@@ -37,15 +40,17 @@ struct served_model {
 struct fleet {
 	struct served_model models[FLEET_MODELS_MAX];
 	size_t n;
-	uint64_t budget_bytes;
-	uint64_t planned_bytes;
+	/* Of the host's memory and, for models that a backend computes, of its device's. */
+	uint64_t budget_bytes, planned_bytes;
+	uint64_t device_budget_bytes, device_planned_bytes;
 };
 
 struct fleet_config {
 	const char *const *paths; /* [paths_len] */
 	size_t paths_len;
 	struct engine_config engine; /* zeros: the engine's defaults */
-	uint64_t budget_bytes;       /* 0: only what the host has to spare */
+	bool backend_optional;       /* what its backend has no kernels for the CPU computes */
+	uint64_t budget_bytes;       /* 0: only what host and device have to spare */
 	const char *memory_root;     /* see os/memory.h; NULL: "" */
 	unsigned halvings;           /* of every context, after memory ran short */
 };
@@ -88,6 +93,12 @@ void fleet_describe(const struct fleet *fleet, struct wire_model out[FLEET_MODEL
  * FLEET_RESERVE_BYTES, at most what limits on its control groups and its address
  * space leave.  UINT64_MAX: no figure is to be had. */
 uint64_t fleet_spare_bytes(const char *memory_root);
+
+/* The same of a backend's device: what its driver calls free less
+ * FLEET_DEVICE_RESERVE_BYTES; where device and host share memory, at most what the host
+ * has available less the larger of 12 GiB and a tenth of it.  0: no device. */
+uint64_t fleet_device_bytes(
+    const struct backend_api *backend, unsigned device, const char *memory_root);
 
 /* The context of a model with the engine's default where `n_ctx` is 0. */
 uint32_t fleet_context(const struct model_info *info, uint32_t n_ctx);

@@ -85,6 +85,13 @@ static const struct conf_option table[] = {
 	    .value = "f16|f32|q8_0",
 	    .fallback = "f16",
 	    .help = "Number format of the KV cache." },
+	{ .name = "backend",
+	    .type = CONF_STRING,
+	    .offset = OFFSET(backend),
+	    .value = "auto|cpu|cuda|PATH",
+	    .fallback = "auto",
+	    .help = "What computes; auto: the GPU where there is one and the model can run "
+		    "there." },
 	{ .name = "lease-idle",
 	    .type = CONF_DURATION,
 	    .offset = OFFSET(lease_idle_ns),

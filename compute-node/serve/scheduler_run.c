@@ -43,7 +43,8 @@ static size_t put_rows(struct lane *lane, struct sequence *seq, uint32_t n, size
 		lane->rows[at + i] = (struct engine_row){ .token = job->gen.ids[pos],
 			.seq = index,
 			.pos = pos,
-			.want_logits = pos + 1 == job->gen.len };
+			.want_logits = pos + 1 == job->gen.len,
+			.answer = pos >= job->gen.prompt_len };
 	}
 	return at + n;
 }

@@ -179,8 +179,8 @@ static void on_stats(struct service *service, const struct peer *peer, uint64_t 
 	stats->requests = counts.requests;
 	stats->refused = counts.refused;
 	stats->leases = counts.leases;
-	stats->budget_bytes = service->fleet.budget_bytes;
-	stats->planned_bytes = service->fleet.planned_bytes;
+	stats->budget_bytes = service->fleet.budget_bytes + service->fleet.device_budget_bytes;
+	stats->planned_bytes = service->fleet.planned_bytes + service->fleet.device_planned_bytes;
 	if (memory_read(service->memory_root, &figures, NULL) == RC_OK)
 		stats->mem_available_bytes = figures.available_bytes;
 	if (service->watch != NULL) {
@@ -253,7 +253,7 @@ static void on_capabilities(void *ctx, struct wire_capabilities *out)
 	out->numerics_id = service->fleet.n == 0 ? "" : service->fleet.models[0].numerics_id;
 	out->models = service->models;
 	out->models_len = service->fleet.n;
-	out->budget_bytes = service->fleet.budget_bytes;
+	out->budget_bytes = service->fleet.budget_bytes + service->fleet.device_budget_bytes;
 	memcpy(out->boot_id, service->boot_id, WIRE_LEASE_BYTES);
 	scheduler_get_load(service->sched, &out->load);
 }

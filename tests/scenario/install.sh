@@ -13,6 +13,13 @@ for node in data compute; do
 	[ -x "$T/root$program" ] || fail "$program is not there"
 	"$T/root$program" version >"$T/version" 2>&1 || "$T/root$program" --version >"$T/version"
 	grep -q "^$node-node " "$T/version" || fail "$program does not run"
+	library=$T/root/opt/hearth/bin/compute-cuda.so extra=$unit.d/cuda.conf
+	if [ "$node" = compute ] && [ -f "$HEARTH_BUILD/compute-cuda.so" ]; then
+		[ -x "$library" ] || fail "the library for the GPU is not beside the program"
+		grep -q '^PrivateDevices=no' "$extra" || fail "the unit cannot see the GPU"
+	elif [ "$node" = compute ] && { [ -e "$library" ] || [ -e "$extra" ]; }; then
+		fail "a library for the GPU that was not built"
+	fi
 	if grep -q '@[A-Z]*@' "$unit"; then fail "a name was not filled in: $unit"; fi
 	grep -q '^Type=notify' "$unit" || fail "the unit of $node does not wait for READY"
 	# Each option that the unit passes is one that the program knows.

@@ -1,0 +1,235 @@
+/*
+ * Backend: what a device does for the engine, as a table of functions.
+ *
+ * A backend is a shared library with one exported symbol, backend_entry(), loaded
+ * from an absolute path (backend/load.h).  It neither prints nor exits; what goes
+ * wrong comes back as a code and a reason.  Addresses of device memory are plain
+ * pointers that the host does not read.
+ *
+ * Rows of a pass belong to one of two classes.  Within a class the result of a row
+ * does not depend on what else is in the pass (DESIGN §5); across them the order of
+ * additions differs.  BACKEND_ANSWER rows, at most BACKEND_ANSWER_ROWS a pass, are
+ * tokens of an answer; BACKEND_PROMPT rows are all others.
+ *
+ *  B1  every function but open() is called by one thread at a time.
+ *  B2  device memory is taken by take() alone, before the first pass.
+ *  B3  functions of a pass only put work into a queue, in order; end() waits for it.
+ *  B4  between begin() and end() of answer passes with as many rows, of which as many
+ *      want logits, the calls are always the same: a backend may keep them and play
+ *      them back.
+ */
+#ifndef BACKEND_BACKEND_H
+#define BACKEND_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include "base/errmsg.h"
+
+#define BACKEND_ABI 1u
+#define BACKEND_PLANES 4
+#define BACKEND_ANSWER_ROWS 16u
+#define BACKEND_ENTRY "backend_entry"
+
+enum backend_class { BACKEND_ANSWER, BACKEND_PROMPT };
+
+/* The numbers of enum activation, model/model_impl.h. */
+enum backend_activation {
+	BACKEND_SILU_GATED,
+	BACKEND_CLAMPED_GATED,
+	BACKEND_RELU_SQUARED,
+	BACKEND_GELU_GATED
+};
+
+/* The numbers of enum cache_type, infer/engine.h. */
+enum backend_cache { BACKEND_F16, BACKEND_F32, BACKEND_Q8_0 };
+
+/* What a device is and has.  A driver's figure of free memory is a lead only. */
+struct backend_info {
+	char name[64];     /* as the maker calls it */
+	char numerics[32]; /* "cuda/k1-90": what must agree for equal bits */
+	uint64_t total_bytes, free_bytes;
+	bool unified;   /* its memory is the host's */
+	uint32_t units; /* multiprocessors */
+};
+
+/*
+ * A matrix as it lies on the device, or several of one shape behind each other.  The
+ * parts of its blocks stand in planes of their own, so that all reads are aligned;
+ * row r of plane p begins at planes[p] + r * strides[p].
+ */
+struct backend_matrix {
+	uint32_t type; /* enum tensor_type, model/type.h */
+	uint64_t k;    /* weights a row */
+	uint64_t rows; /* through all matrices */
+	const uint8_t *planes[BACKEND_PLANES];
+	uint64_t strides[BACKEND_PLANES];
+	const float *factors; /* on the device, one for each `height` rows; NULL: none */
+	uint64_t height;
+};
+
+/* Rows that matrices multiply, and the forms they want them in.  What a form's
+ * pointer is NULL for is not wanted. */
+struct backend_acts {
+	float *f32;        /* [rows][n] */
+	int8_t *q8;        /* [rows][n]; n a multiple of 32 */
+	float *q8_scales;  /* [rows][n / 32][2]: scale, scale * sum of the integers */
+	uint16_t *f16;     /* [rows][n rounded up to 64], zeros behind n */
+	float *f16_scales; /* [rows] powers of two that f16 has been divided by */
+};
+
+struct backend_product {
+	struct backend_matrix matrix; /* the rows that are multiplied, alone */
+	uint64_t rows;
+	const float *bias; /* [rows] or NULL */
+	float *out;        /* [rows of acts][out_stride] */
+	uint64_t out_stride;
+	bool add; /* to what stands there */
+};
+
+struct backend_row {
+	int32_t token;
+	uint32_t seq, pos;
+	uint32_t wanted; /* its place among the rows that want logits; UINT32_MAX: none */
+};
+
+struct backend_attention {
+	float *q;                     /* [rows][n_head][dk]; scratch afterwards */
+	float *k, *v;                 /* [rows][n_head_kv][dk or dv] */
+	const float *q_norm, *k_norm; /* [dk] or NULL */
+	float norm_eps;
+	bool v_is_k; /* v is k as projected */
+	bool v_norm; /* RMS norm of value heads, without weights */
+	bool store;  /* put k and v into the cache; false: they are there */
+	bool rotate, halves;
+	const float *rope; /* [rows][n_rot / 2][cos, sin] */
+	uint32_t n_rot;
+	float temp_scale; /* queries grow by temp_scale * ln(1 + pos / temp_step) */
+	uint32_t temp_step;
+	uint32_t n_head, n_head_kv, dk, dv;
+	enum backend_cache type;
+	/* Of sequence 0 and KV head 0, by position (a ring of `cells`): [cells][dk], [cells][dv].
+	 * Q8_0: each position's numbers are followed by their F16 scales, [dk / 32]. */
+	uint8_t *keys, *values;
+	uint64_t keys_head, keys_seq, values_head, values_seq; /* bytes from one to the next */
+	uint32_t cells, window;                                /* window 0: all is seen */
+	float scale, softcap;                                  /* softcap 0: none */
+	const float *sinks;                                    /* [n_head] or NULL */
+	struct backend_acts out;                               /* [rows][n_head * dv] */
+};
+
+/* A network of experts for all rows of a pass: x += Σ weight · expert(in). */
+struct backend_experts {
+	const float *scores; /* [rows][n_expert] of the router */
+	uint32_t n_expert, n_used, n_group, n_group_used;
+	uint32_t gating; /* enum moe_gating */
+	bool norm;
+	float scale;
+	const float *choice_bias; /* [n_expert] or NULL */
+	enum backend_activation activation;
+	const float *gelu; /* table of half floats, with BACKEND_GELU_GATED */
+	uint32_t n, n_ff;
+	struct backend_matrix gate, up, down; /* [n_expert][n_ff][n], [n_expert][n][n_ff] */
+	uint64_t up_height; /* rows of one expert in gate and up: n_ff, or twice it where
+			     * gate and up are one matrix, gate first */
+	bool gated;
+	const float *gate_bias, *up_bias, *down_bias; /* [n_expert][n_ff or n] or NULL */
+	struct backend_acts in;                       /* [rows][n] */
+	float *x;                                     /* [rows][n] */
+};
+
+/* The most that passes will ask for. */
+struct backend_sizes {
+	uint32_t n_rows, n_wanted; /* of a pass */
+	uint32_t n_ctx, n_vocab;
+	uint32_t n_head, dv;     /* attention: the most of any layer */
+	uint64_t matrix_weights; /* of the largest matrix that prompt rows are multiplied with,
+				  * each row rounded up to 64 */
+	uint32_t n_expert, n_used, n_expert_in, n_expert_ff; /* 0: no experts */
+};
+
+struct backend; /* one open device, for one engine */
+
+struct backend_api {
+	uint32_t abi;     /* BACKEND_ABI */
+	const char *name; /* "cuda" */
+
+	/* Device `index`.  RC_NOTFOUND: there is none. */
+	enum rc (*open)(unsigned index, struct backend **out, struct errmsg *why);
+	/* Wipes and gives back all that was taken. */
+	void (*close)(struct backend *b);
+	void (*info)(const struct backend *b, struct backend_info *out);
+
+	/* Whether matrices of a type can be multiplied. */
+	bool (*computes)(uint32_t type);
+	/* Bytes that a matrix takes on the device. */
+	uint64_t (*matrix_bytes)(uint32_t type, uint64_t k, uint64_t rows);
+	/* Bytes that passes need beside what the caller keeps. */
+	uint64_t (*work_bytes)(const struct backend_sizes *sizes);
+
+	/* Zeroed memory, aligned to 256 bytes.  RC_NOMEM. */
+	enum rc (*take)(struct backend *b, uint64_t bytes, void **out, struct errmsg *why);
+	/* Take what work_bytes() says.  Once. */
+	enum rc (*work)(struct backend *b, const struct backend_sizes *sizes, struct errmsg *why);
+	enum rc (*upload)(
+	    struct backend *b, void *to, const void *from, uint64_t bytes, struct errmsg *why);
+	enum rc (*download)(
+	    struct backend *b, void *to, const void *from, uint64_t bytes, struct errmsg *why);
+	/* `rows` rows of a file's tensor to `to` (matrix_bytes() of it). */
+	enum rc (*place)(struct backend *b, uint32_t type, uint64_t k, uint64_t rows,
+	    const uint8_t *bytes, void *to, struct backend_matrix *out, struct errmsg *why);
+	/* Zero bytes in order with the passes; seen to be zero after finish(). */
+	enum rc (*wipe)(struct backend *b, void *at, uint64_t bytes, struct errmsg *why);
+	enum rc (*finish)(struct backend *b, struct errmsg *why);
+
+	/* A pass.  *replayed: all of it, as it was in another pass of this shape, has been put
+	 * into the queue; only end() is left to be called. */
+	enum rc (*begin)(struct backend *b, enum backend_class class_,
+	    const struct backend_row *rows, uint32_t n_rows, bool *replayed, struct errmsg *why);
+	/* `logits` (may be NULL): [wanted rows][n_vocab] in host memory. */
+	enum rc (*end)(struct backend *b, float *logits, struct errmsg *why);
+
+	void (*embed)(struct backend *b, const struct backend_matrix *m, float scale, float *x);
+	/* out[row] = cos and sin of freqs [n_rot / 2] at each row's position. */
+	void (*rotations)(
+	    struct backend *b, const double *freqs, uint32_t n_rot, double magnitude, float *out);
+	/* out = x * weight / rms(x); weight NULL: none; `wanted`: of the rows that want logits. */
+	void (*norm)(struct backend *b, const float *x, const float *weight, uint32_t n, float eps,
+	    bool wanted, const struct backend_acts *out);
+	/* The forms of rows that stand in out->f32. */
+	void (*forms)(struct backend *b, uint32_t n, const struct backend_acts *out);
+	/* x += from * weight / rms(from) */
+	void (*norm_add)(struct backend *b, const float *from, const float *weight, uint32_t n,
+	    float eps, float *x);
+	/* `n` matrices of one row length times `in`; all of the pass's rows. */
+	void (*matmul)(struct backend *b, const struct backend_product *products, uint32_t n,
+	    const struct backend_acts *in);
+	/* out = act(gate · in) * (up · in) */
+	void (*gated)(struct backend *b, const struct backend_matrix *gate,
+	    const struct backend_matrix *up, enum backend_activation kind, const float *gelu,
+	    const struct backend_acts *in, float *gate_scratch, float *up_scratch,
+	    const struct backend_acts *out);
+	void (*attention)(struct backend *b, const struct backend_attention *a);
+	void (*experts)(struct backend *b, const struct backend_experts *e);
+	/* The logits that end() hands out: output · in, in being the wanted rows alone. */
+	void (*logits)(struct backend *b, const struct backend_product *output, float softcap,
+	    const struct backend_acts *in);
+
+	/* What the device can do: bytes read, and f16 products on its tensor units, a second. */
+	enum rc (*measure)(
+	    struct backend *b, double *read_bytes_s, double *tensor_flops_s, struct errmsg *why);
+};
+
+/* The one exported symbol. */
+typedef const struct backend_api *backend_entry_fn(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

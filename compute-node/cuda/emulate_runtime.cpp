@@ -1,0 +1,119 @@
+/* The runtime of the emulator: the host's memory, no graphs, nothing to measure. */
+#include <new>
+#include <stdio.h>
+
+#include "cuda/runtime.h"
+
+#define UNITS 4u
+#define TOTAL_BYTES (UINT64_C(4) << 30)
+
+struct runtime {
+	struct runtime_figures figures;
+};
+
+cudaError_t runtime_open(unsigned index, struct runtime **out)
+{
+	struct runtime *r;
+
+	if (index != 0)
+		return cudaErrorInvalidValue;
+	r = new (std::nothrow) runtime();
+	if (r == NULL)
+		return cudaErrorMemoryAllocation;
+	(void)snprintf(r->figures.name, sizeof(r->figures.name), "emulated");
+	r->figures.total_bytes = TOTAL_BYTES;
+	r->figures.units = UNITS;
+	r->figures.cc = 90;
+	*out = r;
+	return cudaSuccess;
+}
+
+void runtime_close(struct runtime *r)
+{
+	delete r;
+}
+
+cudaStream_t runtime_stream(const struct runtime *)
+{
+	return NULL;
+}
+
+const struct runtime_figures *runtime_figures(const struct runtime *r)
+{
+	return &r->figures;
+}
+
+uint64_t runtime_free_bytes(const struct runtime *)
+{
+	return TOTAL_BYTES;
+}
+
+cudaError_t runtime_take(struct runtime *, uint64_t bytes, void **out)
+{
+	*out = aligned_alloc(256, (bytes + 255) / 256 * 256);
+	if (*out == NULL)
+		return cudaErrorMemoryAllocation;
+	memset(*out, 0, bytes);
+	return cudaSuccess;
+}
+
+void runtime_give(void *memory)
+{
+	free(memory);
+}
+
+cudaError_t runtime_pin(uint64_t bytes, void **out)
+{
+	*out = malloc(bytes > 0 ? bytes : 1);
+	return *out != NULL ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+void runtime_unpin(void *memory, uint64_t)
+{
+	free(memory);
+}
+
+cudaError_t runtime_finish(struct runtime *)
+{
+	return cudaSuccess;
+}
+
+cudaError_t runtime_mark_stage(struct runtime *, unsigned)
+{
+	return cudaSuccess;
+}
+
+cudaError_t runtime_wait_stage(struct runtime *, unsigned)
+{
+	return cudaSuccess;
+}
+
+bool runtime_can_capture(const struct runtime *)
+{
+	return false;
+}
+
+cudaError_t runtime_capture(struct runtime *)
+{
+	return cudaErrorInvalidValue;
+}
+
+cudaError_t runtime_captured(struct runtime *, struct runtime_graph **)
+{
+	return cudaErrorInvalidValue;
+}
+
+cudaError_t runtime_replay(struct runtime *, struct runtime_graph *)
+{
+	return cudaErrorInvalidValue;
+}
+
+void runtime_graph_free(struct runtime_graph *)
+{
+}
+
+cudaError_t runtime_measure(struct runtime *, double *read_bytes_s, double *tensor_flops_s)
+{
+	*read_bytes_s = *tensor_flops_s = 0;
+	return cudaSuccess;
+}

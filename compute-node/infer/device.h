@@ -1,0 +1,55 @@
+/*
+ * Device: a model on a backend (backend/backend.h), and the blocks of a pass there.
+ *
+ * An architecture's forward() is walked three times over: to measure what it
+ * multiplies (device_measure, no device is needed), to place it (device_new), and,
+ * once for each shape of a pass, to put the work into the backend's queue.  The
+ * functions device_<block> stand for those of infer/block.h, infer/attention.h and
+ * infer/experts.h; pointers of such a pass are addresses on the device.
+ */
+#ifndef INFER_DEVICE_H
+#define INFER_DEVICE_H
+
+#include "backend/backend.h"
+#include "infer/block.h"
+#include "infer/pass.h"
+
+struct device;
+
+/* Bytes on the device: matrices and vectors, and memory of passes.  RC_UNSUPPORTED: what
+ * of the model cannot be computed there. */
+enum rc device_measure(const struct model *model, const struct engine_config *config,
+    uint64_t *weights_bytes, uint64_t *scratch_bytes, struct errmsg *why) RC_CHECK;
+
+/* Take all memory, weights, cache and passes; fills in `pass` and `cache`, which has been
+ * measured.  Borrows `model`. */
+enum rc device_new(const struct model *model, const struct engine_config *config, struct pass *pass,
+    struct cache *cache, struct device **out, struct errmsg *why) RC_CHECK;
+void device_free(struct device *device);
+
+/* "cuda/k1-90" */
+const char *device_numerics(const struct device *device);
+
+/* Rows from `rows` on that one pass may take: neighbours of one class. */
+size_t device_rows(
+    const struct device *device, const struct engine_row *rows, size_t n, size_t n_ubatch);
+
+/* Compute the pass that `worker` points at. */
+enum rc device_run(struct device *device, struct worker *worker, struct errmsg *why) RC_CHECK;
+
+/* Zero `bytes` bytes of device memory; device_settle(): they are. */
+void device_wipe(struct device *device, void *at, size_t bytes);
+void device_settle(struct device *device);
+
+void device_embed(struct worker *worker);
+void device_norm(struct worker *worker, const float *weight, struct acts *out);
+void device_norm_add(struct worker *worker, const float *weight, float *from);
+void device_matmul(
+    struct worker *worker, const struct product *products, size_t n, const struct acts *in);
+void device_norm_gated(struct worker *worker, const float *norm, const struct gguf_tensor *gate,
+    const struct gguf_tensor *up);
+void device_logits(struct worker *worker);
+void device_attention(struct worker *worker, uint32_t layer);
+void device_experts(struct worker *worker, uint32_t layer);
+
+#endif

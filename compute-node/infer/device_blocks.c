@@ -1,0 +1,286 @@
+/* The blocks of a pass, put into a backend's queue. */
+#include "infer/device_impl.h"
+
+/* BACKEND_… and ACT_… are the same numbers; so are those of the caches. */
+_Static_assert((int)BACKEND_CLAMPED_GATED == (int)ACT_CLAMPED_GATED &&
+		   (int)BACKEND_RELU_SQUARED == (int)ACT_RELU_SQUARED &&
+		   (int)BACKEND_GELU_GATED == (int)ACT_GELU_GATED,
+    "activations of the two headers");
+_Static_assert((int)BACKEND_F32 == (int)CACHE_F32 && (int)BACKEND_Q8_0 == (int)CACHE_Q8_0,
+    "caches of the two headers");
+
+#define GELU_VALUES 65536u
+#define BLOCK_WEIGHTS 32u
+
+struct backend_acts device_forms(const struct device *d, const struct acts *a, size_t width)
+{
+	bool answer = d->class_ == BACKEND_ANSWER, whole = width % BLOCK_WEIGHTS == 0;
+	struct backend_acts out = { .f32 = NULL };
+
+	if (answer ? d->floats : d->f32)
+		out.f32 = a->f32;
+	if (answer && d->quantised && whole) {
+		out.q8 = a->q8.quants;
+		out.q8_scales = a->q8_scales;
+	}
+	if (!answer && (d->quantised || d->floats)) {
+		out.f16 = a->f16;
+		out.f16_scales = a->f16_scales;
+	}
+	return out;
+}
+
+static const float *floats(struct worker *w, const float *host, size_t n)
+{
+	return device_vector(w, host, n, sizeof(*host));
+}
+
+void device_embed(struct worker *w)
+{
+	struct pass *p = w->pass;
+	struct device *d = p->device;
+	const struct model *m = p->model;
+	const struct rope *rope = &m->rope, *local = &m->rope_local;
+	const struct backend_matrix embd = device_matrix(w, m->token_embd);
+	bool far = p->rope_long;
+	const double *freqs =
+	    device_vector(w, far ? rope->freqs_long : rope->freqs, rope->n_rot / 2, sizeof(double));
+	const double *freqs_local =
+	    device_vector(w, local->freqs, local->n_rot / 2, sizeof(double));
+
+	if (!device_runs(d))
+		return;
+	d->api->embed(d->backend, &embd, m->embd_scale, p->x);
+	if (rope->n_rot > 0)
+		d->api->rotations(d->backend, freqs, rope->n_rot, rope->magnitude, p->rope);
+	if (local->n_rot > 0)
+		d->api->rotations(
+		    d->backend, freqs_local, local->n_rot, local->magnitude, p->rope_local);
+}
+
+void device_norm(struct worker *w, const float *weight, struct acts *out)
+{
+	struct pass *p = w->pass;
+	struct device *d = p->device;
+	const struct model *m = p->model;
+	const float *on_device = floats(w, weight, m->n_embd);
+	const struct backend_acts forms = device_forms(d, out, m->n_embd);
+
+	if (device_runs(d))
+		d->api->norm(d->backend, p->x, on_device, m->n_embd, m->norm_eps, false, &forms);
+}
+
+void device_norm_add(struct worker *w, const float *weight, float *from)
+{
+	struct pass *p = w->pass;
+	struct device *d = p->device;
+	const struct model *m = p->model;
+	const float *on_device = floats(w, weight, m->n_embd);
+
+	if (device_runs(d))
+		d->api->norm_add(d->backend, from, on_device, m->n_embd, m->norm_eps, p->x);
+}
+
+static struct backend_product product_of(struct worker *w, const struct product *product)
+{
+	struct backend_matrix m = device_matrix(w, product->weight);
+	uint64_t rows = product->n_rows != 0 ? product->n_rows : product->weight->dims[1];
+
+	for (int i = 0; i < BACKEND_PLANES; i++)
+		m.planes[i] += product->first * m.strides[i];
+	if (m.factors != NULL)
+		m.factors += product->first / m.height;
+	m.rows = rows;
+	return (struct backend_product){ .matrix = m,
+		.rows = rows,
+		.bias = floats(w, product->bias, (size_t)rows),
+		.out = product->out,
+		.out_stride = product->out_stride != 0 ? product->out_stride : rows,
+		.add = product->add };
+}
+
+#define PRODUCTS_MAX 8u
+
+void device_matmul(
+    struct worker *w, const struct product *products, size_t n, const struct acts *in)
+{
+	struct device *d = w->pass->device;
+	struct backend_product all[PRODUCTS_MAX];
+	const struct backend_acts forms = device_forms(d, in, (size_t)products[0].weight->dims[0]);
+
+	for (size_t at = 0; at < n; at += PRODUCTS_MAX) {
+		size_t some = n - at < PRODUCTS_MAX ? n - at : PRODUCTS_MAX;
+
+		for (size_t i = 0; i < some; i++)
+			all[i] = product_of(w, &products[at + i]);
+		if (device_runs(d))
+			d->api->matmul(d->backend, all, (uint32_t)some, &forms);
+	}
+}
+
+static void gated(struct worker *w, const struct gguf_tensor *gate, const struct gguf_tensor *up,
+    enum activation kind, const struct acts *in, float *gate_out, float *up_out, struct acts *out)
+{
+	struct device *d = w->pass->device;
+	const struct model *m = w->pass->model;
+	const struct backend_matrix g = device_matrix(w, gate), u = device_matrix(w, up);
+	const float *gelu = kind == ACT_GELU_GATED ? floats(w, m->gelu, GELU_VALUES) : NULL;
+	const struct backend_acts forms_in = device_forms(d, in, m->n_embd);
+	const struct backend_acts forms_out = device_forms(d, out, (size_t)gate->dims[1]);
+
+	if (device_runs(d))
+		d->api->gated(d->backend, &g, &u, (enum backend_activation)kind, gelu, &forms_in,
+		    gate_out, up_out, &forms_out);
+}
+
+void device_norm_gated(struct worker *w, const float *norm, const struct gguf_tensor *gate,
+    const struct gguf_tensor *up)
+{
+	struct pass *p = w->pass;
+
+	device_norm(w, norm, &p->normed);
+	gated(w, gate, up, p->model->gelu != NULL ? ACT_GELU_GATED : ACT_SILU_GATED, &p->normed,
+	    p->gate, p->up, &p->hidden);
+}
+
+void device_logits(struct worker *w)
+{
+	struct pass *p = w->pass;
+	struct device *d = p->device;
+	const struct model *m = p->model;
+	const float *norm = floats(w, m->output_norm, m->n_embd);
+	const struct backend_product output =
+	    product_of(w, &(struct product){ .weight = m->output });
+	enum backend_class class_ = d->class_;
+	struct backend_acts forms;
+
+	if (!device_runs(d))
+		return;
+	d->class_ = BACKEND_ANSWER; /* logits of all rows are multiplied as an answer's */
+	forms = device_forms(d, &p->normed, m->n_embd);
+	d->class_ = class_;
+	d->api->norm(d->backend, p->x, norm, m->n_embd, m->norm_eps, true, &forms);
+	d->api->logits(d->backend, &output, m->logit_softcap, &forms);
+	if (p->embeddings == NULL)
+		return;
+	forms = (struct backend_acts){ .f32 = p->normed.f32 };
+	d->api->norm(d->backend, p->x, norm, m->n_embd, m->norm_eps, false, &forms);
+}
+
+/* Bytes from one place of a cache to another. */
+static uint64_t apart(const uint8_t *from, const uint8_t *to)
+{
+	return (uint64_t)(to - from);
+}
+
+static void describe_cache(const struct pass *p, uint32_t il, struct backend_attention *a)
+{
+	const struct cache *c = p->cache;
+	const struct layer *l = &p->model->layers[il];
+	uint32_t at = il - l->kv_back;
+
+	a->type = (enum backend_cache)c->type;
+	a->keys = cache_keys(c, at, 0, 0);
+	a->values = cache_values(c, at, 0, 0);
+	a->keys_head = apart(a->keys, cache_keys(c, at, 0, 1));
+	a->values_head = apart(a->values, cache_values(c, at, 0, 1));
+	a->keys_seq = apart(a->keys, cache_keys(c, at, 1, 0));
+	a->values_seq = apart(a->values, cache_values(c, at, 1, 0));
+	a->cells = cache_cells(c, at);
+}
+
+void device_attention(struct worker *w, uint32_t il)
+{
+	struct pass *p = w->pass;
+	struct device *d = p->device;
+	const struct model *m = p->model;
+	const struct layer *l = &m->layers[il];
+	const struct rope *rope = l->rope == LAYER_ROPE_LOCAL ? &m->rope_local : &m->rope;
+	struct backend_attention a = {
+		.q = p->q,
+		.k = p->k,
+		.v = p->v,
+		.q_norm = floats(w, l->q_norm, l->head_dim_k),
+		.k_norm = floats(w, l->k_norm, l->head_dim_k),
+		.norm_eps = m->norm_eps,
+		.v_is_k = l->v == NULL,
+		.v_norm = l->v_norm,
+		.store = l->kv_back == 0,
+		.rotate = l->rope != LAYER_ROPE_NONE,
+		.halves = rope->halves,
+		.rope = l->rope == LAYER_ROPE_LOCAL ? p->rope_local : p->rope,
+		.n_rot = rope->n_rot,
+		.temp_scale = m->temp_scale,
+		.temp_step = m->temp_step,
+		.n_head = l->n_head,
+		.n_head_kv = l->n_head_kv,
+		.dk = l->head_dim_k,
+		.dv = l->head_dim_v,
+		.window = l->window,
+		.scale = m->attn_scale,
+		.softcap = m->attn_softcap,
+		.sinks = floats(w, l->sinks, l->n_head),
+		.out = device_forms(d, &p->mixed, (size_t)l->n_head * l->head_dim_v),
+	};
+
+	if (!device_runs(d))
+		return;
+	describe_cache(p, il, &a);
+	d->api->attention(d->backend, &a);
+}
+
+static void shared_experts(struct worker *w, const struct experts *e)
+{
+	struct pass *p = w->pass;
+	struct routed *r = &p->routed;
+	const struct product down = { .weight = e->shared_down, .out = p->x, .add = true };
+
+	gated(w, e->shared_gate, e->shared_up, p->model->moe.activation, &p->normed, r->shared_gate,
+	    r->shared_up, &r->shared_hidden);
+	device_matmul(w, &down, 1, &r->shared_hidden);
+}
+
+void device_experts(struct worker *w, uint32_t il)
+{
+	struct pass *p = w->pass;
+	struct device *d = p->device;
+	const struct moe *moe = &p->model->moe;
+	const struct experts *e = p->model->layers[il].experts;
+	size_t n_expert = moe->n_expert, n = p->model->n_embd;
+	const struct product router = {
+		.weight = e->router, .bias = e->router_bias, .out = p->routed.scores
+	};
+	struct backend_experts x = {
+		.scores = p->routed.scores,
+		.n_expert = moe->n_expert,
+		.n_used = moe->n_used,
+		.n_group = moe->n_group,
+		.n_group_used = moe->n_group_used,
+		.gating = moe->gating,
+		.norm = moe->norm,
+		.scale = moe->scale,
+		.choice_bias = floats(w, e->choice_bias, n_expert),
+		.activation = (enum backend_activation)moe->activation,
+		.gelu = moe->activation == ACT_GELU_GATED ? floats(w, p->model->gelu, GELU_VALUES)
+							  : NULL,
+		.n = p->model->n_embd,
+		.n_ff = e->n_ff,
+		.up = device_matrix(w, e->up),
+		.down = device_matrix(w, e->down),
+		.up_height = e->up->dims[1],
+		.gated = e->gate != NULL,
+		.gate_bias = floats(w, e->gate_bias, n_expert * e->n_ff),
+		.up_bias = floats(w, e->up_bias, n_expert * e->n_ff),
+		.down_bias = floats(w, e->down_bias, n_expert * n),
+		.in = device_forms(d, &p->normed, n),
+		.x = p->x,
+	};
+
+	if (e->gate != NULL)
+		x.gate = device_matrix(w, e->gate);
+	device_matmul(w, &router, 1, &p->normed);
+	if (device_runs(d))
+		d->api->experts(d->backend, &x);
+	if (e->shared_up != NULL)
+		shared_experts(w, e);
+}

@@ -1,0 +1,466 @@
+/*
+ * Models from ../shared/data through a backend: logits within the bounds of the CPU's
+ * own test in both classes of rows, equal bits however rows are taken, greedy text to
+ * the byte, a resumed answer that goes on as it was, memory that is zero behind a
+ * lease.
+ *
+ * The backend is the emulated one (tests/compute-emulated.so beside this program), or
+ * what HEARTH_BACKEND names: a library's absolute path.
+ */
+#include <libgen.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "backend/load.h"
+#include "base/buf.h"
+#include "infer/engine.h"
+#include "infer/sample.h"
+#include "infer/textstream.h"
+#include "model/model.h"
+#include "os/file.h"
+#include "tokenize/tokenizer.h"
+
+#define DATA "../shared/data"
+#define EMULATED "../../compute-emulated.so"
+#define TOKENS_MAX 256
+#define FILE_BYTES_MAX (64u << 20)
+#define VOCAB 512
+#define STORY 200
+#define STORY_EMULATED 60 /* tokens; the emulator takes seconds */
+#define RESUMED 40        /* ids of an answer that is cut, its prompt among them */
+#define SKIPPED 77
+#define EMULATED_TOKENS 9
+#define TAKEN_MAX 4096
+/* Prompts are multiplied as halves: 2^-11 of a number is lost in each product. */
+#define PROMPT_BOUND 3e-6
+
+static const struct backend_api *backend;
+static bool emulated;
+
+static struct model *open_model(const char *folder, const char *name)
+{
+	char path[256];
+	struct model *model = NULL;
+	struct errmsg why = ERRMSG_INIT;
+
+	(void)snprintf(path, sizeof(path), DATA "/%s/%s.gguf", folder, name);
+	if (model_open(path, &model, &why) != RC_OK)
+		fail_msg("%s: %s", path, why.text);
+	return model;
+}
+
+static uint8_t *read_file(size_t *len, const char *folder, const char *name)
+{
+	char path[256];
+	uint8_t *bytes = NULL;
+	struct errmsg why = ERRMSG_INIT;
+
+	(void)snprintf(path, sizeof(path), DATA "/%s/%s", folder, name);
+	if (file_read(path, FILE_BYTES_MAX, &bytes, len, &why) != RC_OK)
+		fail_msg("%s: %s", path, why.text);
+	return bytes;
+}
+
+static size_t read_tokens(const char *folder, int32_t *ids)
+{
+	size_t len, n = 0;
+	uint8_t *text = read_file(&len, folder, "tokens.txt");
+
+	for (char *at = (char *)text; *at >= '0' && *at <= '9' && n < TOKENS_MAX; n++) {
+		ids[n] = (int32_t)strtol(at, &at, 10);
+		at += *at == ',';
+	}
+	free(text);
+	return n;
+}
+
+/* What is computed of a model: rows from `answer_from` on are an answer's. */
+struct run {
+	uint32_t ubatch;
+	enum cache_type cache;
+	size_t answer_from;
+};
+
+static float *logits_of(
+    const struct model *model, const int32_t *ids, size_t n, const struct run *run)
+{
+	struct engine_config config = { .n_ctx = (uint32_t)n,
+		.n_ubatch = run->ubatch,
+		.cache = run->cache,
+		.backend = backend };
+	struct engine_row rows[TOKENS_MAX];
+	struct engine *engine = NULL;
+	struct errmsg why = ERRMSG_INIT;
+	size_t n_vocab = model_info(model)->n_vocab;
+	float *logits = malloc(n * n_vocab * sizeof(*logits));
+
+	assert_non_null(logits);
+	memset(logits, 0xff, n * n_vocab * sizeof(*logits));
+	for (size_t i = 0; i < n; i++)
+		rows[i] = (struct engine_row){ .token = ids[i],
+			.pos = (uint32_t)i,
+			.want_logits = true,
+			.answer = i >= run->answer_from };
+	if (engine_new(model, &config, &engine, &why) != RC_OK ||
+	    engine_forward(engine, rows, n, logits, NULL, NULL, &why) != RC_OK)
+		fail_msg("%s", why.text);
+	engine_free(engine);
+	return logits;
+}
+
+static double nmse(const float *got, const float *expected, size_t n)
+{
+	double error = 0, power = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		double d = (double)got[i] - (double)expected[i];
+
+		error += d * d;
+		power += (double)expected[i] * (double)expected[i];
+	}
+	return error / power;
+}
+
+/* Rows of one class, in every way that a pass can be cut. */
+static void check_class(const struct model *model, const char *name, const int32_t *ids, size_t n,
+    struct run run, const float *expected, double bound)
+{
+	static const uint32_t ubatches[] = { 4, 1, 3, 16 };
+	size_t n_floats = n * model_info(model)->n_vocab;
+	float *first = logits_of(model, ids, n, &run);
+	double got = nmse(first, expected, n_floats);
+
+	print_message("%s %s cache %d: NMSE %.3g (bound %.3g)\n", name,
+	    run.answer_from == 0 ? "answer" : "prompt", (int)run.cache, got, bound);
+	if (!(got <= bound))
+		fail_msg("%s: NMSE %g, bound %g", name, got, bound);
+	for (size_t i = 0; i < (emulated ? 1 : 4); i++) {
+		float *other;
+
+		run.ubatch = ubatches[i];
+		other = logits_of(model, ids, n, &run);
+		if (memcmp(other, first, n_floats * sizeof(float)) != 0)
+			fail_msg("%s: other bits with %u rows in a pass", name, run.ubatch);
+		free(other);
+	}
+	free(first);
+}
+
+static void check_logits(const char *folder, const char *name, const char *suffix, double bound)
+{
+	struct model *model = open_model(folder, name);
+	int32_t ids[TOKENS_MAX];
+	size_t n = read_tokens(folder, ids), n_floats = n * model_info(model)->n_vocab, len;
+	char file[128];
+	uint8_t *expected;
+
+	(void)snprintf(file, sizeof(file), "%s%s", name, suffix);
+	expected = read_file(&len, folder, file);
+	assert_int_equal(len, n_floats * sizeof(float));
+	if (emulated) /* a prefix's logits are the same */
+		n = n < EMULATED_TOKENS ? n : EMULATED_TOKENS;
+	for (int class_ = 0; class_ < 2; class_++) {
+		for (int type = 0; type < (emulated ? 1 : 2); type++)
+			check_class(model, name, ids, n,
+			    (struct run){ .cache = type == 0 ? CACHE_F16 : CACHE_F32,
+				.answer_from = class_ == 0 ? 0 : n },
+			    (const float *)(const void *)expected,
+			    class_ == 1 && bound < PROMPT_BOUND ? PROMPT_BOUND : bound);
+	}
+	free(expected);
+	model_close(model);
+}
+
+/* The emulator takes seconds for what a device does at once: a few stand for all. */
+static bool among(const char *name, const char *names)
+{
+	const char *at = strstr(names, name);
+	size_t len = strlen(name);
+
+	return at != NULL && (at == names || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0');
+}
+
+static void test_the_arch_set_is_within_its_bound(void **unused)
+{
+	static const char *const names[] = { "llama-dense", "llama-yarn-dense", "qwen2-dense",
+		"qwen3-dense", "qwen3-yarn-dense", "smollm3-dense", "mistral3-dense", "phi3-dense",
+		"glm4-dense", "gemma2-dense", "gemma3-dense", "qwen3moe-moe", "glm4moe-moe",
+		"gpt-oss-moe" };
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!emulated || among(names[i], "llama-dense gemma2-dense gpt-oss-moe"))
+			check_logits("arch", names[i], ".logits", 1e-6);
+}
+
+static void test_what_has_no_kernels_is_refused_by_name(void **unused)
+{
+	static const char *const names[] = { "gemma4-dense", "deepseek2-moe", "qwen35-dense",
+		"qwen35moe-moe", "qwen3next-moe", "nemotron_h_moe-dense" };
+
+	(void)unused;
+	if (!emulated) /* the same on every device */
+		return;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct model *model = open_model("arch", names[i]);
+		struct engine_config config = { .n_ctx = 64, .backend = backend };
+		struct engine *engine = NULL;
+		struct engine_plan plan;
+		struct errmsg why = ERRMSG_INIT;
+
+		assert_int_equal(engine_plan(model, &config, &plan, &why), RC_UNSUPPORTED);
+		assert_non_null(strstr(why.text, model_info(model)->architecture));
+		assert_int_equal(engine_new(model, &config, &engine, &why), RC_UNSUPPORTED);
+		model_close(model);
+	}
+}
+
+/* The peer's own error for one format, from the list. */
+static double peer_nmse(const char *format)
+{
+	size_t len;
+	char *text = (char *)read_file(&len, "quant", "peer_nmse.txt");
+	double value = -1;
+
+	for (char *line = text; line != NULL && *line != '\0';) {
+		char *next = strchr(line, '\n');
+		size_t name_len = strlen(format);
+
+		if (strncmp(line, format, name_len) == 0 && line[name_len] == ' ')
+			value = strtod(line + name_len, NULL);
+		line = next != NULL ? next + 1 : NULL;
+	}
+	free(text);
+	return value;
+}
+
+static void test_the_quant_set_is_within_the_peers_error(void **unused)
+{
+	static const char *const names[] = { "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1",
+		"Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4" };
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		double peer = peer_nmse(names[i]);
+
+		assert_true(peer > 0);
+		if (emulated && !among(names[i], "F16 Q8_0 Q4_K_M MXFP4"))
+			continue;
+		check_logits("quant", names[i], ".exact.logits", 1.1 * peer);
+	}
+}
+
+struct teller {
+	struct model *model;
+	struct engine *engine;
+	int32_t ids[STORY + 1];
+	size_t len, prompt_len;
+};
+
+/* Go on until `n` ids stand there, all that is missing computed at once at first. */
+static void tell(struct teller *t, size_t n)
+{
+	const struct sample_params greedy = { 0 };
+	struct sample_candidate candidates[VOCAB];
+	struct engine_row rows[STORY + 1];
+	struct errmsg why = ERRMSG_INIT;
+	float logits[VOCAB];
+
+	while (t->len < n) {
+		size_t done = engine_seq_len(t->engine, 0), more = t->len - done;
+
+		for (size_t i = 0; i < more; i++)
+			rows[i] = (struct engine_row){ .token = t->ids[done + i],
+				.pos = (uint32_t)(done + i),
+				.want_logits = i + 1 == more,
+				.answer = done + i >= t->prompt_len };
+		if (engine_forward(t->engine, rows, more, logits, NULL, NULL, &why) != RC_OK)
+			fail_msg("%s", why.text);
+		t->ids[t->len] =
+		    sample_token(&greedy, logits, VOCAB, NULL, 0, NULL, 0, t->len - 1, candidates);
+		t->len++;
+	}
+}
+
+static void begin(struct teller *t, const struct backend_api *api)
+{
+	struct engine_config config = { .n_ctx = STORY + 1, .backend = api };
+	struct errmsg why = ERRMSG_INIT;
+
+	if (engine_new(t->model, &config, &t->engine, &why) != RC_OK)
+		fail_msg("%s", why.text);
+}
+
+static void test_stories_tell_the_expected_text_to_the_byte(void **unused)
+{
+	struct teller t = {
+		.model = open_model("models", "stories260K"), .len = 1, .prompt_len = 1
+	};
+	const struct tokenizer *tokenizer = model_tokenizer(t.model);
+	struct textstream *stream = NULL;
+	struct errmsg why = ERRMSG_INIT;
+	struct buf out;
+	size_t len, n = emulated ? STORY_EMULATED : STORY;
+	uint8_t *expected = read_file(&len, "models", "stories260K.expected.txt");
+
+	(void)unused;
+	buf_init(&out, 65536);
+	begin(&t, backend);
+	t.ids[0] = tokenizer_bos(tokenizer);
+	assert_int_equal(textstream_new(tokenizer, NULL, 0, true, &stream, &why), RC_OK);
+	tell(&t, n + 1);
+	for (size_t i = 1; i <= n; i++)
+		(void)textstream_push(stream, t.ids[i], &out);
+	textstream_flush(stream, &out);
+	if (emulated)
+		assert_in_range(out.len, n, len);
+	else
+		assert_int_equal(out.len, len);
+	assert_memory_equal(out.bytes, expected, out.len);
+	free(expected);
+	buf_fini(&out);
+	textstream_free(stream);
+	engine_free(t.engine);
+	model_close(t.model);
+}
+
+/* Another engine is given the prompt and what there is of the answer, in one go. */
+static void test_a_resumed_answer_goes_on_as_it_was(void **unused)
+{
+	struct teller whole = { .model = open_model("models", "stories260K"), .prompt_len = 8 };
+	struct teller rest = whole;
+
+	(void)unused;
+	begin(&whole, backend);
+	for (whole.len = 0; whole.len < whole.prompt_len; whole.len++)
+		whole.ids[whole.len] = 300 + 7 * (int32_t)whole.len;
+	tell(&whole, RESUMED);
+	for (size_t cut = 9; cut < RESUMED; cut += 16) {
+		begin(&rest, backend);
+		memcpy(rest.ids, whole.ids, cut * sizeof(rest.ids[0]));
+		rest.len = cut;
+		tell(&rest, RESUMED);
+		assert_memory_equal(rest.ids, whole.ids, RESUMED * sizeof(rest.ids[0]));
+		engine_free(rest.engine);
+	}
+	engine_free(whole.engine);
+	model_close(whole.model);
+}
+
+/* ---- what is left in memory ---- */
+
+static struct {
+	struct backend *device;
+	void *memory[TAKEN_MAX];
+	uint64_t bytes[TAKEN_MAX];
+	size_t n;
+} taken;
+
+static enum rc take_and_note(struct backend *b, uint64_t bytes, void **out, struct errmsg *why)
+{
+	enum rc rc = backend->take(b, bytes, out, why);
+
+	if (rc == RC_OK && taken.n < TAKEN_MAX) {
+		taken.device = b;
+		taken.memory[taken.n] = *out;
+		taken.bytes[taken.n++] = bytes;
+	}
+	return rc;
+}
+
+static size_t count_set(size_t i)
+{
+	uint8_t *bytes = malloc(taken.bytes[i] + 1);
+	struct errmsg why = ERRMSG_INIT;
+	size_t n = 0;
+
+	assert_non_null(bytes);
+	assert_int_equal(
+	    backend->download(taken.device, bytes, taken.memory[i], taken.bytes[i], &why), RC_OK);
+	for (uint64_t at = 0; at < taken.bytes[i]; at++)
+		n += bytes[at] != 0;
+	free(bytes);
+	return n;
+}
+
+/* Memory is taken in this order: of passes, keys, values. */
+static void test_a_wiped_sequence_is_zero_on_the_device(void **unused)
+{
+	struct teller t = {
+		.model = open_model("models", "stories260K"), .len = 20, .prompt_len = 9
+	};
+	struct backend_api noting = *backend;
+
+	(void)unused;
+	taken.n = 0;
+	noting.take = take_and_note;
+	begin(&t, &noting);
+	for (size_t i = 0; i < t.len; i++)
+		t.ids[i] = 40 + 3 * (int32_t)i;
+	tell(&t, 40);
+	assert_true(taken.n > 3);
+	assert_true(count_set(1) > 1000 && count_set(2) > 1000);
+	engine_seq_wipe(t.engine, 0);
+	assert_int_equal(count_set(1), 0);
+	assert_int_equal(count_set(2), 0);
+	engine_free(t.engine);
+	model_close(t.model);
+}
+
+/* The numerics of a backend are not the CPU's. */
+static void test_the_numerics_are_the_backends(void **unused)
+{
+	struct teller t = { .model = open_model("models", "stories260K") };
+
+	(void)unused;
+	begin(&t, backend);
+	assert_string_equal(engine_numerics_id(t.engine), "cuda/k1-90/f16");
+	engine_free(t.engine);
+	model_close(t.model);
+}
+
+static bool find_backend(void)
+{
+	const char *given = getenv("HEARTH_BACKEND");
+	struct errmsg why = ERRMSG_INIT;
+	char path[4096] = "", beside[4096 + sizeof(EMULATED)];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (given == NULL && len > 0) {
+		(void)snprintf(beside, sizeof(beside), "%s/" EMULATED, dirname(path));
+		given = beside;
+		emulated = true;
+	}
+	if (given == NULL || (emulated && access(given, R_OK) != 0))
+		return false;
+	if (backend_load(given, &backend, &why) != RC_OK) {
+		(void)fprintf(stderr, "%s\n", why.text);
+		exit(1);
+	}
+	return true;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stories_tell_the_expected_text_to_the_byte),
+		cmocka_unit_test(test_a_resumed_answer_goes_on_as_it_was),
+		cmocka_unit_test(test_a_wiped_sequence_is_zero_on_the_device),
+		cmocka_unit_test(test_the_numerics_are_the_backends),
+		cmocka_unit_test(test_what_has_no_kernels_is_refused_by_name),
+		cmocka_unit_test(test_the_arch_set_is_within_its_bound),
+		cmocka_unit_test(test_the_quant_set_is_within_the_peers_error),
+	};
+
+	if (access(DATA, R_OK) != 0 || !find_backend())
+		return SKIPPED;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
