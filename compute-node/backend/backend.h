@@ -186,6 +186,8 @@ struct backend_api {
 	/* Zero bytes in order with the passes; seen to be zero after finish(). */
 	enum rc (*wipe)(struct backend *b, void *at, uint64_t bytes, struct errmsg *why);
 	enum rc (*finish)(struct backend *b, struct errmsg *why);
+	/* Zero, in the same order, what passes left in memory that the caller does not see. */
+	enum rc (*forget)(struct backend *b, struct errmsg *why);
 
 	/* A pass.  *replayed: all of it, as it was in another pass of this shape, has been put
 	 * into the queue; only end() is left to be called. */

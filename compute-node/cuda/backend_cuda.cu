@@ -288,6 +288,22 @@ static enum rc cuda_finish(struct backend *b, struct errmsg *why)
 	return rc == cudaSuccess ? RC_OK : fail(why, "wait", rc);
 }
 
+/* No pass is under way: each has been waited for. */
+static enum rc cuda_forget(struct backend *b, struct errmsg *why)
+{
+	cudaError_t rc =
+	    cudaMemsetAsync(b->pass.work, 0, b->pass.work_bytes, b->pass.stream);
+
+	if (rc == cudaSuccess)
+		rc = cudaMemsetAsync(b->logits, 0, logits_bytes(&b->sizes), b->pass.stream);
+	if (rc == cudaSuccess)
+		rc = cudaMemsetAsync(
+		    b->rows, 0, b->sizes.n_rows * sizeof(*b->rows), b->pass.stream);
+	memset(b->pinned_rows, 0, b->sizes.n_rows * sizeof(*b->pinned_rows));
+	memset(b->pinned_logits, 0, logits_bytes(&b->sizes));
+	return rc == cudaSuccess ? RC_OK : fail(why, "wipe", rc);
+}
+
 /* A bound of all positions, from few. */
 static uint32_t past_bound(const struct backend_row *rows, uint32_t n, uint32_t n_ctx)
 {
@@ -497,6 +513,7 @@ static const struct backend_api *make()
 	api.place = cuda_place_rows;
 	api.wipe = cuda_wipe;
 	api.finish = cuda_finish;
+	api.forget = cuda_forget;
 	api.begin = cuda_begin;
 	api.end = cuda_end;
 	api.embed = slot_embed;

@@ -336,6 +336,8 @@ static enum rc take_pass(struct device *d, const struct engine_config *config, s
 		return errmsg_rc(why, RC_LIMIT, "scratch is larger than any memory");
 	rc = d->api->take(d->backend, at.used, &memory, why);
 	if (rc == RC_OK) {
+		d->scratch = memory;
+		d->scratch_bytes = at.used;
 		at = (struct layout){ .base = memory };
 		lay(&at, d->model, config->n_ubatch, p);
 		rc = d->api->take(d->backend, cache->keys_bytes, &memory, why);
@@ -396,11 +398,10 @@ const char *device_numerics(const struct device *d)
 
 /* ---- passes ---- */
 
-size_t device_rows(const struct device *d, const struct engine_row *rows, size_t n, size_t n_ubatch)
+size_t device_rows(const struct engine_row *rows, size_t n, size_t n_ubatch)
 {
 	size_t most = rows[0].answer ? BACKEND_ANSWER_ROWS : n_ubatch, wanted = 0, i = 0;
 
-	(void)d;
 	for (; i < n && i < most && rows[i].answer == rows[0].answer; i++) {
 		wanted += rows[i].want_logits;
 		if (wanted > BACKEND_ANSWER_ROWS)
@@ -447,5 +448,7 @@ void device_wipe(struct device *d, void *at, size_t bytes)
 
 void device_settle(struct device *d)
 {
+	(void)d->api->wipe(d->backend, d->scratch, d->scratch_bytes, NULL);
+	(void)d->api->forget(d->backend, NULL);
 	(void)d->api->finish(d->backend, NULL);
 }

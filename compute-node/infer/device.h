@@ -31,13 +31,13 @@ void device_free(struct device *device);
 const char *device_numerics(const struct device *device);
 
 /* Rows from `rows` on that one pass may take: neighbours of one class. */
-size_t device_rows(
-    const struct device *device, const struct engine_row *rows, size_t n, size_t n_ubatch);
+size_t device_rows(const struct engine_row *rows, size_t n, size_t n_ubatch);
 
 /* Compute the pass that `worker` points at. */
 enum rc device_run(struct device *device, struct worker *worker, struct errmsg *why) RC_CHECK;
 
-/* Zero `bytes` bytes of device memory; device_settle(): they are. */
+/* Zero `bytes` bytes of device memory.  device_settle(): they are zero, and so is all
+ * that passes left behind. */
 void device_wipe(struct device *device, void *at, size_t bytes);
 void device_settle(struct device *device);
 

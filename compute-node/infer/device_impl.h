@@ -35,8 +35,10 @@ struct device {
 	uint64_t weights_bytes;
 	uint64_t matrix_weights;     /* of the largest that prompts are multiplied with */
 	bool quantised, floats, f32; /* kinds of matrices: of blocks; of numbers; of 32-bit ones */
-	struct backend_row *rows;    /* [n_ubatch] */
-	enum rc failed;              /* the first failure of a walk, and why */
+	void *scratch;               /* of passes */
+	size_t scratch_bytes;
+	struct backend_row *rows; /* [n_ubatch] */
+	enum rc failed;           /* the first failure of a walk, and why */
 	struct errmsg why;
 };
 

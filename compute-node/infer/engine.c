@@ -485,7 +485,7 @@ static enum rc run(struct engine *e, struct errmsg *why)
 	struct pass *p = &e->pass;
 
 	if (e->device != NULL) {
-		p->n_rows = device_rows(e->device, p->rows, p->n_rows, e->config.n_ubatch);
+		p->n_rows = device_rows(p->rows, p->n_rows, e->config.n_ubatch);
 		if (e->config.pulse != NULL)
 			(*e->config.pulse)++;
 		return device_run(e->device, e->workers, why);

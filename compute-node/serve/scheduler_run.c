@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/wipe.h"
@@ -156,6 +157,17 @@ static uint64_t take_logits(struct lane *lane, size_t rows, int64_t now_ns)
 	return sampled;
 }
 
+/* A device that failed once fails from then on, and only another process can have it
+ * whole.  Nothing is said to anybody: peers see the connection end, and what was under
+ * way goes on with the next worker (I10). */
+static void end_if_lost(const struct lane *lane, enum rc rc, const struct errmsg *why)
+{
+	if (rc != RC_IO || lane->model->config.backend == NULL)
+		return;
+	log_error("SERVE-DEVICE-LOST", "model=%s reason=%s", lane->model->info->name, why->text);
+	_exit(EXIT_FAILED);
+}
+
 static void fail_rows(struct lane *lane, size_t rows, enum rc rc)
 {
 	log_error(
@@ -177,6 +189,7 @@ bool lane_run(struct scheduler *sched, struct lane *lane)
 	enum rc rc =
 	    engine_forward(lane->model->engine, lane->rows, rows, lane->logits, NULL, NULL, &why);
 	int64_t now_ns = clock_mono_ns();
+	end_if_lost(lane, rc, &why);
 	if (rc != RC_OK) {
 		fail_rows(lane, rows, rc);
 	} else {

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -288,6 +290,34 @@ static void test_an_engine_that_fails_is_an_error_and_leaves_nothing(void **stat
 	assert_true(world.seen[2].done);
 }
 
+/* The process ends, so a child is given to it. */
+static void test_a_lost_device_ends_the_worker_without_a_word(void **state)
+{
+	const struct backend_api device = { .name = "lost" };
+	int status = 0;
+	pid_t child;
+
+	(void)state;
+	log_set_level((enum log_level) - 1); /* the failure is meant */
+	submit_ok(&(struct ask){ .id = 1, .prompt_seed = 4, .prompt_len = 20, .max_tokens = 9 });
+	while (world.seen[1].len < 3)
+		step();
+	child = fork();
+	if (child == 0) {
+		fleet.models[0].config.backend = &device;
+		fake.fail = RC_IO;
+		run_until_idle();
+		_exit(EXIT_DONE); /* it went on */
+	}
+	assert_true(child > 0 && waitpid(child, &status, 0) == child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), EXIT_FAILED);
+	/* The CPU's engine is not lost: an error as any other. */
+	fake.fail = RC_IO;
+	run_until_idle();
+	assert_true(world.seen[1].failed);
+}
+
 static void test_an_answer_nobody_takes_is_ended(void **state)
 {
 	(void)state;
@@ -445,6 +475,7 @@ int main(void)
 		UNIT(test_unknown_models_leases_and_used_ids_are_refused),
 		UNIT(test_what_does_not_fit_the_context_is_refused_with_both_numbers),
 		UNIT(test_an_engine_that_fails_is_an_error_and_leaves_nothing),
+		UNIT(test_a_lost_device_ends_the_worker_without_a_word),
 		UNIT(test_a_resting_answer_makes_room_for_those_who_wait_and_goes_on_the_same),
 		UNIT(test_a_resting_answer_can_be_cancelled_and_stalls_out),
 		UNIT(test_an_answer_nobody_takes_is_ended),

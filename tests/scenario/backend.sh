@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# A backend (the emulated one) from the command line to an answer over HTTP: it is
+# planned, computes what the CPU computes, is served under confinement, and an answer
+# whose worker is killed goes on with the same text.
+# limit_s: 180
+# shellcheck source=tests/support/scenario.sh
+source "$(dirname "$0")/../support/scenario.sh"
+
+need_shared models/stories260K.gguf
+plugin=$HEARTH_BUILD/tests/compute-emulated.so
+[ -f "$plugin" ] || skip 'this build has no emulated backend'
+model=$SHARED/models/stories260K.gguf
+
+"$COMPUTE" plan "$model" --backend "$plugin" --ubatch 64 --json >"$T/plan.json"
+expect 'it fits' "$(jq .fits "$T/plan.json")" true
+"$COMPUTE" run "$model" --backend "$plugin" --ubatch 64 -p 'Once upon a time' -n 24 --temp 0 >"$T/device"
+"$COMPUTE" run "$model" --backend cpu -p 'Once upon a time' -n 24 --temp 0 >"$T/cpu"
+cmp "$T/cpu" "$T/device" || fail 'the backend tells another story'
+code=0
+"$COMPUTE" run "$model" --backend /nowhere.so -p x 2>"$T/none" || code=$?
+expect 'exit code without the library' "$code" 1
+grep -q '/nowhere.so' "$T/none" || fail 'the library that is not there is not named'
+
+data_init
+compute_init box
+pair box
+compute_start box "$model" --backend "$plugin" --ubatch 64 --parallel 2
+log_has box SERVE-BACKEND 'backend=cuda' || fail 'it does not say what computes'
+data_start
+wait_for_model stories260K
+ask='"model":"stories260K","prompt":"Once upon a time","max_tokens":90,"temperature":0,"ignore_eos":true'
+post_json /v1/completions "{$ask}" | jq -rj '.choices[0].text' >"$T/whole"
+[ "$(wc -c <"$T/whole")" -gt 100 ] || fail 'hardly any answer'
+stream /v1/completions "{$ask,\"stream\":true}" "$T/cut"
+wait_until 60 'some of the answer' has_text "$T/cut" 20
+kill -9 "$(worker_of box)"
+stream_wait
+sse_text "$T/cut" >"$T/resumed"
+cmp "$T/whole" "$T/resumed" || fail 'the resumed text differs'
+log_has box SERVE-WORKER-GONE || fail 'the worker was not killed in time'
