@@ -191,7 +191,7 @@ static enum rc run_all(struct bench *b, struct errmsg *why)
 
 	for (size_t r = 0; rc == RC_OK && r < repeats; r++) {
 		struct bench_rates rates =
-		    b->device.read_bps > 0 ? b->device : bench_machine_measure(b->machine);
+		    b->backend != NULL ? b->device : bench_machine_measure(b->machine);
 
 		b->read.s[r] = rates.read_bps;
 		b->macs.s[r] = rates.macs;
@@ -232,6 +232,12 @@ struct figures {
 	double weights_bps, weights_read_ratio; /* weights alone */
 };
 
+/* 0 where the machine's own rate is not known: a device without its maker's library. */
+static double ratio_of(double rate, double most)
+{
+	return most > 0 ? rate / most : 0;
+}
+
 static struct figures figures_of(struct bench *b, size_t i, double read_bps, double macs)
 {
 	const struct bench_options *o = b->options;
@@ -240,11 +246,11 @@ static struct figures figures_of(struct bench *b, size_t i, double read_bps, dou
 
 	f.prompt_tps = (double)o->prompt / median(b, &b->prompt[i]);
 	f.generate_tps = (double)o->generate / median(b, &b->generate[i]);
-	f.macs_ratio = f.prompt_tps * (double)b->work.macs / macs;
+	f.macs_ratio = ratio_of(f.prompt_tps * (double)b->work.macs, macs);
 	f.weights_bps = f.generate_tps * (double)b->work.bytes;
-	f.weights_read_ratio = f.weights_bps / read_bps;
+	f.weights_read_ratio = ratio_of(f.weights_bps, read_bps);
 	f.bps = f.weights_bps + f.generate_tps * position * b->kv_bytes;
-	f.read_ratio = f.bps / read_bps;
+	f.read_ratio = ratio_of(f.bps, read_bps);
 	return f;
 }
 
@@ -352,8 +358,10 @@ static enum rc prepare(struct bench *b, struct errmsg *why)
 		.backend = b->backend,
 	};
 	struct engine_plan plan;
-	enum rc rc = engine_plan(b->model, &config, &plan, why);
+	enum rc rc =
+	    fleet_choose(b->model, strcmp(o->backend, "auto") == 0, &config, &plan, NULL, why);
 
+	b->backend = config.backend;
 	if (rc == RC_OK)
 		rc = engine_new(b->model, &config, &b->engine, why);
 	if (rc == RC_OK)

@@ -67,13 +67,13 @@ static enum rc decide(const struct model *model, const struct backend_api *backe
 		.cache = (enum cache_type)fleet_cache_parse(o->cache),
 		.backend = backend };
 	v->config.n_ctx = fleet_context(info, v->config.n_ctx);
-	rc = engine_plan(model, &v->config, &v->plan, why);
+	rc = fleet_choose(model, strcmp(o->backend, "auto") == 0, &v->config, &v->plan, NULL, why);
 	if (rc != RC_OK)
 		return rc;
 	v->total = fleet_plan_bytes(&v->plan);
-	v->budget = o->budget != 0    ? o->budget
-		    : backend != NULL ? fleet_device_bytes(backend, 0, NULL)
-				      : fleet_spare_bytes(NULL);
+	v->budget = o->budget != 0              ? o->budget
+		    : v->config.backend != NULL ? fleet_device_bytes(backend, 0, NULL)
+						: fleet_spare_bytes(NULL);
 	v->fits = v->total <= v->budget;
 	v->largest = fleet_largest_context(model, &v->config, info->n_ctx_train, v->budget);
 	return RC_OK;
@@ -143,10 +143,6 @@ int cli_plan(int argc, char **argv)
 	}
 	if (rc == RC_OK)
 		rc = decide(model, backend, &values, &v, &why);
-	if (rc == RC_UNSUPPORTED && backend != NULL && strcmp(values.backend, "auto") == 0) {
-		errmsg_reset(&why);
-		rc = decide(model, NULL, &values, &v, &why);
-	}
 	if (rc != RC_OK) {
 		code = cli_fail(&command, args.args[0], rc, &why);
 		goto out;

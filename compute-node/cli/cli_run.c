@@ -105,6 +105,8 @@ static enum rc start(struct session *s, struct errmsg *why)
 		.cache = (enum cache_type)fleet_cache_parse(o->cache),
 		.backend = s->backend,
 	};
+	struct engine_plan plan;
+	enum rc rc;
 
 	if (s->prompt_len > config.n_ctx)
 		return errmsg_rc(why, RC_CONTEXT,
@@ -118,7 +120,9 @@ static enum rc start(struct session *s, struct errmsg *why)
 	s->rows = calloc(s->prompt_len, sizeof(*s->rows));
 	if (s->logits == NULL || s->candidates == NULL || s->rows == NULL)
 		return RC_NOMEM;
-	return engine_new(s->model, &config, &s->engine, why);
+	rc = fleet_choose(
+	    s->model, strcmp(s->options->backend, "auto") == 0, &config, &plan, NULL, why);
+	return rc == RC_OK ? engine_new(s->model, &config, &s->engine, why) : rc;
 }
 
 /* Compute the tokens of the history that the engine does not hold yet. */

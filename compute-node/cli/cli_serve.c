@@ -149,8 +149,9 @@ static void log_backend(const char *word, const struct backend_api *backend, str
 {
 	if (backend != NULL)
 		log_info("SERVE-BACKEND", "backend=%s", backend->name);
-	else if (strcmp(word, "auto") == 0)
-		log_info("SERVE-BACKEND", "backend=cpu reason=%s", why->text);
+	else
+		log_info("SERVE-BACKEND", "backend=cpu reason=%s",
+		    strcmp(word, "auto") == 0 ? why->text : "configured");
 	errmsg_reset(why);
 }
 

@@ -158,23 +158,33 @@ static struct room room_of(struct fleet *fleet, const struct engine_config *conf
 	return (struct room){ fleet->budget_bytes, &fleet->planned_bytes };
 }
 
+enum rc fleet_choose(const struct model *model, bool optional, struct engine_config *config,
+    struct engine_plan *plan, struct errmsg *gave_way, struct errmsg *why)
+{
+	struct errmsg cause = ERRMSG_INIT;
+	enum rc rc = engine_plan(model, config, plan, &cause);
+
+	if (rc == RC_UNSUPPORTED && config->backend != NULL && optional) {
+		errmsg_set(gave_way, "%s", cause.text);
+		config->backend = NULL;
+		return engine_plan(model, config, plan, why);
+	}
+	return rc == RC_OK ? rc : errmsg_rc(why, rc, "%s", errmsg_text(&cause, rc));
+}
+
 static enum rc plan_model(
     struct fleet *fleet, struct served_model *served, bool backend_optional, struct errmsg *why)
 {
-	struct errmsg cause = ERRMSG_INIT;
-	enum rc rc = engine_plan(served->model, &served->config, &served->plan, &cause);
+	struct errmsg gave_way = ERRMSG_INIT;
+	enum rc rc = fleet_choose(
+	    served->model, backend_optional, &served->config, &served->plan, &gave_way, why);
 
-	if (rc == RC_UNSUPPORTED && served->config.backend != NULL && backend_optional) {
+	if (gave_way.text[0] != '\0')
 		log_warn("FLEET-BACKEND", "model=%s the CPU computes it: %s", served->info->name,
-		    cause.text);
-		served->config.backend = NULL;
-		errmsg_reset(&cause);
-		rc = engine_plan(served->model, &served->config, &served->plan, &cause);
-	}
-	if (rc != RC_OK)
-		return errmsg_rc(why, rc, "%s", errmsg_text(&cause, rc));
-	*room_of(fleet, &served->config).planned += fleet_plan_bytes(&served->plan);
-	return RC_OK;
+		    gave_way.text);
+	if (rc == RC_OK)
+		*room_of(fleet, &served->config).planned += fleet_plan_bytes(&served->plan);
+	return rc;
 }
 
 static enum rc open_model(

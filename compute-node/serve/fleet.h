@@ -100,6 +100,12 @@ uint64_t fleet_spare_bytes(const char *memory_root);
 uint64_t fleet_device_bytes(
     const struct backend_api *backend, unsigned device, const char *memory_root);
 
+/* engine_plan(), and the choice of who computes: with `optional` a backend that has no
+ * kernels for the model gives way to the CPU, config->backend becomes NULL, and
+ * `gave_way` (may be NULL) says what it lacks. */
+enum rc fleet_choose(const struct model *model, bool optional, struct engine_config *config,
+    struct engine_plan *plan, struct errmsg *gave_way, struct errmsg *why) RC_CHECK;
+
 /* The context of a model with the engine's default where `n_ctx` is 0. */
 uint32_t fleet_context(const struct model_info *info, uint32_t n_ctx);
 

@@ -223,6 +223,7 @@ bool lane_embed(struct scheduler *sched, struct lane *lane)
 	rc = still_wanted(sched, job, &why);
 	if (rc == RC_OK)
 		rc = embed_step(lane->embed, &done, &why);
+	lane_end_if_lost(lane, rc, &why);
 	if (rc != RC_OK) {
 		embed_stop(lane->embed);
 		lane->embedding = NULL;

@@ -150,6 +150,10 @@ bool scheduler_release_leases(struct scheduler *sched);
 
 /* scheduler_run.c */
 bool lane_run(struct scheduler *sched, struct lane *lane);
+/* A device that failed once fails from then on, and only another process can have it
+ * whole: this one ends.  Nothing is said to anybody: peers see the connection end, and
+ * what was under way goes on with the next worker (I10). */
+void lane_end_if_lost(const struct lane *lane, enum rc rc, const struct errmsg *why);
 struct lane *scheduler_lane(struct scheduler *sched, const struct served_model *model);
 
 /* scheduler_deliver.c */

@@ -157,10 +157,7 @@ static uint64_t take_logits(struct lane *lane, size_t rows, int64_t now_ns)
 	return sampled;
 }
 
-/* A device that failed once fails from then on, and only another process can have it
- * whole.  Nothing is said to anybody: peers see the connection end, and what was under
- * way goes on with the next worker (I10). */
-static void end_if_lost(const struct lane *lane, enum rc rc, const struct errmsg *why)
+void lane_end_if_lost(const struct lane *lane, enum rc rc, const struct errmsg *why)
 {
 	if (rc != RC_IO || lane->model->config.backend == NULL)
 		return;
@@ -189,7 +186,7 @@ bool lane_run(struct scheduler *sched, struct lane *lane)
 	enum rc rc =
 	    engine_forward(lane->model->engine, lane->rows, rows, lane->logits, NULL, NULL, &why);
 	int64_t now_ns = clock_mono_ns();
-	end_if_lost(lane, rc, &why);
+	lane_end_if_lost(lane, rc, &why);
 	if (rc != RC_OK) {
 		fail_rows(lane, rows, rc);
 	} else {

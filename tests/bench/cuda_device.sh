@@ -2,7 +2,7 @@
 # Everything that needs a CUDA device, in one go: correctness, sanitizer, speed beside
 # llama.cpp.  For a machine that is at hand for minutes.
 #
-#   tests/bench/cuda_device.sh [check] [sanitize] [models] [bench] [profile] [serve]
+#   tests/bench/cuda_device.sh [check] [sanitize] [models] [bench] [profile]
 #
 # LLAMA_BENCH: the peer's llama-bench, built with CUDA (tests/bench/peer_llama_cuda.sh builds it).
 # MODELS: a folder for models of random weights (default /dev/shm/hearth), in memory.
@@ -94,16 +94,11 @@ for (name, grid, block), (n, ns, by) in sorted(t.items(), key=lambda i: -i[1][1]
 	done
 }
 
-serve() {
-	note "serve: a service on the device, confined"
-	bash tests/bench/cuda_serve.sh || echo "serve failed"
-}
-
 [ $# -gt 0 ] || set -- check sanitize models bench profile
 for part; do
 	case $part in
 	models) make_models ;;
-	check | sanitize | bench | profile | serve) $part ;;
+	check | sanitize | bench | profile) $part ;;
 	*) echo "no part $part" >&2; exit 2 ;;
 	esac
 done

@@ -21,6 +21,23 @@ code=0
 expect 'exit code without the library' "$code" 1
 grep -q '/nowhere.so' "$T/none" || fail 'the library that is not there is not named'
 
+# "auto" is the library beside the program, and the CPU for what that has no kernels for.
+mkdir "$T/bin"
+cp "$COMPUTE" "$T/bin/compute-node"
+cp "$plugin" "$T/bin/compute-cuda.so"
+odd=$SHARED/arch/gemma4-dense.gguf
+kernels() { # FLAGS...
+	"$T/bin/compute-node" bench -p 4 -n 2 -r 1 --ubatch 16 --json "$@" | jq -r .kernels
+}
+expect 'who computes stories' "$(kernels "$model")" cuda
+if [ -f "$odd" ]; then
+	[ "$(kernels "$odd")" != cuda ] || fail 'gemma4 was computed without kernels'
+	"$T/bin/compute-node" plan "$odd" >"$T/plan" || fail 'no plan for what the CPU computes'
+	grep -q 'mapped from the file' "$T/plan" || fail 'the plan is not of the CPU'
+	! kernels "$odd" --backend cuda 2>"$T/refused" || fail 'cuda took what it has no kernels for'
+	grep -q gemma4 "$T/refused" || fail 'the refusal does not say of what'
+fi
+
 data_init
 compute_init box
 pair box

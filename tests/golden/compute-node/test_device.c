@@ -258,6 +258,40 @@ static void test_the_quant_set_is_within_the_peers_error(void **unused)
 	}
 }
 
+/* Final norms of some rows, by `api`; NULL: the CPU. */
+static void embed_rows(
+    const struct model *model, const struct backend_api *api, float *out, size_t n)
+{
+	struct engine_config config = { .n_ctx = 16, .cache = CACHE_F32, .backend = api };
+	struct engine_row rows[16];
+	struct engine *engine = NULL;
+	struct errmsg why = ERRMSG_INIT;
+
+	for (size_t i = 0; i < n; i++)
+		rows[i] = (struct engine_row){ .token = 50 + 9 * (int32_t)i, .pos = (uint32_t)i };
+	if (engine_new(model, &config, &engine, &why) != RC_OK ||
+	    engine_forward(engine, rows, n, NULL, out, NULL, &why) != RC_OK)
+		fail_msg("%s", why.text);
+	engine_free(engine);
+}
+
+static void test_embeddings_of_rows_are_the_cpus(void **unused)
+{
+	struct model *model = open_model("models", "stories260K");
+	size_t n = 7 * model_info(model)->n_embd;
+	float *ours = malloc(n * sizeof(*ours)), *cpu = malloc(n * sizeof(*cpu));
+
+	(void)unused;
+	assert_true(ours != NULL && cpu != NULL);
+	memset(ours, 0xff, n * sizeof(*ours));
+	embed_rows(model, backend, ours, 7);
+	embed_rows(model, NULL, cpu, 7);
+	assert_true(nmse(ours, cpu, n) < 1e-6);
+	free(ours);
+	free(cpu);
+	model_close(model);
+}
+
 struct teller {
 	struct model *model;
 	struct engine *engine;
@@ -456,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_a_resumed_answer_goes_on_as_it_was),
 		cmocka_unit_test(test_a_wiped_sequence_is_zero_on_the_device),
 		cmocka_unit_test(test_the_numerics_are_the_backends),
+		cmocka_unit_test(test_embeddings_of_rows_are_the_cpus),
 		cmocka_unit_test(test_what_has_no_kernels_is_refused_by_name),
 		cmocka_unit_test(test_the_arch_set_is_within_its_bound),
 		cmocka_unit_test(test_the_quant_set_is_within_the_peers_error),
