@@ -54,8 +54,7 @@ struct backend_info {
 	char name[64];     /* as the maker calls it */
 	char numerics[32]; /* "cuda/k1-90": what must agree for equal bits */
 	uint64_t total_bytes, free_bytes;
-	bool unified;   /* its memory is the host's */
-	uint32_t units; /* multiprocessors */
+	bool unified; /* its memory is the host's */
 };
 
 /*
@@ -203,8 +202,6 @@ struct backend_api {
 	/* out = x * weight / rms(x); weight NULL: none; `wanted`: of the rows that want logits. */
 	void (*norm)(struct backend *b, const float *x, const float *weight, uint32_t n, float eps,
 	    bool wanted, const struct backend_acts *out);
-	/* The forms of rows that stand in out->f32. */
-	void (*forms)(struct backend *b, uint32_t n, const struct backend_acts *out);
 	/* x += from * weight / rms(from) */
 	void (*norm_add)(struct backend *b, const float *from, const float *weight, uint32_t n,
 	    float eps, float *x);

@@ -125,7 +125,6 @@ static void cuda_info(const struct backend *b, struct backend_info *out)
 	out->total_bytes = f->total_bytes;
 	out->free_bytes = runtime_free_bytes(b->runtime);
 	out->unified = f->unified;
-	out->units = f->units;
 }
 
 static uint64_t cuda_matrix_bytes(uint32_t type, uint64_t k, uint64_t rows)
@@ -419,11 +418,6 @@ static void slot_norm(struct backend *b, const float *x, const float *weight, ui
 	note(b, "norm", cuda_norm(&b->pass, x, weight, n, eps, wanted, out));
 }
 
-static void slot_forms(struct backend *b, uint32_t n, const struct backend_acts *out)
-{
-	note(b, "forms", cuda_forms(&b->pass, out->f32, n, b->pass.n_rows, out));
-}
-
 static void slot_norm_add(struct backend *b, const float *from, const float *weight, uint32_t n,
     float eps, float *x)
 {
@@ -519,7 +513,6 @@ static const struct backend_api *make()
 	api.embed = slot_embed;
 	api.rotations = slot_rotations;
 	api.norm = slot_norm;
-	api.forms = slot_forms;
 	api.norm_add = slot_norm_add;
 	api.matmul = slot_matmul;
 	api.gated = slot_gated;

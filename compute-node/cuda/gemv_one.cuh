@@ -49,19 +49,8 @@ DEVICE void gemv_one_step(const format_words (&w)[R], const gemv_here &x, const 
 						   2 * (32 * u + lane));
 		}
 #pragma unroll
-		for (int r = 0; r < R; r++) {
-			int low = 0, high = 0;
-
-#pragma unroll
-			for (int i = 0; i < 4; i++)
-				low = __dp4a(w[r].w[i], (int)format_word(a, i), low);
-			if (F::KIND == FORMAT_PLAIN || F::KIND == FORMAT_MIN)
-				high = low;
-#pragma unroll
-			for (int i = 0; i < 4; i++)
-				high = __dp4a(w[r].w[i + 4], (int)format_word(b, i), high);
-			acc[r][t] = gemv_add<F>(w[r], low, high, a, b, scales, acc[r][t]);
-		}
+		for (int r = 0; r < R; r++)
+			acc[r][t] = gemv_dot<F>(w[r], a, b, scales, acc[r][t]);
 	}
 }
 

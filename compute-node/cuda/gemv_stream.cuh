@@ -107,6 +107,24 @@ DEVICE float gemv_add(const format_words &w, int low, int high, const uint4 &a, 
 	return F::KIND == FORMAT_MIN ? fmaf(w.offset, x.y, acc) : acc;
 }
 
+/* A group's weights times its activations, behind `acc`. */
+template <class F>
+DEVICE float gemv_dot(
+    const format_words &w, const uint4 &a, const uint4 &b, float2 scales, float acc)
+{
+	int low = 0, high = 0;
+
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		low = __dp4a(w.w[i], (int)format_word(a, i), low);
+	if (F::KIND == FORMAT_PLAIN || F::KIND == FORMAT_MIN)
+		high = low;
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		high = __dp4a(w.w[i + 4], (int)format_word(b, i), high);
+	return gemv_add<F>(w, low, high, a, b, scales, acc);
+}
+
 /* Weights of R rows times activations; `x` and `scale` are where the lane's begin. */
 template <class F, int NX, int R>
 DEVICE void gemv_step(
@@ -119,19 +137,8 @@ DEVICE void gemv_step(
 		float2 scales = *(const float2 *)(scale + t * (1024 + GEMV_SCALES));
 
 #pragma unroll
-		for (int r = 0; r < R; r++) {
-			int low = 0, high = 0;
-
-#pragma unroll
-			for (int i = 0; i < 4; i++)
-				low = __dp4a(w[r].w[i], (int)format_word(a, i), low);
-			if (F::KIND == FORMAT_PLAIN || F::KIND == FORMAT_MIN)
-				high = low;
-#pragma unroll
-			for (int i = 0; i < 4; i++)
-				high = __dp4a(w[r].w[i + 4], (int)format_word(b, i), high);
-			acc[r][t] = gemv_add<F>(w[r], low, high, a, b, scales, acc[r][t]);
-		}
+		for (int r = 0; r < R; r++)
+			acc[r][t] = gemv_dot<F>(w[r], a, b, scales, acc[r][t]);
 	}
 }
 

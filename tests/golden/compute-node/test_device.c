@@ -21,17 +21,14 @@
 
 #include "backend/load.h"
 #include "base/buf.h"
+#include "golden_models.h"
 #include "infer/engine.h"
 #include "infer/sample.h"
 #include "infer/textstream.h"
 #include "model/model.h"
-#include "os/file.h"
 #include "tokenize/tokenizer.h"
 
-#define DATA "../shared/data"
 #define EMULATED "../../compute-emulated.so"
-#define TOKENS_MAX 256
-#define FILE_BYTES_MAX (64u << 20)
 #define VOCAB 512
 #define STORY 200
 #define STORY_EMULATED 60 /* tokens; the emulator takes seconds */
@@ -44,43 +41,6 @@
 
 static const struct backend_api *backend;
 static bool emulated;
-
-static struct model *open_model(const char *folder, const char *name)
-{
-	char path[256];
-	struct model *model = NULL;
-	struct errmsg why = ERRMSG_INIT;
-
-	(void)snprintf(path, sizeof(path), DATA "/%s/%s.gguf", folder, name);
-	if (model_open(path, &model, &why) != RC_OK)
-		fail_msg("%s: %s", path, why.text);
-	return model;
-}
-
-static uint8_t *read_file(size_t *len, const char *folder, const char *name)
-{
-	char path[256];
-	uint8_t *bytes = NULL;
-	struct errmsg why = ERRMSG_INIT;
-
-	(void)snprintf(path, sizeof(path), DATA "/%s/%s", folder, name);
-	if (file_read(path, FILE_BYTES_MAX, &bytes, len, &why) != RC_OK)
-		fail_msg("%s: %s", path, why.text);
-	return bytes;
-}
-
-static size_t read_tokens(const char *folder, int32_t *ids)
-{
-	size_t len, n = 0;
-	uint8_t *text = read_file(&len, folder, "tokens.txt");
-
-	for (char *at = (char *)text; *at >= '0' && *at <= '9' && n < TOKENS_MAX; n++) {
-		ids[n] = (int32_t)strtol(at, &at, 10);
-		at += *at == ',';
-	}
-	free(text);
-	return n;
-}
 
 /* What is computed of a model: rows from `answer_from` on are an answer's. */
 struct run {
@@ -96,7 +56,7 @@ static float *logits_of(
 		.n_ubatch = run->ubatch,
 		.cache = run->cache,
 		.backend = backend };
-	struct engine_row rows[TOKENS_MAX];
+	struct engine_row rows[GOLDEN_TOKENS_MAX];
 	struct engine *engine = NULL;
 	struct errmsg why = ERRMSG_INIT;
 	size_t n_vocab = model_info(model)->n_vocab;
@@ -116,19 +76,6 @@ static float *logits_of(
 	return logits;
 }
 
-static double nmse(const float *got, const float *expected, size_t n)
-{
-	double error = 0, power = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		double d = (double)got[i] - (double)expected[i];
-
-		error += d * d;
-		power += (double)expected[i] * (double)expected[i];
-	}
-	return error / power;
-}
-
 /* Rows of one class, in every way that a pass can be cut. */
 static void check_class(const struct model *model, const char *name, const int32_t *ids, size_t n,
     struct run run, const float *expected, double bound)
@@ -136,7 +83,7 @@ static void check_class(const struct model *model, const char *name, const int32
 	static const uint32_t ubatches[] = { 4, 1, 3, 16 };
 	size_t n_floats = n * model_info(model)->n_vocab;
 	float *first = logits_of(model, ids, n, &run);
-	double got = nmse(first, expected, n_floats);
+	double got = golden_nmse(first, expected, n_floats);
 
 	print_message("%s %s cache %d: NMSE %.3g (bound %.3g)\n", name,
 	    run.answer_from == 0 ? "answer" : "prompt", (int)run.cache, got, bound);
@@ -156,14 +103,14 @@ static void check_class(const struct model *model, const char *name, const int32
 
 static void check_logits(const char *folder, const char *name, const char *suffix, double bound)
 {
-	struct model *model = open_model(folder, name);
-	int32_t ids[TOKENS_MAX];
-	size_t n = read_tokens(folder, ids), n_floats = n * model_info(model)->n_vocab, len;
+	struct model *model = golden_open(folder, name);
+	int32_t ids[GOLDEN_TOKENS_MAX];
+	size_t n = golden_tokens(folder, ids), n_floats = n * model_info(model)->n_vocab, len;
 	char file[128];
 	uint8_t *expected;
 
 	(void)snprintf(file, sizeof(file), "%s%s", name, suffix);
-	expected = read_file(&len, folder, file);
+	expected = golden_file(&len, folder, file);
 	assert_int_equal(len, n_floats * sizeof(float));
 	if (emulated) /* a prefix's logits are the same */
 		n = n < EMULATED_TOKENS ? n : EMULATED_TOKENS;
@@ -210,7 +157,7 @@ static void test_what_has_no_kernels_is_refused_by_name(void **unused)
 	if (!emulated) /* the same on every device */
 		return;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		struct model *model = open_model("arch", names[i]);
+		struct model *model = golden_open("arch", names[i]);
 		struct engine_config config = { .n_ctx = 64, .backend = backend };
 		struct engine *engine = NULL;
 		struct engine_plan plan;
@@ -223,25 +170,6 @@ static void test_what_has_no_kernels_is_refused_by_name(void **unused)
 	}
 }
 
-/* The peer's own error for one format, from the list. */
-static double peer_nmse(const char *format)
-{
-	size_t len;
-	char *text = (char *)read_file(&len, "quant", "peer_nmse.txt");
-	double value = -1;
-
-	for (char *line = text; line != NULL && *line != '\0';) {
-		char *next = strchr(line, '\n');
-		size_t name_len = strlen(format);
-
-		if (strncmp(line, format, name_len) == 0 && line[name_len] == ' ')
-			value = strtod(line + name_len, NULL);
-		line = next != NULL ? next + 1 : NULL;
-	}
-	free(text);
-	return value;
-}
-
 static void test_the_quant_set_is_within_the_peers_error(void **unused)
 {
 	static const char *const names[] = { "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1",
@@ -249,7 +177,7 @@ static void test_the_quant_set_is_within_the_peers_error(void **unused)
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		double peer = peer_nmse(names[i]);
+		double peer = golden_peer_nmse(names[i]);
 
 		assert_true(peer > 0);
 		if (emulated && !among(names[i], "F16 Q8_0 Q4_K_M MXFP4"))
@@ -277,7 +205,7 @@ static void embed_rows(
 
 static void test_embeddings_of_rows_are_the_cpus(void **unused)
 {
-	struct model *model = open_model("models", "stories260K");
+	struct model *model = golden_open("models", "stories260K");
 	size_t n = 7 * model_info(model)->n_embd;
 	float *ours = malloc(n * sizeof(*ours)), *cpu = malloc(n * sizeof(*cpu));
 
@@ -286,7 +214,7 @@ static void test_embeddings_of_rows_are_the_cpus(void **unused)
 	memset(ours, 0xff, n * sizeof(*ours));
 	embed_rows(model, backend, ours, 7);
 	embed_rows(model, NULL, cpu, 7);
-	assert_true(nmse(ours, cpu, n) < 1e-6);
+	assert_true(golden_nmse(ours, cpu, n) < 1e-6);
 	free(ours);
 	free(cpu);
 	model_close(model);
@@ -336,14 +264,14 @@ static void begin(struct teller *t, const struct backend_api *api)
 static void test_stories_tell_the_expected_text_to_the_byte(void **unused)
 {
 	struct teller t = {
-		.model = open_model("models", "stories260K"), .len = 1, .prompt_len = 1
+		.model = golden_open("models", "stories260K"), .len = 1, .prompt_len = 1
 	};
 	const struct tokenizer *tokenizer = model_tokenizer(t.model);
 	struct textstream *stream = NULL;
 	struct errmsg why = ERRMSG_INIT;
 	struct buf out;
 	size_t len, n = emulated ? STORY_EMULATED : STORY;
-	uint8_t *expected = read_file(&len, "models", "stories260K.expected.txt");
+	uint8_t *expected = golden_file(&len, "models", "stories260K.expected.txt");
 
 	(void)unused;
 	buf_init(&out, 65536);
@@ -369,7 +297,7 @@ static void test_stories_tell_the_expected_text_to_the_byte(void **unused)
 /* Another engine is given the prompt and what there is of the answer, in one go. */
 static void test_a_resumed_answer_goes_on_as_it_was(void **unused)
 {
-	struct teller whole = { .model = open_model("models", "stories260K"), .prompt_len = 8 };
+	struct teller whole = { .model = golden_open("models", "stories260K"), .prompt_len = 8 };
 	struct teller rest = whole;
 
 	(void)unused;
@@ -429,7 +357,7 @@ static size_t count_set(size_t i)
 static void test_a_wiped_sequence_is_zero_on_the_device(void **unused)
 {
 	struct teller t = {
-		.model = open_model("models", "stories260K"), .len = 20, .prompt_len = 9
+		.model = golden_open("models", "stories260K"), .len = 20, .prompt_len = 9
 	};
 	struct backend_api noting = *backend;
 
@@ -453,7 +381,7 @@ static void test_a_wiped_sequence_is_zero_on_the_device(void **unused)
 /* The numerics of a backend are not the CPU's. */
 static void test_the_numerics_are_the_backends(void **unused)
 {
-	struct teller t = { .model = open_model("models", "stories260K") };
+	struct teller t = { .model = golden_open("models", "stories260K") };
 
 	(void)unused;
 	begin(&t, backend);
@@ -496,7 +424,7 @@ int main(void)
 		cmocka_unit_test(test_the_quant_set_is_within_the_peers_error),
 	};
 
-	if (access(DATA, R_OK) != 0 || !find_backend())
+	if (access(GOLDEN_DATA, R_OK) != 0 || !find_backend())
 		return SKIPPED;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

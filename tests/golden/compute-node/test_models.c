@@ -15,54 +15,14 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "golden_models.h"
 #include "infer/engine.h"
 #include "infer/sample.h"
 #include "infer/textstream.h"
 #include "model/model.h"
-#include "os/file.h"
 #include "tokenize/tokenizer.h"
 
-#define DATA "../shared/data"
-#define TOKENS_MAX 256
-#define FILE_BYTES_MAX (64u << 20)
 #define SKIPPED 77
-
-static struct model *open_model(const char *folder, const char *name)
-{
-	char path[256];
-	struct model *model = NULL;
-	struct errmsg why = ERRMSG_INIT;
-
-	(void)snprintf(path, sizeof(path), DATA "/%s/%s.gguf", folder, name);
-	if (model_open(path, &model, &why) != RC_OK)
-		fail_msg("%s: %s", path, why.text);
-	return model;
-}
-
-static uint8_t *read_file(size_t *len, const char *folder, const char *name)
-{
-	char path[256];
-	uint8_t *bytes = NULL;
-	struct errmsg why = ERRMSG_INIT;
-
-	(void)snprintf(path, sizeof(path), DATA "/%s/%s", folder, name);
-	if (file_read(path, FILE_BYTES_MAX, &bytes, len, &why) != RC_OK)
-		fail_msg("%s: %s", path, why.text);
-	return bytes;
-}
-
-static size_t read_tokens(const char *folder, int32_t *ids)
-{
-	size_t len, n = 0;
-	uint8_t *text = read_file(&len, folder, "tokens.txt");
-
-	for (char *at = (char *)text; *at >= '0' && *at <= '9' && n < TOKENS_MAX; n++) {
-		ids[n] = (int32_t)strtol(at, &at, 10);
-		at += *at == ',';
-	}
-	free(text);
-	return n;
-}
 
 static float *logits_of(const struct model *model, const int32_t *ids, size_t n, uint32_t ubatch,
     uint32_t threads, enum cache_type cache)
@@ -70,7 +30,7 @@ static float *logits_of(const struct model *model, const int32_t *ids, size_t n,
 	struct engine_config config = {
 		.n_ctx = (uint32_t)n, .n_ubatch = ubatch, .n_threads = threads, .cache = cache
 	};
-	struct engine_row rows[TOKENS_MAX];
+	struct engine_row rows[GOLDEN_TOKENS_MAX];
 	struct engine *engine = NULL;
 	struct errmsg why = ERRMSG_INIT;
 	float *logits = calloc(n * model_info(model)->n_vocab, sizeof(*logits));
@@ -86,19 +46,6 @@ static float *logits_of(const struct model *model, const int32_t *ids, size_t n,
 	return logits;
 }
 
-static double nmse(const float *got, const float *expected, size_t n)
-{
-	double error = 0, power = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		double d = (double)got[i] - (double)expected[i];
-
-		error += d * d;
-		power += (double)expected[i] * (double)expected[i];
-	}
-	return error / power;
-}
-
 /* gemma4 does not scale its scores, so keys of 16 bits weigh more. */
 static double f16_bound(const char *name, double bound)
 {
@@ -109,19 +56,19 @@ static double f16_bound(const char *name, double bound)
 static void check_logits(const char *folder, const char *name, const char *suffix, double bound)
 {
 	static const uint32_t ubatches[] = { 1, 3, 16, 512 };
-	struct model *model = open_model(folder, name);
-	int32_t ids[TOKENS_MAX];
-	size_t n = read_tokens(folder, ids), n_floats = n * model_info(model)->n_vocab, len;
+	struct model *model = golden_open(folder, name);
+	int32_t ids[GOLDEN_TOKENS_MAX];
+	size_t n = golden_tokens(folder, ids), n_floats = n * model_info(model)->n_vocab, len;
 	char file[128];
 	uint8_t *expected;
 
 	(void)snprintf(file, sizeof(file), "%s%s", name, suffix);
-	expected = read_file(&len, folder, file);
+	expected = golden_file(&len, folder, file);
 	assert_int_equal(len, n_floats * sizeof(float));
 	for (int cache = 0; cache < 2; cache++) {
 		enum cache_type type = cache == 0 ? CACHE_F32 : CACHE_F16;
 		float *first = logits_of(model, ids, n, 0, 1, type);
-		double got = nmse(first, (const float *)(const void *)expected, n_floats);
+		double got = golden_nmse(first, (const float *)(const void *)expected, n_floats);
 
 		print_message("%s/%s %s: NMSE %.3g (bound %.3g)\n", folder, name,
 		    cache == 0 ? "f32" : "f16", got, bound);
@@ -152,25 +99,6 @@ static void test_the_arch_set_is_within_its_bound(void **unused)
 		check_logits("arch", names[i], ".logits", 1e-6);
 }
 
-/* The peer's own error for one format, from the list. */
-static double peer_nmse(const char *format)
-{
-	size_t len;
-	char *text = (char *)read_file(&len, "quant", "peer_nmse.txt");
-	double value = -1;
-
-	for (char *line = text; line != NULL && *line != '\0';) {
-		char *next = strchr(line, '\n');
-		size_t name_len = strlen(format);
-
-		if (strncmp(line, format, name_len) == 0 && line[name_len] == ' ')
-			value = strtod(line + name_len, NULL);
-		line = next != NULL ? next + 1 : NULL;
-	}
-	free(text);
-	return value;
-}
-
 static void test_the_quant_set_is_within_the_peers_error(void **unused)
 {
 	static const char *const names[] = { "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1",
@@ -178,7 +106,7 @@ static void test_the_quant_set_is_within_the_peers_error(void **unused)
 
 	(void)unused;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		double peer = peer_nmse(names[i]);
+		double peer = golden_peer_nmse(names[i]);
 
 		assert_true(peer > 0);
 		check_logits("quant", names[i], ".exact.logits", 1.1 * peer);
@@ -187,7 +115,7 @@ static void test_the_quant_set_is_within_the_peers_error(void **unused)
 
 static void test_stories_tell_the_expected_text_to_the_byte(void **unused)
 {
-	struct model *model = open_model("models", "stories260K");
+	struct model *model = golden_open("models", "stories260K");
 	const struct tokenizer *t = model_tokenizer(model);
 	struct engine_config config = { .n_ctx = 201 };
 	const struct sample_params greedy = { 0 };
@@ -199,7 +127,7 @@ static void test_stories_tell_the_expected_text_to_the_byte(void **unused)
 	float logits[512];
 	struct buf out;
 	size_t len;
-	uint8_t *expected = read_file(&len, "models", "stories260K.expected.txt");
+	uint8_t *expected = golden_file(&len, "models", "stories260K.expected.txt");
 
 	(void)unused;
 	buf_init(&out, 65536);
@@ -230,7 +158,7 @@ int main(void)
 		cmocka_unit_test(test_stories_tell_the_expected_text_to_the_byte),
 	};
 
-	if (access(DATA, R_OK) != 0)
+	if (access(GOLDEN_DATA, R_OK) != 0)
 		return SKIPPED;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
