@@ -292,8 +292,9 @@ struct wire_stats {
 	uint64_t tokens_generated, tokens_prompt, requests, refused;
 	uint32_t leases;
 	uint64_t budget_bytes, planned_bytes, mem_available_bytes;
-	uint64_t restarts, memory_kills;
+	uint64_t restarts, memory_kills, watchdog_kills;
 	bool memory_short;
+	uint64_t kv_tokens, kv_tokens_used, memory_stalled_us;
 };
 
 struct wire_follow_ask {

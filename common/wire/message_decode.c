@@ -372,6 +372,10 @@ static void get_stats(const Hearth__Compute__Stats *from, struct wire_stats *out
 	out->restarts = from->restarts;
 	out->memory_kills = from->memory_kills;
 	out->memory_short = from->memory_short != 0;
+	out->watchdog_kills = from->watchdog_kills;
+	out->kv_tokens = from->kv_tokens;
+	out->kv_tokens_used = from->kv_tokens_used;
+	out->memory_stalled_us = from->memory_stalled_us;
 }
 
 /* Bodies of few scalars, and those without any. */

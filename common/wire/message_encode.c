@@ -388,6 +388,10 @@ static enum rc put_stats(
 	to->restarts = body->restarts;
 	to->memory_kills = body->memory_kills;
 	to->memory_short = body->memory_short;
+	to->watchdog_kills = body->watchdog_kills;
+	to->kv_tokens = body->kv_tokens;
+	to->kv_tokens_used = body->kv_tokens_used;
+	to->memory_stalled_us = body->memory_stalled_us;
 	return put_load(arena, &body->load, &to->load);
 }
 

@@ -93,7 +93,7 @@ static void refuse_rc(
 {
 	struct fault fault;
 
-	scheduler_count_refused(desk->sched);
+	scheduler_count_refused(desk->sched, request->key);
 	fault_from_rc(&fault, rc, why);
 	refuse(desk, request, &fault);
 }
@@ -203,7 +203,7 @@ static void refuse_text(struct desk *desk, const struct request *request, enum r
 {
 	struct fault fault;
 
-	scheduler_count_refused(desk->sched);
+	scheduler_count_refused(desk->sched, request->key);
 	fault_from_rc(&fault, rc, why);
 	if (rc == RC_CONTEXT) {
 		fault.context = n_ctx;

@@ -137,11 +137,15 @@ void lease_release(struct lease *lease)
 	wipe(lease, sizeof(*lease));
 }
 
-size_t lease_count(const struct lease_table *table)
+size_t lease_count(const struct lease_table *table, const uint8_t *key)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < LEASES_MAX; i++)
-		n += table->leases[i].state == LEASE_OPEN;
+	for (size_t i = 0; i < LEASES_MAX; i++) {
+		const struct lease *lease = &table->leases[i];
+
+		n += lease->state == LEASE_OPEN &&
+		     (key == NULL || memcmp(lease->key, key, WIRE_KEY_BYTES) == 0);
+	}
 	return n;
 }

@@ -87,6 +87,7 @@ void lease_close_idle(struct lease_table *table, int64_t now_ns);
 /* What it held is wiped: the slot is free, its bytes are zero. */
 void lease_release(struct lease *lease);
 
-size_t lease_count(const struct lease_table *table); /* open ones */
+/* Open ones; of one key (NULL: of all). */
+size_t lease_count(const struct lease_table *table, const uint8_t *key);
 
 #endif

@@ -89,7 +89,7 @@ enum rc scheduler_new(
 {
 	struct scheduler *sched = calloc(1, sizeof(*sched));
 
-	if (sched == NULL || init_lock(sched) != RC_OK) {
+	if (sched == NULL || init_lock(sched) != RC_OK || tally_init(&sched->tally) != RC_OK) {
 		free(sched);
 		return errmsg_rc(why, RC_NOMEM, "no memory for the scheduler");
 	}
@@ -130,6 +130,7 @@ void scheduler_free(struct scheduler *sched)
 			lane_fini(&sched->lanes[i]);
 	}
 	free(sched->lanes);
+	tally_fini(&sched->tally);
 	(void)pthread_cond_destroy(&sched->cond);
 	(void)pthread_mutex_destroy(&sched->lock);
 	wipe(sched, sizeof(*sched));
@@ -194,7 +195,7 @@ static bool admit(struct scheduler *sched, struct lane *lane, int64_t now_ns)
 	if (!job->started) {
 		job->started = true;
 		job->started_ns = now_ns;
-		atomic_fetch_add(&sched->tokens_reused, job->cached_tokens);
+		tally_add(&sched->tally, job->key, TALLY_REUSED, job->cached_tokens);
 	}
 	return true;
 }
@@ -202,6 +203,25 @@ static bool admit(struct scheduler *sched, struct lane *lane, int64_t now_ns)
 bool scheduler_short(const struct scheduler *sched)
 {
 	return sched->config.short_of_memory != NULL && atomic_load(sched->config.short_of_memory);
+}
+
+/* What each key's leases and answers hold. */
+static void count_held(struct scheduler *sched)
+{
+	tally_hold_begin(&sched->tally);
+	for (size_t i = 0; i < sched->config.fleet->n; i++) {
+		const struct lane *lane = &sched->lanes[i];
+
+		for (uint32_t s = 0; s < lane->model->config.n_seq; s++) {
+			const struct sequence *seq = &lane->seqs[s];
+
+			if (seq->job != NULL)
+				tally_hold(&sched->tally, seq->job->key, seq->len);
+			else if (seq->lease != NULL)
+				tally_hold(&sched->tally, seq->lease->key, seq->len);
+		}
+	}
+	tally_hold_end(&sched->tally);
 }
 
 bool scheduler_step(struct scheduler *sched)
@@ -229,6 +249,8 @@ bool scheduler_step(struct scheduler *sched)
 		worked |= lane_embed(sched, &sched->lanes[i]);
 	}
 	worked |= scheduler_deliver(sched, clock_mono_ns());
+	if (worked)
+		count_held(sched);
 	return worked;
 }
 
@@ -239,7 +261,7 @@ void scheduler_wait(struct scheduler *sched)
 	(void)pthread_mutex_lock(&sched->lock);
 	int64_t wait_ns =
 	    sched->any_blocked ? WAIT_BLOCKED_NS
-	    : sched->live_len != 0 || sched->queued != 0 || lease_count(&sched->leases) != 0
+	    : sched->live_len != 0 || sched->queued != 0 || lease_count(&sched->leases, NULL) != 0
 		? WAIT_NS
 		: WAIT_EMPTY_NS;
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
@@ -260,9 +282,9 @@ void scheduler_wake(struct scheduler *sched)
 	(void)pthread_mutex_unlock(&sched->lock);
 }
 
-void scheduler_count_refused(struct scheduler *sched)
+void scheduler_count_refused(struct scheduler *sched, const uint8_t key[WIRE_KEY_BYTES])
 {
-	atomic_fetch_add(&sched->refused, 1);
+	tally_add(&sched->tally, key, TALLY_REFUSED, 1);
 }
 
 /* Under the lock: close the window if it is full. */
@@ -300,14 +322,17 @@ void scheduler_get_load(struct scheduler *sched, struct wire_load *out)
 	(void)pthread_mutex_unlock(&sched->lock);
 }
 
-void scheduler_get_counts(struct scheduler *sched, struct scheduler_counts *out)
+void scheduler_get_counts(
+    struct scheduler *sched, const uint8_t key[WIRE_KEY_BYTES], struct scheduler_counts *out)
 {
-	*out = (struct scheduler_counts){ .requests = atomic_load(&sched->requests),
-		.refused = atomic_load(&sched->refused),
-		.tokens_generated = atomic_load(&sched->tokens_generated),
-		.tokens_prompt = atomic_load(&sched->tokens_prompt),
-		.tokens_reused = atomic_load(&sched->tokens_reused) };
+	*out = (struct scheduler_counts){ .kv_tokens = 0 };
+	tally_get(&sched->tally, key, out->counts);
+	for (size_t i = 0; i < sched->config.fleet->n; i++) {
+		const struct engine_config *config = &sched->config.fleet->models[i].config;
+
+		out->kv_tokens += (uint64_t)config->n_seq * config->n_ctx;
+	}
 	(void)pthread_mutex_lock(&sched->lock);
-	out->leases = (uint32_t)lease_count(&sched->leases);
+	out->leases = (uint32_t)lease_count(&sched->leases, key);
 	(void)pthread_mutex_unlock(&sched->lock);
 }

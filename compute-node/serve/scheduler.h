@@ -41,6 +41,7 @@
 #include "serve/fault.h"
 #include "serve/fleet.h"
 #include "serve/generation.h"
+#include "serve/tally.h"
 #include "wire/message.h"
 #include "wire/server.h"
 
@@ -132,11 +133,14 @@ void scheduler_wait(struct scheduler *sched);
 void scheduler_wake(struct scheduler *sched);
 
 struct scheduler_counts {
-	uint64_t requests, refused, tokens_generated, tokens_prompt, tokens_reused;
+	uint64_t counts[TALLY_WHATS];
 	uint32_t leases;
+	uint64_t kv_tokens; /* of all caches; not by key */
 };
-void scheduler_get_counts(struct scheduler *sched, struct scheduler_counts *out);
+/* Of one data node; the others are none of its business. */
+void scheduler_get_counts(
+    struct scheduler *sched, const uint8_t key[WIRE_KEY_BYTES], struct scheduler_counts *out);
 void scheduler_get_load(struct scheduler *sched, struct wire_load *out);
-void scheduler_count_refused(struct scheduler *sched);
+void scheduler_count_refused(struct scheduler *sched, const uint8_t key[WIRE_KEY_BYTES]);
 
 #endif

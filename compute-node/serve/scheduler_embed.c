@@ -82,7 +82,7 @@ enum rc scheduler_embed(
 	size_t place = 0;
 	enum rc rc;
 
-	atomic_fetch_add(&sched->requests, 1);
+	tally_add(&sched->tally, request->key, TALLY_REQUESTS, 1);
 	if (request->ids->len > SCHEDULER_EMBED_TOKENS_MAX)
 		return errmsg_rc(why, RC_LIMIT, "texts: %zu tokens in all (limit %zu)",
 		    request->ids->len, SCHEDULER_EMBED_TOKENS_MAX);
@@ -160,9 +160,9 @@ static void end_job(
 			.values = job->vectors,
 			.values_len = job->n * job->n_embd,
 			.prompt_tokens = (uint32_t)job->ids.len };
-		atomic_fetch_add(&sched->tokens_prompt, job->ids.len);
+		tally_add(&sched->tally, job->key, TALLY_PROMPT, job->ids.len);
 	} else {
-		scheduler_count_refused(sched);
+		scheduler_count_refused(sched, job->key);
 		fault_from_rc(&fault, rc, why);
 		fault_message(&fault, job->request_id, &answer);
 	}

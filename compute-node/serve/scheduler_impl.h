@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "serve/lease.h"
 #include "serve/scheduler.h"
+#include "serve/tally.h"
 
 enum job_state {
 	JOB_PREPARING,
@@ -116,7 +117,7 @@ struct scheduler {
 	size_t live_len;
 	bool any_blocked;
 
-	atomic_uint_fast64_t requests, refused, tokens_generated, tokens_prompt, tokens_reused;
+	struct tally tally;
 	atomic_uint active;
 	/* Tokens a second, over windows of RATE_WINDOW_NS; under the lock. */
 	int64_t rate_from_ns;

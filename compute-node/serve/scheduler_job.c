@@ -62,10 +62,8 @@ static bool has_room(struct scheduler *sched, const uint8_t key[WIRE_KEY_BYTES],
 	       of_key < key_max;
 }
 
-static enum rc refuse(struct scheduler *sched, struct fault *fault, enum wire_error code,
-    const char *text, enum rc rc)
+static enum rc refuse(struct fault *fault, enum wire_error code, const char *text, enum rc rc)
 {
-	scheduler_count_refused(sched);
 	fault_set(fault, code, "%s", text);
 	return rc;
 }
@@ -91,37 +89,34 @@ static struct job *job_new(wire_peer peer, const uint8_t key[WIRE_KEY_BYTES],
 	return job;
 }
 
-enum rc scheduler_register(struct scheduler *sched, wire_peer peer,
-    const uint8_t key[WIRE_KEY_BYTES], const struct message *message, struct job **out,
-    struct fault *fault)
+static enum rc take_in(struct scheduler *sched, wire_peer peer, const uint8_t key[WIRE_KEY_BYTES],
+    const struct message *message, struct job **out, struct fault *fault)
 {
 	const struct served_model *model =
 	    fleet_find(sched->config.fleet, message->u.generate.model);
 	enum rc rc = RC_OK;
 	size_t place = 0;
 
-	atomic_fetch_add(&sched->requests, 1);
 	if (model == NULL)
-		return refuse(sched, fault, WIRE_ERROR_NO_MODEL, "no such model here", RC_NOTFOUND);
+		return refuse(fault, WIRE_ERROR_NO_MODEL, "no such model here", RC_NOTFOUND);
 	if (scheduler_short(sched))
-		return refuse(sched, fault, WIRE_ERROR_BUSY, SHORT_TEXT, RC_BUSY);
+		return refuse(fault, WIRE_ERROR_BUSY, SHORT_TEXT, RC_BUSY);
 	struct job *job = job_new(peer, key, message, model);
 	if (job == NULL)
-		return refuse(sched, fault, WIRE_ERROR_MEMORY, "no memory for a job", RC_NOMEM);
+		return refuse(fault, WIRE_ERROR_MEMORY, "no memory for a job", RC_NOMEM);
 
 	(void)pthread_mutex_lock(&sched->lock);
 	struct lease *lease =
 	    job->has_lease ? lease_find(&sched->leases, job->lease_id, key) : NULL;
 	if (job->has_lease && lease == NULL)
-		rc = refuse(sched, fault, WIRE_ERROR_NO_LEASE, "no such lease", RC_DENIED);
+		rc = refuse(fault, WIRE_ERROR_NO_LEASE, "no such lease", RC_DENIED);
 	else if (lease != NULL && lease->model != model)
-		rc = refuse(sched, fault, WIRE_ERROR_INVALID,
-		    "model: the lease is open for another one", RC_INVALID);
+		rc = refuse(fault, WIRE_ERROR_INVALID, "model: the lease is open for another one",
+		    RC_INVALID);
 	else if (find(sched, peer, message->request_id) != NULL)
-		rc = refuse(
-		    sched, fault, WIRE_ERROR_INVALID, "request_id: in use already", RC_INVALID);
+		rc = refuse(fault, WIRE_ERROR_INVALID, "request_id: in use already", RC_INVALID);
 	else if (!has_room(sched, key, &place))
-		rc = refuse(sched, fault, WIRE_ERROR_BUSY, "the queue is full", RC_BUSY);
+		rc = refuse(fault, WIRE_ERROR_BUSY, "the queue is full", RC_BUSY);
 	if (rc == RC_OK) {
 		job->number = sched->next_number++;
 		sched->jobs[place] = job;
@@ -133,6 +128,18 @@ enum rc scheduler_register(struct scheduler *sched, wire_peer peer,
 	(void)pthread_mutex_unlock(&sched->lock);
 	if (rc != RC_OK)
 		job_free(job);
+	return rc;
+}
+
+enum rc scheduler_register(struct scheduler *sched, wire_peer peer,
+    const uint8_t key[WIRE_KEY_BYTES], const struct message *message, struct job **out,
+    struct fault *fault)
+{
+	tally_add(&sched->tally, key, TALLY_REQUESTS, 1);
+	enum rc rc = take_in(sched, peer, key, message, out, fault);
+
+	if (rc != RC_OK)
+		scheduler_count_refused(sched, key);
 	return rc;
 }
 
@@ -161,7 +168,7 @@ void scheduler_ready(struct scheduler *sched, struct job *job)
 
 void scheduler_abandon(struct scheduler *sched, struct job *job)
 {
-	scheduler_count_refused(sched);
+	scheduler_count_refused(sched, job->key);
 	(void)pthread_mutex_lock(&sched->lock);
 	scheduler_forget(sched, job);
 	sched->queued--;

@@ -157,6 +157,25 @@ static uint64_t take_logits(struct lane *lane, size_t rows, int64_t now_ns)
 	return sampled;
 }
 
+/* To whom the rows and their tokens belong. */
+static void count_rows(
+    struct scheduler *sched, const struct lane *lane, size_t rows, uint32_t decoding)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < rows; i += n) {
+		const struct engine_row *row = &lane->rows[i];
+		const struct job *job = lane->seqs[row->seq].job;
+
+		for (n = 1; i + n < rows && row[n].seq == row->seq; n++)
+			;
+		if (i >= decoding)
+			tally_add(&sched->tally, job->key, TALLY_PROMPT, n);
+		if (row[n - 1].want_logits && job->gen.has_token)
+			tally_add(&sched->tally, job->key, TALLY_GENERATED, 1);
+	}
+}
+
 void lane_end_if_lost(const struct lane *lane, enum rc rc, const struct errmsg *why)
 {
 	if (rc != RC_IO || lane->model->config.backend == NULL)
@@ -196,8 +215,7 @@ bool lane_run(struct scheduler *sched, struct lane *lane)
 			lane->seqs[lane->rows[i].seq].job->progress_ns = now_ns;
 		uint64_t sampled = take_logits(lane, rows, now_ns);
 
-		atomic_fetch_add(&sched->tokens_generated, sampled);
-		atomic_fetch_add(&sched->tokens_prompt, rows - decoding);
+		count_rows(sched, lane, rows, decoding);
 		scheduler_rate_add(sched, sampled);
 	}
 	wipe(lane->rows, rows * sizeof(lane->rows[0]));

@@ -142,7 +142,7 @@ static void on_desk_request(
 
 	if (rc == RC_OK)
 		return;
-	scheduler_count_refused(service->sched);
+	scheduler_count_refused(service->sched, peer->key);
 	fault_from_rc(&fault, rc == RC_AGAIN ? RC_BUSY : rc, NULL);
 	refuse(service, peer->id, message->request_id, &fault);
 }
@@ -171,21 +171,26 @@ static void on_stats(struct service *service, const struct peer *peer, uint64_t 
 	struct scheduler_counts counts;
 	struct memory_figures figures;
 
-	scheduler_get_counts(service->sched, &counts);
+	scheduler_get_counts(service->sched, peer->key, &counts);
 	scheduler_get_load(service->sched, &stats->load);
 	stats->uptime_ns = (uint64_t)(clock_mono_ns() - service->start_ns);
-	stats->tokens_generated = counts.tokens_generated;
-	stats->tokens_prompt = counts.tokens_prompt;
-	stats->requests = counts.requests;
-	stats->refused = counts.refused;
+	stats->tokens_generated = counts.counts[TALLY_GENERATED];
+	stats->tokens_prompt = counts.counts[TALLY_PROMPT];
+	stats->requests = counts.counts[TALLY_REQUESTS];
+	stats->refused = counts.counts[TALLY_REFUSED];
 	stats->leases = counts.leases;
+	stats->kv_tokens = counts.kv_tokens;
+	stats->kv_tokens_used = counts.counts[TALLY_HELD];
 	stats->budget_bytes = service->fleet.budget_bytes + service->fleet.device_budget_bytes;
 	stats->planned_bytes = service->fleet.planned_bytes + service->fleet.device_planned_bytes;
-	if (memory_read(service->memory_root, &figures, NULL) == RC_OK)
+	if (memory_read(service->memory_root, &figures, NULL) == RC_OK) {
 		stats->mem_available_bytes = figures.available_bytes;
+		stats->memory_stalled_us = figures.stalled_us;
+	}
 	if (service->watch != NULL) {
 		stats->restarts = atomic_load(&service->watch->restarts);
 		stats->memory_kills = atomic_load(&service->watch->memory_kills);
+		stats->watchdog_kills = atomic_load(&service->watch->watchdog_kills);
 		stats->memory_short = atomic_load(&service->watch->short_of_memory);
 	}
 	answer(service, peer->id, &message);
@@ -196,7 +201,7 @@ static void on_unsupported(
 {
 	struct fault fault;
 
-	scheduler_count_refused(service->sched);
+	scheduler_count_refused(service->sched, peer->key);
 	fault_set(&fault, WIRE_ERROR_UNSUPPORTED, "%s: not served here",
 	    message_kind_word(message->kind));
 	refuse(service, peer->id, message->request_id, &fault);

@@ -219,6 +219,8 @@ static void worker_gone(struct supervisor *s, int64_t now_ns)
 		atomic_fetch_add(&s->watch->memory_kills, 1);
 		s->watch->halvings += s->watch->halvings < HALVINGS_MAX;
 	}
+	if (s->cause == CAUSE_SILENT)
+		atomic_fetch_add(&s->watch->watchdog_kills, 1);
 	s->start_at_ns = now_ns + pause_of(s, now_ns);
 	atomic_fetch_add(&s->watch->restarts, 1);
 	s->announced = false;

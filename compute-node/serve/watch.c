@@ -53,6 +53,7 @@ enum rc watch_renew(struct watch **watch, int *fd, struct errmsg *why)
 		atomic_store(&next->short_of_memory, atomic_load(&last->short_of_memory));
 		atomic_store(&next->restarts, atomic_load(&last->restarts));
 		atomic_store(&next->memory_kills, atomic_load(&last->memory_kills));
+		atomic_store(&next->watchdog_kills, atomic_load(&last->watchdog_kills));
 		next->halvings = last->halvings;
 		(void)munmap(last, sizeof(*last));
 	}

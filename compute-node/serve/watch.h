@@ -25,7 +25,7 @@ struct watch {
 
 	/* The supervisor's. */
 	atomic_bool short_of_memory; /* take nothing new, close idle leases */
-	_Atomic uint64_t restarts, memory_kills;
+	_Atomic uint64_t restarts, memory_kills, watchdog_kills;
 	unsigned halvings; /* of the context, for a smaller plan; before a start */
 };
 

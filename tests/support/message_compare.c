@@ -195,6 +195,10 @@ static const char *compare_stats(const struct wire_stats *a, const struct wire_s
 	SAME(restarts);
 	SAME(memory_kills);
 	SAME(memory_short);
+	SAME(watchdog_kills);
+	SAME(kv_tokens);
+	SAME(kv_tokens_used);
+	SAME(memory_stalled_us);
 	return NULL;
 }
 

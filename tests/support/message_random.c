@@ -321,7 +321,7 @@ static void random_scalars(
 	case MESSAGE_STATS:
 		out->u.stats = (struct wire_stats){ load(seed), u64(seed), u64(seed), u64(seed),
 			u64(seed), u64(seed), u32(seed), u64(seed), u64(seed), u64(seed), u64(seed),
-			u64(seed), coin(seed) };
+			u64(seed), u64(seed), coin(seed), u64(seed), u64(seed), u64(seed) };
 		break;
 	default:
 		break; /* a body without fields */

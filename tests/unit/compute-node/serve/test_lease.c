@@ -57,7 +57,7 @@ static void test_the_id_of_someone_else_cannot_be_opened(void **state)
 	assert_int_equal(open_as(key_a, 1, 10, 0, 0, &lease), RC_OK);
 	assert_int_equal(open_as(key_b, 1, 11, 0, 0, &other), RC_DENIED);
 	assert_null(other);
-	assert_int_equal(lease_count(&table), 1);
+	assert_int_equal(lease_count(&table, NULL), 1);
 }
 
 static void test_the_idle_time_is_granted_up_to_the_most_allowed(void **state)

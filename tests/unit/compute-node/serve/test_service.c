@@ -454,7 +454,7 @@ static void test_a_lost_data_node_takes_its_jobs_and_leases_with_it(void **state
 	serve_fixture_connect(&node, 1);
 	assert_true(lease(0, MESSAGE_LEASE_OPEN, 2)->lease.open);
 	fill_sequences(held);
-	assert_int_equal(stats(1).leases, 1);
+	assert_int_equal(stats(0).leases, 1);
 	assert_int_equal(stats(1).load.active, 4);
 	serve_fixture_disconnect(&node, 0);
 	int64_t until = clock_mono_ns() + 60 * NS_PER_S;
@@ -462,9 +462,41 @@ static void test_a_lost_data_node_takes_its_jobs_and_leases_with_it(void **state
 	do {
 		now = stats(1);
 		(void)usleep(1000);
-	} while ((now.leases != 0 || now.load.active != 0) && clock_mono_ns() < until);
-	assert_int_equal(now.leases, 0);
+	} while (now.load.active != 0 && clock_mono_ns() < until);
 	assert_int_equal(now.load.active, 0);
+	serve_fixture_connect(&node, 0);
+	now = stats(0);
+	assert_int_equal(now.leases, 0);
+	assert_int_equal(now.kv_tokens_used, 0);
+}
+
+static void test_a_data_node_learns_nothing_of_another_but_the_load(void **state)
+{
+	(void)state;
+	const struct wire_part prompt = text_part("one two three", false);
+	struct message message = generate(&prompt, 9);
+	serve_fixture_connect(&node, 1);
+	assert_true(lease(0, MESSAGE_LEASE_OPEN, 2)->lease.open);
+	message.has_lease = true;
+	message.lease_id[0] = 3;
+	message.lease_id[1] = 2;
+	message.u.generate.sampling.ignore_eos = true;
+	assert_true(run(&message)->done);
+	const struct wire_stats own = stats(0), other = stats(1);
+	assert_int_equal(own.requests, 1);
+	assert_int_equal(own.tokens_generated, 9);
+	assert_int_equal(own.leases, 1);
+	assert_true(own.kv_tokens_used > 9);
+	assert_true(own.kv_tokens > own.kv_tokens_used);
+	assert_int_equal(other.requests + other.refused + other.leases, 0);
+	assert_int_equal(other.tokens_generated + other.tokens_prompt + other.kv_tokens_used, 0);
+	assert_int_equal(other.kv_tokens, own.kv_tokens);
+	/* The same prompt of another data node finds no prefix. */
+	message.has_lease = false;
+	const struct serve_answer *answer =
+	    serve_fixture_wait(&node, serve_fixture_send(&node, 1, &message));
+	assert_true(answer->done);
+	assert_int_equal(answer->cached_tokens, 0);
 }
 
 static void test_what_cannot_fit_is_refused_before_anything_else(void **state)
@@ -730,6 +762,7 @@ int main(void)
 		UNIT(test_tokenize_counts_parts_and_parses_marks_in_trusted_ones_only),
 		UNIT(test_messages_are_rendered_plainly_and_say_so),
 		UNIT(test_plan_and_stats_are_answered),
+		UNIT(test_a_data_node_learns_nothing_of_another_but_the_load),
 		UNIT(test_logprobs_come_with_every_token_best_first),
 		UNIT(test_ignore_eos_goes_on_where_the_answer_would_have_ended),
 		UNIT(test_an_answer_without_a_limit_runs_to_the_end_of_the_context),
