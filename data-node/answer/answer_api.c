@@ -289,7 +289,7 @@ static bool listed(const struct pool_node *nodes, size_t node, size_t model)
 	const char *name = nodes[node].models[model].name;
 
 	for (size_t i = 0; i <= node; i++) {
-		if (nodes[i].state != WIRE_LINK_UP)
+		if (!nodes[i].takes)
 			continue;
 		size_t end = i == node ? model : nodes[i].models_len;
 		for (size_t j = 0; j < end; j++) {
@@ -317,7 +317,7 @@ void answer_models(const struct host *host, struct arena *arena, struct api_resp
 	buf_puts(&response->body, "{\"object\":\"list\",\"data\":[");
 	put_model(&response->body, CHAT_MODEL_HEARTH, "hearth", true);
 	for (size_t i = 0; i < len; i++) {
-		if (nodes[i].state != WIRE_LINK_UP)
+		if (!nodes[i].takes)
 			continue;
 		for (size_t j = 0; j < nodes[i].models_len; j++) {
 			if (!listed(nodes, i, j))

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "answer/pool_state.h"
+#include "base/clock.h"
 
 static bool avoided(const struct call_want *want, uint64_t node_id)
 {
@@ -37,24 +38,47 @@ static double load_of(const struct node *node)
 	return (double)n / (double)(node->load.slots == 0 ? 1 : node->load.slots);
 }
 
+/* The model that `node` may be asked for now; NULL: it may not. */
+static const struct wire_model *candidate(const struct node *node, const struct call_want *want)
+{
+	if (!node_takes(node, want) || avoided(want, node->id))
+		return NULL;
+	return node_find(node, want);
+}
+
+static double fastest(const struct pool *pool, const struct call_want *want)
+{
+	double best = 0;
+
+	for (size_t i = 0; i < pool->nodes_len; i++) {
+		const struct wire_model *model = candidate(pool->nodes[i], want);
+		double speed =
+		    model == NULL ? 0 : speed_of(&pool->nodes[i]->speeds, model->content_hash);
+		best = speed > best ? speed : best;
+	}
+	return best > 0 ? best : 1;
+}
+
 static struct node *pick(
     struct pool *pool, const struct call_want *want, const struct wire_model **model)
 {
+	double top = fastest(pool, want), best_time = 0;
 	struct node *best = NULL;
-	int best_suits = -1;
+	int best_rank = -1;
 
 	for (size_t i = 0; i < pool->nodes_len; i++) {
 		struct node *node = pool->nodes[i];
-		if (!node->up || node->client == NULL || avoided(want, node->id))
-			continue;
-		const struct wire_model *found = node_find(node, want);
+		const struct wire_model *found = candidate(node, want);
 		if (found == NULL)
 			continue;
-		int rank = suits(node, found, want);
-		if (rank < best_suits || (rank == best_suits && load_of(node) >= load_of(best)))
+		double speed = speed_of(&node->speeds, found->content_hash);
+		double time = (1 + load_of(node)) / (speed > 0 ? speed : top);
+		int rank = 2 * suits(node, found, want) + !node->drains;
+		if (rank < best_rank || (rank == best_rank && time >= best_time))
 			continue;
 		best = node;
-		best_suits = rank;
+		best_rank = rank;
+		best_time = time;
 		*model = found;
 	}
 	return best;
@@ -77,6 +101,7 @@ enum rc call_open(struct pool *pool, const struct call_want *want,
 		return RC_UNAVAILABLE;
 	}
 	memcpy(call->model, model->name, strlen(model->name) + 1);
+	memcpy(call->content_hash, model->content_hash, WIRE_HASH_BYTES);
 	call->pool = pool;
 	call->node = node;
 	call->node_id = node->id;
@@ -170,10 +195,20 @@ void call_cancel(struct pool *pool, uint64_t node_id, uint64_t request_id)
 	let_go(pool, node);
 }
 
+static void measure(struct node *node, struct call *call, const struct message *message)
+{
+	bool tokens = message->kind == MESSAGE_TOKENS;
+
+	if (tokens || message->kind == MESSAGE_DONE)
+		speed_take(&node->speeds, call->content_hash, &call->run,
+		    tokens ? message->u.tokens.ids_len : 0, !tokens, clock_mono_ns());
+}
+
 void call_deliver(struct node *node, const struct message *message)
 {
 	for (struct call *call = node->calls; call != NULL; call = call->next) {
 		if (call->request_id == message->request_id && !call->told_down) {
+			measure(node, call, message);
 			call->handler.message(call->handler.ctx, message);
 			return;
 		}

@@ -21,6 +21,7 @@ struct call_want {
 	const uint8_t *content_hash; /* this very model, by any name; NULL: any */
 	const char *numerics_id;     /* preferred; NULL: no matter */
 	const char *cache_type;      /* preferred; NULL: no matter */
+	bool goes_on;                /* has begun: a node that drains will do */
 	uint64_t context_min;        /* tokens one sequence must hold; 0: no matter */
 	const uint64_t *avoid;       /* [avoid_len] node ids that will not do now */
 	size_t avoid_len;
@@ -33,8 +34,11 @@ struct call_handler {
 };
 
 /*
- * Pick a node that is up: the preferred ones first, then the least loaded,
- * then the one added first.  Nothing is sent yet.  RC_UNAVAILABLE.
+ * Pick a node that is up: the preferred ones first, then those that do not drain,
+ * then the one where the answer should be over first, by its load and by how fast
+ * it has answered so far, then the one added first.  One whose speed is not known
+ * yet counts as fast as the fastest: it is tried.  Nothing is sent yet.
+ * RC_UNAVAILABLE.
  */
 enum rc call_open(struct pool *pool, const struct call_want *want,
     const struct call_handler *handler, struct call **out) RC_CHECK;

@@ -168,8 +168,7 @@ static bool find_model(struct ask *ask)
 				continue;
 			other = other || !model->embed;
 			known = known || model->embed;
-			if (model->embed &&
-			    (ask->content_hash == NULL || nodes[i].state == WIRE_LINK_UP))
+			if (model->embed && (ask->content_hash == NULL || nodes[i].takes))
 				ask->content_hash = model->content_hash;
 		}
 	}

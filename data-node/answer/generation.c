@@ -90,6 +90,7 @@ static enum rc open_call(struct generation *generation)
 		avoid[i] = generation->avoid[i].node;
 	/* No call is open, so no other thread writes the inbox's answer now. */
 	if (inbox->known) {
+		want.goes_on = true;
 		want.content_hash = inbox->content_hash;
 		want.numerics_id = inbox->first_numerics_id;
 		want.cache_type = inbox->cache_type;

@@ -113,18 +113,44 @@ static void on_up(void *ctx, const struct wire_capabilities *can)
 	tell_link(node, true, RC_OK);
 }
 
+/* Under the lock, at a heartbeat: is it time to ask for figures?  NULL: no. */
+static struct wire_client *stats_due(struct node *node, struct message *ask)
+{
+	int64_t now_ns = clock_mono_ns();
+
+	if (node->client == NULL ||
+	    (node->asked_ns != 0 && now_ns - node->asked_ns < POOL_STATS_NS))
+		return NULL;
+	node->asked_ns = now_ns;
+	node->stats_request = ask->request_id = wire_client_next_id();
+	return node->client;
+}
+
 static void on_message(void *ctx, const struct message *message)
 {
+	struct message ask = { .kind = MESSAGE_STATS_REQUEST };
+	struct wire_client *client = NULL;
 	struct node *node = ctx;
 
 	(void)pthread_mutex_lock(&node->pool->lock);
-	if (message->kind == MESSAGE_HEARTBEAT)
+	if (message->kind == MESSAGE_HEARTBEAT) {
 		node->load = message->u.heartbeat.load;
-	else if (message->kind == MESSAGE_CAPABILITIES)
+		client = stats_due(node, &ask);
+	} else if (message->kind == MESSAGE_CAPABILITIES) {
 		keep_capabilities(node, &message->u.capabilities);
-	else
+	} else if (message->kind == MESSAGE_STATS) {
+		if (message->request_id == node->stats_request) {
+			node->stats = message->u.stats;
+			node->stats_at_ns = clock_mono_ns();
+		}
+	} else {
 		call_deliver(node, message);
+	}
 	(void)pthread_mutex_unlock(&node->pool->lock);
+	/* The link's own thread: it is not closed meanwhile.  What cannot be asked now
+	 * is asked at a later heartbeat. */
+	if (client != NULL)
+		(void)!wire_client_send(client, &ask);
 }
 
 static void on_down(void *ctx, enum rc reason)
@@ -291,6 +317,19 @@ enum rc pool_remove(struct pool *pool, const char *name)
 	return RC_OK;
 }
 
+enum rc pool_drain(struct pool *pool, const char *name, bool drains)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	size_t i = find_name(pool, name);
+	bool found = i < pool->nodes_len;
+	if (found) {
+		pool->nodes[i]->drains = drains;
+		tell_change(pool);
+	}
+	(void)pthread_mutex_unlock(&pool->lock);
+	return found ? RC_OK : RC_NOTFOUND;
+}
+
 void pool_close(struct pool *pool)
 {
 	if (pool == NULL)
@@ -307,6 +346,11 @@ void pool_close(struct pool *pool)
 	(void)pthread_cond_destroy(&pool->changed);
 	(void)pthread_mutex_destroy(&pool->lock);
 	free(pool);
+}
+
+bool node_takes(const struct node *node, const struct call_want *want)
+{
+	return node->up && node->client != NULL && (!node->drains || want->goes_on);
 }
 
 const struct wire_model *node_find(const struct node *node, const struct call_want *want)
@@ -333,7 +377,7 @@ static bool serves(const struct pool *pool, const char *name)
 
 	for (size_t i = 0; i < pool->nodes_len; i++) {
 		const struct node *node = pool->nodes[i];
-		if (node->up && node->client != NULL && node_find(node, &want) != NULL)
+		if (node_takes(node, &want) && node_find(node, &want) != NULL)
 			return true;
 	}
 	return false;
@@ -382,6 +426,7 @@ static enum rc list_models(
 			.parameters = model->parameters,
 			.chat = model->chat,
 			.embed = model->embed,
+			.tokens_per_second = speed_of(&node->speeds, model->content_hash),
 		};
 		if (models[i].name == NULL || models[i].architecture == NULL ||
 		    models[i].chat_template == NULL || models[i].cache_type == NULL ||
@@ -399,6 +444,10 @@ static enum rc list_node(const struct node *node, struct arena *arena, struct po
 	out->load = node->load;
 	out->models_len = node->can.models_len;
 	out->state = node->up ? WIRE_LINK_UP : WIRE_LINK_CONNECTING;
+	out->drains = node->drains;
+	out->running = node->calls_len;
+	out->stats = node->stats;
+	out->stats_at_ns = node->stats_at_ns;
 	if (out->name == NULL || out->address == NULL)
 		return RC_NOMEM;
 	return list_models(node, arena, &out->models);
@@ -435,6 +484,8 @@ enum rc pool_list(struct pool *pool, struct arena *arena, struct pool_node **out
 	for (size_t i = 0; i < n; i++) {
 		if (held[i]->up && rc == RC_OK)
 			list[i].state = WIRE_LINK_UP;
+		if (rc == RC_OK)
+			list[i].takes = list[i].state == WIRE_LINK_UP && !list[i].drains;
 		node_release(held[i]);
 	}
 	(void)pthread_mutex_unlock(&pool->lock);

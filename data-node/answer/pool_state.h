@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "answer/call.h"
+#include "answer/speed.h"
 
 struct call {
 	struct pool *pool;
@@ -22,6 +23,8 @@ struct call {
 	bool told_down;
 	struct call_handler handler;
 	struct call *prev, *next;
+	uint8_t content_hash[WIRE_HASH_BYTES]; /* of the model asked */
+	struct speed_run run;
 	char model[POOL_MODEL_NAME_BYTES_MAX];
 };
 
@@ -35,8 +38,13 @@ struct node {
 	struct arena known; /* `can` and what it points to */
 	struct wire_capabilities can;
 	struct wire_load load;
+	struct speeds speeds;
 	struct call *calls;
 	unsigned calls_len;
+	bool drains;
+	struct wire_stats stats;
+	int64_t stats_at_ns, asked_ns; /* monotonic; 0: never */
+	uint64_t stats_request;
 };
 
 struct pool {
@@ -54,6 +62,9 @@ struct pool {
 /* Under the lock: hold and let go of a node while talking to its client. */
 void node_hold(struct node *node);
 void node_release(struct node *node);
+
+/* Whether it may be asked at all now. */
+bool node_takes(const struct node *node, const struct call_want *want);
 
 /* The model of `node` that serves `want`; NULL. */
 const struct wire_model *node_find(const struct node *node, const struct call_want *want);

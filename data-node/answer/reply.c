@@ -87,7 +87,7 @@ static enum rc find_model(struct reply *reply, const char *name, bool *known)
 			if (!model->chat || (name != NULL && strcmp(model->name, name) != 0))
 				continue;
 			*known = true;
-			if (nodes[i].state != WIRE_LINK_UP)
+			if (!nodes[i].takes)
 				continue;
 			reply->model = model->name;
 			reply->context = model->context;

@@ -26,12 +26,14 @@ static const struct conf_option options[] = {
 
 static const struct conf_command command = {
 	.name = "compute",
-	.args = "add NAME tcp://HOST:PORT PUBKEY | list | remove NAME",
+	.args = "add NAME tcp://HOST:PORT PUBKEY | list | remove NAME | drain NAME | undrain NAME",
 	.args_min = 1,
 	.args_max = 4,
 	.summary = "register the compute nodes it may ask",
-	.detail = "PUBKEY is what `compute-node init` printed. The compute node must know\n"
-		  "this node's key too: `compute-node allow`.",
+	.detail =
+	    "PUBKEY is what `compute-node init` printed. The compute node must know\n"
+	    "this node's key too: `compute-node allow`. Nothing new goes to one that drains,\n"
+	    "until `undrain`; what runs there ends there.",
 	.options = options,
 };
 
@@ -55,13 +57,15 @@ static enum rc add(struct control_client *client, const struct conf_argv *args, 
 	return rc;
 }
 
-static enum rc remove_node(struct control_client *client, const char *name, struct errmsg *why)
+/* `method` on `target` of the node `name`. */
+static enum rc act(struct control_client *client, const char *method, const char *path,
+    const char *name, struct errmsg *why)
 {
-	struct control_client_call call = { .method = "DELETE" };
+	struct control_client_call call = { .method = method };
 	struct buf target;
 
 	buf_init(&target, TARGET_BYTES_MAX);
-	buf_puts(&target, "/control/compute?name=");
+	buf_printf(&target, "%s?name=", path);
 	target_escape(&target, name);
 	call.target = buf_text(&target);
 	enum rc rc = control_client_send(client, &call, why);
@@ -77,10 +81,14 @@ static void print_node(const json_t *node)
 	const char *name = json_string_value(json_object_get(node, "name"));
 	const char *address = json_string_value(json_object_get(node, "address"));
 	const char *state = json_string_value(json_object_get(node, "state"));
+	const char *drain = json_string_value(json_object_get(node, "drain"));
 	const char *key = json_string_value(json_object_get(node, "public_key"));
+	char both[64];
 
-	(void)printf("%-16s %-28s %-12s %s\n", name != NULL ? name : "",
-	    address != NULL ? address : "", state != NULL ? state : "", key != NULL ? key : "");
+	(void)snprintf(both, sizeof(both), "%s%s%s", state != NULL ? state : "",
+	    drain != NULL ? ", " : "", drain != NULL ? drain : "");
+	(void)printf("%-16s %-28s %-20s %s\n", name != NULL ? name : "",
+	    address != NULL ? address : "", both, key != NULL ? key : "");
 }
 
 static enum rc list(struct control_client *client, bool as_json, struct errmsg *why)
@@ -96,7 +104,7 @@ static enum rc list(struct control_client *client, bool as_json, struct errmsg *
 		(void)fputs(buf_text(&call.answer), stdout);
 	} else if (rc == RC_OK) {
 		json_t *root = json_loadb(buf_text(&call.answer), call.answer.len, 0, NULL);
-		(void)printf("%-16s %-28s %-12s %s\n", "NAME", "ADDRESS", "STATE", "PUBLIC KEY");
+		(void)printf("%-16s %-28s %-20s %s\n", "NAME", "ADDRESS", "STATE", "PUBLIC KEY");
 		json_array_foreach(json_object_get(root, "compute"), i, node)
 		{
 			print_node(node);
@@ -107,20 +115,39 @@ static enum rc list(struct control_client *client, bool as_json, struct errmsg *
 	return rc;
 }
 
-/* 0 add, 1 list, 2 remove, -1 none of them. */
-static int action_of(const struct conf_argv *args)
+enum action { ADD, LIST, REMOVE, DRAIN, UNDRAIN, ACTIONS };
+
+/* ACTIONS: none of them. */
+static enum action action_of(const struct conf_argv *args)
 {
 	static const struct {
 		const char *word;
 		size_t args_len;
-	} actions[] = { { "add", 4 }, { "list", 1 }, { "remove", 2 } };
+	} actions[ACTIONS] = { { "add", 4 }, { "list", 1 }, { "remove", 2 }, { "drain", 2 },
+		{ "undrain", 2 } };
+	size_t i = 0;
 
-	for (int i = 0; i < 3; i++) {
-		if (strcmp(args->args[0], actions[i].word) == 0 &&
-		    args->args_len == actions[i].args_len)
-			return i;
+	while (i < ACTIONS && (strcmp(args->args[0], actions[i].word) != 0 ||
+				  args->args_len != actions[i].args_len))
+		i++;
+	return (enum action)i;
+}
+
+static enum rc run(struct control_client *client, enum action action, const struct conf_argv *args,
+    bool as_json, struct errmsg *why)
+{
+	switch (action) {
+	case ADD:
+		return add(client, args, why);
+	case REMOVE:
+		return act(client, "DELETE", "/control/compute", args->args[1], why);
+	case DRAIN:
+		return act(client, "POST", "/control/compute/drain", args->args[1], why);
+	case UNDRAIN:
+		return act(client, "DELETE", "/control/compute/drain", args->args[1], why);
+	default:
+		return list(client, as_json, why);
 	}
-	return -1;
 }
 
 int cli_compute(int argc, char **argv)
@@ -135,19 +162,15 @@ int cli_compute(int argc, char **argv)
 	int code = cli_parse(&command, argc, argv, &values, &args, &arena);
 	if (code != CLI_GO_ON)
 		goto out;
-	int action = action_of(&args);
-	if (action < 0) {
+	enum action action = action_of(&args);
+	if (action == ACTIONS) {
 		(void)fprintf(stderr, "usage: data-node compute %s\n", command.args);
 		code = EXIT_USAGE;
 		goto out;
 	}
 	enum rc rc = control_client_open(cli_dir(values.dir, &arena), 0, &client, &why);
-	if (rc == RC_OK && action == 0)
-		rc = add(client, &args, &why);
-	else if (rc == RC_OK && action == 1)
-		rc = list(client, values.json, &why);
-	else if (rc == RC_OK)
-		rc = remove_node(client, args.args[1], &why);
+	if (rc == RC_OK)
+		rc = run(client, action, &args, values.json, &why);
 	code = rc == RC_OK ? EXIT_DONE : cli_fail(command.name, rc, &why);
 out:
 	control_client_close(client);

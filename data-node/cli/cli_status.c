@@ -65,6 +65,41 @@ static void print_clocks(const json_t *clocks)
 	}
 }
 
+static void print_model(const json_t *model)
+{
+	const json_t *speed = json_object_get(model, "tokens_per_second");
+
+	(void)printf("          model ");
+	cli_put_text(stdout, text(model, "name"), 60);
+	(void)printf("  context %lld", number(model, "context"));
+	if (speed != NULL)
+		(void)printf("  %.1f tokens/s an answer", json_number_value(speed));
+	(void)printf("\n");
+}
+
+/* What a node has to do, and how it is; nothing of one that was never up. */
+static void print_load(const json_t *node)
+{
+	const json_t *stats = json_object_get(node, "stats");
+
+	if (strcmp(text(node, "state"), "up") == 0)
+		(void)printf("          %lld of %lld answers, %lld waiting, %.1f tokens/s\n",
+		    number(node, "active"), number(node, "slots"), number(node, "queued"),
+		    json_number_value(json_object_get(node, "tokens_per_second")));
+	if (!json_is_object(stats))
+		return;
+	(void)printf("          %lld restarts (%lld for memory, %lld silent), cache %lld of %lld"
+		     " tokens, %lld leases",
+	    number(stats, "restarts"), number(stats, "memory_kills"),
+	    number(stats, "watchdog_kills"), number(stats, "kv_tokens_used"),
+	    number(stats, "kv_tokens"), number(stats, "leases"));
+	if (strcmp(text(node, "state"), "up") != 0)
+		(void)printf(", %.0f s ago", json_number_value(json_object_get(stats, "age_s")));
+	(void)printf("\n");
+	if (json_is_true(json_object_get(stats, "memory_short")))
+		(void)printf("          short of memory: takes nothing new\n");
+}
+
 static void print_compute(const json_t *compute)
 {
 	const json_t *node = NULL, *model = NULL;
@@ -74,13 +109,13 @@ static void print_compute(const json_t *compute)
 		(void)printf("compute   none registered (`data-node compute add`)\n");
 	json_array_foreach(compute, i, node)
 	{
-		(void)printf("compute   %s  %s  %s\n", text(node, "name"), text(node, "address"),
-		    text(node, "state"));
+		const char *drain = text(node, "drain");
+		(void)printf("compute   %s  %s  %s%s%s\n", text(node, "name"),
+		    text(node, "address"), text(node, "state"), drain[0] != 0 ? ", " : "", drain);
+		print_load(node);
 		json_array_foreach(json_object_get(node, "models"), j, model)
 		{
-			(void)printf("          model ");
-			cli_put_text(stdout, text(model, "name"), 60);
-			(void)printf("  context %lld\n", number(model, "context"));
+			print_model(model);
 		}
 	}
 }

@@ -18,8 +18,9 @@
 
 #define SCHEMA_VERSION 1
 #define PATH_BYTES_MAX 4096
-#define DEVICE_ERROR "device-error-ns:" /* a setting; the device's id follows */
-#define DEVICE_ROWS_MAX 4096            /* listed, with revoked ones */
+#define DEVICE_ERROR "device-error-ns:"       /* a setting; the device's id follows */
+#define COMPUTE_DRAINED "compute-drained-ns:" /* likewise; the node's name follows */
+#define DEVICE_ROWS_MAX 4096                  /* listed, with revoked ones */
 #define BUSY_MS 5000
 #define AUDIT_TRIM_EVERY 1024
 
@@ -455,6 +456,7 @@ static enum rc compute_row(void *ctx, sqlite3_stmt *stmt)
 	n->name = column_text(l->arena, stmt, 0);
 	n->address = column_text(l->arena, stmt, 1);
 	n->added_ns = sqlite3_column_int64(stmt, 3);
+	n->drained_ns = sqlite3_column_int64(stmt, 4);
 	if (n->name == NULL || n->address == NULL)
 		return RC_NOMEM;
 	return column_hash(stmt, 2, n->public_key);
@@ -466,7 +468,10 @@ enum rc catalogue_compute_list(struct catalogue *c, struct arena *arena,
 	struct listing l = { .arena = arena };
 
 	enum rc rc = list(c, "SELECT count(*) FROM compute",
-	    "SELECT name, address, public_key, added_ns FROM compute ORDER BY name LIMIT ?",
+	    "SELECT name, address, public_key, added_ns, (SELECT CAST(value AS INTEGER) FROM "
+	    "setting"
+	    " WHERE setting.name = '" COMPUTE_DRAINED
+	    "' || compute.name) FROM compute ORDER BY name LIMIT ?",
 	    sizeof(struct catalogue_compute), CATALOGUE_COMPUTE_MAX, compute_row, &l, why);
 	if (rc != RC_OK)
 		return rc;
@@ -475,12 +480,39 @@ enum rc catalogue_compute_list(struct catalogue *c, struct arena *arena,
 	return RC_OK;
 }
 
+/* Under the mutex: also of a name that is gone. */
+static enum rc forget_drain(struct catalogue *c, const char *name, struct errmsg *why)
+{
+	return run(
+	    c, NULL, why, "DELETE FROM setting WHERE name = '" COMPUTE_DRAINED "' || ?", "t", name);
+}
+
 enum rc catalogue_compute_remove(struct catalogue *c, const char *name, struct errmsg *why)
 {
 	int64_t changes = 0;
 
 	(void)pthread_mutex_lock(&c->mutex);
-	enum rc rc = run(c, &changes, why, "DELETE FROM compute WHERE name = ?", "t", name);
+	enum rc rc = forget_drain(c, name, why);
+	if (rc == RC_OK)
+		rc = run(c, &changes, why, "DELETE FROM compute WHERE name = ?", "t", name);
+	(void)pthread_mutex_unlock(&c->mutex);
+	if (rc == RC_OK && changes == 0)
+		return errmsg_rc(why, RC_NOTFOUND, "no compute node of that name");
+	return rc;
+}
+
+enum rc catalogue_compute_drain(
+    struct catalogue *c, const char *name, int64_t since_ns, struct errmsg *why)
+{
+	int64_t changes = 0;
+
+	(void)pthread_mutex_lock(&c->mutex);
+	enum rc rc = run(c, &changes, why,
+	    "INSERT OR REPLACE INTO setting SELECT '" COMPUTE_DRAINED
+	    "' || name, ? FROM compute WHERE name = ?",
+	    "it", since_ns, name);
+	if (rc == RC_OK && since_ns == 0)
+		rc = forget_drain(c, name, why);
 	(void)pthread_mutex_unlock(&c->mutex);
 	if (rc == RC_OK && changes == 0)
 		return errmsg_rc(why, RC_NOTFOUND, "no compute node of that name");

@@ -80,6 +80,7 @@ struct catalogue_compute {
 	const char *name, *address;
 	uint8_t public_key[CATALOGUE_KEY_BYTES];
 	int64_t added_ns;
+	int64_t drained_ns; /* nothing new goes there since; 0: it does */
 };
 
 /* RC_EXISTS, RC_INVALID, RC_LIMIT. */
@@ -90,6 +91,10 @@ enum rc catalogue_compute_list(struct catalogue *catalogue, struct arena *arena,
 /* RC_NOTFOUND. */
 enum rc catalogue_compute_remove(
     struct catalogue *catalogue, const char *name, struct errmsg *why) RC_CHECK;
+/* From `since_ns` on nothing new goes there; 0: it does again.  RC_NOTFOUND.  Of
+ * this data node's own: a follower keeps its own marks. */
+enum rc catalogue_compute_drain(
+    struct catalogue *catalogue, const char *name, int64_t since_ns, struct errmsg *why) RC_CHECK;
 
 /*
  * One line of the ledger: who did what to which thing, and two numbers.

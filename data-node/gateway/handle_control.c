@@ -121,9 +121,12 @@ void handle_control_compute_get(struct station *station, const struct api_reques
 	for (size_t i = 0; i < len; i++) {
 		char key[WIRE_KEY_TEXT_BYTES];
 		const char *state = "not-dialled";
+		const char *drain = known[i].drained_ns != 0 ? "drained" : NULL;
 		for (size_t j = 0; j < nodes_len; j++) {
-			if (strcmp(nodes[j].name, known[i].name) == 0)
-				state = handle_link_word((int)nodes[j].state);
+			if (strcmp(nodes[j].name, known[i].name) != 0)
+				continue;
+			state = handle_link_word((int)nodes[j].state);
+			drain = handle_drain_word(&nodes[j]);
 		}
 		wire_key_format(known[i].public_key, key);
 		buf_puts(out, i > 0 ? ",{" : "{");
@@ -132,6 +135,8 @@ void handle_control_compute_get(struct station *station, const struct api_reques
 		put_string(out, "address", known[i].address);
 		buf_printf(out, ",\"public_key\":\"%s\",\"state\":\"%s\",", key, state);
 		put_time(out, "added", known[i].added_ns);
+		if (drain != NULL)
+			buf_printf(out, ",\"drain\":\"%s\"", drain);
 		buf_putc(out, '}');
 	}
 	buf_puts(out, "]}\n");
@@ -211,6 +216,39 @@ void handle_control_compute_delete(struct station *station, const struct api_req
 	}
 	audit(station, "compute-remove", name);
 	buf_puts(&response->body, "{}\n");
+}
+
+static void drain(struct station *station, const struct api_request *request, bool drains,
+    struct api_response *response)
+{
+	const char *name = api_param(request, "name");
+	struct errmsg why = ERRMSG_INIT;
+
+	enum rc rc = name == NULL ? RC_NOTFOUND
+				  : catalogue_compute_drain(station_catalogue(station), name,
+					drains ? clock_utc_ns() : 0, &why);
+	if (rc == RC_OK && station_pool(station) != NULL)
+		rc = pool_drain(station_pool(station), name, drains);
+	if (rc != RC_OK) {
+		api_error_rc(response, rc, "name", &why);
+		return;
+	}
+	audit(station, drains ? "compute-drain" : "compute-undrain", name);
+	buf_puts(&response->body, "{}\n");
+}
+
+void handle_control_drain_post(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	(void)arena;
+	drain(station, request, true, response);
+}
+
+void handle_control_drain_delete(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	(void)arena;
+	drain(station, request, false, response);
 }
 
 /* ---- devices ----------------------------------------------------------------- */

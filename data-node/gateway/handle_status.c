@@ -67,27 +67,71 @@ static enum rc put_store(struct station *station, struct buf *out, struct errmsg
 	return RC_OK;
 }
 
+const char *handle_drain_word(const struct pool_node *node)
+{
+	return !node->drains ? NULL : node->running > 0 ? "draining" : "drained";
+}
+
+/* What a node said of itself when it was asked last; null: it never was. */
+static void put_stats(struct buf *out, const struct pool_node *n)
+{
+	const struct wire_stats *st = &n->stats;
+
+	if (n->stats_at_ns == 0) {
+		buf_puts(out, ",\"stats\":null");
+		return;
+	}
+	buf_printf(out,
+	    ",\"stats\":{\"age_s\":%.1f,\"uptime_s\":%.1f,\"restarts\":%" PRIu64
+	    ",\"memory_kills\":%" PRIu64 ",\"watchdog_kills\":%" PRIu64 ",\"memory_short\":%s"
+	    ",\"kv_tokens\":%" PRIu64 ",\"kv_tokens_used\":%" PRIu64 ",\"leases\":%" PRIu32,
+	    (double)(clock_mono_ns() - n->stats_at_ns) / (double)NS_PER_S,
+	    (double)st->uptime_ns / (double)NS_PER_S, st->restarts, st->memory_kills,
+	    st->watchdog_kills, st->memory_short ? "true" : "false", st->kv_tokens,
+	    st->kv_tokens_used, st->leases);
+	buf_printf(out,
+	    ",\"requests\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"tokens_prompt\":%" PRIu64
+	    ",\"tokens_generated\":%" PRIu64 ",\"budget_bytes\":%" PRIu64
+	    ",\"planned_bytes\":%" PRIu64 ",\"mem_available_bytes\":%" PRIu64
+	    ",\"memory_stalled_s\":%.3f}",
+	    st->requests, st->refused, st->tokens_prompt, st->tokens_generated, st->budget_bytes,
+	    st->planned_bytes, st->mem_available_bytes, (double)st->memory_stalled_us / 1e6);
+}
+
+static void put_model(struct buf *out, const struct pool_model *m)
+{
+	buf_putc(out, '{');
+	put_string(out, "name", m->name);
+	buf_putc(out, ',');
+	put_string(out, "architecture", m->architecture);
+	buf_printf(out,
+	    ",\"context\":%" PRIu64 ",\"parameters\":%" PRIu64 ",\"chat\":%s,\"embed\":%s",
+	    m->context, m->parameters, m->chat ? "true" : "false", m->embed ? "true" : "false");
+	if (m->tokens_per_second > 0)
+		buf_printf(out, ",\"tokens_per_second\":%.2f", m->tokens_per_second);
+	buf_putc(out, '}');
+}
+
 static void put_node(struct buf *out, const struct pool_node *n)
 {
+	const char *drain = handle_drain_word(n);
+
 	buf_putc(out, '{');
 	put_string(out, "name", n->name);
 	buf_putc(out, ',');
 	put_string(out, "address", n->address);
 	buf_printf(out,
-	    ",\"state\":\"%s\",\"active\":%u,\"queued\":%u,\"slots\":%u,"
-	    "\"tokens_per_second\":%.2f,\"models\":[",
-	    handle_link_word((int)n->state), n->load.active, n->load.queued, n->load.slots,
-	    n->load.tokens_per_second);
+	    ",\"state\":\"%s\",\"running\":%u,\"active\":%u,\"queued\":%u,\"slots\":%u,"
+	    "\"tokens_per_second\":%.2f",
+	    handle_link_word((int)n->state), n->running, n->load.active, n->load.queued,
+	    n->load.slots, n->load.tokens_per_second);
+	if (drain != NULL)
+		buf_printf(out, ",\"drain\":\"%s\"", drain);
+	put_stats(out, n);
+	buf_puts(out, ",\"models\":[");
 	for (size_t i = 0; i < n->models_len; i++) {
-		const struct pool_model *m = &n->models[i];
-		buf_puts(out, i > 0 ? ",{" : "{");
-		put_string(out, "name", m->name);
-		buf_putc(out, ',');
-		put_string(out, "architecture", m->architecture);
-		buf_printf(out,
-		    ",\"context\":%" PRIu64 ",\"parameters\":%" PRIu64 ",\"chat\":%s,\"embed\":%s}",
-		    m->context, m->parameters, m->chat ? "true" : "false",
-		    m->embed ? "true" : "false");
+		buf_puts(out, i > 0 ? "," : "");
+		put_model(out, &n->models[i]);
 	}
 	buf_puts(out, "]}");
 }
@@ -159,7 +203,8 @@ static enum rc put_compute(
 			put_string(out, "name", known[i].name);
 			buf_putc(out, ',');
 			put_string(out, "address", known[i].address);
-			buf_puts(out, ",\"state\":\"not-dialled\",\"models\":[]}");
+			buf_printf(out, ",\"state\":\"not-dialled\"%s,\"models\":[]}",
+			    known[i].drained_ns != 0 ? ",\"drain\":\"drained\"" : "");
 		}
 	}
 	buf_putc(out, ']');
@@ -225,6 +270,30 @@ void handle_healthz_get(struct station *station, const struct api_request *reque
 	buf_puts(&response->body, "{\"status\":\"ok\"}\n");
 }
 
+static void put_compute_metrics(struct buf *out, const struct pool_node *nodes, size_t len)
+{
+	double restarts = 0, memory_kills = 0, watchdog_kills = 0, queued = 0, is_short = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		restarts += (double)nodes[i].stats.restarts;
+		memory_kills += (double)nodes[i].stats.memory_kills;
+		watchdog_kills += (double)nodes[i].stats.watchdog_kills;
+		if (nodes[i].state != WIRE_LINK_UP)
+			continue;
+		queued += nodes[i].load.queued;
+		is_short += nodes[i].stats.memory_short;
+	}
+	metric_print_gauge(out, "hearth_compute_restarts",
+	    "restarts of workers that compute nodes told of", restarts);
+	metric_print_gauge(
+	    out, "hearth_compute_memory_kills", "those for want of memory", memory_kills);
+	metric_print_gauge(
+	    out, "hearth_compute_watchdog_kills", "those of silent workers", watchdog_kills);
+	metric_print_gauge(out, "hearth_compute_queued", "requests that wait there", queued);
+	metric_print_gauge(out, "hearth_compute_nodes_short",
+	    "compute nodes that take nothing new for want of memory", is_short);
+}
+
 void handle_metrics_get(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response)
 {
@@ -264,5 +333,6 @@ void handle_metrics_get(struct station *station, const struct api_request *reque
 		    out, "hearth_compute_nodes", "compute nodes registered", (double)len);
 		metric_print_gauge(
 		    out, "hearth_compute_nodes_up", "compute nodes connected", (double)up);
+		put_compute_metrics(out, nodes, len);
 	}
 }

@@ -25,6 +25,7 @@ api_handler_fn handle_time_get, handle_time_post;
 api_handler_fn handle_web_get;
 api_handler_fn handle_control_compute_get, handle_control_compute_post,
     handle_control_compute_delete;
+api_handler_fn handle_control_drain_post, handle_control_drain_delete;
 api_handler_fn handle_control_devices_get, handle_control_devices_post,
     handle_control_devices_delete;
 api_handler_fn handle_control_verify_post, handle_control_audit_get;
@@ -35,6 +36,10 @@ api_handler_fn handle_control_night_post;
 
 /* The word of an enum wire_link_state: "up", "connecting", "refused", "down". */
 const char *handle_link_word(int state);
+
+/* "draining" while requests run there, then "drained"; NULL: it takes new ones. */
+struct pool_node;
+const char *handle_drain_word(const struct pool_node *node);
 
 /* {"version", …} of GET /api/v1/status, appended to `out`; `whole`: with what is
  * for the owner and the operator alone. */

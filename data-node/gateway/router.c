@@ -47,6 +47,8 @@ static const struct route routes[] = {
 	{ "GET", "/control/compute", ACCESS_CONTROL, handle_control_compute_get },
 	{ "POST", "/control/compute", ACCESS_CONTROL, handle_control_compute_post },
 	{ "DELETE", "/control/compute", ACCESS_CONTROL, handle_control_compute_delete },
+	{ "POST", "/control/compute/drain", ACCESS_CONTROL, handle_control_drain_post },
+	{ "DELETE", "/control/compute/drain", ACCESS_CONTROL, handle_control_drain_delete },
 	{ "GET", "/control/devices", ACCESS_CONTROL, handle_control_devices_get },
 	{ "POST", "/control/devices", ACCESS_CONTROL, handle_control_devices_post },
 	{ "DELETE", "/control/devices", ACCESS_CONTROL, handle_control_devices_delete },

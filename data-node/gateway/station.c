@@ -112,6 +112,15 @@ static void log_link(void *ctx, const char *name, bool up, enum rc reason)
 		log_warn("COMPUTE-DOWN", "name=%s reason=%s", name, rc_word(reason));
 }
 
+static enum rc add_node(struct pool *pool, const struct catalogue_compute *node, struct errmsg *why)
+{
+	enum rc rc = pool_add(pool, node->name, node->address, node->public_key, why);
+
+	if (rc == RC_OK && node->drained_ns != 0)
+		rc = pool_drain(pool, node->name, true);
+	return rc;
+}
+
 static enum rc open_pool(struct station *s, struct errmsg *why)
 {
 	struct catalogue_compute *nodes = NULL;
@@ -126,7 +135,7 @@ static enum rc open_pool(struct station *s, struct errmsg *why)
 	arena_init(&arena, LIST_ARENA_BYTES);
 	rc = catalogue_compute_list(s->catalogue, &arena, &nodes, &len, why);
 	for (size_t i = 0; i < len && rc == RC_OK; i++)
-		rc = pool_add(s->pool, nodes[i].name, nodes[i].address, nodes[i].public_key, why);
+		rc = add_node(s->pool, &nodes[i], why);
 	arena_fini(&arena);
 	return rc;
 }

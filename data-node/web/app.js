@@ -493,7 +493,7 @@ function megabytes(bytes) {
 function showCompute(nodes) {
 	$("compute").replaceChildren(...nodes.map((node) => {
 		const item = make("li");
-		item.append(make("span", "state " + node.state, node.name + ": " + node.state));
+		item.append(make("span", "state " + node.state, node.name + ": " + node.state + (node.drain ? ", " + node.drain : "")));
 		item.append(make("div", "meta", node.address));
 		for (const model of node.models || [])
 			item.append(make("div", "meta", model.name + " · context " + model.context));

@@ -383,6 +383,16 @@ static void on_embed(struct fake_compute *fake, wire_peer peer, const struct mes
 	free(values);
 }
 
+static void on_stats(struct fake_compute *fake, wire_peer peer, uint64_t request_id)
+{
+	struct message answer = {
+		.kind = MESSAGE_STATS, .request_id = request_id, .u.stats = fake->script.stats
+	};
+
+	fake->stats++;
+	(void)send_message(fake, peer, &answer);
+}
+
 static void on_message(void *ctx, wire_peer peer, const struct message *message)
 {
 	struct fake_compute *fake = ctx;
@@ -395,6 +405,8 @@ static void on_message(void *ctx, wire_peer peer, const struct message *message)
 		on_tokenize(fake, peer, message);
 	} else if (message->kind == MESSAGE_EMBED) {
 		on_embed(fake, peer, message);
+	} else if (message->kind == MESSAGE_STATS_REQUEST) {
+		on_stats(fake, peer, message->request_id);
 	} else if (message->kind == MESSAGE_CREDIT && run != NULL) {
 		run->limit += message->u.credit;
 		if (run->limit - run->next > fake->sent_ahead_max)

@@ -44,6 +44,7 @@ struct fake_script {
 	bool lie_about_text; /* leaves a gap in the text once */
 	bool ignore_credit;
 	enum wire_finish finish; /* STOP */
+	struct wire_stats stats; /* what a StatsRequest is answered with */
 };
 
 struct fake_run {
@@ -68,6 +69,7 @@ struct fake_compute {
 	struct wire_model offered;
 	/* [lock] what it saw */
 	unsigned embeds, texts; /* Embed messages, and what was in them */
+	unsigned stats;         /* StatsRequests */
 	unsigned generates, resumes, cancels, tokenizes, refused, sent_ahead_max;
 	uint32_t last_max_tokens, last_resumed_from;
 	struct wire_sampling last_sampling;

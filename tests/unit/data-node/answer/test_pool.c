@@ -14,6 +14,7 @@
 
 #include "answer/call.h"
 #include "answer/count.h"
+#include "answer/pool_state.h"
 #include "base/log.h"
 
 static void test_pool_refuses_bad_names_addresses_and_doubles(void **state)
@@ -152,6 +153,137 @@ static void test_pool_spreads_requests_over_equal_nodes(void **state)
 	rig_close(&rig);
 }
 
+static struct pool_node listed(struct rig *rig, struct arena *arena, size_t i)
+{
+	struct pool_node *nodes = NULL;
+	size_t len = 0;
+
+	assert_int_equal(pool_list(rig->pool, arena, &nodes, &len), RC_OK);
+	assert_true(i < len);
+	return nodes[i];
+}
+
+static void test_pool_asks_for_figures_and_keeps_those_of_a_node_that_went(void **state)
+{
+	(void)state;
+	struct fake_script script = fake_script_default();
+	struct pool_node node = { .name = NULL };
+	struct rig rig;
+	struct arena arena;
+	script.stats =
+	    (struct wire_stats){ .restarts = 3, .watchdog_kills = 1, .kv_tokens_used = 70 };
+	rig_open(&rig, &script, 1);
+	int64_t began = clock_mono_ns();
+	arena_init(&arena, (size_t)1 << 20);
+	do {
+		assert_true(clock_mono_ns() < began + RIG_DEADLINE_NS);
+		arena_reset(&arena);
+		node = listed(&rig, &arena, 0);
+		(void)usleep(1000);
+	} while (node.stats_at_ns == 0);
+	assert_true(node.stats_at_ns >= began && node.stats_at_ns <= clock_mono_ns());
+	fake_compute_kill(&rig.nodes[0]);
+	node = listed(&rig, &arena, 0);
+	assert_int_equal(node.stats.restarts, 3);
+	assert_int_equal(node.stats.watchdog_kills, 1);
+	assert_int_equal(node.stats.kv_tokens_used, 70);
+	arena_fini(&arena);
+	rig_close(&rig);
+}
+
+static uint64_t node_picked(struct rig *rig, const struct call_want *want)
+{
+	unsigned downs = 0;
+	const struct call_handler handler = {
+		.ctx = &downs, .message = ignore_message, .down = note_down
+	};
+	struct call *call = NULL;
+
+	if (call_open(rig->pool, want, &handler, &call) != RC_OK)
+		return 0;
+	uint64_t id = call_node(call);
+	call_close(call);
+	return id;
+}
+
+static void test_a_node_that_drains_gets_only_what_has_begun(void **state)
+{
+	(void)state;
+	struct fake_script scripts[2] = { fake_script_default(), fake_script_default() };
+	const struct call_want new = { .model = "tiny" };
+	const struct call_want begun = { .model = "tiny", .goes_on = true };
+	const uint64_t second = 2;
+	const struct call_want begun_on_one = {
+		.model = "tiny", .goes_on = true, .avoid = &second, .avoid_len = 1
+	};
+	struct arena arena;
+	struct rig rig;
+	rig_open(&rig, scripts, 2);
+	arena_init(&arena, (size_t)1 << 20);
+	assert_int_equal(node_picked(&rig, &new), 1);
+	assert_int_equal(pool_drain(rig.pool, "node1", true), RC_OK);
+	assert_int_equal(pool_drain(rig.pool, "other", true), RC_NOTFOUND);
+	assert_int_equal(node_picked(&rig, &new), 2);
+	assert_int_equal(node_picked(&rig, &begun), 2);
+	assert_int_equal(node_picked(&rig, &begun_on_one), 1);
+	assert_false(listed(&rig, &arena, 0).takes);
+	assert_true(listed(&rig, &arena, 0).drains);
+	assert_true(pool_serves(rig.pool, "tiny"));
+	assert_int_equal(pool_drain(rig.pool, "node2", true), RC_OK);
+	assert_false(pool_serves(rig.pool, "tiny"));
+	assert_false(pool_wait(rig.pool, "tiny", NS_PER_MS));
+	assert_int_equal(node_picked(&rig, &new), 0);
+	assert_int_equal(pool_drain(rig.pool, "node1", false), RC_OK);
+	assert_int_equal(node_picked(&rig, &new), 1);
+	arena_fini(&arena);
+	rig_close(&rig);
+}
+
+/* As if it had sent tokens so fast. */
+static void set_speed(struct rig *rig, size_t i, int64_t tokens_per_second)
+{
+	struct node *node = rig->pool->nodes[i];
+	struct speed_run run = { .tokens = 0 };
+
+	(void)pthread_mutex_lock(&rig->pool->lock);
+	speed_take(&node->speeds, node->can.models[0].content_hash, &run, 1, false, 1);
+	speed_take(&node->speeds, node->can.models[0].content_hash, &run, SPEED_TOKENS_MAX, false,
+	    1 + SPEED_TOKENS_MAX * NS_PER_S / tokens_per_second);
+	(void)pthread_mutex_unlock(&rig->pool->lock);
+}
+
+static void test_pool_picks_where_an_answer_is_over_first(void **state)
+{
+	(void)state;
+	struct fake_script scripts[3] = { fake_script_default(), fake_script_default(),
+		fake_script_default() };
+	unsigned downs = 0;
+	const struct call_handler handler = {
+		.ctx = &downs, .message = ignore_message, .down = note_down
+	};
+	const struct call_want want = { .model = "tiny" };
+	struct call *calls[8];
+	struct rig rig;
+	rig_open(&rig, scripts, 3);
+	set_speed(&rig, 0, 10);
+	/* Those never tried come first. */
+	assert_int_equal(node_picked(&rig, &want), 1);
+	assert_int_equal(call_open(rig.pool, &want, &handler, &calls[0]), RC_OK);
+	assert_int_equal(node_picked(&rig, &want), 2);
+	call_close(calls[0]);
+	set_speed(&rig, 1, 100);
+	set_speed(&rig, 2, 39);
+	/* The fast one has four places.  More wait there as long as that is over
+	 * before the next fastest would be done: (1 + 6/4) / 100 < 1 / 39. */
+	for (size_t i = 0; i < 8; i++) {
+		assert_int_equal(call_open(rig.pool, &want, &handler, &calls[i]), RC_OK);
+		assert_int_equal(call_node(calls[i]), i < 7 ? 2 : 3);
+	}
+	for (size_t i = 0; i < 8; i++)
+		call_close(calls[i]);
+	rig_close(&rig);
+}
+
 static void test_call_hears_once_that_its_node_was_removed(void **state)
 {
 	(void)state;
@@ -249,6 +381,9 @@ int main(void)
 		cmocka_unit_test(test_pool_remembers_what_a_node_that_is_away_could_do),
 		cmocka_unit_test(test_pool_wait_ends_when_a_node_comes_up_or_time_is_over),
 		cmocka_unit_test(test_pool_spreads_requests_over_equal_nodes),
+		cmocka_unit_test(test_pool_asks_for_figures_and_keeps_those_of_a_node_that_went),
+		cmocka_unit_test(test_a_node_that_drains_gets_only_what_has_begun),
+		cmocka_unit_test(test_pool_picks_where_an_answer_is_over_first),
 		cmocka_unit_test(test_call_hears_once_that_its_node_was_removed),
 		cmocka_unit_test(test_count_asks_the_node_and_does_not_wait_for_a_dumb_one),
 		cmocka_unit_test(test_pool_survives_removal_and_return_of_a_node_in_use),

@@ -144,6 +144,14 @@ static void test_no_token_is_on_disk(void **state)
 	}
 }
 
+/* A text of the one compute node listed; NULL. */
+static const char *compute_text(const char *name)
+{
+	assert_int_equal(fixture_control(&fx, "GET", "/control/compute", NULL), 200);
+	const json_t *node = json_array_get(json_object_get(fx.json, "compute"), 0);
+	return json_string_value(json_object_get(node, name));
+}
+
 static void test_compute_nodes_are_kept_checked_and_removed(void **state)
 {
 	static const char *const bad[] = { "{}", "[]", "nonsense", "{\"name\":\"x\"}",
@@ -170,6 +178,21 @@ static void test_compute_nodes_are_kept_checked_and_removed(void **state)
 	assert_string_equal(fixture_error(&fx, "param"), "public_key");
 	assert_int_equal(fixture_control(&fx, "GET", "/control/compute", NULL), 200);
 	assert_int_equal(json_array_size(json_object_get(fx.json, "compute")), 1);
+	const char *drain = "/control/compute/drain?name=gpu";
+	assert_int_equal(fixture_control(&fx, "POST", drain, NULL), 200);
+	assert_int_equal(fixture_control(&fx, "POST", "/control/compute/drain?name=x", NULL), 404);
+	assert_int_equal(fixture_control(&fx, "POST", "/control/compute/drain", NULL), 404);
+	assert_string_equal(compute_text("drain"), "drained");
+	assert_int_equal(fixture_control(&fx, "DELETE", drain, NULL), 200);
+	assert_null(compute_text("drain"));
+	/* The mark goes with the node. */
+	assert_int_equal(fixture_control(&fx, "POST", drain, NULL), 200);
+	assert_int_equal(fixture_control(&fx, "DELETE", "/control/compute?name=gpu", NULL), 200);
+	assert_int_equal(fixture_control(&fx, "DELETE", drain, NULL), 404);
+	(void)snprintf(body, sizeof(body),
+	    "{\"name\":\"gpu\",\"address\":\"tcp://10.0.0.7:8421\",\"public_key\":\"%sa\"}", key);
+	assert_int_equal(fixture_control(&fx, "POST", "/control/compute", body), 200);
+	assert_null(compute_text("drain"));
 	assert_int_equal(fixture_control(&fx, "DELETE", "/control/compute?name=gpu", NULL), 200);
 	assert_int_equal(fixture_control(&fx, "DELETE", "/control/compute?name=gpu", NULL), 404);
 }
