@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backend/load.h"
+#include "cli/cli_adapter.h"
 #include "cli/cli_args.h"
 #include "cli/commands.h"
 #include "infer/engine.h"
@@ -14,7 +15,7 @@
 #define TOKENS_MAX 65536u
 
 struct logits_options {
-	const char *tokens, *out, *cache, *backend;
+	const char *tokens, *out, *cache, *backend, *adapter;
 	int64_t ubatch, threads;
 };
 
@@ -32,6 +33,7 @@ static const struct conf_option options[] = {
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
 	{ "backend", 0, CONF_STRING, AT(backend), "NAME", "cpu", 0, 0, true,
 	    "what computes: cpu, cuda, auto, or the path of a library" },
+	{ "adapter", 0, CONF_STRING, AT(adapter), "FILE", NULL, 0, 0, true, CLI_ADAPTER_HELP },
 	{ 0 },
 };
 
@@ -90,17 +92,22 @@ static enum rc compute(const struct model *model, const struct backend_api *back
 		.n_ubatch = (uint32_t)o->ubatch,
 		.n_threads = (uint32_t)o->threads,
 		.cache = (enum cache_type)fleet_cache_parse(o->cache),
-		.backend = backend };
+		.backend = backend,
+		.adapters = o->adapter != NULL };
+	struct cli_adapter adapter = { 0 };
 	size_t n_floats = n * model_info(model)->n_vocab;
 	float *logits = malloc(n_floats * sizeof(*logits));
 	struct engine *engine = NULL;
 	enum rc rc = logits != NULL ? engine_new(model, &config, &engine, why) : RC_NOMEM;
 
 	if (rc == RC_OK)
+		rc = cli_adapter_open(&adapter, o->adapter, model, engine, why);
+	if (rc == RC_OK)
 		rc = engine_forward(engine, rows, n, logits, NULL, NULL, why);
 	if (rc == RC_OK)
 		rc = write_floats(o->out, logits, n_floats, why);
 	engine_free(engine);
+	cli_adapter_close(&adapter);
 	free(logits);
 	return rc;
 }

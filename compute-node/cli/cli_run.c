@@ -5,6 +5,7 @@
 
 #include "backend/load.h"
 #include "base/buf.h"
+#include "cli/cli_adapter.h"
 #include "cli/cli_args.h"
 #include "cli/commands.h"
 #include "infer/engine.h"
@@ -18,7 +19,7 @@
 #define OUT_BYTES_MAX (1u << 20)
 
 struct run_options {
-	const char *prompt, *cache, *backend;
+	const char *prompt, *cache, *backend, *adapter;
 	int64_t n, threads, top_k, seed, context, ubatch;
 	double temperature, top_p, min_p, repeat_penalty;
 };
@@ -51,6 +52,7 @@ static const struct conf_option options[] = {
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
 	{ "backend", 0, CONF_STRING, AT(backend), "NAME", "auto", 0, 0, true,
 	    "what computes: auto, cpu, cuda, or the path of a library" },
+	{ "adapter", 0, CONF_STRING, AT(adapter), "FILE", NULL, 0, 0, true, CLI_ADAPTER_HELP },
 	{ 0 },
 };
 
@@ -63,6 +65,7 @@ struct session {
 	struct model *model;
 	const struct backend_api *backend;
 	struct engine *engine;
+	struct cli_adapter adapter;
 	struct textstream *stream;
 	struct tokens history;
 	size_t prompt_len;
@@ -104,6 +107,7 @@ static enum rc start(struct session *s, struct errmsg *why)
 		.n_threads = (uint32_t)o->threads,
 		.cache = (enum cache_type)fleet_cache_parse(o->cache),
 		.backend = s->backend,
+		.adapters = o->adapter != NULL,
 	};
 	struct engine_plan plan;
 	enum rc rc;
@@ -120,9 +124,13 @@ static enum rc start(struct session *s, struct errmsg *why)
 	s->rows = calloc(s->prompt_len, sizeof(*s->rows));
 	if (s->logits == NULL || s->candidates == NULL || s->rows == NULL)
 		return RC_NOMEM;
-	rc = fleet_choose(
-	    s->model, strcmp(s->options->backend, "auto") == 0, &config, &plan, NULL, why);
-	return rc == RC_OK ? engine_new(s->model, &config, &s->engine, why) : rc;
+	if (config.adapters && strcmp(o->backend, "auto") == 0)
+		config.backend = NULL; /* the CPU computes them */
+	rc = fleet_choose(s->model, strcmp(o->backend, "auto") == 0, &config, &plan, NULL, why);
+	if (rc == RC_OK)
+		rc = engine_new(s->model, &config, &s->engine, why);
+	return rc == RC_OK ? cli_adapter_open(&s->adapter, o->adapter, s->model, s->engine, why)
+			   : rc;
 }
 
 /* Compute the tokens of the history that the engine does not hold yet. */
@@ -190,6 +198,7 @@ static void end(struct session *s)
 {
 	textstream_free(s->stream);
 	engine_free(s->engine);
+	cli_adapter_close(&s->adapter);
 	model_close(s->model);
 	tokens_free(&s->history);
 	free(s->rows);

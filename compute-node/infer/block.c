@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "infer/adapt.h"
 #include "infer/device.h"
 #include "kernels/exact.h"
 #include "model/factor.h"
@@ -160,20 +161,22 @@ static size_t height_of(const struct product *product)
 	return product->n_rows != 0 ? product->n_rows : (size_t)product->weight->dims[1];
 }
 
-static void multiply_strip(
-    struct worker *w, const struct product *product, const struct acts *in, size_t strip)
+/* `low_at`: where adapters' A·x of this product stands (infer/adapt.h). */
+static void multiply_strip(struct worker *w, const struct product *product, const struct acts *in,
+    size_t strip, size_t low_at)
 {
 	size_t height = height_of(product), first = strip * KERNEL_STRIP;
 	size_t n_rows = height - first < KERNEL_STRIP ? height - first : KERNEL_STRIP;
 	size_t stride = product->out_stride != 0 ? product->out_stride : height;
 
 	in = product->in != NULL ? product->in : in;
-	if (!product->add && product->bias == NULL) {
+	if (!product->add && product->bias == NULL && !w->pass->adapted) {
 		multiply(w, product->weight, in, product->first + first, n_rows,
 		    product->out + first, stride);
 		return;
 	}
 	multiply(w, product->weight, in, product->first + first, n_rows, w->tile, KERNEL_STRIP);
+	adapt_add(w, product->weight, in, product->first + first, n_rows, low_at, w->tile);
 	for (size_t t = 0; t < in->n_rows; t++) {
 		const float *from = w->tile + t * KERNEL_STRIP;
 		float *to = product->out + t * stride + first;
@@ -231,6 +234,12 @@ static const struct acts *norm_own(struct worker *w, const float *norm, bool wan
 	return &w->own;
 }
 
+/* Adapters read the rows too, in a stage of their own. */
+static bool norms_together(const struct pass *p, size_t n_rows)
+{
+	return n_rows > PASS_OWN_ROWS || p->adapted;
+}
+
 /* What a stage multiplies: `in` (NULL where each product names its own), or
  * with `norm` what norm_own() gives. */
 struct source {
@@ -247,6 +256,9 @@ static void multiply_shared(
 	size_t total = 0;
 	bool counted = false;
 
+	if (w->pass->adapted)
+		adapt_lower(w, products, n, from.in);
+
 	for (size_t unit; (unit = crew_take(crew)) != CREW_NONE;) {
 		struct share share;
 
@@ -260,11 +272,13 @@ static void multiply_shared(
 			from.in = norm_own(w, from.norm, from.wanted);
 		for (size_t s = share.first; s < share.first + share.n; s++) {
 			const struct product *product = products;
-			size_t strip = s;
+			size_t strip = s, low_at = 0;
 
-			while (strip >= strips_of(product))
+			while (strip >= strips_of(product)) {
+				low_at += adapt_rows(product, from.in);
 				strip -= strips_of(product++);
-			multiply_strip(w, product, from.in, strip);
+			}
+			multiply_strip(w, product, from.in, strip, low_at);
 		}
 	}
 	crew_finish(crew);
@@ -290,7 +304,7 @@ void block_norm_matmul(
 		device_matmul(w, products, n, &p->normed);
 		return;
 	}
-	if (p->n_rows > PASS_OWN_ROWS) {
+	if (norms_together(p, p->n_rows)) {
 		block_norm(w, norm, &p->normed);
 		from.in = &p->normed;
 	}
@@ -319,6 +333,8 @@ static void gate_strip(struct worker *w, const struct gguf_tensor *gate,
 
 	multiply(w, gate, in, first, n_rows, w->tile, KERNEL_STRIP);
 	multiply(w, up, in, first, n_rows, w->tile_up, KERNEL_STRIP);
+	adapt_add(w, gate, in, first, n_rows, 0, w->tile);
+	adapt_add(w, up, in, first, n_rows, in->n_rows, w->tile_up);
 	for (size_t t = 0; t < in->n_rows; t++) {
 		float *out = p->hidden.f32 + t * height + first;
 
@@ -336,16 +352,19 @@ void block_norm_gated(struct worker *w, const float *norm, const struct gguf_ten
 {
 	struct pass *p = w->pass;
 	const struct acts *in = NULL;
+	const struct product both[] = { { .weight = gate }, { .weight = up } };
 	size_t total = ((size_t)gate->dims[1] + KERNEL_STRIP - 1) / KERNEL_STRIP;
 
 	if (w->pass->device != NULL) {
 		device_norm_gated(w, norm, gate, up);
 		return;
 	}
-	if (p->n_rows > PASS_OWN_ROWS) {
+	if (norms_together(p, p->n_rows)) {
 		block_norm(w, norm, &p->normed);
 		in = &p->normed;
 	}
+	if (p->adapted)
+		adapt_lower(w, both, 2, in);
 	for (size_t unit; (unit = crew_take(p->crew)) != CREW_NONE;) {
 		struct share share = share_of(w, total, unit);
 
@@ -407,18 +426,6 @@ void block_swiglu(struct worker *w, size_t n)
 	crew_finish(p->crew);
 }
 
-/* The row that is the `i`-th to want logits, or n_rows. */
-static size_t wanted_row(const struct pass *p, size_t i)
-{
-	size_t t = 0;
-
-	for (; t < p->n_rows; t++) {
-		if (p->rows[t].want_logits && i-- == 0)
-			break;
-	}
-	return t;
-}
-
 static void cap_logits(struct worker *w, size_t n_wanted)
 {
 	struct pass *p = w->pass;
@@ -448,7 +455,7 @@ void block_logits(struct worker *w)
 {
 	struct pass *p = w->pass;
 	const struct model *m = p->model;
-	size_t n = m->n_embd, n_wanted = 0;
+	size_t n = m->n_embd;
 	const struct product output = { .weight = m->output, .out = p->logits };
 	struct acts wanted = p->normed;
 	struct source from = { .norm = m->output_norm, .wanted = true };
@@ -457,23 +464,22 @@ void block_logits(struct worker *w)
 		device_logits(w);
 		return;
 	}
-	for (size_t t = 0; t < p->n_rows; t++)
-		n_wanted += p->rows[t].want_logits;
 	if (p->embeddings != NULL)
 		norm_embeddings(w);
-	if (n_wanted == 0)
+	if (p->n_wanted == 0)
 		return;
-	if (n_wanted > PASS_OWN_ROWS) {
-		for (size_t i; (i = crew_take(p->crew)) < n_wanted;) {
-			p->kernels->rms_norm(p->x + wanted_row(p, i) * n, m->output_norm, n,
+	if (norms_together(p, p->n_wanted)) {
+		for (size_t i; (i = crew_take(p->crew)) < p->n_wanted;) {
+			p->kernels->rms_norm(p->x + (size_t)p->wanted[i] * n, m->output_norm, n,
 			    m->norm_eps, wanted.f32 + i * n);
 			block_quantize_row(w, &wanted, i, n);
 		}
 		crew_finish(p->crew);
-		wanted.n_rows = n_wanted;
+		wanted.n_rows = p->n_wanted;
+		wanted.rows_of = p->wanted;
 		from.in = &wanted;
 	}
 	multiply_shared(w, &output, 1, from);
 	if (m->logit_softcap != 0)
-		cap_logits(w, n_wanted);
+		cap_logits(w, p->n_wanted);
 }

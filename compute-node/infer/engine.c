@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/wipe.h"
+#include "infer/adapt.h"
 #include "infer/block.h"
 #include "infer/device.h"
 #include "infer/embed.h"
@@ -33,6 +34,7 @@
 struct sequence {
 	uint32_t n_past;
 	uint32_t n_touched; /* positions ever written since the last wipe */
+	const struct adapter *adapter;
 };
 
 struct engine {
@@ -123,6 +125,7 @@ static void lay_experts(struct layout *at, const struct model *m, size_t rows, s
 	r->weights = layout_array(at, slots, sizeof(float));
 	r->slots = layout_array(at, slots, sizeof(uint32_t));
 	r->ends = layout_array(at, moe->n_expert, sizeof(uint32_t));
+	r->rows_of = layout_array(at, slots, sizeof(uint32_t));
 	lay_acts(at, m, &r->latent, rows, moe->n_latent);
 	lay_acts(at, m, &r->in, slots, width);
 	r->gate = layout_array(at, slots * moe->n_ff, sizeof(float));
@@ -188,6 +191,11 @@ static void lay_pass(
 	size_t rows = config->n_ubatch, dk = m->head_dim_k, dv = m->head_dim_v;
 	size_t parts;
 
+	p->wanted = layout_array(at, rows, sizeof(*p->wanted));
+	if (config->adapters) {
+		p->adapters = layout_array(at, rows, sizeof(const struct adapter *));
+		p->low = layout_array(at, adapt_low_numbers(m, rows), sizeof(float));
+	}
 	p->x = layout_array(at, rows * m->n_embd, sizeof(float));
 	lay_acts(at, m, &p->normed, rows, m->n_embd);
 	p->q = layout_array(at, rows * m->n_head * dk, sizeof(float));
@@ -235,6 +243,8 @@ static enum rc resolve(const struct model *m, const struct engine_config *in,
 		out->n_ubatch = out->backend != NULL ? UBATCH_DEVICE : UBATCH_DEFAULT;
 	if (out->backend != NULL)
 		out->n_threads = 1;
+	if (out->backend != NULL || m->encoder != NULL)
+		out->adapters = false;
 	if (m->encoder != NULL)
 		resolve_encoder(m, out);
 	if (out->n_threads == 0)
@@ -490,6 +500,16 @@ static enum rc run(struct engine *e, struct errmsg *why)
 			(*e->config.pulse)++;
 		return device_run(e->device, e->workers, why);
 	}
+	p->n_wanted = 0;
+	for (uint32_t t = 0; t < p->n_rows; t++) {
+		if (p->rows[t].want_logits)
+			p->wanted[p->n_wanted++] = t;
+	}
+	p->adapted = false;
+	for (size_t t = 0; p->adapters != NULL && t < p->n_rows; t++) {
+		p->adapters[t] = e->seqs[p->rows[t].seq].adapter;
+		p->adapted = p->adapted || p->adapters[t] != NULL;
+	}
 	p->normed.n_rows = p->mixed.n_rows = p->hidden.n_rows = p->n_rows;
 	p->routed.latent.n_rows = p->routed.shared_hidden.n_rows = p->recur.out.n_rows = p->n_rows;
 	p->latents.q_rank.n_rows = p->latents.rank.n_rows = p->latents.values.n_rows = p->n_rows;
@@ -571,6 +591,14 @@ enum rc engine_seq_truncate(struct engine *e, uint32_t seq, uint32_t n_keep)
 		return RC_UNSUPPORTED;
 	state_wipe(&e->state, seq);
 	e->seqs[seq].n_past = n_keep;
+	return RC_OK;
+}
+
+enum rc engine_seq_adapt(struct engine *e, uint32_t seq, const struct adapter *adapter)
+{
+	if (adapter != NULL && !e->config.adapters)
+		return RC_UNSUPPORTED;
+	e->seqs[seq].adapter = adapter;
 	return RC_OK;
 }
 

@@ -19,6 +19,7 @@
 
 #include "base/errmsg.h"
 
+struct adapter;     /* model/adapter.h */
 struct backend_api; /* backend/backend.h */
 struct model;       /* model/model.h: immutable, mapped */
 struct engine;
@@ -37,6 +38,7 @@ struct engine_config {
 	enum cache_type cache;
 	const struct backend_api *backend; /* that computes; NULL: the CPU */
 	unsigned device;                   /* which of the backend's */
+	bool adapters;           /* sequences may have one; neither encoders nor devices take any */
 	_Atomic uint64_t *pulse; /* moves on while a pass is computed; NULL: none; borrowed */
 };
 
@@ -92,6 +94,15 @@ uint32_t engine_seq_len(const struct engine *engine, uint32_t seq);
  * forgotten, where it cannot go back so far: then n_keep is 0 or all.  Recurrent
  * layers cannot go back at all; those with a window keep little more than it. */
 enum rc engine_seq_truncate(struct engine *engine, uint32_t seq, uint32_t n_keep) RC_CHECK;
+
+/*
+ * What rows of this sequence are computed with from now on (of the engine's model);
+ * NULL: its model alone.  Rows of other sequences, in the same pass too, have the bits
+ * that they would have without.  Borrowed until the next call, or the wipe.
+ * RC_UNSUPPORTED: the engine takes none.
+ */
+enum rc engine_seq_adapt(
+    struct engine *engine, uint32_t seq, const struct adapter *adapter) RC_CHECK;
 
 /* Forget all and zero the memory that held it. */
 void engine_seq_wipe(struct engine *engine, uint32_t seq);

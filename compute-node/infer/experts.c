@@ -175,7 +175,9 @@ static void plan_expert(
 
 	r->ins[i] = end - first == 1 ? block_slice(source(p), row, 1, n)
 				     : block_slice(&r->in, first, end - first, n);
+	r->ins[i].rows_of = r->rows_of + first;
 	r->hiddens[i] = block_slice(&r->hidden, first, end - first, n_ff);
+	r->hiddens[i].rows_of = r->rows_of + first;
 	if (e->gate != NULL)
 		r->inner[r->n_inner++] = (struct product){ .weight = e->gate,
 			.first = i * height,
@@ -216,8 +218,10 @@ static void sort(struct pass *p, const struct experts *e)
 		r->ends[i] = (uint32_t)first; /* moves to the end below */
 		first += n;
 	}
-	for (size_t i = 0; i < n_choices; i++)
+	for (size_t i = 0; i < n_choices; i++) {
 		r->slots[i] = r->ends[r->chosen[i]]++;
+		r->rows_of[r->slots[i]] = (uint32_t)(i / moe->n_used);
+	}
 	for (size_t i = 0; i < n_choices; i++) {
 		uint32_t expert = r->chosen[i];
 		size_t start = expert > 0 ? r->ends[expert - 1] : 0;

@@ -14,6 +14,7 @@
 #include "infer/state.h"
 #include "kernels/kernels.h"
 
+struct adapter; /* model/adapter.h */
 struct model;
 struct device;  /* infer/device.h */
 struct product; /* infer/block.h */
@@ -32,9 +33,10 @@ struct product; /* infer/block.h */
 
 /* Rows that a matrix will be multiplied with, in the forms its weights want. */
 struct acts {
-	float *f32;        /* [n_rows][width of the matrix] */
-	struct q8_rows q8; /* the same; NULL if the model has no such weights */
-	size_t n_rows;     /* that stand in it; of a pass unless its block says other */
+	float *f32;              /* [n_rows][width of the matrix] */
+	struct q8_rows q8;       /* the same; NULL if the model has no such weights */
+	size_t n_rows;           /* that stand in it; of a pass unless its block says other */
+	const uint32_t *rows_of; /* [n_rows] which rows of the pass they are; NULL: these */
 	/* On a device alone (struct backend_acts): scales of q8, halves and theirs. */
 	float *q8_scales, *f16_scales;
 	uint16_t *f16;
@@ -49,6 +51,7 @@ struct routed {
 	float *weights;       /* the same shape */
 	uint32_t *slots;      /* the same shape */
 	uint32_t *ends;       /* [n_expert] behind each expert's slots */
+	uint32_t *rows_of;    /* [slots] whose choice each is */
 	bool gather;          /* some expert has rows that do not stand together */
 	struct acts latent;   /* [n_ubatch][n_latent] in, and then out */
 	struct acts in;       /* [slots][n_embd, or n_latent] */
@@ -96,9 +99,16 @@ struct pass {
 	struct state *state;
 
 	const struct engine_row *rows;
-	size_t n_rows;     /* ≤ n_ubatch */
+	size_t n_rows;    /* ≤ n_ubatch */
+	uint32_t *wanted; /* [n_wanted] those of them that want logits */
+	size_t n_wanted;
 	float *logits;     /* [wanted rows][n_vocab] */
 	float *embeddings; /* [n_rows][n_embd] or NULL */
+
+	/* Of each row, NULL: it has none; `adapted` if one has. */
+	const struct adapter **adapters; /* [n_ubatch] */
+	bool adapted;
+	float *low; /* [products' rows of a stage][ADAPTER_RANK_MAX] A·x of adapters */
 
 	float *x;                 /* [n_ubatch][n_embd] the residual stream */
 	struct acts normed;       /* [n_ubatch][n_embd] */

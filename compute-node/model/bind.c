@@ -156,6 +156,18 @@ static enum rc take_factors(struct model *m, int layer, const char *name,
 	return bind_factors(m, layer, scale, matrix, why);
 }
 
+/* Remember that the file's tensor is multiplied with: it may be adapted. */
+static enum rc note_matrix(struct model *m, const struct gguf_tensor *t)
+{
+	if (m->multiplied == NULL)
+		m->multiplied =
+		    arena_array(&m->arena, gguf_tensors_len(m->gguf), sizeof(*m->multiplied));
+	if (m->multiplied == NULL)
+		return RC_NOMEM;
+	m->multiplied[t - gguf_tensor_at(m->gguf, 0)] = true;
+	return RC_OK;
+}
+
 enum rc bind_stack(struct model *m, int layer, const char *name, uint64_t n_stack, uint64_t n_rows,
     uint64_t n, const struct gguf_tensor **out, struct errmsg *why)
 {
@@ -171,7 +183,9 @@ enum rc bind_stack(struct model *m, int layer, const char *name, uint64_t n_stac
 		    (int)t->name.len, t->name.text, type_info(t->type)->name);
 	m->forms |= 1u << form;
 	m->row_max = n > m->row_max ? n : m->row_max;
-	rc = take_factors(m, layer, name, &t, why);
+	rc = note_matrix(m, t);
+	if (rc == RC_OK)
+		rc = take_factors(m, layer, name, &t, why);
 	if (rc == RC_OK)
 		*out = t;
 	return rc;

@@ -200,8 +200,9 @@ struct model {
 	uint64_t row_max;    /* the longest row of any matrix */
 	/* Of the KV that layers keep: of all positions, and of a window's. */
 	struct kv_sizes kv_full, kv_window;
-	uint32_t window; /* the widest of any layer; 0: none has one */
-	unsigned forms;  /* bit 1 << enum kernel_form: what activations are needed as */
+	uint32_t window;  /* the widest of any layer; 0: none has one */
+	unsigned forms;   /* bit 1 << enum kernel_form: what activations are needed as */
+	bool *multiplied; /* [tensors of the file] bound as a matrix; NULL: none was */
 
 	const struct gguf_tensor *token_embd; /* [n_vocab][n_embd] */
 	const struct gguf_tensor *output;     /* [n_vocab][n_embd]; tied: token_embd */

@@ -171,6 +171,15 @@ expect 'inspect --json' "$vocab" yes
 "$COMPUTE" logits "$T/tiny.gguf" --tokens 1,5,6 --out "$T/logits2" --ubatch 3 -t 2 >/dev/null
 cmp "$T/logits" "$T/logits2" || fail 'logits depend on the batch'
 [ $(($(stat -c %s "$T/logits") % 12)) = 0 ] || fail 'logits are not 3 rows of floats'
+"$TOOLS/compute_tiny_adapter" "$T/tiny.gguf" "$T/adapter.gguf" --seed 5
+"$COMPUTE" logits "$T/tiny.gguf" --tokens 1,5,6 --out "$T/logits2" --ubatch 3 -t 2 --adapter "$T/adapter.gguf"
+cmp -s "$T/logits" "$T/logits2" && fail 'an adapter changes nothing'
+"$COMPUTE" logits "$T/tiny.gguf" --tokens 1,5,6 --out "$T/logits" --ubatch 1 -t 1 --adapter "$T/adapter.gguf"
+cmp "$T/logits" "$T/logits2" || fail 'logits with an adapter depend on the batch'
+"$COMPUTE" run "$T/tiny.gguf" -p 'the day' -n 5 --temp 0 --adapter "$T/adapter.gguf" >/dev/null
+tiny_model "$T/other.gguf" --seed 4 --ff 128
+expect 'an adapter of another model' "$(code_of "$COMPUTE" run "$T/other.gguf" -p x -n 1 --adapter "$T/adapter.gguf")" 1
+grep -q 'of another model' "$T/err" || fail "an adapter of another model: $(cat "$T/err")"
 "$COMPUTE" bench "$T/tiny.gguf" -p 16 -n 8 -r 2 --json |
 	jq -e 'has("prompt_tps") and has("generation_tps") and has("read_gbps") and has("weights_bytes")' >/dev/null || fail 'bench --json'
 head -c 1000 "$T/tiny.gguf" >"$T/cut.gguf"
