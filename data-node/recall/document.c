@@ -28,6 +28,8 @@ struct text_terms {
 struct talk {
 	struct text_terms last[DOCUMENT_NEIGHBOURS]; /* newest first */
 	size_t len;
+	uint32_t doc;     /* the newest, in the index */
+	size_t turns_len; /* of its stretch */
 };
 
 struct document_talks {
@@ -190,6 +192,14 @@ static enum rc add_neighbours(struct index *index, struct document_talks *talks,
 		for (size_t k = 0; k < last->len; k++)
 			index_add_number(index, last->terms[k], UNITS_NEIGHBOUR);
 	}
+	if (talk->len > 0 && is_near(talk->last[0].t0_ns, obs->place.t0_ns) &&
+	    talk->turns_len < DOCUMENT_STRETCH_MAX) {
+		index_follow(index, talk->doc);
+		talk->turns_len++;
+	} else {
+		talk->turns_len = 1;
+	}
+	talk->doc = (uint32_t)index_docs_len(index);
 	memmove(&talk->last[1], &talk->last[0], (DOCUMENT_NEIGHBOURS - 1) * sizeof talk->last[0]);
 	talk->last[0] = *own;
 	if (talk->len < DOCUMENT_NEIGHBOURS)

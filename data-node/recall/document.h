@@ -4,7 +4,8 @@
  * Text and the strings of `data` count whole; kind, layer, source and the
  * words of the local date half; the text of the two observations before it in
  * the same conversation (source and layer, and what `data` names as such) a
- * quarter.  A pure function of the log's order: a rebuild gives the same index.
+ * quarter.  What follows another there within an hour goes on its stretch
+ * (index.h).  A pure function of the log's order: a rebuild gives the same index.
  */
 #ifndef RECALL_DOCUMENT_H
 #define RECALL_DOCUMENT_H
@@ -16,7 +17,8 @@
 #define DOCUMENT_NEIGHBOURS 2                     /* observations before it */
 #define DOCUMENT_NEIGHBOUR_TERMS_MAX ((size_t)64) /* of each */
 #define DOCUMENT_NEIGHBOUR_GAP_NS INT64_C(3600000000000)
-#define DOCUMENT_TALKS_MAX ((size_t)4096) /* conversations remembered */
+#define DOCUMENT_STRETCH_MAX ((size_t)128) /* documents of one stretch */
+#define DOCUMENT_TALKS_MAX ((size_t)4096)  /* conversations remembered */
 
 struct document_talks; /* the newest texts of each conversation */
 

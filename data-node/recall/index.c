@@ -37,6 +37,8 @@ void index_free(struct index *index)
 	free(index->terms);
 	free(index->table);
 	free(index->docs);
+	free(index->turns);
+	free(index->stretches);
 	free(index->parts);
 	free(index);
 }
@@ -146,8 +148,14 @@ void index_begin(struct index *index, uint64_t seq, int64_t t0_ns, int64_t t1_ns
 	index->rc = RC_OK;
 	index->parts_len = 0;
 	index->next = (struct index_doc){ .seq = seq, .t0_ns = t0_ns };
+	index->next_turn = (struct index_turn){ 0 };
 	if (span_s > 0)
 		index->next.span_s = span_s > UINT32_MAX ? UINT32_MAX : (uint32_t)span_s;
+}
+
+void index_follow(struct index *index, uint32_t doc)
+{
+	index->next_turn.back = (uint32_t)index->docs_len - doc;
 }
 
 void index_add_number(struct index *index, uint32_t term, uint32_t units)
@@ -220,13 +228,45 @@ static enum rc reserve_posting(struct index *index, struct index_term *term)
 	return RC_OK;
 }
 
+/* Give the new document its stretch; there is room for a new one. */
+static void join_stretch(struct index *index, struct index_turn *turn)
+{
+	if (turn->back == 0) {
+		turn->stretch = (uint32_t)index->stretches_len++;
+		index->stretches[turn->stretch] = (struct index_stretch){ 1, turn->units };
+		return;
+	}
+	turn->stretch = index->turns[index->docs_len - turn->back].stretch;
+	struct index_stretch *stretch = &index->stretches[turn->stretch];
+	if (stretch->docs == 1) {
+		index->shared_len++;
+		index->shared_units += stretch->units;
+	}
+	stretch->docs++;
+	stretch->units += turn->units;
+	index->shared_units += turn->units;
+}
+
+static enum rc reserve_rows(struct index *index)
+{
+	enum rc rc = reserve(
+	    (void **)&index->docs, index->docs_len, &index->docs_cap, 1, sizeof *index->docs);
+
+	if (rc == RC_OK)
+		rc = reserve((void **)&index->turns, index->docs_len, &index->turns_cap, 1,
+		    sizeof *index->turns);
+	if (rc == RC_OK)
+		rc = reserve((void **)&index->stretches, index->stretches_len,
+		    &index->stretches_cap, 1, sizeof *index->stretches);
+	return rc;
+}
+
 enum rc index_end(struct index *index)
 {
 	if (index->rc == RC_OK && index->docs_len >= INDEX_DOCS_MAX)
 		index->rc = RC_LIMIT;
 	if (index->rc == RC_OK)
-		index->rc = reserve((void **)&index->docs, index->docs_len, &index->docs_cap, 1,
-		    sizeof *index->docs);
+		index->rc = reserve_rows(index);
 	if (index->rc != RC_OK)
 		return index->rc;
 	if (index->parts_len > 0)
@@ -245,12 +285,14 @@ enum rc index_end(struct index *index)
 		term->len += (uint32_t)n;
 		term->last_doc = number;
 		term->docs++;
-		index->next.units += part->units;
+		index->next_turn.units += part->units;
 	}
-	if (index->next.units == 0)
-		index->next.units = 1;
+	if (index->next_turn.units == 0)
+		index->next_turn.units = 1;
+	join_stretch(index, &index->next_turn);
+	index->turns[index->docs_len] = index->next_turn;
 	index->docs[index->docs_len++] = index->next;
-	index->units_total += index->next.units;
+	index->units_total += index->next_turn.units;
 	return RC_OK;
 }
 
@@ -265,8 +307,8 @@ void index_kill(struct index *index, uint64_t seq)
 		else
 			high = mid;
 	}
-	if (low < index->docs_len && index->docs[low].seq == seq && index->docs[low].units != 0) {
-		index->docs[low].units = 0;
+	if (low < index->docs_len && index->docs[low].seq == seq && index->turns[low].units != 0) {
+		index->turns[low].units = 0;
 		index->dead++;
 	}
 }
@@ -281,6 +323,11 @@ const struct index_doc *index_docs(const struct index *index)
 	return index->docs;
 }
 
+uint32_t index_units(const struct index *index, size_t doc)
+{
+	return index->turns[doc].units;
+}
+
 void index_get_stats(const struct index *index, struct index_stats *out)
 {
 	*out = (struct index_stats){
@@ -289,6 +336,8 @@ void index_get_stats(const struct index *index, struct index_stats *out)
 	for (size_t i = 0; i < index->terms_len; i++)
 		out->postings_bytes += index->terms[i].len;
 	out->bytes = sizeof *index + index->docs_cap * sizeof *index->docs +
+		     index->turns_cap * sizeof *index->turns +
+		     index->stretches_cap * sizeof *index->stretches +
 		     index->terms_cap * sizeof *index->terms + index->texts_cap +
 		     index->table_cap * sizeof *index->table + index->postings_cap +
 		     index->parts_cap * sizeof *index->parts;
@@ -309,10 +358,12 @@ uint64_t index_checksum(const struct index *index)
 
 	for (size_t i = 0; i < index->docs_len; i++) {
 		const struct index_doc *doc = &index->docs[i];
+		const struct index_turn *turn = &index->turns[i];
 		sum = sum_bytes(sum, &doc->seq, sizeof doc->seq);
 		sum = sum_bytes(sum, &doc->t0_ns, sizeof doc->t0_ns);
 		sum = sum_bytes(sum, &doc->span_s, sizeof doc->span_s);
-		sum = sum_bytes(sum, &doc->units, sizeof doc->units);
+		sum = sum_bytes(sum, &turn->units, sizeof turn->units);
+		sum = sum_bytes(sum, &turn->back, sizeof turn->back);
 	}
 	sum = sum_bytes(sum, index->texts, index->texts_len);
 	for (size_t i = 0; i < index->terms_len; i++)

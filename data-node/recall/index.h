@@ -6,6 +6,10 @@
  * that fields of a document weigh differently in one length.  Postings are
  * byte streams of (document step, units).  Dead documents leave the results
  * but stay in the counts until a rebuild.  Not thread-safe by itself.
+ *
+ * Documents that follow each other, as the turns of a conversation do, make a
+ * stretch.  What a question names lies scattered over one: a document counts
+ * for more if its stretch as a whole matches, and a little if the next one does.
  */
 #ifndef RECALL_INDEX_H
 #define RECALL_INDEX_H
@@ -20,6 +24,8 @@
 #define INDEX_K1 1.2
 #define INDEX_B 0.75
 #define INDEX_DOCS_MAX ((uint32_t)1 << 30)
+#define INDEX_STRETCH_WEIGHT 0.5 /* of the stretch's own score */
+#define INDEX_NEXT_WEIGHT 0.3    /* of the score of the next document in the stretch */
 
 struct index;
 
@@ -27,7 +33,6 @@ struct index_doc {
 	uint64_t seq;
 	int64_t t0_ns;
 	uint32_t span_s; /* t1 - t0, rounded up */
-	uint32_t units;  /* length, all fields; 0 = dead */
 };
 
 enum rc index_new(struct index **out) RC_CHECK;
@@ -43,6 +48,10 @@ void index_add(struct index *index, const char *term, size_t len, uint32_t units
 void index_add_number(struct index *index, uint32_t term, uint32_t units);
 enum rc index_end(struct index *index) RC_CHECK;
 
+/* The document that has begun follows document `doc` (a place in index_docs());
+ * without this call it begins a stretch of its own. */
+void index_follow(struct index *index, uint32_t doc);
+
 /* Number of a term that is known, or UINT32_MAX. */
 uint32_t index_find(const struct index *index, const char *term, size_t len);
 
@@ -51,6 +60,8 @@ void index_kill(struct index *index, uint64_t seq);
 
 size_t index_docs_len(const struct index *index);
 const struct index_doc *index_docs(const struct index *index); /* [docs_len], by seq */
+/* Length of a document, all fields, at its place in index_docs(); 0: it is dead. */
+uint32_t index_units(const struct index *index, size_t doc);
 
 struct index_query_term {
 	const char *text;
@@ -61,6 +72,7 @@ struct index_query_term {
 struct index_range {
 	bool set;
 	int64_t from_ns, to_ns; /* documents that intersect [from, to) */
+	double lift;            /* 0: no others; else they count so many times */
 };
 bool index_in_range(const struct index_doc *doc, const struct index_range *range);
 
@@ -72,8 +84,9 @@ struct index_hit {
 /*
  * The `k` best documents within `range`, best first, ties by (t0, seq); hits
  * [k], returns how many, or -1 on no memory.  A document must have one of the
- * first `telling_len` terms (0: of any); the others only add to its score.  O(postings +
- * documents); any number of threads as long as nobody writes.
+ * first `telling_len` terms (0: of any), or be followed by one that has; the
+ * others only add to its score.  O(postings + documents); any number of threads as long as nobody
+ * writes.
  */
 long index_query(const struct index *index, const struct index_query_term *terms, size_t terms_len,
     size_t telling_len, const struct index_range *range, struct index_hit *hits, size_t k);

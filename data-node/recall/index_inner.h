@@ -18,6 +18,18 @@ struct index_part {
 	uint32_t term, units;
 };
 
+/* What a posting needs to know of its document: a row of its own, for queries
+ * read these all over the place. */
+struct index_turn {
+	uint32_t units; /* length, all fields; 0 = dead */
+	uint32_t stretch;
+	uint32_t back; /* documents back to the one it follows; 0: it begins its stretch */
+};
+
+struct index_stretch {
+	uint32_t docs, units; /* dead ones too */
+};
+
 struct index {
 	struct index_term *terms;
 	size_t terms_len, terms_cap;
@@ -25,11 +37,17 @@ struct index {
 	size_t texts_len, texts_cap;
 	uint32_t *table; /* [table_cap], a power of two: term number + 1, 0 = free */
 	size_t table_cap;
-	struct index_doc *docs;
-	size_t docs_len, docs_cap, dead;
+	struct index_doc *docs;   /* [docs_len] */
+	struct index_turn *turns; /* [docs_len] */
+	size_t docs_len, docs_cap, turns_cap, dead;
 	uint64_t units_total;
+	struct index_stretch *stretches;
+	size_t stretches_len, stretches_cap;
+	size_t shared_len;     /* stretches of more than one document */
+	uint64_t shared_units; /* theirs */
 	size_t postings_cap;
 	struct index_doc next; /* being added, with its parts */
+	struct index_turn next_turn;
 	struct index_part *parts;
 	size_t parts_len, parts_cap;
 	enum rc rc;

@@ -1,8 +1,22 @@
-/* Index queries: BM25 scores by one pass over postings, then the best k. */
+/*
+ * Index queries: BM25 of documents and of stretches in one pass over postings,
+ * then the best k.
+ */
 #include "recall/index_inner.h"
 
 #include <math.h>
 #include <stdlib.h>
+
+struct sums {
+	const struct index *index;
+	double mean_units;        /* of a document */
+	double shared_mean_units; /* of a stretch of several documents */
+	double *docs;             /* [docs_len] */
+	double *stretches;        /* [stretches_len] */
+	float *often;             /* [stretches_len]: of one term; zeros between terms */
+	uint32_t *touched;        /* [touched_len]: where it is not zero */
+	size_t touched_len;
+};
 
 static uint32_t get_varint(const uint8_t **p)
 {
@@ -16,23 +30,63 @@ static uint32_t get_varint(const uint8_t **p)
 	}
 }
 
-/* `beside`: only where something is scored already. */
-static void add_scores(const struct index *index, const struct index_term *term, double weight,
-    double mean_units, bool beside, double *scores)
+static double bm25(double often, double length)
 {
-	double docs = (double)index->docs_len, with = (double)term->docs;
-	double idf = log(1 + (docs - with + 0.5) / (with + 0.5));
+	return often * (INDEX_K1 + 1) / (often + INDEX_K1 * (1 - INDEX_B + INDEX_B * length));
+}
+
+static double idf(double all, double with)
+{
+	return log(1 + (all - with + 0.5) / (with + 0.5));
+}
+
+static void end_term(struct sums *sums, double weight)
+{
+	weight *= idf((double)sums->index->stretches_len, (double)sums->touched_len);
+	for (size_t i = 0; i < sums->touched_len; i++) {
+		uint32_t number = sums->touched[i];
+		const struct index_stretch *stretch = &sums->index->stretches[number];
+		double mean = stretch->docs > 1 ? sums->shared_mean_units : sums->mean_units;
+		sums->stretches[number] +=
+		    weight * bm25((double)sums->often[number], (double)stretch->units / mean);
+		sums->often[number] = 0;
+	}
+	sums->touched_len = 0;
+}
+
+/* `beside`: only where something is scored already. */
+static void add_term(struct sums *sums, const struct index_term *term, double weight, bool beside)
+{
+	const struct index *index = sums->index;
+	double doc_weight = weight * idf((double)index->docs_len, (double)term->docs);
 	const uint8_t *p = term->bytes, *end = term->bytes + term->len;
 	uint32_t doc = 0;
 
 	while (p < end) {
 		doc += get_varint(&p);
 		double often = (double)get_varint(&p) / INDEX_UNITS;
-		if (beside && scores[doc] == 0)
+		const struct index_turn *turn = &index->turns[doc];
+		if (turn->units == 0 || (beside && sums->docs[doc] == 0))
 			continue;
-		double length = (double)index->docs[doc].units / mean_units;
-		scores[doc] += weight * idf * often * (INDEX_K1 + 1) /
-			       (often + INDEX_K1 * (1 - INDEX_B + INDEX_B * length));
+		sums->docs[doc] += doc_weight * bm25(often, (double)turn->units / sums->mean_units);
+		if (beside)
+			continue;
+		if (sums->often[turn->stretch] == 0)
+			sums->touched[sums->touched_len++] = turn->stretch;
+		sums->often[turn->stretch] += (float)often;
+	}
+	end_term(sums, weight);
+}
+
+/* What the next document says of each.  That one comes later here: its own score
+ * is still what its words gave it. */
+static void add_next(const struct sums *sums)
+{
+	const struct index_turn *turns = sums->index->turns;
+
+	for (size_t doc = 0; doc < sums->index->docs_len; doc++) {
+		if (sums->docs[doc] > 0 && turns[doc].back > 0)
+			sums->docs[doc - turns[doc].back] += INDEX_NEXT_WEIGHT * sums->docs[doc];
 	}
 }
 
@@ -90,19 +144,27 @@ static void sift_up(const struct index *index, struct index_hit *hits, size_t i)
 	}
 }
 
-static size_t best_of(const struct index *index, const double *scores,
-    const struct index_range *range, struct index_hit *hits, size_t k)
+static size_t best_of(
+    const struct sums *sums, const struct index_range *range, struct index_hit *hits, size_t k)
 {
+	const struct index *index = sums->index;
+	double lift = range->set && range->lift > 0 ? range->lift : 1;
 	size_t len = 0;
 
 	for (size_t doc = 0; doc < index->docs_len; doc++) {
-		if (scores[doc] <= 0 || index->docs[doc].units == 0)
+		const struct index_turn *turn = &index->turns[doc];
+		if (sums->docs[doc] <= 0 || turn->units == 0)
 			continue;
-		if (len == k && scores[doc] < hits[0].score)
+		struct index_hit hit = { .doc = (uint32_t)doc,
+			.score = sums->docs[doc] +
+				 INDEX_STRETCH_WEIGHT * sums->stretches[turn->stretch] };
+		if (len == k && hit.score * lift < hits[0].score && hit.score < hits[0].score)
 			continue;
-		if (!index_in_range(&index->docs[doc], range))
+		bool inside = index_in_range(&index->docs[doc], range);
+		if (!inside && range->lift == 0)
 			continue;
-		struct index_hit hit = { .doc = (uint32_t)doc, .score = scores[doc] };
+		if (inside)
+			hit.score *= lift;
 		if (len < k) {
 			hits[len] = hit;
 			sift_up(index, hits, len++);
@@ -120,22 +182,47 @@ static size_t best_of(const struct index *index, const double *scores,
 	return len;
 }
 
+static void sums_fini(struct sums *sums)
+{
+	free(sums->docs);
+	free(sums->stretches);
+	free(sums->often);
+	free(sums->touched);
+}
+
+static bool sums_init(struct sums *sums, const struct index *index)
+{
+	size_t shared = index->shared_len > 0 ? index->shared_len : 1;
+
+	*sums = (struct sums){ .index = index,
+		.mean_units = (double)index->units_total / (double)index->docs_len,
+		.shared_mean_units = (double)index->shared_units / (double)shared,
+		.docs = calloc(index->docs_len, sizeof *sums->docs),
+		.stretches = calloc(index->stretches_len, sizeof *sums->stretches),
+		.often = calloc(index->stretches_len, sizeof *sums->often),
+		.touched = calloc(index->stretches_len, sizeof *sums->touched) };
+	return sums->docs != NULL && sums->stretches != NULL && sums->often != NULL &&
+	       sums->touched != NULL;
+}
+
 long index_query(const struct index *index, const struct index_query_term *terms, size_t terms_len,
     size_t telling_len, const struct index_range *range, struct index_hit *hits, size_t k)
 {
+	struct sums sums;
+	long found = -1;
+
 	if (index->docs_len == 0 || k == 0)
 		return 0;
-	double *scores = calloc(index->docs_len, sizeof *scores);
-	if (scores == NULL)
-		return -1;
-	double mean_units = (double)index->units_total / (double)index->docs_len;
-	for (size_t i = 0; i < terms_len; i++) {
-		uint32_t number = index_find(index, terms[i].text, terms[i].len);
-		if (number != UINT32_MAX)
-			add_scores(index, &index->terms[number], terms[i].weight, mean_units,
-			    telling_len > 0 && i >= telling_len, scores);
+	if (sums_init(&sums, index)) {
+		for (size_t i = 0; i < terms_len; i++) {
+			uint32_t number = index_find(index, terms[i].text, terms[i].len);
+			if (number != UINT32_MAX)
+				add_term(&sums, &index->terms[number], terms[i].weight,
+				    telling_len > 0 && i >= telling_len);
+		}
+		add_next(&sums);
+		found = (long)best_of(&sums, range, hits, k);
 	}
-	size_t len = best_of(index, scores, range, hits, k);
-	free(scores);
-	return (long)len;
+	sums_fini(&sums);
+	return found;
 }

@@ -63,8 +63,9 @@ static void set_cursor(struct recall *recall, uint64_t cursor)
 static enum rc docs_in_range(
     struct recall *recall, const struct observation *forget, uint64_t **out, size_t *len)
 {
-	const struct index_range range = { true, forget->dev_t0_ns,
-		forget->dev_t1_ns + (forget->dev_t1_ns == OBS_TIME_MAX_NS) };
+	const struct index_range range = { .set = true,
+		.from_ns = forget->dev_t0_ns,
+		.to_ns = forget->dev_t1_ns + (forget->dev_t1_ns == OBS_TIME_MAX_NS) };
 
 	size_t docs_len = index_docs_len(recall->index);
 	uint64_t *seqs = calloc(docs_len + 1, sizeof *seqs);
@@ -73,7 +74,7 @@ static enum rc docs_in_range(
 	*len = 0;
 	for (size_t i = 0; i < docs_len; i++) {
 		const struct index_doc *doc = &index_docs(recall->index)[i];
-		if (doc->units != 0 && index_in_range(doc, &range))
+		if (index_units(recall->index, i) != 0 && index_in_range(doc, &range))
 			seqs[(*len)++] = doc->seq;
 	}
 	*out = seqs;
@@ -390,12 +391,15 @@ enum rc recall_search(struct recall *recall, const struct recall_query *query, s
 	if (query->k == 0 || query->k > RECALL_K_MAX)
 		return errmsg_rc(why, RC_INVALID, "k: 1 to %zu", RECALL_K_MAX);
 	if (query->has_range) {
-		search.range = (struct index_range){ true, query->from_ns, query->to_ns };
+		search.range = (struct index_range){
+			.set = true, .from_ns = query->from_ns, .to_ns = query->to_ns
+		};
 	} else if (query->read_timewords) {
 		timewords_parse(
 		    query->text, query->text_len, query->now_utc_ns, query->offset_s, &out->when);
-		search.range =
-		    (struct index_range){ out->when.found, out->when.from_ns, out->when.to_ns };
+		search.range = (struct index_range){ .set = out->when.found,
+			.from_ns = out->when.from_ns,
+			.to_ns = out->when.to_ns };
 		search.range_is_hint = out->when.found;
 	}
 	enum rc rc = search_prepare(

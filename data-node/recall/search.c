@@ -88,6 +88,7 @@ enum rc search_prepare(struct search *search, const char *text, size_t len, size
 
 struct moment {
 	const struct index_doc *doc;
+	uint32_t units;
 	size_t part; /* of the range, 0 to wanted - 1 */
 	bool chosen;
 };
@@ -97,8 +98,8 @@ static int by_words(const void *a, const void *b)
 {
 	const struct moment *x = a, *y = b;
 
-	if (x->doc->units != y->doc->units)
-		return x->doc->units > y->doc->units ? -1 : 1;
+	if (x->units != y->units)
+		return x->units > y->units ? -1 : 1;
 	if (x->doc->t0_ns != y->doc->t0_ns)
 		return x->doc->t0_ns < y->doc->t0_ns ? -1 : 1;
 	return x->doc->seq < y->doc->seq ? -1 : 1;
@@ -133,10 +134,11 @@ static size_t gather_moments(
 	size_t len = 0;
 
 	for (size_t i = 0; i < index_docs_len(index); i++) {
-		if (docs[i].units == 0 || !index_in_range(&docs[i], &search->range))
+		if (index_units(index, i) == 0 || !index_in_range(&docs[i], &search->range))
 			continue;
 		if (moments != NULL)
 			moments[len] = (struct moment){ .doc = &docs[i],
+				.units = index_units(index, i),
 				.part = part_of(search, wanted, docs[i].t0_ns) };
 		len++;
 	}
@@ -219,18 +221,30 @@ static enum rc rank(
 	return RC_OK;
 }
 
+static bool has_inside(const struct index *index, const struct search *search)
+{
+	for (size_t i = 0; i < search->hits_len; i++) {
+		if (index_in_range(&index_docs(index)[search->room[i].doc], &search->range))
+			return true;
+	}
+	return false;
+}
+
 enum rc search_run(const struct index *index, struct search *search)
 {
-	const struct index_range any = { .set = false };
+	struct index_range range = search->range;
 
 	search->hits_len = 0;
 	if (search->telling_len == 0 && search->range.set)
 		return add_moments(index, search, 1);
-	enum rc rc = rank(index, search, &search->range, search->k);
-	if (rc != RC_OK || search->hits_len > 0 || !search->range_is_hint)
+	range.lift = search->range_is_hint ? SEARCH_HINT_LIFT : 0;
+	enum rc rc = rank(index, search, &range, search->k);
+	if (rc != RC_OK || !search->range_is_hint || has_inside(index, search))
 		return rc;
 	size_t inside = gather_moments(index, search, search->k, NULL);
 	size_t half = search->k / 2;
-	rc = rank(index, search, &any, search->k - (inside < half ? inside : half));
-	return rc == RC_OK ? add_moments(index, search, 0) : rc;
+	size_t left = search->k - (inside < half ? inside : half);
+	if (search->hits_len > left)
+		search->hits_len = left;
+	return add_moments(index, search, 0);
 }

@@ -2,8 +2,9 @@
  * Search: a question's words against the index, without threads or store.
  *
  * Relevance first inside the range.  A range that the caller gave is strict; a
- * range read from the question's words is a hint: if nothing inside matches a
- * telling word, hits from any time stand, and behind them, in up to half of k,
+ * range read from the question's words is a hint, for people also tell later
+ * what happened then: hits inside count SEARCH_HINT_LIFT times; if nothing
+ * inside matches a telling word, behind the hits stands, in up to half of k,
  * what happened in the range (score 0).  A question of nothing but time words
  * and words that say little gives what happened in the range alone: the
  * wordiest moment of each of its equal parts, by time.
@@ -17,6 +18,7 @@
 #define SEARCH_TERMS_MAX ((size_t)1024) /* of one question; later ones are ignored */
 #define SEARCH_STOP_WEIGHT 0.1
 #define SEARCH_EXACT_WEIGHT 0.3
+#define SEARCH_HINT_LIFT 3.0
 
 struct search_hit {
 	uint64_t seq;

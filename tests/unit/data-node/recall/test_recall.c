@@ -131,6 +131,30 @@ static void test_neighbours_help_to_find_an_answer(void **state)
 	assert_true(a < other); /* the same words, but behind the question */
 }
 
+static void test_a_conversation_that_matches_lifts_its_moments(void **state)
+{
+	static const char *const talk[] = { "dinner in Lisbon was lovely", "who came along",
+		"Ana and her brother", "did it rain", "the bill was 90 euros" };
+	struct bench *b = *state;
+	char id[8];
+
+	add(b, "apart", T0_NS - 9 * NS_PER_DAY, "the bill was 40 euros");
+	for (size_t i = 0; i < sizeof talk / sizeof talk[0]; i++) {
+		(void)snprintf(id, sizeof id, "t%zu", i);
+		add(b, id, T0_NS + (int64_t)i * NS_PER_MIN, talk[i]);
+	}
+	ask(b, "the bill");
+	assert_hit(b, 0, "apart"); /* equal words: the earlier one */
+	ask(b, "the bill of the dinner in Lisbon");
+	assert_hit(b, 0, "t0");
+	for (size_t i = 1; i < b->result.hits_len; i++) {
+		if (strcmp(b->result.hits[i].obs.client_id, "t4") == 0)
+			return;
+		assert_string_not_equal(b->result.hits[i].obs.client_id, "apart");
+	}
+	fail_msg("the answer was not found");
+}
+
 static void test_machine_chatter_and_gap_markers_are_not_found(void **state)
 {
 	struct bench *b = *state;
@@ -180,7 +204,8 @@ static void test_what_is_forgotten_is_found_no_more_not_even_through_its_neighbo
 	add(b, "secret", T0_NS, "the password is marmalade");
 	add(b, "beside", T0_NS + NS_PER_MIN, "I wrote it down");
 	ask(b, "marmalade");
-	assert_int_equal(b->result.hits_len, 2); /* the neighbour too */
+	assert_int_equal(b->result.hits_len, 3); /* the neighbours too */
+	assert_hit(b, 0, "secret");
 	PASS(store_forget(b->store.store, &what, NULL, &pass_why));
 	ask(b, "marmalade");
 	for (size_t i = 0; i < b->result.hits_len; i++)
@@ -213,7 +238,7 @@ static void test_words_that_say_little_find_nothing_alone(void **state)
 /* ---- time -------------------------------------------------------------------------------------
  */
 
-static void test_time_words_keep_hits_inside_their_range(void **state)
+static void test_time_words_lift_hits_inside_their_range(void **state)
 {
 	struct bench *b = *state;
 	struct recall_query query = query_of(b, "soup yesterday");
@@ -224,8 +249,11 @@ static void test_time_words_keep_hits_inside_their_range(void **state)
 	query.need_cursor = store_cursor(b->store.store);
 	search(b, &query);
 	assert_true(b->result.when.found);
-	assert_int_equal(b->result.hits_len, 1);
+	assert_int_equal(b->result.hits_len, 2);
 	assert_hit(b, 0, "near");
+	assert_hit(b, 1, "old"); /* it may tell of that day later, or be what is meant */
+	ask(b, "soup");
+	assert_hit(b, 0, "old");
 }
 
 static void test_time_words_give_way_when_nothing_inside_matches(void **state)
@@ -460,11 +488,12 @@ int main(void)
 		WITH_STORE(test_what_was_acknowledged_is_found),
 		WITH_STORE(test_stems_accents_and_strings_of_data_match),
 		WITH_STORE(test_neighbours_help_to_find_an_answer),
+		WITH_STORE(test_a_conversation_that_matches_lifts_its_moments),
 		WITH_STORE(test_machine_chatter_and_gap_markers_are_not_found),
 		WITH_STORE(test_a_replaced_observation_leaves_the_results),
 		WITH_STORE(test_what_is_forgotten_is_found_no_more_not_even_through_its_neighbour),
 		WITH_STORE(test_words_that_say_little_find_nothing_alone),
-		WITH_STORE(test_time_words_keep_hits_inside_their_range),
+		WITH_STORE(test_time_words_lift_hits_inside_their_range),
 		WITH_STORE(test_time_words_give_way_when_nothing_inside_matches),
 		WITH_STORE(test_a_range_of_the_caller_is_strict),
 		WITH_STORE(test_no_words_but_a_time_give_what_happened_spread_over_it),
