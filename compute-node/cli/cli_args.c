@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "serve/fleet.h"
+
 int cli_args(const struct conf_command *cmd, int argc, char **argv, void *values,
     struct conf_argv *args, struct arena *arena)
 {
@@ -21,6 +23,14 @@ int cli_args(const struct conf_command *cmd, int argc, char **argv, void *values
 		return EXIT_DONE;
 	}
 	return CLI_GO_ON;
+}
+
+enum rc cli_adapter_space(const char *text, uint64_t *out)
+{
+	if (strcmp(text, "auto") != 0)
+		return conf_bytes(text, out);
+	*out = FLEET_ADAPTERS_AUTO;
+	return RC_OK;
 }
 
 int cli_fail(

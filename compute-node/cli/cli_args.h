@@ -16,6 +16,9 @@
 int cli_args(const struct conf_command *cmd, int argc, char **argv, void *values,
     struct conf_argv *args, struct arena *arena);
 
+/* "auto" (FLEET_ADAPTERS_AUTO) or bytes; RC_INVALID. */
+enum rc cli_adapter_space(const char *text, uint64_t *out) RC_CHECK;
+
 /* Print `compute-node NAME: SUBJECT: why` and give the exit code of `rc`. */
 int cli_fail(
     const struct conf_command *cmd, const char *subject, enum rc rc, const struct errmsg *why);

@@ -18,7 +18,7 @@
 struct plan_options {
 	int64_t context, parallel, threads, ubatch;
 	uint64_t budget;
-	const char *cache, *backend;
+	const char *cache, *backend, *adapter_space;
 	bool json;
 };
 
@@ -36,6 +36,9 @@ static const struct conf_option options[] = {
 	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
 	    "prompt tokens computed at once; 0: 256, or 2048 on a device" },
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
+	{ "adapter-space", 0, CONF_STRING, AT(adapter_space), "auto|BYTES", "auto", 0, 0, true,
+	    "memory for adapters of leases; auto: an eighth of the weights, at most 256M, as far "
+	    "as it is left" },
 	{ "backend", 0, CONF_STRING, AT(backend), "NAME", "auto", 0, 0, true,
 	    "what computes: auto, cpu, cuda, or the path of a library" },
 	{ "json", 0, CONF_BOOL, AT(json), NULL, "false", 0, 0, true, "print one JSON object" },
@@ -49,10 +52,24 @@ static const struct conf_command command = { "plan", "MODEL", 1, 1,
 struct verdict {
 	struct engine_config config; /* n_ctx resolved */
 	struct engine_plan plan;
-	uint64_t total, budget;
+	uint64_t adapters, total, budget;
 	uint32_t largest; /* context that fits */
 	bool fits;
 };
+
+/* Beside the model, as in fleet_open(); returns what is left to the model. */
+static uint64_t plan_adapters(const struct model_info *info, struct verdict *v)
+{
+	uint64_t room = v->budget > v->total ? v->budget - v->total : 0;
+
+	if (!v->config.adapters || v->config.backend != NULL)
+		v->adapters = 0;
+	if (v->adapters == FLEET_ADAPTERS_AUTO) { /* what the model leaves */
+		v->adapters = fleet_adapter_bytes(info, room);
+		return v->budget;
+	}
+	return v->budget > v->adapters ? v->budget - v->adapters : 0;
+}
 
 static enum rc decide(const struct model *model, const struct backend_api *backend,
     const struct plan_options *o, struct verdict *v, struct errmsg *why)
@@ -67,6 +84,7 @@ static enum rc decide(const struct model *model, const struct backend_api *backe
 		.cache = (enum cache_type)fleet_cache_parse(o->cache),
 		.backend = backend };
 	v->config.n_ctx = fleet_context(info, v->config.n_ctx);
+	v->config.adapters = info->causal && v->adapters != 0;
 	rc = fleet_choose(model, strcmp(o->backend, "auto") == 0, &v->config, &v->plan, NULL, why);
 	if (rc != RC_OK)
 		return rc;
@@ -74,8 +92,10 @@ static enum rc decide(const struct model *model, const struct backend_api *backe
 	v->budget = o->budget != 0              ? o->budget
 		    : v->config.backend != NULL ? fleet_device_bytes(backend, 0, NULL)
 						: fleet_spare_bytes(NULL);
+	v->largest =
+	    fleet_largest_context(model, &v->config, info->n_ctx_train, plan_adapters(info, v));
+	v->total += v->adapters;
 	v->fits = v->total <= v->budget;
-	v->largest = fleet_largest_context(model, &v->config, info->n_ctx_train, v->budget);
 	return RC_OK;
 }
 
@@ -83,11 +103,12 @@ static void print_json(const struct model_info *info, const struct verdict *v)
 {
 	(void)printf("{\"architecture\":\"%s\",\"context\":%" PRIu32 ",\"parallel\":%" PRIu32
 		     ",\"cache_type\":\"%s\",\"weights_bytes\":%" PRIu64 ",\"cache_bytes\":%" PRIu64
-		     ",\"scratch_bytes\":%" PRIu64 ",\"total_bytes\":%" PRIu64
-		     ",\"budget_bytes\":%" PRIu64 ",\"fits\":%s,\"largest_context\":%" PRIu32 "}\n",
+		     ",\"scratch_bytes\":%" PRIu64 ",\"adapter_bytes\":%" PRIu64
+		     ",\"total_bytes\":%" PRIu64 ",\"budget_bytes\":%" PRIu64
+		     ",\"fits\":%s,\"largest_context\":%" PRIu32 "}\n",
 	    info->architecture, v->config.n_ctx, v->config.n_seq, fleet_cache_word(v->config.cache),
-	    v->plan.weights_bytes, v->plan.cache_bytes, v->plan.scratch_bytes, v->total, v->budget,
-	    v->fits ? "true" : "false", v->largest);
+	    v->plan.weights_bytes, v->plan.cache_bytes, v->plan.scratch_bytes, v->adapters,
+	    v->total, v->budget, v->fits ? "true" : "false", v->largest);
 }
 
 static void print_row(const char *name, uint64_t bytes, const char *note)
@@ -105,6 +126,8 @@ static void print_table(const struct model_info *info, const struct verdict *v)
 	    v->config.backend != NULL ? "on the device" : "mapped from the file");
 	print_row("KV cache", v->plan.cache_bytes, "taken at start");
 	print_row("scratch", v->plan.scratch_bytes, "taken at start");
+	if (v->adapters > 0)
+		print_row("adapters", v->adapters, "taken at start");
 	print_row("total", v->total, "");
 	print_row("budget", v->budget, "");
 	if (v->fits)
@@ -122,7 +145,7 @@ int cli_plan(int argc, char **argv)
 	struct arena arena;
 	struct model *model = NULL;
 	const struct backend_api *backend = NULL;
-	struct verdict v = { 0 };
+	struct verdict v = { 0 }; /* with the adapter space as it was asked for */
 	struct errmsg why = ERRMSG_INIT;
 	enum rc rc;
 	int code;
@@ -133,6 +156,11 @@ int cli_plan(int argc, char **argv)
 		goto out;
 	if (fleet_cache_parse(values.cache) < 0) {
 		(void)fprintf(stderr, "compute-node plan: --cache-type: f16, f32 or q8_0\n");
+		code = EXIT_USAGE;
+		goto out;
+	}
+	if (cli_adapter_space(values.adapter_space, &v.adapters) != RC_OK) {
+		(void)fprintf(stderr, "compute-node plan: --adapter-space: auto or bytes\n");
 		code = EXIT_USAGE;
 		goto out;
 	}

@@ -29,6 +29,10 @@ static enum rc check_words(const struct serve_options *options, struct errmsg *w
 {
 	if (log_level_parse(options->log_level) < 0)
 		return errmsg_rc(why, RC_CONFIG, "log-level: error, warn, info or debug");
+	uint64_t space;
+
+	if (cli_adapter_space(options->adapter_space, &space) != RC_OK)
+		return errmsg_rc(why, RC_CONFIG, "adapter-space: auto or bytes");
 	if (fleet_cache_parse(options->cache_type) < 0)
 		return errmsg_rc(why, RC_CONFIG, "cache-type: f16, f32 or q8_0");
 	log_set_level((enum log_level)log_level_parse(options->log_level));
@@ -162,6 +166,7 @@ static enum rc serve(const struct serve_options *options, struct watch *watch, s
 	struct home home;
 	struct service *service = NULL;
 	const struct backend_api *backend = NULL;
+	uint64_t adapter_bytes = 0;
 
 	enum rc rc = home_paths(options->dir, arena, &home, why);
 	if (rc == RC_OK)
@@ -173,6 +178,8 @@ static enum rc serve(const struct serve_options *options, struct watch *watch, s
 	if (rc == RC_OK)
 		rc = explain_unconfined(
 		    confine(options, &home, listen_of(options, watch), arena, why), why);
+	if (rc == RC_OK) /* it was checked */
+		rc = cli_adapter_space(options->adapter_space, &adapter_bytes);
 	if (rc != RC_OK)
 		return rc;
 	const struct service_config config = { .listen = listen_of(options, watch),
@@ -188,6 +195,7 @@ static enum rc serve(const struct serve_options *options, struct watch *watch, s
 			.backend = backend },
 		    .backend_optional = strcmp(options->backend, "auto") == 0,
 		    .budget_bytes = options->budget_bytes,
+		    .adapter_bytes = adapter_bytes,
 		    .memory_root = options->memory_root },
 		.queue_max = (size_t)options->queue,
 		.stall_ns = options->stall_ns,

@@ -197,6 +197,23 @@ static void do_plan(struct desk *desk, const struct request *request, const stru
 		refuse_rc(desk, request, rc, &why);
 }
 
+static void do_adapter(
+    struct desk *desk, const struct request *request, const struct message *message)
+{
+	struct message answer = {
+		.request_id = request->id, .has_lease = true, .kind = MESSAGE_ADAPTER_STATE
+	};
+	struct errmsg why = ERRMSG_INIT;
+
+	memcpy(answer.lease_id, message->lease_id, WIRE_LEASE_BYTES);
+	enum rc rc =
+	    scheduler_adapter(desk->sched, request->key, message, &answer.u.adapter_state, &why);
+	if (rc == RC_OK)
+		outbox_send(desk->outbox, request->peer, &answer);
+	else
+		refuse_rc(desk, request, rc, &why);
+}
+
 /* Answer with the code that `rc` stands for, and the numbers of a CONTEXT. */
 static void refuse_text(struct desk *desk, const struct request *request, enum rc rc,
     const struct errmsg *why, size_t n_tokens, uint32_t n_ctx)
@@ -297,6 +314,8 @@ static void handle_decoded(struct desk *desk, const struct request *request,
 		do_tokenize(desk, request, message, arena);
 	else if (message->kind == MESSAGE_PLAN_REQUEST)
 		do_plan(desk, request, message);
+	else if (message->kind == MESSAGE_ADAPTER_PUT)
+		do_adapter(desk, request, message);
 	else
 		do_embed(desk, request, message, arena);
 }

@@ -3,10 +3,10 @@
  * own, so that tokenising a long prompt holds no running answer up.
  *
  * Generate is decoded, rendered, tokenised and checked here and then handed to
- * the scheduler, and so are an Embed's texts as tokens; Tokenize and
- * PlanRequest are answered here.  Requests
- * wait encoded, in order of arrival, within the limits below.  One arena lives
- * at a time.  The thread also flushes the outbox.
+ * the scheduler, and so are an Embed's texts as tokens; Tokenize and PlanRequest
+ * are answered here, adapters received and checked.  Requests wait encoded, in
+ * order of arrival, within the limits below.  One arena lives at a time.  The
+ * thread also flushes the outbox.
  */
 #ifndef SERVE_DESK_H
 #define SERVE_DESK_H

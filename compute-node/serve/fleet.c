@@ -12,6 +12,7 @@
 #define CONTEXT_SHRUNK_MIN 512u
 #define CONTEXT_MAX ((uint64_t)1 << 24)
 #define SEQUENCES_MAX 256
+#define ADAPTERS_AUTO_SHARE 8 /* of a model's weights */
 
 static const char *const cache_words[] = {
 	[CACHE_F16] = "f16",
@@ -202,6 +203,7 @@ static enum rc open_model(
 	served->tokenizer = model_tokenizer(served->model);
 	open_template(served);
 	served->config = config->engine;
+	served->config.adapters = served->info->causal && config->adapter_bytes != 0;
 	shrink(&served->config, served->info, config->halvings);
 	if (fleet_find(fleet, served->info->name) != served)
 		return errmsg_rc(why, RC_CONFIG, "two models are called %s", served->info->name);
@@ -232,6 +234,43 @@ static enum rc check_budget(struct fleet *fleet, struct errmsg *why)
 	    last->info->name, own, room, fits);
 }
 
+uint64_t fleet_adapter_bytes(const struct model_info *info, uint64_t room_bytes)
+{
+	uint64_t bytes = info->weights_bytes / ADAPTERS_AUTO_SHARE;
+
+	bytes = bytes < FLEET_ADAPTERS_AUTO_MAX ? bytes : FLEET_ADAPTERS_AUTO_MAX;
+	return bytes < room_bytes ? bytes : room_bytes;
+}
+
+/* Beside the models, and not without one that takes adapters. */
+static enum rc plan_adapters(struct fleet *fleet, uint64_t asked, struct errmsg *why)
+{
+	uint64_t room = fleet->budget_bytes - fleet->planned_bytes, most = 0;
+	bool any = false;
+
+	for (size_t i = 0; i < fleet->n; i++) {
+		const struct served_model *served = &fleet->models[i];
+		uint64_t bytes = fleet_adapter_bytes(served->info, room);
+
+		if (!served->config.adapters || served->config.backend != NULL)
+			continue;
+		any = true;
+		most = bytes > most ? bytes : most;
+	}
+	if (!any)
+		return RC_OK;
+	if (asked == FLEET_ADAPTERS_AUTO)
+		asked = most;
+	if (asked > room)
+		return errmsg_rc(why, RC_BUDGET,
+		    "an adapter space of %" PRIu64 " bytes, %" PRIu64
+		    " are left of the budget beside the models",
+		    asked, room);
+	fleet->adapter_bytes = asked;
+	fleet->planned_bytes += asked;
+	return RC_OK;
+}
+
 enum rc fleet_open(const struct fleet_config *config, struct fleet *out, struct errmsg *why)
 {
 	enum rc rc = RC_OK;
@@ -253,6 +292,8 @@ enum rc fleet_open(const struct fleet_config *config, struct fleet *out, struct 
 		if (rc == RC_OK)
 			rc = check_budget(out, why);
 	}
+	if (rc == RC_OK)
+		rc = plan_adapters(out, config->adapter_bytes, why);
 	for (size_t i = 0; i < out->n && rc == RC_OK; i++) {
 		struct served_model *served = &out->models[i];
 

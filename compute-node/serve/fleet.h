@@ -24,6 +24,9 @@
 #define FLEET_DEVICE_RESERVE_BYTES ((uint64_t)1 << 30)
 #define FLEET_UNIFIED_RESERVE_BYTES ((uint64_t)12 << 30)
 
+#define FLEET_ADAPTERS_AUTO UINT64_MAX
+#define FLEET_ADAPTERS_AUTO_MAX ((uint64_t)256 << 20)
+
 struct served_model {
 	struct model *model;
 	struct engine *engine;
@@ -42,6 +45,7 @@ struct fleet {
 	size_t n;
 	/* Of the host's memory and, for models that a backend computes, of its device's. */
 	uint64_t budget_bytes, planned_bytes;
+	uint64_t adapter_bytes; /* of planned_bytes: for the adapters of leases */
 	uint64_t device_budget_bytes, device_planned_bytes;
 };
 
@@ -51,6 +55,7 @@ struct fleet_config {
 	struct engine_config engine; /* zeros: the engine's defaults */
 	bool backend_optional;       /* what its backend has no kernels for the CPU computes */
 	uint64_t budget_bytes;       /* 0: only what host and device have to spare */
+	uint64_t adapter_bytes;      /* FLEET_ADAPTERS_AUTO: see fleet_adapter_bytes() */
 	const char *memory_root;     /* see os/memory.h; NULL: "" */
 	unsigned halvings;           /* of every context, after memory ran short */
 };
@@ -105,6 +110,13 @@ uint64_t fleet_device_bytes(
  * `gave_way` (may be NULL) says what it lacks. */
 enum rc fleet_choose(const struct model *model, bool optional, struct engine_config *config,
     struct engine_plan *plan, struct errmsg *gave_way, struct errmsg *why) RC_CHECK;
+
+/*
+ * Space for adapters beside a model that takes them, if nobody says how much: an eighth
+ * of its weights, at most FLEET_ADAPTERS_AUTO_MAX and at most `room_bytes`.  For several
+ * models it is the most of any.
+ */
+uint64_t fleet_adapter_bytes(const struct model_info *info, uint64_t room_bytes);
 
 /* The context of a model with the engine's default where `n_ctx` is 0. */
 uint32_t fleet_context(const struct model_info *info, uint32_t n_ctx);

@@ -31,6 +31,20 @@ struct served_model;
 
 enum lease_state { LEASE_FREE, LEASE_OPEN, LEASE_CLOSING };
 
+enum lease_adapter_state { LEASE_ADAPTER_NONE, LEASE_ADAPTER_ARRIVING, LEASE_ADAPTER_ACTIVE };
+
+/* serve/scheduler_adapter.c */
+struct lease_adapter {
+	enum lease_adapter_state state;
+	uint8_t *place; /* of the adapter space: the file, then its table */
+	size_t place_len, total, received;
+	uint8_t hash[WIRE_HASH_BYTES];
+	const struct adapter *adapter; /* ACTIVE */
+	uint64_t number;               /* ACTIVE: no two adapters have the same */
+	unsigned users;                /* jobs */
+	bool working;                  /* the desk reads or writes it without the lock */
+};
+
 struct lease {
 	enum lease_state state;
 	uint8_t id[WIRE_LEASE_BYTES];
@@ -43,6 +57,7 @@ struct lease {
 	bool answer_close; /* a LeaseClose waits for its answer */
 	wire_peer close_peer;
 	uint64_t close_request;
+	struct lease_adapter adapter;
 };
 
 struct lease_table {

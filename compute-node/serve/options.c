@@ -85,6 +85,13 @@ static const struct conf_option table[] = {
 	    .value = "f16|f32|q8_0",
 	    .fallback = "f16",
 	    .help = "Number format of the KV cache." },
+	{ .name = "adapter-space",
+	    .type = CONF_STRING,
+	    .offset = OFFSET(adapter_space),
+	    .value = "auto|BYTES",
+	    .fallback = "auto",
+	    .help = "Memory for adapters of leases, of the budget; auto: an eighth of the weights, "
+		    "at most 256M, as far as it is left; 0: none are taken." },
 	{ .name = "backend",
 	    .type = CONF_STRING,
 	    .offset = OFFSET(backend),

@@ -16,7 +16,7 @@ struct serve_options {
 	const char *listen;
 	uint64_t budget_bytes;
 	int64_t threads, context, parallel, ubatch, queue;
-	const char *cache_type, *backend;
+	const char *cache_type, *backend, *adapter_space;
 	int64_t lease_idle_ns, stall_ns;
 	bool supervise, confine;
 	int64_t watchdog_ns;

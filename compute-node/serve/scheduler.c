@@ -103,6 +103,8 @@ enum rc scheduler_new(
 	sched->lanes = calloc(n == 0 ? 1 : n, sizeof(sched->lanes[0]));
 	if (sched->lanes == NULL)
 		rc = RC_NOMEM;
+	if (rc == RC_OK)
+		rc = adapter_space_init(&sched->adapters, (size_t)config->fleet->adapter_bytes);
 	for (size_t i = 0; i < n && rc == RC_OK; i++)
 		rc = lane_init(&sched->lanes[i], &config->fleet->models[i]);
 	if (rc != RC_OK) {
@@ -130,6 +132,7 @@ void scheduler_free(struct scheduler *sched)
 			lane_fini(&sched->lanes[i]);
 	}
 	free(sched->lanes);
+	adapter_space_fini(&sched->adapters);
 	tally_fini(&sched->tally);
 	(void)pthread_cond_destroy(&sched->cond);
 	(void)pthread_mutex_destroy(&sched->lock);
@@ -143,6 +146,8 @@ static struct lease *take_seat(struct scheduler *sched, struct job *job)
 	struct lease *lease =
 	    job->has_lease ? lease_find(&sched->leases, job->lease_id, job->key) : NULL;
 
+	if (lease != NULL)
+		scheduler_adapter_use(job, lease);
 	if (lease != NULL && lease->busy)
 		lease = NULL; /* another job has it: run beside it */
 	if (lease != NULL)

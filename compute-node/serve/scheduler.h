@@ -18,6 +18,9 @@
  * job under a lease whose sequence is busy runs beside it on a sequence of its
  * own, which is wiped at the end, as is every sequence without a lease.
  *
+ * A lease may have an adapter: its answers are computed with it, and what was computed
+ * with another one is not reused.  While one arrives, the lease's answers are refused.
+ *
  * Invariants:
  *  S1  queue, jobs and leases are bounded; the queue answers BUSY, never grows.
  *  S2  one key never takes the last quarter of the queue: others find room.
@@ -106,6 +109,17 @@ void scheduler_peer_gone(struct scheduler *sched, wire_peer peer);
 enum rc scheduler_lease(struct scheduler *sched, wire_peer peer, const uint8_t key[WIRE_KEY_BYTES],
     const struct message *message, struct wire_lease_state *answer, bool *has_answer,
     struct fault *fault) RC_CHECK;
+
+/*
+ * AdapterPut: one chunk, and with the last one the check of the whole (model/adapter.h).
+ * An adapter replaces the lease's, and 0 bytes in all stand for none; on an error the
+ * lease has none.  RC_DENIED: no such lease; RC_BUSY: an answer runs with it; RC_BUDGET:
+ * the adapter space; RC_UNSUPPORTED: the model takes none; RC_INVALID: a chunk that does
+ * not follow, or bytes of another hash; and what adapter_parse() returns.  The desk's
+ * thread alone.
+ */
+enum rc scheduler_adapter(struct scheduler *sched, const uint8_t key[WIRE_KEY_BYTES],
+    const struct message *message, struct wire_adapter_state *answer, struct errmsg *why) RC_CHECK;
 
 /* Texts to embed; each has passed embed_check(). */
 struct embed_request {

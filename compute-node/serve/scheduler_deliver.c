@@ -98,6 +98,7 @@ static void leave_sequence(struct scheduler *sched, struct job *job)
 		atomic_fetch_sub(&sched->active, 1);
 	}
 	(void)pthread_mutex_lock(&sched->lock);
+	scheduler_adapter_leave(job);
 	job->state = JOB_CLOSING;
 	(void)pthread_mutex_unlock(&sched->lock);
 }

@@ -3,6 +3,7 @@
  *   scheduler.c          new/free, counts, the round, waiting
  *   scheduler_job.c      registering, cancelling, ending and freeing jobs
  *   scheduler_lease.c    lease messages; sequences changing hands
+ *   scheduler_adapter.c  adapters of leases
  *   scheduler_run.c      rows, engine_forward, pacing
  *   scheduler_deliver.c  Started, Tokens, Done, Error on their way out
  *   scheduler_embed.c    texts to vectors
@@ -14,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "serve/adapter_space.h"
 #include "serve/lease.h"
 #include "serve/scheduler.h"
 #include "serve/tally.h"
@@ -46,7 +48,8 @@ struct job {
 	atomic_bool cancelled, gone;
 	atomic_uint_fast64_t credit;
 
-	enum job_state state; /* under the lock */
+	enum job_state state;  /* under the lock */
+	struct lease *adapted; /* whose adapter it is computed with; set under the lock */
 
 	/* The desk's, then the scheduler thread's. */
 	struct generation gen;
@@ -66,6 +69,7 @@ struct sequence {
 	struct lease *lease; /* whose KV it holds, or NULL */
 	int32_t *ids;        /* [n_ctx]: what it holds */
 	uint32_t len;
+	uint64_t adapter; /* number of the one it was computed with; 0: none */
 };
 
 /* Texts on their way to vectors. */
@@ -109,6 +113,8 @@ struct scheduler {
 	size_t queued;                        /* PREPARING and WAITING */
 	uint64_t next_number;
 	struct lease_table leases;
+	struct adapter_space adapters;
+	uint64_t next_adapter;
 	struct embed_job *embeds[SCHEDULER_EMBEDS_MAX]; /* NULL: free place */
 	uint64_t next_turn;
 
@@ -148,6 +154,14 @@ void sequence_end(struct scheduler *sched, struct lane *lane, struct sequence *s
 void sequence_wipe(struct lane *lane, struct sequence *seq);
 /* Wipe what closing leases held, answer, release.  True if there was one. */
 bool scheduler_release_leases(struct scheduler *sched);
+
+/* scheduler_adapter.c */
+/* Under the lock: the job is computed with the lease's adapter, if it has one; and no
+ * longer. */
+void scheduler_adapter_use(struct job *job, struct lease *lease);
+void scheduler_adapter_leave(struct job *job);
+/* Wipe a closing lease's adapter; false: what uses it has to end first. */
+bool scheduler_adapter_release(struct scheduler *sched, struct lease *lease);
 
 /* scheduler_run.c */
 bool lane_run(struct scheduler *sched, struct lane *lane);

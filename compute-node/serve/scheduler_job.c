@@ -7,6 +7,8 @@
 
 #include "base/wipe.h"
 
+#define ARRIVING_TEXT "lease_id: its adapter is not whole yet"
+
 void job_free(struct job *job)
 {
 	generation_fini(&job->gen);
@@ -113,6 +115,8 @@ static enum rc take_in(struct scheduler *sched, wire_peer peer, const uint8_t ke
 	else if (lease != NULL && lease->model != model)
 		rc = refuse(fault, WIRE_ERROR_INVALID, "model: the lease is open for another one",
 		    RC_INVALID);
+	else if (lease != NULL && lease->adapter.state == LEASE_ADAPTER_ARRIVING)
+		rc = refuse(fault, WIRE_ERROR_INVALID, ARRIVING_TEXT, RC_INVALID);
 	else if (find(sched, peer, message->request_id) != NULL)
 		rc = refuse(fault, WIRE_ERROR_INVALID, "request_id: in use already", RC_INVALID);
 	else if (!has_room(sched, key, &place))
@@ -223,18 +227,22 @@ void scheduler_sort_out(struct scheduler *sched, int64_t now_ns)
 {
 	for (size_t i = 0; i < SCHEDULER_JOBS_MAX; i++) {
 		struct job *job = sched->jobs[i];
+		const struct lease *lease;
 
 		if (job == NULL || job->state != JOB_WAITING)
 			continue;
+		lease = job->has_lease ? lease_find(&sched->leases, job->lease_id, job->key) : NULL;
 		if (scheduler_unwanted(job)) {
 			generation_stop(&job->gen, WIRE_FINISH_CANCELLED);
 			to_closing(sched, job);
 		} else if (job->deadline_ns != 0 && now_ns >= job->deadline_ns) {
 			job_fail(job, WIRE_ERROR_TIMEOUT, "waited in the queue past ttl_ms");
 			to_closing(sched, job);
-		} else if (job->has_lease &&
-			   lease_find(&sched->leases, job->lease_id, job->key) == NULL) {
+		} else if (job->has_lease && lease == NULL) {
 			job_fail(job, WIRE_ERROR_NO_LEASE, "the lease ended in the meantime");
+			to_closing(sched, job);
+		} else if (lease != NULL && lease->adapter.state == LEASE_ADAPTER_ARRIVING) {
+			job_fail(job, WIRE_ERROR_INVALID, ARRIVING_TEXT);
 			to_closing(sched, job);
 		} else if (job->gen.finish != WIRE_FINISH_UNKNOWN) {
 			/* Resumed behind its own end: nothing to compute. */

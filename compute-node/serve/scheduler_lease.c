@@ -98,12 +98,17 @@ void sequence_wipe(struct lane *lane, struct sequence *seq)
 	wipe(seq->ids, seq->len * sizeof(seq->ids[0]));
 	seq->len = 0;
 	seq->lease = NULL;
+	seq->adapter = 0;
 }
 
-static uint32_t common_prefix(const struct sequence *seq, const struct generation *gen)
+/* What was computed with another adapter is another past. */
+static uint32_t common_prefix(
+    const struct sequence *seq, const struct generation *gen, uint64_t adapter)
 {
 	uint32_t n = 0;
 
+	if (seq->adapter != adapter)
+		return 0;
 	while (n < seq->len && n < gen->len && seq->ids[n] == gen->ids[n])
 		n++;
 	/* The last token is computed anew: its logits are needed. */
@@ -112,11 +117,12 @@ static uint32_t common_prefix(const struct sequence *seq, const struct generatio
 
 void sequence_begin(struct lane *lane, struct sequence *seq, struct job *job)
 {
-	uint32_t kept = common_prefix(seq, &job->gen);
+	const struct lease_adapter *adapter = job->adapted != NULL ? &job->adapted->adapter : NULL;
+	uint64_t number = adapter != NULL ? adapter->number : 0;
+	uint32_t index = (uint32_t)(seq - lane->seqs), kept = common_prefix(seq, &job->gen, number);
 
 	if (kept < seq->len) {
-		if (kept == 0 || engine_seq_truncate(lane->model->engine,
-				     (uint32_t)(seq - lane->seqs), kept) != RC_OK) {
+		if (kept == 0 || engine_seq_truncate(lane->model->engine, index, kept) != RC_OK) {
 			struct lease *lease = seq->lease;
 
 			sequence_wipe(lane, seq);
@@ -126,6 +132,10 @@ void sequence_begin(struct lane *lane, struct sequence *seq, struct job *job)
 		wipe(seq->ids + kept, (seq->len - kept) * sizeof(seq->ids[0]));
 		seq->len = kept;
 	}
+	seq->adapter = number;
+	if (adapter != NULL &&
+	    engine_seq_adapt(lane->model->engine, index, adapter->adapter) != RC_OK)
+		job_fail(job, WIRE_ERROR_INTERNAL, "the engine takes no adapter");
 	job->fed = kept;
 	job->cached_tokens = kept < job->gen.prompt_len ? kept : job->gen.prompt_len;
 }
@@ -143,6 +153,7 @@ void sequence_end(struct scheduler *sched, struct lane *lane, struct sequence *s
 		(void)pthread_mutex_unlock(&sched->lock);
 	}
 	seq->job = NULL;
+	(void)!engine_seq_adapt(lane->model->engine, (uint32_t)(seq - lane->seqs), NULL);
 	wipe(lane->scratch.candidates,
 	    lane->model->info->n_vocab * sizeof(lane->scratch.candidates[0]));
 	if (!keep || !open)
@@ -192,6 +203,8 @@ bool scheduler_release_leases(struct scheduler *sched)
 		}
 		if (seq != NULL)
 			sequence_wipe(lane, seq);
+		if (!scheduler_adapter_release(sched, lease))
+			continue;
 		if (lease->answer_close)
 			answer_close(sched, lease);
 		(void)pthread_mutex_lock(&sched->lock);

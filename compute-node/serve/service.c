@@ -221,6 +221,7 @@ static void on_message(void *ctx, wire_peer id, const struct message *message)
 	case MESSAGE_TOKENIZE:
 	case MESSAGE_EMBED:
 	case MESSAGE_PLAN_REQUEST:
+	case MESSAGE_ADAPTER_PUT:
 		on_desk_request(service, peer, message);
 		break;
 	case MESSAGE_CANCEL:

@@ -138,6 +138,9 @@ static void put_single(struct serve_answer *answer, const struct message *messag
 	case MESSAGE_STATS:
 		answer->stats = message->u.stats;
 		break;
+	case MESSAGE_ADAPTER_STATE:
+		answer->adapter = message->u.adapter_state;
+		break;
 	case MESSAGE_LEASE_STATE:
 		answer->lease = message->u.lease_state;
 		break;

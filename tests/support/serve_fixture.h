@@ -50,6 +50,7 @@ struct serve_answer {
 	struct wire_plan plan;
 	struct wire_stats stats;
 	struct wire_lease_state lease;
+	struct wire_adapter_state adapter;
 	enum message_kind last_kind;
 };
 

@@ -29,6 +29,7 @@ static struct fake_engine {
 	uint32_t rows_all;
 	uint32_t last_rows[FAKE_SEQS]; /* of the last call, by sequence */
 	uint32_t wipes;
+	const struct adapter *adapters[FAKE_SEQS];
 } fake;
 
 struct engine {
@@ -98,9 +99,17 @@ enum rc engine_seq_truncate(struct engine *engine, uint32_t seq, uint32_t n_keep
 	return RC_OK;
 }
 
+enum rc engine_seq_adapt(struct engine *engine, uint32_t seq, const struct adapter *adapter)
+{
+	(void)engine;
+	fake.adapters[seq] = adapter;
+	return RC_OK;
+}
+
 void engine_seq_wipe(struct engine *engine, uint32_t seq)
 {
 	(void)engine;
+	fake.adapters[seq] = NULL;
 	memset(fake.ids[seq], 0, sizeof(fake.ids[seq]));
 	fake.len[seq] = 0;
 	fake.wipes++;

@@ -1,6 +1,7 @@
 /* What a request leaves in the compute node once its lease is gone: nothing.
  * The memory of the real program is searched byte by byte, as root, for the
- * prompt's text, its token ids in every form they take, and the answer. */
+ * prompt's text, its token ids in every form they take, the answer, and the lease's
+ * adapter. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,13 +11,16 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adapter_build.h"
 #include "base/random.h"
+#include "model/model.h"
 #include "serve/wiping_free.h"
 #include "serve_fixture.h"
 
@@ -142,6 +146,36 @@ static void fill_canary(char *out, size_t len)
 	out[len - 1] = '\0';
 }
 
+/* A random adapter for the lease 9 9, in chunks that part it anywhere. */
+static void put_adapter(void)
+{
+	const struct adapter_build how = { .seed = random_u64() | 1, .rank = 6, .type = TYPE_F16 };
+	struct message put = {
+		.has_lease = true, .lease_id = { 9, 9 }, .kind = MESSAGE_ADAPTER_PUT
+	};
+	struct wire_adapter_put *chunk = &put.u.adapter_put;
+	struct model *model = NULL;
+	struct wire_adapter_state state = { 0 };
+	size_t len = 0;
+	uint8_t *bytes;
+
+	assert_int_equal(model_open(node.model_path, &model, NULL), RC_OK);
+	bytes = adapter_build(model, &how, &len);
+	model_close(model);
+	chunk->total_bytes = len;
+	assert_int_equal(
+	    crypto_generichash(chunk->content_hash, WIRE_HASH_BYTES, bytes, len, NULL, 0), 0);
+	for (size_t at = 0; at < len; at += chunk->chunk_len) {
+		chunk->offset = at;
+		chunk->chunk = bytes + at;
+		chunk->chunk_len = len - at < 7777 ? len - at : 7777;
+		state = serve_fixture_wait(&node, serve_fixture_send(&node, 0, &put))->adapter;
+	}
+	assert_true(state.active);
+	add_pattern("adapter", bytes + len / 2, 200);
+	free(bytes);
+}
+
 static void test_nothing_of_a_request_is_left_after_its_lease(void **state)
 {
 	(void)state;
@@ -164,6 +198,7 @@ static void test_nothing_of_a_request_is_left_after_its_lease(void **state)
 		.credit = 1000,
 		.sampling = { .temperature = 1, .seed = random_u64(), .ignore_eos = true } };
 	assert_true(serve_fixture_wait(&node, serve_fixture_send(&node, 0, &open))->lease.open);
+	put_adapter();
 	struct serve_answer *answer = serve_fixture_wait(&node, serve_fixture_send(&node, 0, &ask));
 	assert_true(answer->done);
 	assert_int_equal(answer->len, 60);
@@ -174,8 +209,8 @@ static void test_nothing_of_a_request_is_left_after_its_lease(void **state)
 	add_ids("answer ids", "answer ids, packed", answer->ids + 4);
 	add_pattern("answer text", answer->text.bytes, 24);
 	search(hits);
-	/* While the lease is open its tokens are there: the search can see. */
-	assert_true(hits[2] > 0 && hits[4] > 0);
+	/* While the lease is open its adapter and tokens are there: the search can see. */
+	assert_true(hits[0] > 0 && hits[3] > 0 && hits[5] > 0);
 
 	assert_false(serve_fixture_wait(&node, serve_fixture_send(&node, 0, &end))->lease.open);
 	search(hits);

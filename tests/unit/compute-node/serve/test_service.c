@@ -581,7 +581,13 @@ static void test_bad_requests_are_told_what_is_wrong(void **state)
 	m.u.embed.model = "tiny";
 	expect_error(&m, WIRE_ERROR_UNSUPPORTED, "embed");
 	m = (struct message){ .kind = MESSAGE_ADAPTER_PUT };
-	expect_error(&m, WIRE_ERROR_UNSUPPORTED, "adapter");
+	expect_error(&m, WIRE_ERROR_INVALID, "lease_id");
+	assert_true(lease(0, MESSAGE_LEASE_OPEN, 7)->lease.open);
+	m = (struct message){
+		.kind = MESSAGE_ADAPTER_PUT, .has_lease = true, .lease_id = { 3, 7 }
+	};
+	m.u.adapter_put.total_bytes = 1;
+	expect_error(&m, WIRE_ERROR_UNSUPPORTED, "adapter_put"); /* no space for them here */
 	m = (struct message){ .kind = MESSAGE_LEASE_OPEN };
 	m.u.lease_open.model = "tiny";
 	expect_error(&m, WIRE_ERROR_INVALID, "lease_id");
