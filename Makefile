@@ -57,16 +57,18 @@ PKGS_COMPUTE := libseccomp
 PKGS_DATA    := lmdb sqlite3 libmicrohttpd jansson libcurl libqrencode libzstd
 PKGS_TEST    := cmocka openblas
 PKGS_ALL     := $(PKGS_COMMON) $(PKGS_COMPUTE) $(PKGS_DATA)
+# libstemmer has no pkg-config file.
+HAVE_STEMMER := echo '\#include <libstemmer.h>' | $(CC) -E - >/dev/null 2>&1
 ifeq ($(filter help clean lint,$(MAKECMDGOALS)),)
-ifneq ($(shell $(PKG) --exists $(PKGS_ALL) && command -v protoc-c >/dev/null && echo yes),yes)
-$(error missing libraries ($(PKGS_ALL), protoc-c): run $(INSTALLER) to install them)
+ifneq ($(shell $(PKG) --exists $(PKGS_ALL) && command -v protoc-c >/dev/null && $(HAVE_STEMMER) && echo yes),yes)
+$(error missing libraries ($(PKGS_ALL), libstemmer, protoc-c): run $(INSTALLER) to install them)
 endif
 endif
 CFLAGS_PKG   := $(shell $(PKG) --cflags $(PKGS_ALL) 2>/dev/null)
 LIBS_COMMON  := $(shell $(PKG) --libs $(PKGS_COMMON) 2>/dev/null)
 LIBS_CONFINE := $(shell $(PKG) --libs $(PKGS_COMPUTE) 2>/dev/null)
 LIBS_COMPUTE := $(LIBS_COMMON) $(LIBS_CONFINE) -lm
-LIBS_DATA    := $(shell $(PKG) --libs $(PKGS_DATA) 2>/dev/null) $(LIBS_COMMON) -lm
+LIBS_DATA    := $(shell $(PKG) --libs $(PKGS_DATA) 2>/dev/null) $(LIBS_COMMON) -lstemmer -lm
 LIBS_TEST    := -lcmocka
 CFLAGS_TEST  := $(shell $(PKG) --cflags $(PKGS_TEST) 2>/dev/null)
 LIBS_ORACLE  := $(shell $(PKG) --libs openblas 2>/dev/null)

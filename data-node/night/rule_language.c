@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "night/language.h"
 #include "night/night_rule.h"
+#include "recall/language.h"
 
 static enum rc open(void **state)
 {

@@ -33,17 +33,23 @@ struct talk {
 };
 
 struct document_talks {
+	const struct language_model *model;
+	struct stemmer *stemmer;
+	uint64_t written[LANGUAGE_COUNT]; /* texts in each language */
 	struct lookup lookup;
 };
 
 /* ---- conversations ---------------------------------------------------------------------- */
 
-enum rc document_talks_new(struct document_talks **out)
+enum rc document_talks_new(const struct language_model *model, struct document_talks **out)
 {
 	struct document_talks *talks = calloc(1, sizeof *talks);
 
-	if (talks == NULL)
+	if (talks == NULL || stemmer_new(&talks->stemmer) != RC_OK) {
+		free(talks);
 		return RC_NOMEM;
+	}
+	talks->model = model;
 	*out = talks;
 	return RC_OK;
 }
@@ -60,6 +66,7 @@ void document_talks_free(struct document_talks *talks)
 	if (talks == NULL)
 		return;
 	forget_talks(talks);
+	stemmer_free(talks->stemmer);
 	free(talks);
 }
 
@@ -120,6 +127,7 @@ static bool is_near(int64_t a_ns, int64_t b_ns)
 
 struct field {
 	struct index *index;
+	const struct token_rules *rules;
 	uint32_t units;
 	struct text_terms *remember; /* NULL: not */
 };
@@ -147,17 +155,21 @@ static bool add_token(void *ctx, const struct token *token)
 
 static void add_string(void *ctx, const char *text, size_t len)
 {
-	token_scan(text, len, add_token, ctx);
+	const struct field *field = ctx;
+
+	token_scan(field->rules, text, len, add_token, ctx);
 }
 
-static void add_key(struct index *index, const char *text)
+/* Names of ours, in English. */
+static void add_key(struct index *index, struct stemmer *stemmer, const char *text)
 {
-	struct field field = { .index = index, .units = UNITS_KEY };
+	const struct token_rules rules = { .stemmer = stemmer };
+	struct field field = { .index = index, .rules = &rules, .units = UNITS_KEY };
 
-	token_scan(text, strlen(text), add_token, &field);
+	token_scan(&rules, text, strlen(text), add_token, &field);
 }
 
-static void add_date(struct index *index, const struct observation *obs)
+static void add_date(struct index *index, struct stemmer *stemmer, const struct observation *obs)
 {
 	static const char *const weekdays[] = { "monday", "tuesday", "wednesday", "thursday",
 		"friday", "saturday", "sunday" };
@@ -171,7 +183,52 @@ static void add_date(struct index *index, const struct observation *obs)
 	int weekday = civil_weekday(civil_days(civil.year, civil.month, civil.day));
 	(void)snprintf(text, sizeof text, "%s %d %s %d", weekdays[weekday], civil.day,
 	    months[civil.month - 1], civil.year);
-	add_key(index, text);
+	add_key(index, stemmer, text);
+}
+
+/* ---- languages ---------------------------------------------------------------------------------
+ */
+
+static enum language most_written(const struct document_talks *talks)
+{
+	enum language most = LANGUAGE_EN;
+
+	for (enum language i = 0; i < LANGUAGE_COUNT; i++) {
+		if (talks->written[i] > talks->written[most])
+			most = i;
+	}
+	return most;
+}
+
+static enum language read_language(
+    const struct document_talks *talks, const char *text, size_t len, bool *sure)
+{
+	struct language_guess guess = language_detect(talks->model, text, len);
+
+	*sure = guess.language != LANGUAGE_UNKNOWN;
+	return *sure ? guess.language : most_written(talks);
+}
+
+size_t document_languages(const struct document_talks *talks, const char *question, size_t len,
+    enum language out[LANGUAGE_COUNT])
+{
+	uint64_t all = 0;
+	size_t n = 1;
+	bool sure;
+
+	out[0] = read_language(talks, question, len, &sure);
+	for (size_t i = 0; i < LANGUAGE_COUNT; i++)
+		all += talks->written[i];
+	for (enum language i = 0; i < LANGUAGE_COUNT; i++) {
+		uint64_t written = talks->written[i];
+		if (i == out[0] || written == 0 || written * DOCUMENT_LANGUAGE_SHARE < all)
+			continue;
+		size_t at = n++;
+		for (; at > 1 && talks->written[out[at - 1]] < written; at--)
+			out[at] = out[at - 1];
+		out[at] = i;
+	}
+	return n;
 }
 
 /* ---- a record ----------------------------------------------------------------------------------
@@ -207,11 +264,31 @@ static enum rc add_neighbours(struct index *index, struct document_talks *talks,
 	return RC_OK;
 }
 
+static void add_fields(struct index *index, struct document_talks *talks,
+    const struct observation *obs, struct text_terms *own)
+{
+	struct token_rules rules = { .stemmer = talks->stemmer, .languages_len = 1 };
+	struct field field = { .index = index, .rules = &rules, .units = UNITS_OWN };
+	size_t len = strlen(obs->text);
+	bool sure = false;
+
+	rules.languages[0] = read_language(talks, obs->text, len, &sure);
+	if (sure)
+		talks->written[rules.languages[0]]++;
+	field.remember = own;
+	token_scan(&rules, obs->text, len, add_token, &field);
+	field.remember = NULL;
+	peek_strings(obs->data_json, DOCUMENT_DATA_BYTES_MAX, add_string, &field);
+	add_key(index, talks->stemmer, layer_word(obs->layer));
+	add_key(index, talks->stemmer, obs->kind);
+	add_key(index, talks->stemmer, obs->source);
+	add_date(index, talks->stemmer, obs);
+}
+
 enum rc document_take(
     struct index *index, struct document_talks *talks, const struct observation *obs, bool *added)
 {
 	struct text_terms own = { .seq = obs->seq, .t0_ns = obs->place.t0_ns };
-	struct field field = { .index = index, .units = UNITS_OWN };
 
 	*added = false;
 	if (obs->supersedes_seq != 0)
@@ -219,14 +296,9 @@ enum rc document_take(
 	if (obs->tombstone || obs->origin == ORIGIN_SYSTEM || (obs->gap && obs->text[0] == '\0'))
 		return RC_OK;
 	index_begin(index, obs->seq, obs->place.t0_ns, obs->place.t1_ns);
-	field.remember = &own;
-	token_scan(obs->text, strlen(obs->text), add_token, &field);
-	field.remember = NULL;
-	peek_strings(obs->data_json, DOCUMENT_DATA_BYTES_MAX, add_string, &field);
-	add_key(index, layer_word(obs->layer));
-	add_key(index, obs->kind);
-	add_key(index, obs->source);
-	add_date(index, obs);
+	add_fields(index, talks, obs, &own);
+	if (stemmer_failed(talks->stemmer))
+		return RC_NOMEM;
 	if (own.len > 0) {
 		enum rc rc = add_neighbours(index, talks, obs, &own);
 		if (rc != RC_OK)

@@ -4,13 +4,16 @@
  * Text and the strings of `data` count whole; kind, layer, source and the
  * words of the local date half; the text of the two observations before it in
  * the same conversation (source and layer, and what `data` names as such) a
- * quarter.  What follows another there within an hour goes on its stretch
- * (index.h).  A pure function of the log's order: a rebuild gives the same index.
+ * quarter.  Words are stemmed in the language the text is in, or, where that
+ * cannot be told, in the one that was written most so far.  What follows another there within an
+ * hour goes on its stretch (index.h).  A pure function of the log's order: a rebuild gives the same
+ * index.
  */
 #ifndef RECALL_DOCUMENT_H
 #define RECALL_DOCUMENT_H
 
 #include "recall/index.h"
+#include "recall/language.h"
 #include "store/observation.h"
 
 #define DOCUMENT_DATA_BYTES_MAX ((size_t)8 << 10) /* of strings in data */
@@ -20,9 +23,12 @@
 #define DOCUMENT_STRETCH_MAX ((size_t)128) /* documents of one stretch */
 #define DOCUMENT_TALKS_MAX ((size_t)4096)  /* conversations remembered */
 
-struct document_talks; /* the newest texts of each conversation */
+/* The newest texts of each conversation, and how often which language was written. */
+struct document_talks;
 
-enum rc document_talks_new(struct document_talks **out) RC_CHECK;
+/* `model` outlives it. */
+enum rc document_talks_new(
+    const struct language_model *model, struct document_talks **out) RC_CHECK;
 void document_talks_free(struct document_talks *talks);
 
 /*
@@ -32,5 +38,14 @@ void document_talks_free(struct document_talks *talks);
  */
 enum rc document_take(struct index *index, struct document_talks *talks,
     const struct observation *obs, bool *added) RC_CHECK;
+
+/*
+ * The languages to read a question in: its own, or if that cannot be told the
+ * most written one; then the others that one text in DOCUMENT_LANGUAGE_SHARE is
+ * in, most written first.  Returns how many, at least 1.
+ */
+#define DOCUMENT_LANGUAGE_SHARE 20
+size_t document_languages(const struct document_talks *talks, const char *question, size_t len,
+    enum language out[LANGUAGE_COUNT]);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "recall/document.h"
+#include "recall/language.h"
 #include "recall/search.h"
 #include "store/store_forget.h"
 
@@ -28,6 +29,7 @@ struct recall {
 	pthread_rwlock_t lock;
 	struct index *index;
 	struct document_talks *talks;
+	struct language_model *model;
 	uint64_t opened_seq; /* the log's end when it was opened */
 	bool stale;          /* index thread: words of forgotten texts are still in the index */
 	pthread_mutex_t mutex;
@@ -137,7 +139,7 @@ static bool remake_index(struct recall *recall, uint64_t upto)
 
 	enum rc rc = index_new(&remake.index);
 	if (rc == RC_OK)
-		rc = document_talks_new(&remake.talks);
+		rc = document_talks_new(recall->model, &remake.talks);
 	if (rc == RC_OK)
 		rc = store_scan_log(recall->store, 0, 0, remake_visit, &remake, NULL);
 	if ((rc == RC_OK || rc == RC_CORRUPT) && remake.rc == RC_OK && !is_stopping(recall)) {
@@ -269,6 +271,7 @@ static void recall_free(struct recall *recall)
 	pthread_mutex_destroy(&recall->mutex);
 	index_free(recall->index);
 	document_talks_free(recall->talks);
+	language_free(recall->model);
 	free(recall);
 }
 
@@ -283,7 +286,9 @@ enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why
 	init_locks(recall);
 	enum rc rc = index_new(&recall->index);
 	if (rc == RC_OK)
-		rc = document_talks_new(&recall->talks);
+		rc = language_new(&recall->model);
+	if (rc == RC_OK)
+		rc = document_talks_new(recall->model, &recall->talks);
 	if (rc != RC_OK) {
 		recall_free(recall);
 		return errmsg_rc(why, rc, "no memory for the index");
@@ -383,6 +388,7 @@ enum rc recall_search(struct recall *recall, const struct recall_query *query, s
     struct recall_result *out, struct errmsg *why)
 {
 	struct search search = { .k = query->k };
+	enum language languages[LANGUAGE_COUNT];
 
 	*out = (struct recall_result){ .hits = NULL };
 	if (query->text_len > RECALL_QUERY_BYTES_MAX)
@@ -402,14 +408,15 @@ enum rc recall_search(struct recall *recall, const struct recall_query *query, s
 			.to_ns = out->when.to_ns };
 		search.range_is_hint = out->when.found;
 	}
-	enum rc rc = search_prepare(
-	    &search, query->text, query->text_len, out->when.begin, out->when.end, arena);
-	if (rc != RC_OK)
-		return errmsg_rc(why, rc, "no memory for the query");
 	out->behind = !wait_for(
 	    recall, query->need_cursor, query->wait_ns > 0 ? query->wait_ns : RECALL_WAIT_NS);
 	pthread_rwlock_rdlock(&recall->lock);
-	rc = search_run(recall->index, &search);
+	size_t languages_len =
+	    document_languages(recall->talks, query->text, query->text_len, languages);
+	enum rc rc = search_prepare(&search, languages, languages_len, query->text, query->text_len,
+	    out->when.begin, out->when.end, arena);
+	if (rc == RC_OK)
+		rc = search_run(recall->index, &search);
 	pthread_rwlock_unlock(&recall->lock);
 	if (rc != RC_OK)
 		return errmsg_rc(why, rc, "no memory for the search");

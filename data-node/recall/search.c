@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "recall/token.h"
-
 struct gather {
 	struct search *search;
 	struct arena *arena;
@@ -45,9 +43,12 @@ static bool add_term(void *ctx, const struct token *token)
 		return false;
 	}
 	double weight = token->stop ? SEARCH_STOP_WEIGHT : 1;
-	search->terms[search->terms_len++] = (struct index_query_term){ .text = copy,
-		.len = len,
-		.weight = token->exact ? weight * SEARCH_EXACT_WEIGHT : weight };
+	if (token->exact)
+		weight *= SEARCH_EXACT_WEIGHT;
+	if (token->other)
+		weight *= SEARCH_OTHER_WEIGHT;
+	search->terms[search->terms_len++] =
+	    (struct index_query_term){ .text = copy, .len = len, .weight = weight };
 	return search->terms_len < SEARCH_TERMS_MAX;
 }
 
@@ -66,9 +67,10 @@ static void put_telling_first(struct search *search)
 	search->telling_len = telling;
 }
 
-enum rc search_prepare(struct search *search, const char *text, size_t len, size_t skip_begin,
-    size_t skip_end, struct arena *arena)
+enum rc search_prepare(struct search *search, const enum language *languages, size_t languages_len,
+    const char *text, size_t len, size_t skip_begin, size_t skip_end, struct arena *arena)
 {
+	struct token_rules rules = { .languages_len = languages_len };
 	struct gather gather = {
 		.search = search, .arena = arena, .skip_begin = skip_begin, .skip_end = skip_end
 	};
@@ -78,9 +80,15 @@ enum rc search_prepare(struct search *search, const char *text, size_t len, size
 	search->hits = arena_array(arena, search->k, sizeof *search->hits);
 	if (search->terms == NULL || search->room == NULL || search->hits == NULL)
 		return RC_NOMEM;
-	token_scan(text, len, add_term, &gather);
+	if (languages_len > 0)
+		memcpy(rules.languages, languages, languages_len * sizeof *languages);
+	if (stemmer_new(&rules.stemmer) != RC_OK)
+		return RC_NOMEM;
+	token_scan(&rules, text, len, add_term, &gather);
+	bool failed = gather.no_memory || stemmer_failed(rules.stemmer);
+	stemmer_free(rules.stemmer);
 	put_telling_first(search);
-	return gather.no_memory ? RC_NOMEM : RC_OK;
+	return failed ? RC_NOMEM : RC_OK;
 }
 
 /* ---- what happened ------------------------------------------------------------------------------

@@ -14,10 +14,12 @@
 
 #include "base/arena.h"
 #include "recall/index.h"
+#include "recall/token.h"
 
 #define SEARCH_TERMS_MAX ((size_t)1024) /* of one question; later ones are ignored */
 #define SEARCH_STOP_WEIGHT 0.1
 #define SEARCH_EXACT_WEIGHT 0.3
+#define SEARCH_OTHER_WEIGHT 0.5 /* of a stem in another language than the question's */
 #define SEARCH_HINT_LIFT 3.0
 
 struct search_hit {
@@ -37,10 +39,10 @@ struct search {
 	struct index_hit *room; /* [k] */
 };
 
-/* Read `text` without the bytes [skip_begin, skip_end); all of it lives in
- * `arena`.  RC_NOMEM. */
-enum rc search_prepare(struct search *search, const char *text, size_t len, size_t skip_begin,
-    size_t skip_end, struct arena *arena) RC_CHECK;
+/* Read `text` without the bytes [skip_begin, skip_end), in `languages` as
+ * document_languages() gives them; all of it lives in `arena`.  RC_NOMEM. */
+enum rc search_prepare(struct search *search, const enum language *languages, size_t languages_len,
+    const char *text, size_t len, size_t skip_begin, size_t skip_end, struct arena *arena) RC_CHECK;
 
 /* Fill hits.  RC_NOMEM. */
 enum rc search_run(const struct index *index, struct search *search) RC_CHECK;

@@ -3,15 +3,21 @@
 
 #include <string.h>
 
+#include "base/unicode.h"
 #include "base/utf8.h"
 #include "recall/fold.h"
 
+#define LATIN_LAST 0x24Fu
+
 struct scan {
+	const struct token_rules *rules;
 	token_fn *visit;
 	void *ctx;
 	bool done;
-	char word[TOKEN_BYTES_MAX + UTF8_BYTES_MAX];
-	size_t word_len; /* 0: no word begun */
+	char word[STEM_WORD_BYTES_MAX];  /* folded */
+	char lower[STEM_WORD_BYTES_MAX]; /* with its accents, for the stem */
+	size_t word_len;                 /* 0: no word begun */
+	size_t lower_len;
 	size_t word_begin;
 	uint32_t dense; /* last letter of a run without spaces, 0 = none */
 	size_t dense_begin;
@@ -24,28 +30,56 @@ static void hand_out(struct scan *scan, struct token token)
 		scan->done = !scan->visit(scan->ctx, &token);
 }
 
+static enum language language(const struct scan *scan, size_t i)
+{
+	return scan->rules->languages_len == 0 ? LANGUAGE_EN : scan->rules->languages[i];
+}
+
+static bool is_same(const struct token *token, const char *text, size_t len)
+{
+	return token->len == len && memcmp(token->text, text, len) == 0;
+}
+
+/* The stems of the word in the other languages, without the ones that were. */
+static void hand_out_others(struct scan *scan, const struct token *first)
+{
+	for (size_t i = 1; i < scan->rules->languages_len; i++) {
+		char stem[STEM_BYTES_MAX];
+		size_t len = stem_word(
+		    scan->rules->stemmer, language(scan, i), scan->lower, scan->lower_len, stem);
+		struct token token = *first;
+		if (is_same(first, stem, len))
+			continue;
+		token.text = stem;
+		token.len = len;
+		token.other = true;
+		hand_out(scan, token);
+	}
+}
+
 static void end_word(struct scan *scan, size_t end)
 {
-	char stem[sizeof scan->word];
+	char stem[STEM_BYTES_MAX];
 	size_t len = scan->word_len;
 
-	scan->word_len = 0;
 	if (len == 0)
 		return;
-	memcpy(stem, scan->word, len);
-	size_t stem_len = token_stem(stem, len);
 	struct token token = { .text = stem,
-		.len = stem_len,
-		.stop = token_is_stop(scan->word, len),
+		.len = stem_word(
+		    scan->rules->stemmer, language(scan, 0), scan->lower, scan->lower_len, stem),
+		.stop = stem_is_stop(language(scan, 0), scan->word, len),
 		.begin = scan->word_begin,
 		.end = end };
 	hand_out(scan, token);
-	if (stem_len != len || memcmp(stem, scan->word, len) != 0) {
-		token.text = scan->word;
-		token.len = len;
-		token.exact = true;
-		hand_out(scan, token);
+	if (!is_same(&token, scan->word, len)) {
+		struct token exact = token;
+		exact.text = scan->word;
+		exact.len = len;
+		exact.exact = true;
+		hand_out(scan, exact);
 	}
+	hand_out_others(scan, &token);
+	scan->word_len = scan->lower_len = 0;
 }
 
 static void end_dense(struct scan *scan, size_t end)
@@ -64,14 +98,16 @@ static void end_dense(struct scan *scan, size_t end)
 
 static void add_dense(struct scan *scan, uint32_t cp, size_t begin, size_t end)
 {
-	uint8_t text[2 * UTF8_BYTES_MAX];
+	char text[2 * UTF8_BYTES_MAX];
 
 	scan->dense_paired = scan->dense != 0;
 	if (scan->dense != 0) {
-		size_t len = utf8_encode(scan->dense, text);
-		len += utf8_encode(cp, text + len);
-		hand_out(scan, (struct token){ .text = (const char *)text,
+		size_t len = utf8_encode(scan->dense, (uint8_t *)text);
+		len += utf8_encode(cp, (uint8_t *)text + len);
+		hand_out(scan, (struct token){ .text = text,
 				   .len = len,
+				   .stop = stem_is_stop(LANGUAGE_ZH, text, len) ||
+					   stem_is_stop(LANGUAGE_KO, text, len),
 				   .begin = scan->dense_begin,
 				   .end = end });
 	}
@@ -83,8 +119,17 @@ static void add_letter(struct scan *scan, uint32_t cp, size_t begin)
 {
 	if (scan->word_len == 0)
 		scan->word_begin = begin;
-	if (scan->word_len + UTF8_BYTES_MAX <= TOKEN_BYTES_MAX)
+	if (scan->word_len + UTF8_BYTES_MAX <= STEM_WORD_BYTES_MAX)
 		scan->word_len += utf8_encode(cp, (uint8_t *)scan->word + scan->word_len);
+}
+
+/* The letter `cp`, folded to `folded`, as a stemmer wants it. */
+static void add_lower(struct scan *scan, uint32_t cp, uint32_t folded)
+{
+	if (scan->word_len == 0 || scan->lower_len + UTF8_BYTES_MAX > STEM_WORD_BYTES_MAX)
+		return;
+	uint32_t lower = cp <= LATIN_LAST ? unicode_lower(cp) : folded;
+	scan->lower_len += utf8_encode(lower, (uint8_t *)scan->lower + scan->lower_len);
 }
 
 /* An apostrophe inside a word joins it ("don't"), but ends it before "s". */
@@ -125,9 +170,10 @@ static void take(struct scan *scan, uint32_t cp, size_t begin, size_t end)
 	}
 }
 
-void token_scan(const char *text, size_t len, token_fn *visit, void *ctx)
+void token_scan(
+    const struct token_rules *rules, const char *text, size_t len, token_fn *visit, void *ctx)
 {
-	struct scan scan = { .visit = visit, .ctx = ctx };
+	struct scan scan = { .rules = rules, .visit = visit, .ctx = ctx };
 	const uint8_t *bytes = (const uint8_t *)text;
 
 	for (size_t at = 0; at < len && !scan.done;) {
@@ -143,6 +189,8 @@ void token_scan(const char *text, size_t len, token_fn *visit, void *ctx)
 		size_t folded_len = skip ? 0 : fold_letter(cp, folded);
 		for (size_t i = 0; i < folded_len; i++)
 			take(&scan, folded[i], at, at + n);
+		if (folded_len > 0)
+			add_lower(&scan, cp, folded[0]);
 		at += n;
 	}
 	end_word(&scan, len);

@@ -16,9 +16,9 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "night/duplicate.h"
-#include "night/language.h"
 #include "night/night.h"
 #include "night/unit.h"
+#include "recall/language.h"
 #include "store/keyring.h"
 
 #define START_NS (INT64_C(1763164800) * NS_PER_S)

@@ -63,13 +63,16 @@ static void put_text(uint64_t *seed, size_t words, char *out, size_t max)
 
 static struct index *build(size_t n, double *seconds)
 {
+	struct language_model *model;
 	struct document_talks *talks;
 	struct index *index;
 	uint64_t seed = 1;
 	char text[1024];
 	int64_t spent_ns = 0;
 
-	must(index_new(&index) == RC_OK && document_talks_new(&talks) == RC_OK, "memory");
+	must(index_new(&index) == RC_OK && language_new(&model) == RC_OK &&
+		 document_talks_new(model, &talks) == RC_OK,
+	    "memory");
 	for (size_t i = 1; i <= n; i++) {
 		bool added;
 		put_text(&seed, 5 + random_next(&seed) % 30, text, sizeof text);
@@ -89,6 +92,7 @@ static struct index *build(size_t n, double *seconds)
 		spent_ns += clock_mono_ns() - start_ns;
 	}
 	document_talks_free(talks);
+	language_free(model);
 	*seconds = (double)spent_ns / 1e9;
 	return index;
 }
@@ -132,7 +136,7 @@ static double query_ours(const struct index *index, const char *text)
 
 	int64_t start_ns = clock_mono_ns();
 	arena_init(&arena, (size_t)1 << 20);
-	must(search_prepare(&search, text, strlen(text), 0, 0, &arena) == RC_OK &&
+	must(search_prepare(&search, NULL, 0, text, strlen(text), 0, 0, &arena) == RC_OK &&
 		 search_run(index, &search) == RC_OK,
 	    "search");
 	arena_fini(&arena);

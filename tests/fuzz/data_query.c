@@ -26,6 +26,19 @@ static bool check_token(void *ctx, const struct token *token)
 	return true;
 }
 
+/* In every language at once. */
+static void scan(const char *text, size_t size)
+{
+	struct token_rules rules = { .languages_len = LANGUAGE_COUNT };
+
+	for (enum language i = 0; i < LANGUAGE_COUNT; i++)
+		rules.languages[i] = (enum language)((i + 1) % LANGUAGE_COUNT);
+	if (stemmer_new(&rules.stemmer) != RC_OK)
+		abort();
+	token_scan(&rules, text, size, check_token, &size);
+	stemmer_free(rules.stemmer);
+}
+
 static void check_string(void *ctx, const char *text, size_t len)
 {
 	(void)ctx;
@@ -62,17 +75,21 @@ static void index_and_search(const char *text, size_t size)
 		.origin = ORIGIN_OWNER,
 		.text = text,
 		.data_json = text };
+	static struct language_model *model; /* learned once */
 	struct search search = { .k = 5 };
+	enum language languages[LANGUAGE_COUNT];
 	struct document_talks *talks;
 	struct index *index;
 	struct arena arena;
 	bool added;
 
-	if (index_new(&index) != RC_OK || document_talks_new(&talks) != RC_OK)
+	if ((model == NULL && language_new(&model) != RC_OK) || index_new(&index) != RC_OK ||
+	    document_talks_new(model, &talks) != RC_OK)
 		abort();
 	arena_init(&arena, (size_t)4 << 20);
 	if (document_take(index, talks, &obs, &added) != RC_OK || !added ||
-	    search_prepare(&search, text, size, 0, 0, &arena) != RC_OK ||
+	    search_prepare(&search, languages, document_languages(talks, text, size, languages),
+		text, size, 0, 0, &arena) != RC_OK ||
 	    search_run(index, &search) != RC_OK || search.hits_len > 1)
 		abort();
 	arena_fini(&arena);
@@ -89,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 0)
 		memcpy(text, data, size);
 	text[size] = '\0';
-	token_scan(text, size, check_token, &size);
+	scan(text, size);
 	walk(text);
 	index_and_search(text, size);
 	free(text);

@@ -114,6 +114,28 @@ static void test_stems_accents_and_strings_of_data_match(void **state)
 	assert_hit(b, 0, "app");
 }
 
+static void test_forms_of_a_word_match_in_the_language_of_the_text(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "de", T0_NS, "Wir haben auf dem Markt frisches Brot und Käse eingekauft");
+	add(b, "es", T0_NS + NS_PER_DAY, "Ayer compramos unas entradas para el concierto de Rosa");
+	add(b, "fr", T0_NS + 2 * NS_PER_DAY, "Nous avons mangé une galette avec mes voisins");
+	add(b, "en", T0_NS + 3 * NS_PER_DAY, "She bought the blue bicycle from her neighbour");
+	ask(b, "wann will ich einkaufen");
+	assert_int_equal(b->result.hits_len, 1);
+	assert_hit(b, 0, "de");
+	ask(b, "¿qué entrada compré para los conciertos?");
+	assert_hit(b, 0, "es");
+	ask(b, "qui mange des galettes chez le voisin");
+	assert_hit(b, 0, "fr");
+	ask(b, "who buys bicycles");
+	assert_int_equal(b->result.hits_len, 1);
+	assert_hit(b, 0, "en");
+	ask(b, "galettes bicycles concierto"); /* in no language, so in all of them */
+	assert_int_equal(b->result.hits_len, 3);
+}
+
 static void test_neighbours_help_to_find_an_answer(void **state)
 {
 	struct bench *b = *state;
@@ -487,6 +509,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(test_what_was_acknowledged_is_found),
 		WITH_STORE(test_stems_accents_and_strings_of_data_match),
+		WITH_STORE(test_forms_of_a_word_match_in_the_language_of_the_text),
 		WITH_STORE(test_neighbours_help_to_find_an_answer),
 		WITH_STORE(test_a_conversation_that_matches_lifts_its_moments),
 		WITH_STORE(test_machine_chatter_and_gap_markers_are_not_found),

@@ -13,6 +13,21 @@
 #include "recall/token.h"
 
 static char joined[4096];
+static struct token_rules rules;
+
+static int setup(void **state)
+{
+	(void)state;
+	return stemmer_new(&rules.stemmer) == RC_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	assert_false(stemmer_failed(rules.stemmer));
+	stemmer_free(rules.stemmer);
+	return 0;
+}
 
 static bool join(void *ctx, const struct token *token)
 {
@@ -20,17 +35,29 @@ static bool join(void *ctx, const struct token *token)
 	size_t len = strlen(joined);
 
 	(void)snprintf(joined + len, sizeof joined - len, "%s%s%.*s%s", len == 0 ? "" : " ",
-	    token->exact ? "=" : "", (int)token->len, token->text,
-	    token->stop && !token->exact ? "*" : "");
+	    token->exact   ? "="
+	    : token->other ? "~"
+			   : "",
+	    (int)token->len, token->text, token->stop && !token->exact && !token->other ? "*" : "");
 	return limit == NULL || strlen(joined) < *limit;
 }
 
 static void check(const char *text, const char *want)
 {
 	joined[0] = '\0';
-	token_scan(text, strlen(text), join, NULL);
+	token_scan(&rules, text, strlen(text), join, NULL);
 	if (strcmp(joined, want) != 0)
 		fail_msg("\"%s\" gave \"%s\", not \"%s\"", text, joined, want);
+}
+
+/* Read in `language`, then in English too if `other`. */
+static void check_in(enum language language, bool other, const char *text, const char *want)
+{
+	rules.languages[0] = language;
+	rules.languages[1] = LANGUAGE_EN;
+	rules.languages_len = other ? 2 : 1;
+	check(text, want);
+	rules.languages_len = 0;
 }
 
 static void test_words_are_folded_and_split(void **state)
@@ -38,7 +65,7 @@ static void test_words_are_folded_and_split(void **state)
 	(void)state;
 	check("", "");
 	check("Hello, World! 42", "hello world 42");
-	check("Café Müller Straße", "caf =cafe muller strass =strasse");
+	check("Café Müller Straße", "cafe muller strass =strasse");
 	check("ÅNGSTRÖM œuvre Łódź İstanbul", "angstrom oeuvr =oeuvre lodz istanbul");
 	check("Ｆｕｌｌ　ｗｉｄｔｈ", "full width");
 	check("Привет МИР", "привет мир");
@@ -59,13 +86,31 @@ static void test_apostrophes_join_words_but_end_genitives(void **state)
 static void test_english_words_keep_their_exact_form_beside_the_stem(void **state)
 {
 	(void)state;
-	check("running runs ran", "run =running run =runs ran");
+	check("running runs ran", "run =running run =runs run =ran");
 	check("parties cities boxes classes",
-	    "party =parties city =cities box =boxes class =classes");
-	check("baked baking bake", "bak =baked bak =baking bak =bake");
-	check("stopped studied needed", "stop =stopped study =studied need =needed");
-	check("evening morning during spring", "evening morning during* spring");
-	check("bus glass this news need", "bus glass this* news need");
+	    "parti =parties citi =cities box =boxes class =classes");
+	check("baked baking bake", "bake =baked bake =baking bake");
+	check("bought buying buy", "buy =bought buy =buying buy");
+	check("evening morning during", "evening morn =morning dure* =during");
+}
+
+static void test_words_of_other_languages_have_their_own_stems(void **state)
+{
+	(void)state;
+	check_in(LANGUAGE_DE, false, "gekauft kaufen eingekauft Häuser",
+	    "kauf =gekauft kauf =kaufen einkauf =eingekauft haus =hauser");
+	check_in(LANGUAGE_DE, false, "ging getroffen telefoniert wann",
+	    "geh =ging treff =getroffen telefoni =telefoniert wann*");
+	check_in(LANGUAGE_ES, false, "compré compramos canciones dónde",
+	    "compr =compre compr =compramos cancion =canciones dond* =donde");
+	check_in(LANGUAGE_FR, false, "mangé mangeons vu quand",
+	    "mang =mange mangeon =mangeons voir =vu quand*");
+	check_in(LANGUAGE_RU, false, "книги книга", "книг =книги книг =книга");
+	/* A word of another script is read as what that script is. */
+	check_in(LANGUAGE_EN, false, "книги running", "книг =книги run =running");
+	check_in(LANGUAGE_ZH, false, "running 東京", "run =running 東京");
+	check_in(
+	    LANGUAGE_DE, true, "Meetings kaufen", "meeting =meetings ~meet kauf =kaufen ~kaufen");
 }
 
 static void test_scripts_without_spaces_give_pairs(void **state)
@@ -89,7 +134,7 @@ static void test_a_visitor_can_stop_the_scan(void **state)
 
 	(void)state;
 	joined[0] = '\0';
-	token_scan("one two three four", 18, join, &limit);
+	token_scan(&rules, "one two three four", 18, join, &limit);
 	assert_string_equal(joined, "one");
 }
 
@@ -119,7 +164,7 @@ static void test_any_bytes_give_valid_bounded_tokens(void **state)
 			text[i] =
 			    (char)(random_next(&seed) % 3 == 0 ? random_next(&seed)
 							       : 'a' + random_next(&seed) % 26);
-		token_scan(text, bounds.len, check_bounds, &bounds);
+		token_scan(&rules, text, bounds.len, check_bounds, &bounds);
 	}
 }
 
@@ -129,11 +174,12 @@ int main(void)
 		cmocka_unit_test(test_words_are_folded_and_split),
 		cmocka_unit_test(test_apostrophes_join_words_but_end_genitives),
 		cmocka_unit_test(test_english_words_keep_their_exact_form_beside_the_stem),
+		cmocka_unit_test(test_words_of_other_languages_have_their_own_stems),
 		cmocka_unit_test(test_scripts_without_spaces_give_pairs),
 		cmocka_unit_test(test_stop_words_are_marked),
 		cmocka_unit_test(test_a_visitor_can_stop_the_scan),
 		cmocka_unit_test(test_any_bytes_give_valid_bounded_tokens),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

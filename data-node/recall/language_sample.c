@@ -6,7 +6,7 @@
  * are there to be lost to: a text in one of them is "unknown", never the
  * nearest of the reported ones.
  */
-#include "night/language_internal.h"
+#include "recall/language_internal.h"
 
 const struct language_sample language_samples[LANGUAGE_SAMPLES] = {
 	{ LANGUAGE_EN, SCRIPT_LATIN,

@@ -1,10 +1,10 @@
 /*
  * Language internals: the sample table and the scripts it is sorted by.
  */
-#ifndef NIGHT_LANGUAGE_INTERNAL_H
-#define NIGHT_LANGUAGE_INTERNAL_H
+#ifndef RECALL_LANGUAGE_INTERNAL_H
+#define RECALL_LANGUAGE_INTERNAL_H
 
-#include "night/language.h"
+#include "recall/language.h"
 
 /* Scripts that the detector tells apart. */
 enum script {

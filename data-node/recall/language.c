@@ -12,7 +12,7 @@
 
 #include "base/unicode.h"
 #include "base/utf8.h"
-#include "night/language_internal.h"
+#include "recall/language_internal.h"
 
 #define GRAM_SLOTS ((size_t)1 << 15)
 #define WORD_SLOTS ((size_t)1 << 14)

@@ -8,8 +8,8 @@
  * is made.  Short messages are what it is for; where the evidence is thin it
  * says LANGUAGE_UNKNOWN and does not guess.
  */
-#ifndef NIGHT_LANGUAGE_H
-#define NIGHT_LANGUAGE_H
+#ifndef RECALL_LANGUAGE_H
+#define RECALL_LANGUAGE_H
 
 #include <stddef.h>
 

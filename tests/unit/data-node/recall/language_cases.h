@@ -2,8 +2,8 @@
  * Texts with their languages, written for the test of the detector: none of
  * them stands in its samples.  "und" must come out as unknown.
  */
-#ifndef NIGHT_LANGUAGE_CASES_H
-#define NIGHT_LANGUAGE_CASES_H
+#ifndef RECALL_LANGUAGE_CASES_H
+#define RECALL_LANGUAGE_CASES_H
 
 struct language_case {
 	const char *code, *text;

@@ -12,7 +12,7 @@
 
 #include "base/random.h"
 #include "language_cases.h"
-#include "night/language.h"
+#include "recall/language.h"
 
 #define CASES (sizeof language_cases / sizeof language_cases[0])
 
