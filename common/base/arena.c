@@ -20,9 +20,16 @@ struct arena_chunk {
 
 void arena_init(struct arena *arena, size_t cap_bytes)
 {
-	arena->chunks = NULL;
+	arena->chunks = arena->lent = NULL;
 	arena->used_bytes = 0;
 	arena->cap_bytes = cap_bytes;
+}
+
+void arena_init_over(struct arena *arena, void *storage, size_t len, size_t cap_bytes)
+{
+	arena_init(arena, cap_bytes);
+	arena->chunks = arena->lent = storage;
+	arena->lent->len = len - sizeof(struct arena_chunk);
 }
 
 static struct arena_chunk *chunk_new(struct arena *arena, size_t need)
@@ -119,7 +126,8 @@ void arena_reset(struct arena *arena)
 		struct arena_chunk *chunk = arena->chunks;
 		arena->chunks = chunk->next;
 		wipe(chunk->data, chunk->used);
-		free(chunk);
+		if (chunk != arena->lent)
+			free(chunk);
 	}
 	arena->used_bytes = 0;
 }

@@ -17,12 +17,17 @@ struct arena_chunk;
 
 struct arena {
 	struct arena_chunk *chunks; /* newest first */
+	struct arena_chunk *lent;   /* the caller's own memory, used first; NULL: none */
 	size_t used_bytes;          /* taken from malloc so far */
 	size_t cap_bytes;           /* hard maximum of used_bytes */
 };
 
 /* Nothing is allocated yet; `cap_bytes` bounds what ever will be. */
 void arena_init(struct arena *arena, size_t cap_bytes);
+
+/* The same; what fits comes out of the zeroed `storage` [len], aligned for any type,
+ * which stays the caller's and does not count.  Only for an arena that is not reset. */
+void arena_init_over(struct arena *arena, void *storage, size_t len, size_t cap_bytes);
 
 /* `len` zeroed bytes, or NULL when the cap or malloc says no.  len 0 is 1. */
 void *arena_alloc(struct arena *arena, size_t len);

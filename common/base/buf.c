@@ -17,6 +17,12 @@ void buf_init(struct buf *buf, size_t max)
 	*buf = (struct buf){ .max = max, .rc = RC_OK };
 }
 
+void buf_init_over(struct buf *buf, void *storage, size_t len)
+{
+	*buf = (struct buf){ .bytes = storage, .cap = len, .max = len - 1, .rc = RC_OK };
+	buf->bytes[0] = 0;
+}
+
 void buf_fini(struct buf *buf)
 {
 	if (buf->bytes != NULL)
@@ -71,6 +77,12 @@ static int grow(struct buf *buf, size_t len)
 	buf->bytes = bytes;
 	buf->cap = cap;
 	return 1;
+}
+
+void buf_reserve(struct buf *buf, size_t len)
+{
+	if (len > buf->len)
+		(void)grow(buf, len - buf->len);
 }
 
 void buf_append(struct buf *buf, const void *bytes, size_t len)

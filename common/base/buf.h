@@ -22,6 +22,10 @@ struct buf {
 };
 
 void buf_init(struct buf *buf, size_t max);
+/* Over the caller's `storage` [len ≥ 1]: it never grows, and there is no buf_fini(). */
+void buf_init_over(struct buf *buf, void *storage, size_t len);
+/* Take memory for `len` bytes now, so that appends up to there take none. */
+void buf_reserve(struct buf *buf, size_t len);
 void buf_fini(struct buf *buf);
 
 /* Forget the content (wiped) and the error; the memory stays. */

@@ -137,7 +137,7 @@ enum rc wire_client_send(struct wire_client *client, const struct message *messa
 	uint64_t session = client->session;
 	(void)pthread_mutex_unlock(&client->lock);
 	if (rc == RC_OK)
-		rc = frame_new(message, protocol, &frame, NULL);
+		rc = frame_new(message, protocol, NULL, &frame, NULL);
 	if (rc != RC_OK)
 		return rc;
 	(void)pthread_mutex_lock(&client->lock);

@@ -48,9 +48,9 @@ static bool send_now(struct dial *dial, const struct message *message, uint32_t 
 {
 	struct frame *frame = NULL;
 
-	if (frame_new(message, protocol, &frame, NULL) != RC_OK)
+	if (frame_new(message, protocol, NULL, &frame, NULL) != RC_OK)
 		return false;
-	bool sent = zmq_msg_send(&frame->message, dial->socket, ZMQ_DONTWAIT) >= 0;
+	bool sent = frame_send(frame, dial->socket);
 	frame_free(frame);
 	return sent;
 }
@@ -182,7 +182,7 @@ static bool flush(struct wire_client *client, struct dial *dial)
 	frame_list_append(&dial->sending, &client->waiting);
 	(void)pthread_mutex_unlock(&client->lock);
 	while (dial->sending.head != NULL && !full) {
-		full = zmq_msg_send(&dial->sending.head->message, dial->socket, ZMQ_DONTWAIT) < 0;
+		full = !frame_send(dial->sending.head, dial->socket);
 		if (full)
 			break;
 		struct frame *frame = frame_list_pop(&dial->sending);

@@ -1,7 +1,10 @@
 /*
- * Frames: encoded messages on their way out, in lists; and the decoding of one
- * that came in.  Their bytes are wiped when libzmq lets go of them.  Inside
- * wire only.
+ * Frames: encoded messages on their way out, in lists.  Their bytes are wiped when
+ * libzmq, or the pool, lets go of them.  Inside wire only.
+ *
+ * A pool holds memory for messages that is taken beforehand, so that whoever makes
+ * one allocates nothing: the thread that sends it copies it into libzmq's memory.
+ * A message that is too large, or one too many, comes from the heap.
  */
 #ifndef WIRE_FRAME_H
 #define WIRE_FRAME_H
@@ -10,20 +13,37 @@
 
 #include "wire/message.h"
 
+struct frame_pool;
+
 struct frame {
 	struct frame *next;
 	size_t len; /* of the message, also once libzmq has it */
+	bool made;  /* `message` is libzmq's form of it */
 	zmq_msg_t message;
+	struct frame_pool *pool; /* NULL: of the heap */
+	size_t cap;              /* of `bytes` */
+	uint8_t *bytes;          /* behind it, of one of a pool */
 };
+
+/* Blocks for `small_n` small messages and `large_n` of up to `large_bytes`. */
+#define FRAME_SMALL_BYTES ((size_t)1024)
+enum rc frame_pool_new(
+    size_t small_n, size_t large_n, size_t large_bytes, struct frame_pool **out) RC_CHECK;
+/* All its frames are free. */
+void frame_pool_free(struct frame_pool *pool);
 
 /* First in, first out.  All zero is empty. */
 struct frame_list {
 	struct frame *head, *tail;
 };
 
-/* Encode `message` as spoken in `protocol`.  RC_LIMIT, RC_INVALID, RC_NOMEM. */
-enum rc frame_new(const struct message *message, uint32_t protocol, struct frame **out,
-    struct errmsg *why) RC_CHECK;
+/* Encode `message` as spoken in `protocol`; `pool` may be NULL.  RC_LIMIT, RC_INVALID,
+ * RC_NOMEM. */
+enum rc frame_new(const struct message *message, uint32_t protocol, struct frame_pool *pool,
+    struct frame **out, struct errmsg *why) RC_CHECK;
+
+/* Hand it to `socket`; false: errno says why, and it may be tried again. */
+bool frame_send(struct frame *frame, void *socket);
 void frame_free(struct frame *frame);
 
 void frame_list_push(struct frame_list *list, struct frame *frame);

@@ -2,11 +2,16 @@
  * Plain structs → protobuf Envelope → bytes.  The structs of the generated
  * code are built in a scratch arena; strings and bytes are borrowed.
  */
+#include <stdalign.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "compute.pb-c.h"
 #include "wire/message.h"
 #include "wire/message_check.h"
+
+/* What messages of every token need; larger ones take memory besides. */
+#define SCRATCH_BYTES 2048
 
 /* One body (or part of one) in the scratch arena; returns RC_NOMEM. */
 #define NEW(var, Type, type)                                                                       \
@@ -533,12 +538,13 @@ static enum rc pack(const Hearth__Compute__Envelope *env, struct buf *out, struc
 enum rc message_encode(const struct message *message, struct buf *out, struct errmsg *why)
 {
 	Hearth__Compute__Envelope env = HEARTH__COMPUTE__ENVELOPE__INIT;
+	alignas(max_align_t) uint8_t scratch[SCRATCH_BYTES] = { 0 };
 	struct arena arena;
 
 	enum rc rc = message_check(message, why);
 	if (rc != RC_OK)
 		return rc;
-	arena_init(&arena, WIRE_ARENA_BYTES_MAX);
+	arena_init_over(&arena, scratch, sizeof(scratch), WIRE_ARENA_BYTES_MAX);
 	env.protocol = message->protocol == 0 ? WIRE_PROTOCOL_MAX : message->protocol;
 	env.request_id = message->request_id;
 	env.ttl_ms = message->ttl_ms;

@@ -136,6 +136,9 @@ enum rc wire_server_open(
 		return RC_NOMEM;
 	}
 	enum rc rc = copy_config(config, server, why);
+	if (rc == RC_OK && config->pool_small + config->pool_large > 0)
+		rc = frame_pool_new(config->pool_small, config->pool_large,
+		    config->pool_large_bytes, &server->pool);
 	if (rc == RC_OK)
 		rc = wire_allow_load(server->allow_path, &server->allow, why);
 	if (rc == RC_OK)
@@ -170,6 +173,7 @@ void wire_server_close(struct wire_server *server)
 	if (server->zmq != NULL)
 		(void)zmq_ctx_term(server->zmq);
 	waker_fini(&server->waker);
+	frame_pool_free(server->pool);
 	(void)pthread_mutex_destroy(&server->lock);
 	free(server->peers);
 	free(server->allow_path);
@@ -213,7 +217,7 @@ enum rc wire_server_send(struct wire_server *server, wire_peer id, const struct 
 		protocol = peer->protocol;
 	(void)pthread_mutex_unlock(&server->lock);
 	if (rc == RC_OK)
-		rc = frame_new(message, protocol, &frame, NULL);
+		rc = frame_new(message, protocol, server->pool, &frame, NULL);
 	if (rc != RC_OK)
 		return rc;
 	(void)pthread_mutex_lock(&server->lock);

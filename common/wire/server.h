@@ -35,6 +35,9 @@ struct wire_server_config {
 	size_t peers_max;            /* 0: 64 */
 	size_t peer_queue_max;       /* 0: 256 messages */
 	size_t peer_queue_bytes_max; /* 0: 16 MiB */
+	/* Memory taken now for messages of wire_server_send(), so that it takes none as
+	 * long as no more wait: so many of up to a KiB, and so many of `large_bytes`. */
+	size_t pool_small, pool_large, pool_large_bytes;
 	void *ctx;
 	/*
 	 * All callbacks run on the I/O thread and must not block.  `message` and

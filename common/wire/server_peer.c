@@ -78,7 +78,7 @@ static int send_frame(
 {
 	if (zmq_send(server->router, routing, routing_len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
 		return errno;
-	if (zmq_msg_send(&frame->message, server->router, ZMQ_DONTWAIT) < 0)
+	if (!frame_send(frame, server->router))
 		return errno;
 	return 0;
 }
@@ -88,7 +88,7 @@ void server_peer_send_now(struct wire_server *server, const void *routing, size_
 {
 	struct frame *frame = NULL;
 
-	if (frame_new(message, protocol, &frame, NULL) != RC_OK)
+	if (frame_new(message, protocol, NULL, &frame, NULL) != RC_OK)
 		return;
 	(void)send_frame(server, routing, routing_len, frame);
 	frame_free(frame);

@@ -66,6 +66,7 @@ struct wire_server {
 	bool started;
 	atomic_bool stop;
 	pthread_mutex_t lock;
+	struct frame_pool *pool;          /* NULL: none */
 	struct wire_server_counts counts; /* [lock] */
 	struct peer *peers;               /* [peers_max] */
 	bool blocked;                     /* some peer's pipe is full: look again soon */

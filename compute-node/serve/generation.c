@@ -106,6 +106,10 @@ static enum rc take_memory(struct generation *gen, const struct wire_generate *r
 			return errmsg_rc(why, RC_NOMEM, "no memory for logprobs");
 		gen->logprobs->n = request->logprobs;
 	}
+	/* Whoever samples takes no memory. */
+	buf_reserve(&gen->text, GENERATION_TEXT_BYTES);
+	if (buf_rc(&gen->text) != RC_OK)
+		return errmsg_rc(why, RC_NOMEM, "no memory for the answer's text");
 	if (tokenizer == NULL)
 		return RC_OK;
 	/* A text that stands alone loses the blank before its first word.  It

@@ -32,6 +32,7 @@
 
 #define GENERATION_LOGPROBS_MAX 20
 #define GENERATION_PIECE_BYTES_MAX 512
+#define GENERATION_TEXT_BYTES ((size_t)4096)        /* taken at once */
 #define GENERATION_TEXT_BYTES_MAX ((size_t)1 << 20) /* pending at once */
 
 struct generation_logprobs;

@@ -20,7 +20,9 @@
 #include "wire/server.h"
 
 #define PROGRAM "compute-node " HEARTH_VERSION
-#define KEY_WORD_BYTES 8 /* of a public key's text, in the log */
+#define POOL_SMALL 1024
+#define POOL_LARGE_BYTES_MIN ((size_t)32 << 10) /* a token with all its logprobs */
+#define KEY_WORD_BYTES 8                        /* of a public key's text, in the log */
 
 struct peer {
 	wire_peer id; /* 0: free */
@@ -313,10 +315,25 @@ static enum rc open_parts(
 	return rc;
 }
 
+/* Messages of answers come out of memory taken now: tokens are small, Started has
+ * the prompt's ids, at most five bytes each. */
+static void size_pool(const struct service *service, struct wire_server_config *wire)
+{
+	wire->pool_small = POOL_SMALL;
+	for (size_t i = 0; i < service->fleet.n; i++) {
+		const struct engine_config *config = &service->fleet.models[i].config;
+		size_t bytes = POOL_LARGE_BYTES_MIN + (size_t)config->n_ctx * 5;
+
+		wire->pool_large += config->n_seq;
+		if (wire->pool_large_bytes < bytes)
+			wire->pool_large_bytes = bytes;
+	}
+}
+
 enum rc service_open(const struct service_config *config, struct service **out, struct errmsg *why)
 {
 	struct service *service = calloc(1, sizeof(*service));
-	const struct wire_server_config wire = { .listen = config->listen,
+	struct wire_server_config wire = { .listen = config->listen,
 		.keys = config->keys,
 		.allow_path = config->allow_path,
 		.heartbeat_ns = config->heartbeat_ns,
@@ -337,8 +354,10 @@ enum rc service_open(const struct service_config *config, struct service **out, 
 	service->memory_root = config->fleet.memory_root != NULL ? config->fleet.memory_root : "";
 	random_bytes(service->boot_id, sizeof(service->boot_id));
 	enum rc rc = open_parts(service, config, why);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
+		size_pool(service, &wire);
 		rc = wire_server_open(&wire, &service->wire, why);
+	}
 	if (rc != RC_OK) {
 		service_close(service);
 		return rc;

@@ -1,5 +1,6 @@
 /* Arena: alignment, zeroing, the hard cap, reset. */
 #include <setjmp.h>
+#include <stdalign.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -125,6 +126,30 @@ static void test_arena_copies_end_in_nul(void **state)
 	arena_fini(&arena);
 }
 
+static void test_arena_over_the_callers_memory_uses_that_first_and_wipes_it(void **state)
+{
+	alignas(max_align_t) uint8_t storage[256] = { 0 };
+	struct arena arena;
+
+	(void)state;
+	/* Nothing may be taken: all that is had lies in the storage. */
+	arena_init_over(&arena, storage, sizeof(storage), 0);
+	uint8_t *first = arena_alloc(&arena, 100);
+	assert_true(first > storage && first + 100 <= storage + sizeof(storage));
+	memset(first, 0xAA, 100);
+	assert_null(arena_alloc(&arena, 200));
+	arena_fini(&arena);
+	for (size_t i = 0; i < sizeof(storage); i++)
+		assert_int_not_equal(storage[i], 0xAA);
+	/* What does not fit comes from elsewhere. */
+	memset(storage, 0, sizeof(storage));
+	arena_init_over(&arena, storage, sizeof(storage), (size_t)1 << 20);
+	uint8_t *second = arena_alloc(&arena, 500);
+	assert_non_null(second);
+	assert_true(second < storage || second >= storage + sizeof(storage));
+	arena_fini(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +160,7 @@ int main(void)
 		cmocka_unit_test(test_arena_big_allocation_keeps_the_room_of_the_current_chunk),
 		cmocka_unit_test(test_arena_of_cap_zero_gives_nothing),
 		cmocka_unit_test(test_arena_copies_end_in_nul),
+		cmocka_unit_test(test_arena_over_the_callers_memory_uses_that_first_and_wipes_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,10 +152,37 @@ static void test_buf_json_string_is_valid_utf8_for_any_bytes(void **state)
 	buf_fini(&buf);
 }
 
+static void test_buf_reserved_or_over_storage_does_not_move(void **state)
+{
+	char storage[8];
+	struct buf buf;
+
+	(void)state;
+	buf_init(&buf, 1000);
+	buf_reserve(&buf, 600);
+	const uint8_t *bytes = buf.bytes;
+	for (int i = 0; i < 600; i++)
+		buf_putc(&buf, 'x');
+	assert_int_equal(buf_rc(&buf), RC_OK);
+	assert_ptr_equal(buf.bytes, bytes);
+	buf_reserve(&buf, 10);
+	assert_int_equal(buf.len, 600);
+	buf_fini(&buf);
+	buf_init_over(&buf, storage, sizeof(storage));
+	assert_string_equal(buf_text(&buf), "");
+	buf_puts(&buf, "seven b");
+	assert_int_equal(buf_rc(&buf), RC_OK);
+	assert_string_equal(storage, "seven b");
+	buf_putc(&buf, 'y');
+	assert_int_equal(buf_rc(&buf), RC_LIMIT);
+	assert_string_equal(storage, "seven b");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_buf_collects_what_is_appended),
+		cmocka_unit_test(test_buf_reserved_or_over_storage_does_not_move),
 		cmocka_unit_test(test_buf_stops_at_its_maximum_and_the_error_sticks),
 		cmocka_unit_test(test_buf_equals_a_plain_array_on_random_operations),
 		cmocka_unit_test(test_buf_take_hands_the_memory_over),
