@@ -384,6 +384,24 @@ static enum rc fetch(struct recall *recall, const struct search_hit *found, size
 	return RC_OK;
 }
 
+/* The caller's range, or the one that the question's words name. */
+static void set_range(const struct recall_query *query, const enum language *languages,
+    size_t languages_len, struct search *search, struct timewords *when)
+{
+	if (query->has_range) {
+		search->range = (struct index_range){
+			.set = true, .from_ns = query->from_ns, .to_ns = query->to_ns
+		};
+	} else if (query->read_timewords) {
+		timewords_parse(query->text, query->text_len, languages, languages_len,
+		    query->now_utc_ns, query->offset_s, when);
+		search->range = (struct index_range){
+			.set = when->found, .from_ns = when->from_ns, .to_ns = when->to_ns
+		};
+		search->range_is_hint = when->found;
+	}
+}
+
 enum rc recall_search(struct recall *recall, const struct recall_query *query, struct arena *arena,
     struct recall_result *out, struct errmsg *why)
 {
@@ -396,23 +414,12 @@ enum rc recall_search(struct recall *recall, const struct recall_query *query, s
 		    why, RC_LIMIT, "the query is longer than %zu bytes", RECALL_QUERY_BYTES_MAX);
 	if (query->k == 0 || query->k > RECALL_K_MAX)
 		return errmsg_rc(why, RC_INVALID, "k: 1 to %zu", RECALL_K_MAX);
-	if (query->has_range) {
-		search.range = (struct index_range){
-			.set = true, .from_ns = query->from_ns, .to_ns = query->to_ns
-		};
-	} else if (query->read_timewords) {
-		timewords_parse(
-		    query->text, query->text_len, query->now_utc_ns, query->offset_s, &out->when);
-		search.range = (struct index_range){ .set = out->when.found,
-			.from_ns = out->when.from_ns,
-			.to_ns = out->when.to_ns };
-		search.range_is_hint = out->when.found;
-	}
 	out->behind = !wait_for(
 	    recall, query->need_cursor, query->wait_ns > 0 ? query->wait_ns : RECALL_WAIT_NS);
 	pthread_rwlock_rdlock(&recall->lock);
 	size_t languages_len =
 	    document_languages(recall->talks, query->text, query->text_len, languages);
+	set_range(query, languages, languages_len, &search, &out->when);
 	enum rc rc = search_prepare(&search, languages, languages_len, query->text, query->text_len,
 	    out->when.begin, out->when.end, arena);
 	if (rc == RC_OK)

@@ -9,6 +9,7 @@
 #ifndef RECALL_RECALL_H
 #define RECALL_RECALL_H
 
+#include "recall/language.h"
 #include "store/store.h"
 
 struct recall;
@@ -32,14 +33,15 @@ void recall_get_stats(struct recall *recall, struct recall_stats *out);
 
 /* A time range read from the words of a question; reference §1 and issue text:
  * today, yesterday, weekdays, dates, months, …  in a zone `offset_s` east of
- * UTC (the person's); timewords.c lists them. */
+ * UTC (the person's); timewords.c lists them.  In English, German, Spanish and
+ * French, tried in the order of `languages`, and in Chinese and Korean. */
 struct timewords {
 	bool found;
 	int64_t from_ns, to_ns;
 	size_t begin, end; /* bytes of the query that said it */
 };
-void timewords_parse(
-    const char *query, size_t len, int64_t now_utc_ns, int32_t offset_s, struct timewords *out);
+void timewords_parse(const char *query, size_t len, const enum language *languages,
+    size_t languages_len, int64_t now_utc_ns, int32_t offset_s, struct timewords *out);
 
 struct recall_query {
 	const char *text;

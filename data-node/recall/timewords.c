@@ -3,8 +3,9 @@
  *
  * Days (today, yesterday, weekdays, dates), ranges (this, last, N ago: weeks,
  * months, years, seasons), times of day (this morning, at noon, around 12:30)
- * and their combinations; "since X", "from X to Y".  The first one in the text
- * counts.  Everything resolves to the most recent past occurrence: "Tuesday"
+ * and their combinations; "since X", "from X to Y".  The grammar is English;
+ * other languages are brought into it (timewords_translate.c).  The first one in
+ * the text counts.  Everything resolves to the most recent past occurrence: "Tuesday"
  * on a Tuesday is a week ago, "March" is the last one that has begun.
  */
 #include "recall/timewords_inner.h"
@@ -19,58 +20,6 @@
 #define CLOCK_MARGIN_MIN 30 /* "at noon" is half past eleven to half past twelve */
 
 /* ---- words ------------------------------------------------------------------------------- */
-
-static bool is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static void set_word(struct timewords_word *word, const char *query, size_t len)
-{
-	size_t n = word->end - word->begin;
-
-	word->number = -1;
-	word->after = word->end < len ? query[word->end] : '\0';
-	if (n >= TIMEWORDS_WORD_BYTES)
-		return;
-	for (size_t i = 0; i < n; i++) {
-		char c = query[word->begin + i];
-		word->text[i] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-	}
-	if (is_digit(word->text[0]) && n <= 6) {
-		word->number = 0;
-		word->digits = n;
-		for (size_t i = 0; i < n; i++)
-			word->number = word->number * 10 + (word->text[i] - '0');
-	}
-}
-
-static void split(const char *query, size_t len, struct timewords_text *text)
-{
-	size_t at = 0;
-
-	while (at < len && text->len < TIMEWORDS_WORDS_MAX) {
-		size_t begin = at;
-		if (is_letter(query[at]))
-			while (at < len && is_letter(query[at]))
-				at++;
-		else
-			while (at < len && is_digit(query[at]))
-				at++;
-		if (at == begin) {
-			at++;
-			continue;
-		}
-		struct timewords_word *word = &text->words[text->len++];
-		*word = (struct timewords_word){ .begin = begin, .end = at };
-		set_word(word, query, len);
-	}
-}
 
 bool timewords_is(const struct timewords_text *text, size_t at, const char *word)
 {
@@ -107,7 +56,8 @@ int64_t timewords_number(const struct timewords_text *text, size_t at)
 
 bool timewords_touches(const struct timewords_text *text, size_t at)
 {
-	return at + 1 < text->len && text->words[at].end == text->words[at + 1].begin;
+	return at + 1 < text->len && !text->words[at].english &&
+	       text->words[at].end == text->words[at + 1].begin;
 }
 
 void timewords_set_days(struct timewords_span *span, int64_t from_day, int64_t to_day)
@@ -341,11 +291,44 @@ static size_t extend(
 	return n + 1 + m;
 }
 
-void timewords_parse(
-    const char *query, size_t len, int64_t now_utc_ns, int32_t offset_s, struct timewords *out)
+/* The bytes that words [at, at + n) stand for; translation may turn them round. */
+static void set_bytes(const struct timewords_text *text, size_t at, size_t n, struct timewords *out)
 {
-	struct timewords_text text = { .len = 0 };
+	out->begin = text->words[at].begin;
+	out->end = text->words[at].end;
+	for (size_t i = at + 1; i < at + n; i++) {
+		if (text->words[i].begin < out->begin)
+			out->begin = text->words[i].begin;
+		if (text->words[i].end > out->end)
+			out->end = text->words[i].end;
+	}
+}
+
+static bool read_first(const struct timewords_text *text, int32_t offset_s, struct timewords *out)
+{
 	struct timewords_span span;
+
+	for (size_t at = 0; at < text->len; at++) {
+		size_t n = parse_one(text, at, &span);
+		if (n == 0)
+			continue;
+		n = extend(text, at, n, &span);
+		if (at > 0 &&
+		    timewords_in(text, at - 1, " on in during since from between at over "))
+			at--, n++;
+		*out = (struct timewords){ .found = true,
+			.from_ns = span.from_ns - offset_s * NS_PER_S,
+			.to_ns = span.to_ns - offset_s * NS_PER_S };
+		set_bytes(text, at, n, out);
+		return true;
+	}
+	return false;
+}
+
+void timewords_parse(const char *query, size_t len, const enum language *languages,
+    size_t languages_len, int64_t now_utc_ns, int32_t offset_s, struct timewords *out)
+{
+	struct timewords_text text = { .len = 0 }, translated = { .len = 0 };
 
 	*out = (struct timewords){ .found = false };
 	if (now_utc_ns < OBS_TIME_MIN_NS || now_utc_ns > OBS_TIME_MAX_NS)
@@ -353,20 +336,12 @@ void timewords_parse(
 	text.now_ns = now_utc_ns + offset_s * NS_PER_S;
 	text.today =
 	    (text.now_ns - (text.now_ns % NS_PER_DAY + NS_PER_DAY) % NS_PER_DAY) / NS_PER_DAY;
-	split(query, len, &text);
-	for (size_t at = 0; at < text.len; at++) {
-		size_t n = parse_one(&text, at, &span);
-		if (n == 0)
-			continue;
-		n = extend(&text, at, n, &span);
-		if (at > 0 &&
-		    timewords_in(&text, at - 1, " on in during since from between at over "))
-			at--, n++;
-		*out = (struct timewords){ .found = true,
-			.from_ns = span.from_ns - offset_s * NS_PER_S,
-			.to_ns = span.to_ns - offset_s * NS_PER_S,
-			.begin = text.words[at].begin,
-			.end = text.words[at + n - 1].end };
-		return;
+	timewords_split(query, len, &text);
+	/* English last, if it is none of them: the grammar is there anyway. */
+	for (size_t i = 0; i <= languages_len; i++) {
+		timewords_translate(
+		    &text, i < languages_len ? languages[i] : LANGUAGE_EN, &translated);
+		if (read_first(&translated, offset_s, out))
+			return;
 	}
 }

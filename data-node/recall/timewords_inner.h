@@ -1,6 +1,6 @@
 /*
- * Inside of the time words: the words of a question and what the three
- * parsers (days, ranges, times of day) share.
+ * Inside of the time words: the words of a question, their translation, and
+ * what the three parsers (days, ranges, times of day) share.
  *
  * All of it works in local time: nanoseconds since 1970 on the person's own
  * clock, days as numbers.  A parser looks at the words from one place on and
@@ -13,15 +13,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "recall/language.h"
+
 #define TIMEWORDS_WORDS_MAX ((size_t)512) /* of a question; later ones are not read */
 #define TIMEWORDS_WORD_BYTES 16
 
 struct timewords_word {
 	size_t begin, end;               /* bytes of the question */
-	char text[TIMEWORDS_WORD_BYTES]; /* lower case; "" if longer */
+	char text[TIMEWORDS_WORD_BYTES]; /* folded; "" if longer, or no time word */
 	int64_t number;                  /* -1 unless it is 1 to 6 digits */
 	size_t digits;
-	char after; /* the byte behind it, 0 at the end */
+	char after;   /* the byte behind it, 0 at the end */
+	bool english; /* translated when it was split */
 };
 
 struct timewords_text {
@@ -35,6 +38,21 @@ struct timewords_span {
 	int64_t from_ns, to_ns;
 	bool is_day; /* one whole day: a time of day may narrow it */
 };
+
+/* Words of another language and what they are in English; timewords_lexicon.c
+ * says more. */
+struct timewords_phrase {
+	const char *words, *english;
+};
+const struct timewords_phrase *timewords_phrases(enum language language, size_t *len);
+const struct timewords_phrase *timewords_dense(size_t *len);
+
+/* The words of a question; those of scripts without spaces are English already. */
+void timewords_split(const char *query, size_t len, struct timewords_text *out);
+
+/* Every word in English and its place there: what is no time word becomes "". */
+void timewords_translate(
+    const struct timewords_text *text, enum language language, struct timewords_text *out);
 
 bool timewords_is(const struct timewords_text *text, size_t at, const char *word);
 /* `word` is in the blank-separated `list`. */

@@ -10,6 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const enum language languages[] = { LANGUAGE_DE, LANGUAGE_ES, LANGUAGE_FR };
 	int64_t now_ns;
 	int32_t offset_s;
 	struct timewords when;
@@ -21,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	data += sizeof now_ns + sizeof offset_s;
 	size -= sizeof now_ns + sizeof offset_s;
 	offset_s %= 86400;
-	timewords_parse((const char *)data, size, now_ns, offset_s, &when);
+	timewords_parse((const char *)data, size, languages, 3, now_ns, offset_s, &when);
 	if (when.found && (when.from_ns >= when.to_ns || when.begin >= when.end || when.end > size))
 		abort();
 	return 0;
