@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "adapter_build.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "model/model.h"
 #include "serve/wiping_free.h"
@@ -26,6 +27,8 @@
 
 #define PATTERNS_MAX 8
 #define PATTERN_BYTES_MAX 256
+#define CANARY_BYTES 120
+#define LEFT_NS (20 * NS_PER_S)
 #define RUN_IDS 12 /* token ids in a row that make a pattern */
 #define CHUNK_BYTES ((size_t)1 << 20)
 
@@ -176,13 +179,42 @@ static void put_adapter(void)
 	free(bytes);
 }
 
+static void add_answer(const char canary[CANARY_BYTES], const struct serve_answer *answer)
+{
+	add_pattern("prompt text", canary, 40);
+	add_pattern("prompt text, end", canary + 80, CANARY_BYTES - 81);
+	add_ids("prompt ids", "prompt ids, packed", answer->prompt_ids + 4);
+	add_ids("answer ids", "answer ids, packed", answer->ids + 4);
+	add_pattern("answer text", answer->text.bytes, 24);
+}
+
+/* Hits of all patterns, as soon as there are none, or after `within_ns`. */
+static size_t left_after(int64_t within_ns)
+{
+	const int64_t until_ns = clock_mono_ns() + within_ns;
+	size_t hits[PATTERNS_MAX], left;
+
+	do {
+		search(hits);
+		left = 0;
+		for (size_t i = 0; i < patterns_len; i++)
+			left += hits[i];
+	} while (left != 0 && clock_mono_ns() < until_ns);
+	for (size_t i = 0; i < patterns_len; i++) {
+		if (hits[i] != 0)
+			print_error("%s: %zu hits\n", patterns[i].name, hits[i]);
+	}
+	return left;
+}
+
 static void test_nothing_of_a_request_is_left_after_its_lease(void **state)
 {
 	(void)state;
-	char canary[120];
+	char canary[CANARY_BYTES];
 	size_t hits[PATTERNS_MAX];
 	fill_canary(canary, sizeof(canary));
-	const struct wire_part part = { .data = (const uint8_t *)canary, .data_len = 119 };
+	const struct wire_part part = { .data = (const uint8_t *)canary,
+		.data_len = CANARY_BYTES - 1 };
 	struct message open = {
 		.has_lease = true, .lease_id = { 9, 9 }, .kind = MESSAGE_LEASE_OPEN
 	};
@@ -203,24 +235,69 @@ static void test_nothing_of_a_request_is_left_after_its_lease(void **state)
 	assert_true(answer->done);
 	assert_int_equal(answer->len, 60);
 
-	add_pattern("prompt text", canary, 40);
-	add_pattern("prompt text, end", canary + 80, 39);
-	add_ids("prompt ids", "prompt ids, packed", answer->prompt_ids + 4);
-	add_ids("answer ids", "answer ids, packed", answer->ids + 4);
-	add_pattern("answer text", answer->text.bytes, 24);
+	add_answer(canary, answer);
 	search(hits);
 	/* While the lease is open its adapter and tokens are there: the search can see. */
 	assert_true(hits[0] > 0 && hits[3] > 0 && hits[5] > 0);
 
 	assert_false(serve_fixture_wait(&node, serve_fixture_send(&node, 0, &end))->lease.open);
+	assert_int_equal(left_after(0), 0);
+}
+
+/* Asks with a canary, under the lease 9 9 or none; credit lasts for 60 tokens, and
+ * they have come. */
+static uint64_t ask_with_canary(bool leased, uint32_t max_tokens)
+{
+	char canary[CANARY_BYTES];
+	fill_canary(canary, sizeof(canary));
+	const struct wire_part part = { .data = (const uint8_t *)canary,
+		.data_len = CANARY_BYTES - 1 };
+	struct message ask = {
+		.has_lease = leased, .lease_id = { 9, 9 }, .kind = MESSAGE_GENERATE
+	};
+	size_t hits[PATTERNS_MAX];
+	ask.u.generate = (struct wire_generate){ .model = "tiny",
+		.raw = &part,
+		.raw_len = 1,
+		.max_tokens = max_tokens,
+		.credit = 60,
+		.sampling = { .temperature = 1, .seed = random_u64(), .ignore_eos = true } };
+	uint64_t id = serve_fixture_send(&node, 0, &ask);
+	add_answer(canary, serve_fixture_wait_tokens(&node, id, 60));
 	search(hits);
-	size_t left = 0;
-	for (size_t i = 0; i < patterns_len; i++) {
-		if (hits[i] != 0)
-			print_error("%s: %zu hits\n", patterns[i].name, hits[i]);
-		left += hits[i];
-	}
-	assert_int_equal(left, 0);
+	/* While it rests its tokens are there; a lease may have expired already. */
+	assert_true(leased || (hits[2] > 0 && hits[4] > 0));
+	return id;
+}
+
+static void test_nothing_is_left_of_an_answer_that_was_cancelled(void **state)
+{
+	(void)state;
+	struct message cancel = { .kind = MESSAGE_CANCEL };
+	cancel.request_id = ask_with_canary(false, 100);
+	serve_fixture_send_as(&node, 0, &cancel);
+	(void)serve_fixture_wait(&node, cancel.request_id);
+	assert_int_equal(left_after(LEFT_NS), 0);
+}
+
+static void test_nothing_is_left_of_a_data_node_that_vanished(void **state)
+{
+	(void)state;
+	(void)ask_with_canary(false, 100);
+	serve_fixture_disconnect(&node, 0);
+	assert_int_equal(left_after(LEFT_NS), 0);
+}
+
+static void test_nothing_is_left_of_a_lease_that_expired(void **state)
+{
+	(void)state;
+	struct message open = {
+		.has_lease = true, .lease_id = { 9, 9 }, .kind = MESSAGE_LEASE_OPEN
+	};
+	open.u.lease_open = (struct wire_lease_open){ .model = "tiny", .idle_ms = 200 };
+	assert_true(serve_fixture_wait(&node, serve_fixture_send(&node, 0, &open))->lease.open);
+	(void)ask_with_canary(true, 60);
+	assert_int_equal(left_after(LEFT_NS), 0);
 }
 
 /* How many regular files it has open; all of them for reading. */
@@ -284,6 +361,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		UNIT(test_nothing_of_a_request_is_left_after_its_lease),
+		UNIT(test_nothing_is_left_of_an_answer_that_was_cancelled),
+		UNIT(test_nothing_is_left_of_a_data_node_that_vanished),
+		UNIT(test_nothing_is_left_of_a_lease_that_expired),
 		UNIT(test_no_regular_file_is_open_for_writing_while_it_serves),
 		UNIT(test_sigterm_ends_it_with_zero_while_answers_run),
 	};
