@@ -108,7 +108,7 @@ struct wire_model {
 	uint8_t content_hash[WIRE_HASH_BYTES];
 	const char *architecture;
 	uint64_t context, parameters, weights_bytes;
-	bool chat, embed;
+	bool chat, embed, absent;
 	const char *chat_template;
 	const char *cache_type;
 	uint32_t embedding_length;

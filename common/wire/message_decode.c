@@ -72,6 +72,7 @@ static enum rc get_model(
 	out->chat_template = from->chat_template;
 	out->cache_type = from->cache_type;
 	out->embedding_length = from->embedding_length;
+	out->absent = from->absent;
 	return get_fixed(
 	    "models.content_hash", &from->content_hash, out->content_hash, WIRE_HASH_BYTES, why);
 }

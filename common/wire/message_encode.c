@@ -73,6 +73,7 @@ static enum rc put_model(
 	to->chat_template = text_of(model->chat_template);
 	to->cache_type = text_of(model->cache_type);
 	to->embedding_length = model->embedding_length;
+	to->absent = model->absent;
 	*out = to;
 	return RC_OK;
 }

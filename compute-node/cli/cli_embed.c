@@ -67,7 +67,7 @@ static enum rc embed_line(struct desk *d, const char *line, size_t len, struct e
 	enum rc rc = embed_tokenize(d->tokenizer, line, len, &ids, why);
 
 	if (rc == RC_OK)
-		rc = embed_check(d->engine, ids.len, why);
+		rc = embed_check(engine_config(d->engine)->n_ctx, ids.len, why);
 	if (rc == RC_OK) {
 		const struct embed_text text = { .ids = ids.ids, .n = ids.len, .out = d->vector };
 

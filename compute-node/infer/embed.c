@@ -80,10 +80,8 @@ enum rc embed_tokenize(
 	return rc;
 }
 
-enum rc embed_check(const struct engine *engine, size_t n_tokens, struct errmsg *why)
+enum rc embed_check(uint32_t n_ctx, size_t n_tokens, struct errmsg *why)
 {
-	uint32_t n_ctx = engine_config(engine)->n_ctx;
-
 	if (n_tokens == 0)
 		return errmsg_rc(why, RC_INVALID, "a text without tokens");
 	if (n_tokens > n_ctx)

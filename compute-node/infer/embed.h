@@ -35,7 +35,7 @@ enum rc embed_tokenize(const struct tokenizer *tokenizer, const char *text, size
     struct tokens *out, struct errmsg *why) RC_CHECK;
 
 /* RC_OK if such a text can be embedded; RC_INVALID (no tokens), RC_CONTEXT. */
-enum rc embed_check(const struct engine *engine, size_t n_tokens, struct errmsg *why) RC_CHECK;
+enum rc embed_check(uint32_t n_ctx, size_t n_tokens, struct errmsg *why) RC_CHECK;
 
 /* Start on `n` texts, each of which embed_check() lets pass; borrowed until
  * embed_step() says that it is done. */

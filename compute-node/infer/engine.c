@@ -230,7 +230,7 @@ static void resolve_encoder(const struct model *m, struct engine_config *out)
 	out->cache = CACHE_F32;
 }
 
-static enum rc resolve(const struct model *m, const struct engine_config *in,
+enum rc engine_resolve(const struct model *m, const struct engine_config *in,
     struct engine_config *out, struct errmsg *why)
 {
 	*out = *in;
@@ -279,7 +279,7 @@ enum rc engine_plan(const struct model *m, const struct engine_config *config,
     struct engine_plan *out, struct errmsg *why)
 {
 	struct engine e = { .model = m };
-	enum rc rc = resolve(m, config, &e.config, why);
+	enum rc rc = engine_resolve(m, config, &e.config, why);
 
 	if (rc == RC_OK)
 		rc = cache_measure(m, &e.config, &e.cache, why);
@@ -385,7 +385,7 @@ enum rc engine_new(const struct model *model, const struct engine_config *config
 	if (e == NULL)
 		return RC_NOMEM;
 	e->model = model;
-	rc = resolve(model, config, &e->config, why);
+	rc = engine_resolve(model, config, &e->config, why);
 	if (rc == RC_OK)
 		rc = take_all(e, why);
 	if (rc != RC_OK) {

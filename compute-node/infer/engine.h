@@ -60,6 +60,10 @@ struct engine_row {
 	bool answer;
 };
 
+/* The effective configuration (zeros resolved); `out` may be `config`.  RC_LIMIT. */
+enum rc engine_resolve(const struct model *model, const struct engine_config *config,
+    struct engine_config *out, struct errmsg *why) RC_CHECK;
+
 enum rc engine_plan(const struct model *model, const struct engine_config *config,
     struct engine_plan *out, struct errmsg *why) RC_CHECK;
 
@@ -70,7 +74,7 @@ enum rc engine_new(const struct model *model, const struct engine_config *config
 /* Wipes cache and scratch. */
 void engine_free(struct engine *engine);
 
-/* The effective configuration (zeros resolved). */
+/* As engine_resolve() says. */
 const struct engine_config *engine_config(const struct engine *engine);
 
 /*

@@ -363,6 +363,14 @@ enum rc gguf_open_one(const char *path, struct gguf **out, struct errmsg *why)
 	return rc;
 }
 
+void gguf_forget_pages(const struct gguf *g)
+{
+	for (size_t i = 0; i < g->parts_len; i++)
+		gguf_forget_pages(g->parts[i]);
+	if (g->map != NULL)
+		(void)madvise(g->map, g->len, MADV_DONTNEED);
+}
+
 void gguf_close(struct gguf *g)
 {
 	if (g == NULL)

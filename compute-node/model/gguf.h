@@ -89,6 +89,9 @@ enum rc gguf_parse(
     const uint8_t *bytes, size_t len, struct gguf **out, struct errmsg *why) RC_CHECK;
 void gguf_close(struct gguf *gguf);
 
+/* Pages of open files need not stay in memory until they are read again. */
+void gguf_forget_pages(const struct gguf *gguf);
+
 uint32_t gguf_version(const struct gguf *gguf);
 uint64_t gguf_file_bytes(const struct gguf *gguf); /* of all parts */
 size_t gguf_parts_len(const struct gguf *gguf);    /* at least 1 */

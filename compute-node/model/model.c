@@ -160,6 +160,11 @@ void model_close(struct model *m)
 	free(m);
 }
 
+void model_forget_pages(const struct model *m)
+{
+	gguf_forget_pages(m->gguf);
+}
+
 const struct model_info *model_info(const struct model *m)
 {
 	return &m->info;

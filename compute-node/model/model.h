@@ -24,6 +24,9 @@ struct tokenizer;
 enum rc model_open(const char *path, struct model **out, struct errmsg *why) RC_CHECK;
 void model_close(struct model *model);
 
+/* Nobody computes with the weights for now: their pages need not stay in memory. */
+void model_forget_pages(const struct model *model);
+
 struct model_info {
 	const char *name;         /* file name without .gguf */
 	const char *architecture; /* "llama" */

@@ -262,7 +262,7 @@ static enum rc tokenize_texts(const struct served_model *model, const struct wir
 		*n_last = ids->len - before;
 		ends[i] = ids->len;
 		if (rc == RC_OK)
-			rc = embed_check(model->engine, *n_last, why);
+			rc = embed_check(model->config.n_ctx, *n_last, why);
 	}
 	return rc;
 }

@@ -147,18 +147,6 @@ const char *fleet_template_name(const struct served_model *model)
 	return model->template != NULL ? PROMPT_GGUF : PROMPT_PLAIN;
 }
 
-/* Where the model's memory is: what may be planned with, and what is. */
-struct room {
-	uint64_t budget, *planned;
-};
-
-static struct room room_of(struct fleet *fleet, const struct engine_config *config)
-{
-	if (config->backend != NULL)
-		return (struct room){ fleet->device_budget_bytes, &fleet->device_planned_bytes };
-	return (struct room){ fleet->budget_bytes, &fleet->planned_bytes };
-}
-
 enum rc fleet_choose(const struct model *model, bool optional, struct engine_config *config,
     struct engine_plan *plan, struct errmsg *gave_way, struct errmsg *why)
 {
@@ -173,8 +161,7 @@ enum rc fleet_choose(const struct model *model, bool optional, struct engine_con
 	return rc == RC_OK ? rc : errmsg_rc(why, rc, "%s", errmsg_text(&cause, rc));
 }
 
-static enum rc plan_model(
-    struct fleet *fleet, struct served_model *served, bool backend_optional, struct errmsg *why)
+static enum rc plan_model(struct served_model *served, bool backend_optional, struct errmsg *why)
 {
 	struct errmsg gave_way = ERRMSG_INIT;
 	enum rc rc = fleet_choose(
@@ -184,7 +171,8 @@ static enum rc plan_model(
 		log_warn("FLEET-BACKEND", "model=%s the CPU computes it: %s", served->info->name,
 		    gave_way.text);
 	if (rc == RC_OK)
-		*room_of(fleet, &served->config).planned += fleet_plan_bytes(&served->plan);
+		rc = engine_resolve(served->model, &served->config, &served->config, why);
+	served->cache_type = fleet_cache_word(served->config.cache);
 	return rc;
 }
 
@@ -207,31 +195,31 @@ static enum rc open_model(
 	shrink(&served->config, served->info, config->halvings);
 	if (fleet_find(fleet, served->info->name) != served)
 		return errmsg_rc(why, RC_CONFIG, "two models are called %s", served->info->name);
-	return plan_model(fleet, served, config->backend_optional, why);
+	return plan_model(served, config->backend_optional, why);
 }
 
-static enum rc check_budget(struct fleet *fleet, struct errmsg *why)
+/* Alone, beside what is taken for certain. */
+static enum rc check_budget(const struct fleet *fleet, const struct served_model *served,
+    uint32_t n_ctx, struct errmsg *why)
 {
-	const struct served_model *last = &fleet->models[fleet->n - 1];
-	const struct engine_config *engine = &last->config;
-	const struct room all = room_of(fleet, engine);
-	uint64_t own = fleet_plan_bytes(&last->plan);
-	uint64_t others = *all.planned - own;
-	uint64_t room = all.budget > others ? all.budget - others : 0;
+	const struct engine_config *engine = &served->config;
+	uint64_t whole = fleet_plan_bytes(&served->plan), own = fleet_own_bytes(served);
+	uint64_t room = fleet_room_bytes(fleet, served);
 
 	if (own <= room)
 		return RC_OK;
-	uint32_t fits = fleet_largest_context(last->model, engine,
-	    engine->n_ctx == 0 ? last->info->n_ctx_train : engine->n_ctx, room);
+	room += whole - own;
+	uint32_t fits = fleet_largest_context(
+	    served->model, engine, n_ctx == 0 ? served->info->n_ctx_train : n_ctx, room);
 	if (fits == 0)
 		return errmsg_rc(why, RC_BUDGET,
 		    "%s needs %" PRIu64 " bytes (weights %" PRIu64 "), %" PRIu64
 		    " are left of the budget: no context fits",
-		    last->info->name, own, last->plan.weights_bytes, room);
+		    served->info->name, whole, served->plan.weights_bytes, room);
 	return errmsg_rc(why, RC_BUDGET,
 	    "%s needs %" PRIu64 " bytes, %" PRIu64 " are left of the budget: --context %" PRIu32
 	    " would fit",
-	    last->info->name, own, room, fits);
+	    served->info->name, whole, room, fits);
 }
 
 uint64_t fleet_adapter_bytes(const struct model_info *info, uint64_t room_bytes)
@@ -242,25 +230,30 @@ uint64_t fleet_adapter_bytes(const struct model_info *info, uint64_t room_bytes)
 	return bytes < room_bytes ? bytes : room_bytes;
 }
 
-/* Beside the models, and not without one that takes adapters. */
-static enum rc plan_adapters(struct fleet *fleet, uint64_t asked, struct errmsg *why)
+/* Beside the models that are to be present at first, and any one alone; not without one
+ * that takes adapters. */
+static enum rc plan_adapters(
+    struct fleet *fleet, uint64_t first, uint64_t asked, struct errmsg *why)
 {
-	uint64_t room = fleet->budget_bytes - fleet->planned_bytes, most = 0;
+	uint64_t room = UINT64_MAX, most = 0, fixed = fleet->planned_bytes;
 	bool any = false;
 
 	for (size_t i = 0; i < fleet->n; i++) {
 		const struct served_model *served = &fleet->models[i];
-		uint64_t bytes = fleet_adapter_bytes(served->info, room);
+		uint64_t own = fleet_own_bytes(served),
+			 bytes = fleet_adapter_bytes(served->info, room);
 
-		if (!served->config.adapters || served->config.backend != NULL)
+		if (served->config.backend != NULL)
 			continue;
-		any = true;
-		most = bytes > most ? bytes : most;
+		first = own > first ? own : first;
+		any = any || served->config.adapters;
+		most = served->config.adapters && bytes > most ? bytes : most;
 	}
 	if (!any)
 		return RC_OK;
+	room = fleet->budget_bytes - fixed - first;
 	if (asked == FLEET_ADAPTERS_AUTO)
-		asked = most;
+		asked = most < room ? most : room;
 	if (asked > room)
 		return errmsg_rc(why, RC_BUDGET,
 		    "an adapter space of %" PRIu64 " bytes, %" PRIu64
@@ -271,12 +264,58 @@ static enum rc plan_adapters(struct fleet *fleet, uint64_t asked, struct errmsg 
 	return RC_OK;
 }
 
+/* Which models are there at first: in their order, as many as fit.  `first`: what those
+ * of the host's memory take. */
+static void choose_present(
+    const struct fleet *fleet, bool chosen[FLEET_MODELS_MAX], uint64_t *first)
+{
+	uint64_t device = 0;
+
+	*first = 0;
+	for (size_t i = 0; i < fleet->n; i++) {
+		const struct served_model *served = &fleet->models[i];
+		uint64_t *taken = served->config.backend != NULL ? &device : first;
+		uint64_t own = fleet_own_bytes(served);
+
+		chosen[i] = own <= fleet_room_bytes(fleet, served) - *taken;
+		if (chosen[i])
+			*taken += own;
+		else
+			log_info("FLEET-ABSENT", "model=%s needs_bytes=%" PRIu64,
+			    served->info->name, own);
+	}
+}
+
+static enum rc plan_all(struct fleet *fleet, const struct fleet_config *config,
+    bool chosen[FLEET_MODELS_MAX], struct errmsg *why)
+{
+	uint64_t first = 0;
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < fleet->n; i++) {
+		const struct served_model *served = &fleet->models[i];
+
+		fleet->planned_bytes +=
+		    served->config.backend == NULL
+			? fleet_plan_bytes(&served->plan) - fleet_own_bytes(served)
+			: 0;
+	}
+	for (size_t i = 0; i < fleet->n && rc == RC_OK; i++)
+		rc = check_budget(fleet, &fleet->models[i], config->engine.n_ctx, why);
+	if (rc != RC_OK)
+		return rc;
+	choose_present(fleet, chosen, &first);
+	return plan_adapters(fleet, first, config->adapter_bytes, why);
+}
+
 enum rc fleet_open(const struct fleet_config *config, struct fleet *out, struct errmsg *why)
 {
 	enum rc rc = RC_OK;
 
 	const uint64_t spare = fleet_spare_bytes(config->memory_root);
 	const uint64_t asked = config->budget_bytes;
+
+	bool chosen[FLEET_MODELS_MAX] = { false };
 
 	*out = (struct fleet){ .budget_bytes = asked != 0 && asked < spare ? asked : spare };
 	if (config->engine.backend != NULL) {
@@ -287,22 +326,13 @@ enum rc fleet_open(const struct fleet_config *config, struct fleet *out, struct 
 	}
 	if (config->paths_len > FLEET_MODELS_MAX)
 		return errmsg_rc(why, RC_CONFIG, "more than %zu models", FLEET_MODELS_MAX);
-	for (size_t i = 0; i < config->paths_len && rc == RC_OK; i++) {
+	for (size_t i = 0; i < config->paths_len && rc == RC_OK; i++)
 		rc = open_model(out, config->paths[i], config, why);
-		if (rc == RC_OK)
-			rc = check_budget(out, why);
-	}
 	if (rc == RC_OK)
-		rc = plan_adapters(out, config->adapter_bytes, why);
+		rc = plan_all(out, config, chosen, why);
 	for (size_t i = 0; i < out->n && rc == RC_OK; i++) {
-		struct served_model *served = &out->models[i];
-
-		rc = engine_new(served->model, &served->config, &served->engine, why);
-		if (rc != RC_OK)
-			break;
-		served->config = *engine_config(served->engine);
-		served->cache_type = fleet_cache_word(served->config.cache);
-		served->numerics_id = engine_numerics_id(served->engine);
+		if (chosen[i])
+			rc = fleet_bring_in(out, &out->models[i], why);
 	}
 	if (rc != RC_OK)
 		fleet_close(out);
@@ -342,9 +372,11 @@ enum rc fleet_answer_plan(const struct fleet *fleet, const struct wire_plan_requ
 		return rc;
 	bool on_device = served->config.backend != NULL;
 	uint64_t budget = on_device ? fleet->device_budget_bytes : fleet->budget_bytes;
-	uint64_t others = (on_device ? fleet->device_planned_bytes : fleet->planned_bytes) -
-			  fleet_plan_bytes(&served->plan);
-	uint64_t room = budget > others ? budget - others : 0;
+	uint64_t own = fleet_own_bytes(served);
+	uint64_t room = fleet_room_bytes(fleet, served) + fleet_plan_bytes(&served->plan) - own;
+
+	if (atomic_load(&served->present))
+		room += own;
 
 	*out = (struct wire_plan){ .weights_bytes = plan.weights_bytes,
 		.cache_bytes = plan.cache_bytes,
@@ -371,6 +403,7 @@ void fleet_describe(const struct fleet *fleet, struct wire_model out[FLEET_MODEL
 			.embed = served->info->pools,
 			.chat_template = fleet_template_name(served),
 			.cache_type = served->cache_type,
+			.absent = !atomic_load(&served->present),
 			.embedding_length = served->info->n_embd };
 		memcpy(out[i].content_hash, served->info->content_hash, WIRE_HASH_BYTES);
 	}

@@ -1,15 +1,23 @@
 /*
- * Fleet: the models this node serves, each with its engine, and the memory
- * plan they fit into.
+ * Fleet: the models this node serves, those in memory each with its engine, and the
+ * memory plan they fit into.
  *
- * Everything is planned before anything is allocated: the sum of all plans
- * must stay within the budget, which is the smaller of the operator's and
- * what the host has to spare.  Immutable after fleet_open(), any thread; the
- * engines themselves belong to the scheduler's thread.
+ * Everything is planned before anything is allocated: the sum of all plans must stay
+ * within the budget, which is the smaller of the operator's and what the host has to
+ * spare.  Models that fit alone, but not beside the ones before them, are absent: file,
+ * vocabulary and plan are there, engine and cache come when the model is asked for and
+ * others have gone.  What a plan takes for certain (vocabularies, adapter space) is
+ * taken once; the rest of it, a model's own bytes, comes and goes.
+ *
+ * Immutable after fleet_open(), any thread, but for `present` and `planned`, which any
+ * thread reads, and the engines: fleet_bring_in(), fleet_put_out() and all engines belong
+ * to the scheduler's thread.
  */
 #ifndef SERVE_FLEET_H
 #define SERVE_FLEET_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,19 +32,21 @@
 #define FLEET_DEVICE_RESERVE_BYTES ((uint64_t)1 << 30)
 #define FLEET_UNIFIED_RESERVE_BYTES ((uint64_t)12 << 30)
 
+#define FLEET_NUMERICS_BYTES 64
 #define FLEET_ADAPTERS_AUTO UINT64_MAX
 #define FLEET_ADAPTERS_AUTO_MAX ((uint64_t)256 << 20)
 
 struct served_model {
 	struct model *model;
-	struct engine *engine;
+	struct engine *engine; /* NULL: absent; the scheduler's */
+	atomic_bool present;
 	const struct model_info *info;
-	const struct tokenizer *tokenizer; /* NULL: no vocabulary */
-	struct template *template;         /* NULL: none, or none we can run */
-	struct errmsg template_why;        /* in the latter case: why not */
-	const char *numerics_id;
-	const char *cache_type;      /* "f16" */
-	struct engine_config config; /* effective */
+	const struct tokenizer *tokenizer;      /* NULL: no vocabulary */
+	struct template *template;              /* NULL: none, or none we can run */
+	struct errmsg template_why;             /* in the latter case: why not */
+	char numerics_id[FLEET_NUMERICS_BYTES]; /* as soon as it was present */
+	const char *cache_type;                 /* "f16" */
+	struct engine_config config;            /* effective */
 	struct engine_plan plan;
 };
 
@@ -44,9 +54,9 @@ struct fleet {
 	struct served_model models[FLEET_MODELS_MAX];
 	size_t n;
 	/* Of the host's memory and, for models that a backend computes, of its device's. */
-	uint64_t budget_bytes, planned_bytes;
+	uint64_t budget_bytes, device_budget_bytes;
+	atomic_uint_fast64_t planned_bytes, device_planned_bytes;
 	uint64_t adapter_bytes; /* of planned_bytes: for the adapters of leases */
-	uint64_t device_budget_bytes, device_planned_bytes;
 };
 
 struct fleet_config {
@@ -61,13 +71,27 @@ struct fleet_config {
 };
 
 /*
- * Open, plan, allocate.  RC_CONFIG: a path that is not there, two models of one
- * name; RC_BUDGET: `why` says what was needed and which context would fit;
- * whatever model_open() and engine_new() return.
+ * Open, plan, allocate; the first model is always present.  RC_CONFIG: a path that is not
+ * there, two models of one name; RC_BUDGET: `why` says what was needed and which context
+ * would fit; whatever model_open() and engine_new() return.
  */
 enum rc fleet_open(
     const struct fleet_config *config, struct fleet *out, struct errmsg *why) RC_CHECK;
 void fleet_close(struct fleet *fleet);
+
+/* What a model takes while it is present, and may take now: what is left of its
+ * memory's budget. */
+uint64_t fleet_own_bytes(const struct served_model *model);
+uint64_t fleet_room_bytes(const struct fleet *fleet, const struct served_model *model);
+
+/* Do they take of the same memory, the host's or the device's? */
+bool fleet_share_room(const struct served_model *a, const struct served_model *b);
+
+/* An absent model that fits: its engine.  What engine_new() returns; the plan is then as
+ * it was.  And back; pages of its file are forgotten. */
+enum rc fleet_bring_in(
+    struct fleet *fleet, struct served_model *model, struct errmsg *why) RC_CHECK;
+void fleet_put_out(struct fleet *fleet, struct served_model *model);
 
 /* What renders this model's chats: "gguf" or "plain". */
 const char *fleet_template_name(const struct served_model *model);

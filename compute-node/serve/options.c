@@ -27,7 +27,9 @@ static const struct conf_option table[] = {
 	    .type = CONF_LIST,
 	    .offset = OFFSET(models),
 	    .value = "FILE",
-	    .help = "A GGUF model to serve; may be given several times." },
+	    .help =
+		"A GGUF model to serve; may be given several times.  Those that do not fit beside "
+		"the ones before them come into memory when they are asked for." },
 	{ .name = "listen",
 	    .type = CONF_STRING,
 	    .offset = OFFSET(listen),

@@ -32,12 +32,13 @@ static void fill_defaults(struct scheduler_config *config)
 		config->lease_idle_max_ns = LEASE_IDLE_MAX_DEFAULT;
 }
 
-static enum rc lane_init(struct lane *lane, const struct served_model *model)
+/* What it took is the caller's to give back in any case. */
+enum rc lane_init(struct lane *lane, struct served_model *model)
 {
 	const struct engine_config *config = &model->config;
 	const size_t n_vocab = model->info->n_vocab;
 
-	lane->model = model;
+	*lane = (struct lane){ .model = model, .present = true, .used_ns = lane->used_ns };
 	lane->seqs = calloc(config->n_seq, sizeof(lane->seqs[0]));
 	lane->rows = calloc(config->n_ubatch, sizeof(lane->rows[0]));
 	lane->logits = calloc(config->n_seq * n_vocab, sizeof(float));
@@ -57,7 +58,7 @@ static enum rc lane_init(struct lane *lane, const struct served_model *model)
 	return RC_OK;
 }
 
-static void lane_fini(struct lane *lane)
+void lane_fini(struct lane *lane)
 {
 	embed_free(lane->embed);
 	for (uint32_t i = 0; lane->seqs != NULL && i < lane->model->config.n_seq; i++) {
@@ -70,6 +71,7 @@ static void lane_fini(struct lane *lane)
 	free(lane->logits);
 	free(lane->scratch.candidates);
 	free(lane->scratch.logits);
+	*lane = (struct lane){ .model = lane->model, .used_ns = lane->used_ns };
 }
 
 static enum rc init_lock(struct scheduler *sched)
@@ -105,8 +107,13 @@ enum rc scheduler_new(
 		rc = RC_NOMEM;
 	if (rc == RC_OK)
 		rc = adapter_space_init(&sched->adapters, (size_t)config->fleet->adapter_bytes);
-	for (size_t i = 0; i < n && rc == RC_OK; i++)
-		rc = lane_init(&sched->lanes[i], &config->fleet->models[i]);
+	for (size_t i = 0; i < n && rc == RC_OK; i++) {
+		struct served_model *model = &config->fleet->models[i];
+
+		sched->lanes[i].model = model;
+		if (atomic_load(&model->present))
+			rc = lane_init(&sched->lanes[i], model);
+	}
 	if (rc != RC_OK) {
 		scheduler_free(sched);
 		return errmsg_rc(why, rc, "no memory for the sequences' rows and logits");
@@ -160,8 +167,7 @@ static struct lease *take_seat(struct scheduler *sched, struct job *job)
 	return lease;
 }
 
-/* Somebody waits and all sequences run: one that rests makes room. */
-static bool make_room(struct scheduler *sched, struct lane *lane, int64_t now_ns)
+bool scheduler_make_room(struct scheduler *sched, struct lane *lane, int64_t now_ns)
 {
 	(void)pthread_mutex_lock(&sched->lock);
 	struct job *job = scheduler_resting(sched, lane, now_ns);
@@ -188,12 +194,13 @@ static bool admit(struct scheduler *sched, struct lane *lane, int64_t now_ns)
 		lease = take_seat(sched, job);
 	(void)pthread_mutex_unlock(&sched->lock);
 	if (seq == NULL)
-		return job != NULL && make_room(sched, lane, now_ns);
+		return job != NULL && scheduler_make_room(sched, lane, now_ns);
 	if (seq->lease != lease && seq->len != 0)
 		sequence_wipe(lane, seq);
 	seq->lease = lease;
 	seq->job = job;
 	job->seq = seq;
+	lane->fresh = false;
 	sequence_begin(lane, seq, job);
 	job->progress_ns = now_ns;
 	atomic_fetch_add(&sched->active, 1);
@@ -217,7 +224,7 @@ static void count_held(struct scheduler *sched)
 	for (size_t i = 0; i < sched->config.fleet->n; i++) {
 		const struct lane *lane = &sched->lanes[i];
 
-		for (uint32_t s = 0; s < lane->model->config.n_seq; s++) {
+		for (uint32_t s = 0; lane->present && s < lane->model->config.n_seq; s++) {
 			const struct sequence *seq = &lane->seqs[s];
 
 			if (seq->job != NULL)
@@ -244,14 +251,21 @@ bool scheduler_step(struct scheduler *sched)
 
 	worked |= scheduler_release_leases(sched);
 	for (size_t i = 0; i < sched->config.fleet->n; i++) {
-		while (admit(sched, &sched->lanes[i], now_ns))
+		struct lane *lane = &sched->lanes[i];
+
+		while (lane->present && !lane->leaving && admit(sched, lane, now_ns))
 			worked = true;
 	}
+	worked |= scheduler_swap(sched, now_ns);
 	/* Once before the arithmetic: Started and what was held up need not wait. */
 	worked |= scheduler_deliver(sched, now_ns);
 	for (size_t i = 0; i < sched->config.fleet->n; i++) {
-		worked |= lane_run(sched, &sched->lanes[i]);
-		worked |= lane_embed(sched, &sched->lanes[i]);
+		struct lane *lane = &sched->lanes[i];
+
+		if (lane->present && (lane_run(sched, lane) | lane_embed(sched, lane))) {
+			lane->used_ns = now_ns;
+			worked = true;
+		}
 	}
 	worked |= scheduler_deliver(sched, clock_mono_ns());
 	if (worked)
@@ -318,7 +332,8 @@ void scheduler_get_load(struct scheduler *sched, struct wire_load *out)
 	for (size_t i = 0; i < sched->config.fleet->n; i++) {
 		const struct served_model *model = &sched->config.fleet->models[i];
 
-		out->slots += model->info->causal ? model->config.n_seq : 0;
+		if (model->info->causal && atomic_load(&model->present))
+			out->slots += model->config.n_seq;
 	}
 	(void)pthread_mutex_lock(&sched->lock);
 	roll_rate(sched, clock_mono_ns());
@@ -333,9 +348,10 @@ void scheduler_get_counts(
 	*out = (struct scheduler_counts){ .kv_tokens = 0 };
 	tally_get(&sched->tally, key, out->counts);
 	for (size_t i = 0; i < sched->config.fleet->n; i++) {
-		const struct engine_config *config = &sched->config.fleet->models[i].config;
+		const struct served_model *model = &sched->config.fleet->models[i];
 
-		out->kv_tokens += (uint64_t)config->n_seq * config->n_ctx;
+		if (atomic_load(&model->present))
+			out->kv_tokens += (uint64_t)model->config.n_seq * model->config.n_ctx;
 	}
 	(void)pthread_mutex_lock(&sched->lock);
 	out->leases = (uint32_t)lease_count(&sched->leases, key);

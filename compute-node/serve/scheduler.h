@@ -18,6 +18,11 @@
  * job under a lease whose sequence is busy runs beside it on a sequence of its
  * own, which is wiped at the end, as is every sequence without a lease.
  *
+ * A request for an absent model waits until that is there: nothing new begins on models
+ * that have to go for it, the least recently used ones, what runs there ends, and then
+ * they go and it comes (fleet.h).  It computes something before it goes again.  Leases of
+ * a model that goes stay open and lose their KV.
+ *
  * A lease may have an adapter: its answers are computed with it, and what was computed
  * with another one is not reused.  While one arrives, the lease's answers are refused.
  *
@@ -56,7 +61,7 @@ struct scheduler;
 struct job;
 
 struct scheduler_config {
-	const struct fleet *fleet;
+	struct fleet *fleet;       /* its models come and go */
 	size_t queue_max;          /* jobs not yet running; 0: 32, at most SCHEDULER_JOBS_MAX / 2 */
 	int64_t stall_ns;          /* 0: 120 s */
 	int64_t lease_idle_ns;     /* default; 0: 10 min */

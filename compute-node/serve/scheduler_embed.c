@@ -43,6 +43,7 @@ static enum rc job_new(const struct embed_request *request, struct embed_job **o
 	job->request_id = request->request_id;
 	memcpy(job->key, request->key, WIRE_KEY_BYTES);
 	job->model = request->model;
+	job->arrival_ns = clock_mono_ns();
 	job->deadline_ns = request->deadline_ns;
 	for (size_t i = 0, at = 0; i < job->n; at = request->ends[i++])
 		job->texts[i] = (struct embed_text){ .ids = request->ids->ids + at,
@@ -140,8 +141,7 @@ static struct embed_job *next_job(struct scheduler *sched, const struct lane *la
 	return best;
 }
 
-/* Out of the table, with its answer. */
-static void end_job(
+void embed_job_end(
     struct scheduler *sched, struct embed_job *job, enum rc rc, const struct errmsg *why)
 {
 	struct message answer = { .request_id = job->request_id, .kind = MESSAGE_VECTORS };
@@ -195,7 +195,7 @@ static void end_turn(struct scheduler *sched, struct lane *lane)
 	lane->embedding = NULL;
 	job->done += job->in_turn;
 	if (job->done == job->n) {
-		end_job(sched, job, RC_OK, NULL);
+		embed_job_end(sched, job, RC_OK, NULL);
 		return;
 	}
 	(void)pthread_mutex_lock(&sched->lock);
@@ -213,10 +213,11 @@ bool lane_embed(struct scheduler *sched, struct lane *lane)
 	if (lane->embed == NULL)
 		return false;
 	if (job == NULL) {
-		job = next_job(sched, lane);
+		job = lane->leaving ? NULL : next_job(sched, lane);
 		if (job == NULL)
 			return false;
 		lane->embedding = job;
+		lane->fresh = false;
 		job->in_turn = job->n - job->done < TURN_TEXTS ? job->n - job->done : TURN_TEXTS;
 		embed_begin(lane->embed, job->texts + job->done, job->in_turn);
 	}
@@ -227,7 +228,7 @@ bool lane_embed(struct scheduler *sched, struct lane *lane)
 	if (rc != RC_OK) {
 		embed_stop(lane->embed);
 		lane->embedding = NULL;
-		end_job(sched, job, rc, &why);
+		embed_job_end(sched, job, rc, &why);
 	} else if (done) {
 		end_turn(sched, lane);
 	}

@@ -7,6 +7,7 @@
  *   scheduler_run.c      rows, engine_forward, pacing
  *   scheduler_deliver.c  Started, Tokens, Done, Error on their way out
  *   scheduler_embed.c    texts to vectors
+ *   scheduler_swap.c     absent models and those that go for them
  */
 #ifndef SERVE_SCHEDULER_IMPL_H
 #define SERVE_SCHEDULER_IMPL_H
@@ -78,8 +79,8 @@ struct embed_job {
 	uint64_t request_id;
 	uint8_t key[WIRE_KEY_BYTES];
 	const struct served_model *model;
-	int64_t deadline_ns; /* 0: none */
-	struct tokens ids;   /* of all texts */
+	int64_t arrival_ns, deadline_ns; /* deadline 0: none */
+	struct tokens ids;               /* of all texts */
 	struct embed_text *texts;
 	float *vectors; /* [n][n_embd] */
 	size_t n, done, in_turn;
@@ -88,9 +89,13 @@ struct embed_job {
 	bool cancelled, gone; /* under the lock */
 };
 
-/* One engine and its sequences. */
+/* One engine and its sequences; of an absent model nothing but the first two. */
 struct lane {
-	const struct served_model *model;
+	struct served_model *model;
+	int64_t used_ns;         /* something of it was computed last */
+	bool present;            /* as model->present, and all below is there */
+	bool leaving;            /* nothing new begins: it goes when what runs is over */
+	bool fresh;              /* came for what waits, and nothing of that has begun yet */
 	struct sequence *seqs;   /* [n_seq] */
 	struct engine_row *rows; /* [n_ubatch] */
 	float *logits;           /* [n_seq][n_vocab] */
@@ -122,6 +127,7 @@ struct scheduler {
 	struct job *live[SCHEDULER_JOBS_MAX]; /* RUNNING and CLOSING */
 	size_t live_len;
 	bool any_blocked;
+	struct lane *wanted; /* absent, and on its way in; NULL: none */
 
 	struct tally tally;
 	atomic_uint active;
@@ -140,6 +146,10 @@ void scheduler_sort_out(struct scheduler *sched, int64_t now_ns);
 /* Under the lock: who is next for `lane`; NULL: nobody. */
 struct job *scheduler_next(struct scheduler *sched, const struct lane *lane);
 void job_fail(struct job *job, enum wire_error code, const char *text);
+/* Waits for a sequence: for its first one, or to go on. */
+bool job_wants_seat(const struct job *job);
+/* Under the lock: a waiting job leaves the queue to be delivered as it is. */
+void job_to_closing(struct scheduler *sched, struct job *job);
 
 /* scheduler_lease.c */
 /* A sequence for a job: its lease's, a free one, or the idle one used longest
@@ -183,7 +193,20 @@ void scheduler_flag_embeds(
     struct scheduler *sched, wire_peer peer, const uint64_t *request_id, bool gone);
 void embed_job_free(struct embed_job *job);
 
+/* Out of the table, with its answer; RC_OK: the vectors. */
+void embed_job_end(
+    struct scheduler *sched, struct embed_job *job, enum rc rc, const struct errmsg *why);
+
+/* scheduler_swap.c */
+/* Bring the model that was waited for longest in, if there is one; true if something
+ * was done.  What was to go stays until its answers are over. */
+bool scheduler_swap(struct scheduler *sched, int64_t now_ns);
+
 /* scheduler.c */
+enum rc lane_init(struct lane *lane, struct served_model *model) RC_CHECK;
+void lane_fini(struct lane *lane); /* as of an absent model */
+/* Somebody waits and all sequences run: one that rests makes room. */
+bool scheduler_make_room(struct scheduler *sched, struct lane *lane, int64_t now_ns);
 #define SHORT_TEXT "the host is short of memory: try again later"
 bool scheduler_short(const struct scheduler *sched);
 void scheduler_rate_add(struct scheduler *sched, uint64_t tokens);

@@ -214,8 +214,7 @@ void scheduler_peer_gone(struct scheduler *sched, wire_peer peer)
 	scheduler_wake(sched);
 }
 
-/* A waiting job leaves the queue to be delivered as it is. */
-static void to_closing(struct scheduler *sched, struct job *job)
+void job_to_closing(struct scheduler *sched, struct job *job)
 {
 	job->state = JOB_CLOSING;
 	job->progress_ns = clock_mono_ns();
@@ -234,21 +233,21 @@ void scheduler_sort_out(struct scheduler *sched, int64_t now_ns)
 		lease = job->has_lease ? lease_find(&sched->leases, job->lease_id, job->key) : NULL;
 		if (scheduler_unwanted(job)) {
 			generation_stop(&job->gen, WIRE_FINISH_CANCELLED);
-			to_closing(sched, job);
+			job_to_closing(sched, job);
 		} else if (job->deadline_ns != 0 && now_ns >= job->deadline_ns) {
 			job_fail(job, WIRE_ERROR_TIMEOUT, "waited in the queue past ttl_ms");
-			to_closing(sched, job);
+			job_to_closing(sched, job);
 		} else if (job->has_lease && lease == NULL) {
 			job_fail(job, WIRE_ERROR_NO_LEASE, "the lease ended in the meantime");
-			to_closing(sched, job);
+			job_to_closing(sched, job);
 		} else if (lease != NULL && lease->adapter.state == LEASE_ADAPTER_ARRIVING) {
 			job_fail(job, WIRE_ERROR_INVALID, ARRIVING_TEXT);
-			to_closing(sched, job);
+			job_to_closing(sched, job);
 		} else if (job->gen.finish != WIRE_FINISH_UNKNOWN) {
 			/* Resumed behind its own end: nothing to compute. */
 			job->started = true;
 			job->started_ns = job->prompt_done_ns = job->finished_ns = now_ns;
-			to_closing(sched, job);
+			job_to_closing(sched, job);
 		}
 	}
 }
@@ -264,8 +263,7 @@ static size_t running_of_key(const struct scheduler *sched, const uint8_t key[WI
 	return n;
 }
 
-/* Waits for a sequence: for its first one, or to go on. */
-static bool wants_seat(const struct job *job)
+bool job_wants_seat(const struct job *job)
 {
 	return job->state == JOB_WAITING ||
 	       (job->state == JOB_RESTING && job->gen.finish == WIRE_FINISH_UNKNOWN &&
@@ -296,7 +294,7 @@ struct job *scheduler_next(struct scheduler *sched, const struct lane *lane)
 	for (size_t i = 0; i < SCHEDULER_JOBS_MAX; i++) {
 		struct job *job = sched->jobs[i];
 
-		if (job == NULL || job->model != lane->model || !wants_seat(job))
+		if (job == NULL || job->model != lane->model || !job_wants_seat(job))
 			continue;
 		size_t running = running_of_key(sched, job->key);
 		if (best == NULL || running < best_running ||

@@ -175,7 +175,7 @@ static struct sequence *sequence_of(
     struct scheduler *sched, const struct lease *lease, struct lane **lane)
 {
 	*lane = scheduler_lane(sched, lease->model);
-	for (uint32_t i = 0; i < lease->model->config.n_seq; i++) {
+	for (uint32_t i = 0; (*lane)->present && i < lease->model->config.n_seq; i++) {
 		if ((*lane)->seqs[i].lease == lease)
 			return &(*lane)->seqs[i];
 	}

@@ -259,6 +259,8 @@ static void on_capabilities(void *ctx, struct wire_capabilities *out)
 
 	out->program = PROGRAM;
 	out->numerics_id = service->fleet.n == 0 ? "" : service->fleet.models[0].numerics_id;
+	for (size_t i = 0; i < service->fleet.n; i++)
+		service->models[i].absent = !atomic_load(&service->fleet.models[i].present);
 	out->models = service->models;
 	out->models_len = service->fleet.n;
 	out->budget_bytes = service->fleet.budget_bytes + service->fleet.device_budget_bytes;

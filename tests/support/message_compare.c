@@ -81,6 +81,7 @@ static const char *compare_model(const struct wire_model *a, const struct wire_m
 	SAME_TEXT(chat_template);
 	SAME_TEXT(cache_type);
 	SAME(embedding_length);
+	SAME(absent);
 	return NULL;
 }
 

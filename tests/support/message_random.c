@@ -150,6 +150,7 @@ static void random_capabilities(uint64_t *seed, struct arena *arena, struct wire
 		models[i].chat_template = word(seed, arena);
 		models[i].cache_type = word(seed, arena);
 		models[i].embedding_length = u32(seed);
+		models[i].absent = coin(seed);
 	}
 	out->models = models;
 }

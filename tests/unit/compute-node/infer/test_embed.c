@@ -218,11 +218,11 @@ static void test_texts_that_do_not_fit_are_refused_with_numbers(void **unused)
 
 	(void)unused;
 	assert_int_equal(engine_config(rig.engine)->n_ctx, 64);
-	assert_int_equal(embed_check(rig.engine, 64, &why), RC_OK);
-	assert_int_equal(embed_check(rig.engine, 65, &why), RC_CONTEXT);
+	assert_int_equal(embed_check(engine_config(rig.engine)->n_ctx, 64, &why), RC_OK);
+	assert_int_equal(embed_check(engine_config(rig.engine)->n_ctx, 65, &why), RC_CONTEXT);
 	assert_non_null(strstr(why.text, "65"));
 	errmsg_reset(&why);
-	assert_int_equal(embed_check(rig.engine, 0, &why), RC_INVALID);
+	assert_int_equal(embed_check(engine_config(rig.engine)->n_ctx, 0, &why), RC_INVALID);
 	errmsg_reset(&why);
 	assert_int_equal(
 	    engine_forward(rig.engine, &row, 1, NULL, NULL, NULL, &why), RC_UNSUPPORTED);

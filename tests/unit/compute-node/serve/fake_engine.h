@@ -29,6 +29,8 @@ static struct fake_engine {
 	uint32_t rows_all;
 	uint32_t last_rows[FAKE_SEQS]; /* of the last call, by sequence */
 	uint32_t wipes;
+	uint32_t new_fails; /* so many engines cannot be made */
+	int engines;        /* made and not freed */
 	const struct adapter *adapters[FAKE_SEQS];
 } fake;
 
@@ -115,6 +117,15 @@ void engine_seq_wipe(struct engine *engine, uint32_t seq)
 	fake.wipes++;
 }
 
+enum rc engine_resolve(const struct model *model, const struct engine_config *config,
+    struct engine_config *out, struct errmsg *why)
+{
+	(void)model;
+	(void)why;
+	*out = *config;
+	return RC_OK;
+}
+
 enum rc engine_plan(const struct model *model, const struct engine_config *config,
     struct engine_plan *out, struct errmsg *why)
 {
@@ -128,16 +139,22 @@ enum rc engine_plan(const struct model *model, const struct engine_config *confi
 enum rc engine_new(const struct model *model, const struct engine_config *config,
     struct engine **out, struct errmsg *why)
 {
+	static struct engine again;
+
 	(void)model;
 	(void)config;
-	(void)out;
-	(void)why;
-	return RC_UNSUPPORTED;
+	if (fake.new_fails > 0) {
+		fake.new_fails--;
+		return errmsg_rc(why, RC_NOMEM, "no memory in this test");
+	}
+	fake.engines++;
+	*out = &again;
+	return RC_OK;
 }
 
 void engine_free(struct engine *engine)
 {
-	(void)engine;
+	fake.engines -= engine != NULL;
 }
 
 const struct engine_config *engine_config(const struct engine *engine)

@@ -106,6 +106,7 @@ static int setup(void **state)
 	info = (struct model_info){ .name = "fake", .n_vocab = FAKE_VOCAB, .causal = true };
 	fleet = (struct fleet){ .n = 1 };
 	fleet.models[0] = (struct served_model){ .engine = &engine,
+		.present = true,
 		.info = &info,
 		.numerics_id = "fake",
 		.cache_type = "f16",

@@ -290,7 +290,7 @@ static void test_answers_wait_for_no_half_adapter(void **state)
 static void test_files_that_do_not_fit_are_refused(void **state)
 {
 	(void)state;
-	struct file f = build(3, 4), cut = f, bad = f, huge = f;
+	struct file f = build(3, 4), cut = f, bad = f;
 
 	lease(MESSAGE_LEASE_OPEN, 1);
 	struct message wrong = chunk(&f, 1, 0, f.len);
@@ -305,8 +305,9 @@ static void test_files_that_do_not_fit_are_refused(void **state)
 	assert_non_null(named);
 	named[16 + 12] ^= 1; /* type and length stand before the digits */
 	expect(send(&bad, 1, 0, bad.len), WIRE_ERROR_INVALID, "of another model");
-	huge.len = SPACE + 1;
-	expect(send(&huge, 1, 0, 100), WIRE_ERROR_MEMORY, "adapter space");
+	struct message huge = chunk(&f, 1, 0, 100);
+	huge.u.adapter_put.total_bytes = SPACE + 1;
+	expect(ask(0, &huge), WIRE_ERROR_MEMORY, "adapter space");
 	assert_is_engines(run(1), NULL);
 	put(&f, 1);
 	free(bad.bytes);
