@@ -239,7 +239,7 @@ CUDA_TEST_BINS := $(if $(EMULATED),$(patsubst tests/%.cpp,$(B)/tests/%,$(sort $(
 $(call obj,data-node/gateway/handle_web.c): $(WEB_FILES)
 
 # ---- tests -------------------------------------------------------------------
-$(B)/obj/tests/unit/data-node/%.o $(B)/obj/tests/golden/data-node/%.o $(B)/obj/tests/tools/data_%.o $(B)/obj/tests/bench/data_%.o $(B)/obj/tests/fuzz/data_%.o $(B)/obj/tests/support/slice_%.o $(B)/obj/tests/support/store_%.o $(B)/obj/tests/support/clock_%.o: INC_NODE = -Idata-node
+$(B)/obj/tests/unit/data-node/%.o $(B)/obj/tests/golden/data-node/%.o $(B)/obj/tests/tools/data_%.o $(B)/obj/tests/bench/data_%.o $(B)/obj/tests/fuzz/data_%.o $(B)/obj/tests/support/slice_%.o $(B)/obj/tests/support/store_%.o $(B)/obj/tests/support/clock_%.o $(B)/obj/tests/support/recall_%.o: INC_NODE = -Idata-node
 $(B)/obj/tests/%.o: INC += -Itests/support $(CFLAGS_TEST)
 
 define link_test

@@ -243,6 +243,7 @@ enum rc pack_find(const struct host *host, const char *question, size_t question
 		if (rc == RC_OK)
 			rc = pack_of_hits(
 			    host, result.hits, result.hits_len, question, question_len, arena, out);
+		out->support = result.support;
 		if (rc != RC_OK)
 			return rc;
 		bool more = result.hits_len == query.k && query.k < RECALL_K_MAX;

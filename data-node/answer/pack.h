@@ -34,6 +34,7 @@ struct pack {
 	struct pack_item *items; /* [len], best first */
 	size_t len;
 	uint32_t tokens;
+	double support; /* of the question by its best moments, see recall.h; pack_find() */
 };
 
 /*

@@ -17,7 +17,10 @@ void recall_only_write(struct pack *pack, struct buf *out)
 		buf_puts(out, "The model is away, and nothing in your timeline matches this.\n");
 		return;
 	}
-	buf_puts(out, "The model is away; these moments of your timeline match best:\n");
+	buf_puts(out, pack->support < RECALL_SUPPORT_MIN
+			  ? "The model is away, and nothing in your timeline clearly answers "
+			    "this; these moments come nearest:\n"
+			  : "The model is away; these moments of your timeline match best:\n");
 	for (size_t i = 0; i < len; i++) {
 		const struct pack_item *item = &pack->items[i];
 		char when[QUOTE_TIME_BYTES];

@@ -328,6 +328,11 @@ uint32_t index_units(const struct index *index, size_t doc)
 	return index->turns[doc].units;
 }
 
+uint32_t index_stretch(const struct index *index, size_t doc)
+{
+	return index->turns[doc].stretch;
+}
+
 void index_get_stats(const struct index *index, struct index_stats *out)
 {
 	*out = (struct index_stats){

@@ -62,6 +62,7 @@ size_t index_docs_len(const struct index *index);
 const struct index_doc *index_docs(const struct index *index); /* [docs_len], by seq */
 /* Length of a document, all fields, at its place in index_docs(); 0: it is dead. */
 uint32_t index_units(const struct index *index, size_t doc);
+uint32_t index_stretch(const struct index *index, size_t doc); /* number of its stretch */
 
 struct index_query_term {
 	const char *text;
@@ -90,6 +91,16 @@ struct index_hit {
  */
 long index_query(const struct index *index, const struct index_query_term *terms, size_t terms_len,
     size_t telling_len, const struct index_range *range, struct index_hit *hits, size_t k);
+
+/*
+ * How much of what the terms ask for stands in one of `docs` [docs_len ≤
+ * INDEX_SUPPORT_DOCS_MAX], the document that follows it, or what its neighbours
+ * lend it: 0 to 1, by the square of how rare each term is; one that no document
+ * has counts as the rarest.  O(postings).
+ */
+#define INDEX_SUPPORT_DOCS_MAX ((size_t)8)
+double index_support(const struct index *index, const struct index_query_term *terms,
+    size_t terms_len, const uint32_t *docs, size_t docs_len);
 
 struct index_stats {
 	size_t docs, dead, terms, postings_bytes, bytes; /* bytes: all of it */

@@ -226,3 +226,44 @@ long index_query(const struct index *index, const struct index_query_term *terms
 	sums_fini(&sums);
 	return found;
 }
+
+/* Marks of the documents that have the term themselves or are followed by one
+ * that has, a bit for each of `docs`. */
+static uint32_t marks_of(
+    const struct index *index, const struct index_term *term, const uint32_t *docs, size_t docs_len)
+{
+	const uint8_t *p = term->bytes, *end = term->bytes + term->len;
+	uint32_t at = 0, marks = 0;
+
+	while (p < end) {
+		at += get_varint(&p);
+		(void)get_varint(&p);
+		uint32_t back = index->turns[at].back;
+		for (size_t i = 0; i < docs_len; i++) {
+			if (at == docs[i] || (back > 0 && at - back == docs[i]))
+				marks |= UINT32_C(1) << i;
+		}
+	}
+	return marks;
+}
+
+double index_support(const struct index *index, const struct index_query_term *terms,
+    size_t terms_len, const uint32_t *docs, size_t docs_len)
+{
+	double asked = 0, found[INDEX_SUPPORT_DOCS_MAX] = { 0 }, most = 0;
+
+	for (size_t i = 0; i < terms_len; i++) {
+		uint32_t number = index_find(index, terms[i].text, terms[i].len);
+		double with = number == UINT32_MAX ? 0 : (double)index->terms[number].docs;
+		double rare = idf((double)index->docs_len, with);
+		uint32_t marks = number == UINT32_MAX
+				     ? 0
+				     : marks_of(index, &index->terms[number], docs, docs_len);
+		asked += rare * rare;
+		for (size_t k = 0; k < docs_len; k++)
+			found[k] += marks >> k & 1 ? rare * rare : 0;
+	}
+	for (size_t k = 0; k < docs_len; k++)
+		most = found[k] > most ? found[k] : most;
+	return asked == 0 ? 1 : most / asked;
+}

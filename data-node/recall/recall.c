@@ -427,5 +427,6 @@ enum rc recall_search(struct recall *recall, const struct recall_query *query, s
 	pthread_rwlock_unlock(&recall->lock);
 	if (rc != RC_OK)
 		return errmsg_rc(why, rc, "no memory for the search");
+	out->support = search.support;
 	return fetch(recall, search.hits, search.hits_len, arena, out, why);
 }

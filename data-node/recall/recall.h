@@ -16,6 +16,7 @@ struct recall;
 
 #define RECALL_QUERY_BYTES_MAX ((size_t)64 << 10)
 #define RECALL_K_MAX ((size_t)1000)
+#define RECALL_SUPPORT_MIN 0.42
 #define RECALL_WAIT_NS INT64_C(2000000000) /* for the cursor a reader needs */
 
 enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why) RC_CHECK;
@@ -65,6 +66,10 @@ struct recall_result {
 	struct recall_hit *hits; /* [hits_len], best first, ties by (t0, seq) */
 	size_t hits_len;
 	struct timewords when;
+	/* How much of what was asked for stands in one of the best hits, 0 to 1 (a time
+	 * in which something happened: 1).  Below RECALL_SUPPORT_MIN the hits are near
+	 * the question, but hardly answer it. */
+	double support;
 	bool behind; /* need_cursor was not reached in time */
 };
 

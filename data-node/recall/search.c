@@ -4,10 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "recall/asked.h"
+#include "recall/moments.h"
+
 struct gather {
 	struct search *search;
 	struct arena *arena;
+	const struct token_rules *rules;
 	size_t skip_begin, skip_end;
+	double kind_weight;
 	bool no_memory;
 };
 
@@ -20,6 +25,43 @@ static bool is_known(const struct search *search, const char *text, size_t len)
 			return true;
 	}
 	return false;
+}
+
+/* A copy of `text` as a term, unless it is one already. */
+static bool put_term(struct gather *gather, const char *text, size_t len, double weight)
+{
+	struct search *search = gather->search;
+
+	if (search->terms_len == SEARCH_TERMS_MAX || is_known(search, text, len))
+		return true;
+	char *copy = arena_copy(gather->arena, text, len);
+	if (copy == NULL) {
+		gather->no_memory = true;
+		return false;
+	}
+	search->terms[search->terms_len++] =
+	    (struct index_query_term){ .text = copy, .len = len, .weight = weight };
+	return true;
+}
+
+/* The kinds of moments that the word asks for, as far as the index has them:
+ * kinds are indexed by their English stems. */
+static bool put_kinds(struct gather *gather, const struct token *token)
+{
+	const struct token_rules *rules = gather->rules;
+	const char *kinds =
+	    asked_kinds(rules->languages_len == 0 ? LANGUAGE_EN : rules->languages[0], token->word,
+		token->word_len);
+
+	while (kinds != NULL && *kinds != '\0') {
+		char stem[STEM_BYTES_MAX];
+		size_t len = strcspn(kinds, " ");
+		size_t stem_len = stem_word(rules->stemmer, LANGUAGE_EN, kinds, len, stem);
+		if (!put_term(gather, stem, stem_len, gather->kind_weight))
+			return false;
+		kinds += len + (kinds[len] == ' ');
+	}
+	return true;
 }
 
 static bool add_term(void *ctx, const struct token *token)
@@ -35,36 +77,31 @@ static bool add_term(void *ctx, const struct token *token)
 		text[len++] = '=';
 	memcpy(text + len, token->text, token->len);
 	len += token->len;
-	if (is_known(search, text, len))
-		return true;
-	char *copy = arena_copy(gather->arena, text, len);
-	if (copy == NULL) {
-		gather->no_memory = true;
-		return false;
-	}
 	double weight = token->stop ? SEARCH_STOP_WEIGHT : 1;
 	if (token->exact)
 		weight *= SEARCH_EXACT_WEIGHT;
 	if (token->other)
 		weight *= SEARCH_OTHER_WEIGHT;
-	search->terms[search->terms_len++] =
-	    (struct index_query_term){ .text = copy, .len = len, .weight = weight };
+	if (!put_term(gather, text, len, weight))
+		return false;
+	if (!token->exact && !token->other && !put_kinds(gather, token))
+		return false;
 	return search->terms_len < SEARCH_TERMS_MAX;
 }
 
-static void put_telling_first(struct search *search)
+/* Terms of at least `weight` to the front of those from `begin` on; their end. */
+static size_t put_first(struct search *search, size_t begin, double weight)
 {
-	size_t telling = 0;
+	size_t end = begin;
 
-	for (size_t i = 0; i < search->terms_len; i++) {
+	for (size_t i = begin; i < search->terms_len; i++) {
 		struct index_query_term term = search->terms[i];
-		if (term.weight < SEARCH_EXACT_WEIGHT)
+		if (term.weight < weight)
 			continue;
-		memmove(&search->terms[telling + 1], &search->terms[telling],
-		    (i - telling) * sizeof term);
-		search->terms[telling++] = term;
+		memmove(&search->terms[end + 1], &search->terms[end], (i - end) * sizeof term);
+		search->terms[end++] = term;
 	}
-	search->telling_len = telling;
+	return end;
 }
 
 enum rc search_prepare(struct search *search, const enum language *languages, size_t languages_len,
@@ -78,140 +115,29 @@ enum rc search_prepare(struct search *search, const enum language *languages, si
 	search->terms = arena_array(arena, SEARCH_TERMS_MAX, sizeof *search->terms);
 	search->room = arena_array(arena, search->k, sizeof *search->room);
 	search->hits = arena_array(arena, search->k, sizeof *search->hits);
-	if (search->terms == NULL || search->room == NULL || search->hits == NULL)
+	search->merged = arena_array(arena, search->k, sizeof *search->merged);
+	search->moments = arena_array(arena, search->k, sizeof *search->moments);
+	if (search->terms == NULL || search->room == NULL || search->hits == NULL ||
+	    search->merged == NULL || search->moments == NULL)
 		return RC_NOMEM;
 	if (languages_len > 0)
 		memcpy(rules.languages, languages, languages_len * sizeof *languages);
 	if (stemmer_new(&rules.stemmer) != RC_OK)
 		return RC_NOMEM;
+	gather.rules = &rules;
+	/* With a time a kind alone answers ("where was I on Friday"); without one it
+	 * only adds to what other words find. */
+	gather.kind_weight = search->range.set ? SEARCH_KIND_WEIGHT : SEARCH_STOP_WEIGHT;
 	token_scan(&rules, text, len, add_term, &gather);
 	bool failed = gather.no_memory || stemmer_failed(rules.stemmer);
 	stemmer_free(rules.stemmer);
-	put_telling_first(search);
+	search->stems_len = put_first(search, 0, 1);
+	search->telling_len = put_first(search, search->stems_len, SEARCH_EXACT_WEIGHT);
 	return failed ? RC_NOMEM : RC_OK;
 }
 
-/* ---- what happened ------------------------------------------------------------------------------
+/* ---- ranking ----------------------------------------------------------------------------------
  */
-
-struct moment {
-	const struct index_doc *doc;
-	uint32_t units;
-	size_t part; /* of the range, 0 to wanted - 1 */
-	bool chosen;
-};
-
-/* More words first; ties by time. */
-static int by_words(const void *a, const void *b)
-{
-	const struct moment *x = a, *y = b;
-
-	if (x->units != y->units)
-		return x->units > y->units ? -1 : 1;
-	if (x->doc->t0_ns != y->doc->t0_ns)
-		return x->doc->t0_ns < y->doc->t0_ns ? -1 : 1;
-	return x->doc->seq < y->doc->seq ? -1 : 1;
-}
-
-static int by_time(const void *a, const void *b)
-{
-	const struct moment *x = a, *y = b;
-
-	if (x->chosen != y->chosen)
-		return x->chosen ? -1 : 1;
-	if (x->doc->t0_ns != y->doc->t0_ns)
-		return x->doc->t0_ns < y->doc->t0_ns ? -1 : 1;
-	return x->doc->seq < y->doc->seq ? -1 : 1;
-}
-
-/* Part of the range in which the moment begins; before it counts as the first. */
-static size_t part_of(const struct search *search, size_t wanted, int64_t t0_ns)
-{
-	int64_t from_ns = search->range.from_ns;
-	double span = (double)search->range.to_ns - (double)from_ns;
-	double share = t0_ns <= from_ns ? 0 : ((double)t0_ns - (double)from_ns) / span;
-	size_t part = (size_t)(share * (double)wanted);
-
-	return part < wanted ? part : wanted - 1;
-}
-
-static size_t gather_moments(
-    const struct index *index, const struct search *search, size_t wanted, struct moment *moments)
-{
-	const struct index_doc *docs = index_docs(index);
-	size_t len = 0;
-
-	for (size_t i = 0; i < index_docs_len(index); i++) {
-		if (index_units(index, i) == 0 || !index_in_range(&docs[i], &search->range))
-			continue;
-		if (moments != NULL)
-			moments[len] = (struct moment){ .doc = &docs[i],
-				.units = index_units(index, i),
-				.part = part_of(search, wanted, docs[i].t0_ns) };
-		len++;
-	}
-	return len;
-}
-
-/* The wordiest of each part, then the wordiest of the rest, until enough. */
-static void choose(struct moment *moments, size_t len, size_t wanted, bool *taken)
-{
-	size_t chosen = 0;
-
-	qsort(moments, len, sizeof *moments, by_words);
-	for (size_t i = 0; i < len && chosen < wanted; i++) {
-		if (!taken[moments[i].part]) {
-			taken[moments[i].part] = moments[i].chosen = true;
-			chosen++;
-		}
-	}
-	for (size_t i = 0; i < len && chosen < wanted; i++) {
-		if (!moments[i].chosen) {
-			moments[i].chosen = true;
-			chosen++;
-		}
-	}
-}
-
-static bool is_hit(const struct search *search, size_t len, uint64_t seq)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (search->hits[i].seq == seq)
-			return true;
-	}
-	return false;
-}
-
-/* What happened in the range, behind the hits so far. */
-static enum rc add_moments(const struct index *index, struct search *search, double score)
-{
-	size_t before = search->hits_len, wanted = search->k - before;
-	size_t len = wanted == 0 ? 0 : gather_moments(index, search, wanted, NULL);
-
-	if (len == 0)
-		return RC_OK;
-	struct moment *moments = calloc(len, sizeof *moments);
-	bool *taken = calloc(wanted, sizeof *taken);
-	if (moments == NULL || taken == NULL) {
-		free(moments);
-		free(taken);
-		return RC_NOMEM;
-	}
-	(void)gather_moments(index, search, wanted, moments);
-	choose(moments, len, wanted, taken);
-	qsort(moments, len, sizeof *moments, by_time);
-	for (size_t i = 0; i < len && moments[i].chosen; i++) {
-		if (!is_hit(search, before, moments[i].doc->seq))
-			search->hits[search->hits_len++] =
-			    (struct search_hit){ .seq = moments[i].doc->seq, .score = score };
-	}
-	free(moments);
-	free(taken);
-	return RC_OK;
-}
-
-/* ---- ranking
- * -------------------------------------------------------------------------------------- */
 
 static enum rc rank(
     const struct index *index, struct search *search, const struct index_range *range, size_t k)
@@ -229,6 +155,19 @@ static enum rc rank(
 	return RC_OK;
 }
 
+/* Of the best hits; before what happened comes among them. */
+static void judge(const struct index *index, struct search *search)
+{
+	uint32_t docs[INDEX_SUPPORT_DOCS_MAX];
+	size_t len = 0;
+
+	while (len < search->hits_len && len < INDEX_SUPPORT_DOCS_MAX) {
+		docs[len] = search->room[len].doc;
+		len++;
+	}
+	search->support = index_support(index, search->terms, search->stems_len, docs, len);
+}
+
 static bool has_inside(const struct index *index, const struct search *search)
 {
 	for (size_t i = 0; i < search->hits_len; i++) {
@@ -238,21 +177,95 @@ static bool has_inside(const struct index *index, const struct search *search)
 	return false;
 }
 
+static bool is_among(const struct search_hit *hits, size_t len, uint64_t seq)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (hits[i].seq == seq)
+			return true;
+	}
+	return false;
+}
+
+/* ---- what happened ------------------------------------------------------------------------------
+ */
+
+static int by_place(const void *a, const void *b)
+{
+	const struct index_hit *x = a, *y = b;
+
+	return x->doc < y->doc ? -1 : x->doc > y->doc;
+}
+
+/* What happened in the range and nothing else, by time; the more telling a moment
+ * is, the higher its score. */
+static enum rc tell_range(const struct index *index, struct search *search)
+{
+	long found = moments_choose(index, &search->range, search->k, search->moments);
+
+	if (found < 0)
+		return RC_NOMEM;
+	for (long i = 0; i < found; i++)
+		search->room[i] = (struct index_hit){ .doc = search->moments[i],
+			.score = 1 - 0.5 * (double)i / (double)found };
+	qsort(search->room, (size_t)found, sizeof *search->room, by_place);
+	for (long i = 0; i < found; i++)
+		search->hits[i] = (struct search_hit){ index_docs(index)[search->room[i].doc].seq,
+			search->room[i].score };
+	search->hits_len = (size_t)found;
+	search->support = found > 0 ? 1 : 0;
+	return RC_OK;
+}
+
+/*
+ * What happened in the range among the hits: a question may name a thing by no
+ * word of it ("what did I eat on Friday").  The most telling moment counts as
+ * much as SEARCH_MOMENT_SHARE of the best hit, the last one half of that.
+ */
+static enum rc add_moments(const struct index *index, struct search *search, size_t wanted)
+{
+	struct search_hit *merged = search->merged;
+	size_t len = 0, hit = 0, moment = 0;
+	double best = search->hits_len > 0 ? search->hits[0].score : 1;
+
+	long found = moments_choose(index, &search->range, wanted, search->moments);
+	if (found < 0)
+		return RC_NOMEM;
+	while (len < search->k && (hit < search->hits_len || moment < (size_t)found)) {
+		double score = best * SEARCH_MOMENT_SHARE *
+			       (1 - 0.5 * (double)moment / (double)(found > 0 ? found : 1));
+		bool take_hit = hit < search->hits_len &&
+				(moment == (size_t)found || search->hits[hit].score >= score);
+		struct search_hit next =
+		    take_hit
+			? search->hits[hit++]
+			: (struct search_hit){ index_docs(index)[search->moments[moment++]].seq,
+				  score };
+		if (!is_among(merged, len, next.seq))
+			merged[len++] = next;
+	}
+	if (found > 0)
+		search->support = 1; /* that day something happened */
+	memcpy(search->hits, merged, len * sizeof *merged);
+	search->hits_len = len;
+	return RC_OK;
+}
+
 enum rc search_run(const struct index *index, struct search *search)
 {
 	struct index_range range = search->range;
 
 	search->hits_len = 0;
 	if (search->telling_len == 0 && search->range.set)
-		return add_moments(index, search, 1);
+		return tell_range(index, search);
 	range.lift = search->range_is_hint ? SEARCH_HINT_LIFT : 0;
 	enum rc rc = rank(index, search, &range, search->k);
-	if (rc != RC_OK || !search->range_is_hint || has_inside(index, search))
+	if (rc != RC_OK)
 		return rc;
-	size_t inside = gather_moments(index, search, search->k, NULL);
-	size_t half = search->k / 2;
-	size_t left = search->k - (inside < half ? inside : half);
-	if (search->hits_len > left)
-		search->hits_len = left;
-	return add_moments(index, search, 0);
+	judge(index, search);
+	if (!search->range_is_hint)
+		return RC_OK;
+	/* Nothing inside matches: half of the answer is what happened then. */
+	if (!has_inside(index, search) && search->hits_len > search->k - search->k / 2)
+		search->hits_len = search->k - search->k / 2;
+	return add_moments(index, search, search->k / 2);
 }

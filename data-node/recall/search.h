@@ -1,13 +1,11 @@
 /*
  * Search: a question's words against the index, without threads or store.
  *
- * Relevance first inside the range.  A range that the caller gave is strict; a
- * range read from the question's words is a hint, for people also tell later
- * what happened then: hits inside count SEARCH_HINT_LIFT times; if nothing
- * inside matches a telling word, behind the hits stands, in up to half of k,
- * what happened in the range (score 0).  A question of nothing but time words
- * and words that say little gives what happened in the range alone: the
- * wordiest moment of each of its equal parts, by time.
+ * Relevance first.  A range that the caller gave is strict.  A range read from the
+ * question's words is a hint, for people also tell later what happened then: hits
+ * inside count SEARCH_HINT_LIFT times, and what happened in the range (moments.h)
+ * stands among them, in at most half of k.  A question of nothing but time words
+ * and words that say little gives what happened in the range alone, by time.
  */
 #ifndef RECALL_SEARCH_H
 #define RECALL_SEARCH_H
@@ -20,7 +18,9 @@
 #define SEARCH_STOP_WEIGHT 0.1
 #define SEARCH_EXACT_WEIGHT 0.3
 #define SEARCH_OTHER_WEIGHT 0.5 /* of a stem in another language than the question's */
+#define SEARCH_KIND_WEIGHT 0.5  /* of a kind that a word asks for (asked.h) */
 #define SEARCH_HINT_LIFT 3.0
+#define SEARCH_MOMENT_SHARE 0.35
 
 struct search_hit {
 	uint64_t seq;
@@ -33,10 +33,15 @@ struct search {
 	bool range_is_hint;
 	struct index_query_term *terms; /* [terms_len], from search_prepare */
 	size_t terms_len;
-	size_t telling_len;      /* terms that are no stop words */
+	size_t stems_len;        /* terms that are stems of telling words */
+	size_t telling_len;      /* these and their exact forms and kinds */
 	struct search_hit *hits; /* [hits_len], best first */
 	size_t hits_len;
-	struct index_hit *room; /* [k] */
+	double support; /* see recall.h */
+	/* [k] each */
+	struct index_hit *room;
+	struct search_hit *merged;
+	uint32_t *moments;
 };
 
 /* Read `text` without the bytes [skip_begin, skip_end), in `languages` as

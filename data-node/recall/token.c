@@ -67,6 +67,8 @@ static void end_word(struct scan *scan, size_t end)
 	struct token token = { .text = stem,
 		.len = stem_word(
 		    scan->rules->stemmer, language(scan, 0), scan->lower, scan->lower_len, stem),
+		.word = scan->word,
+		.word_len = len,
 		.stop = stem_is_stop(language(scan, 0), scan->word, len),
 		.begin = scan->word_begin,
 		.end = end };
@@ -90,6 +92,8 @@ static void end_dense(struct scan *scan, size_t end)
 		size_t len = utf8_encode(scan->dense, text);
 		hand_out(scan, (struct token){ .text = (const char *)text,
 				   .len = len,
+				   .word = (const char *)text,
+				   .word_len = len,
 				   .begin = scan->dense_begin,
 				   .end = end });
 	}
@@ -106,6 +110,8 @@ static void add_dense(struct scan *scan, uint32_t cp, size_t begin, size_t end)
 		len += utf8_encode(cp, (uint8_t *)text + len);
 		hand_out(scan, (struct token){ .text = text,
 				   .len = len,
+				   .word = text,
+				   .word_len = len,
 				   .stop = stem_is_stop(LANGUAGE_ZH, text, len) ||
 					   stem_is_stop(LANGUAGE_KO, text, len),
 				   .begin = scan->dense_begin,

@@ -19,6 +19,8 @@
 struct token {
 	const char *text; /* [len], folded UTF-8; lives until the visitor returns */
 	size_t len;
+	const char *word; /* [word_len], the folded word it was made of */
+	size_t word_len;
 	bool exact;        /* the exact form of the token before it */
 	bool other;        /* the stem in another language than the text's own */
 	bool stop;         /* a word that says little ("the", "did", "what") */

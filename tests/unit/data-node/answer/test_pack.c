@@ -312,6 +312,26 @@ static void test_recall_only_quotes_few_and_no_weak_ones(void **state)
 	arena_fini(&arena);
 }
 
+static void test_recall_only_says_when_nothing_clearly_answers(void **state)
+{
+	(void)state;
+	struct arena arena;
+	struct buf out;
+	struct recall_hit hit = hit_of(1, T0_NS, 1, "the parrot show is on Friday");
+	arena_init(&arena, (size_t)4 << 20);
+	buf_init(&out, (size_t)1 << 20);
+	struct pack pack = pack_hits(&hit, 1, "q", &arena);
+	pack.support = RECALL_SUPPORT_MIN;
+	recall_only_write(&pack, &out);
+	assert_null(strstr(buf_text(&out), "nothing in your timeline"));
+	pack.support = RECALL_SUPPORT_MIN / 2;
+	recall_only_write(&pack, &out);
+	assert_non_null(strstr(buf_text(&out), "nothing in your timeline clearly answers this"));
+	assert_non_null(strstr(buf_text(&out), "parrot"));
+	buf_fini(&out);
+	arena_fini(&arena);
+}
+
 static bool background(const char *text)
 {
 	return background_is(text, strlen(text));
@@ -350,6 +370,7 @@ int main(void)
 		cmocka_unit_test(test_quote_shows_the_words_asked_about_and_whole_code_points),
 		cmocka_unit_test(test_quote_now_reads_as_people_say_it),
 		cmocka_unit_test(test_recall_only_quotes_few_and_no_weak_ones),
+		cmocka_unit_test(test_recall_only_says_when_nothing_clearly_answers),
 		cmocka_unit_test(test_background_knows_clients_tasks_from_people),
 	};
 

@@ -291,7 +291,43 @@ static void test_time_words_give_way_when_nothing_inside_matches(void **state)
 	assert_int_equal(b->result.hits_len, 2);
 	assert_hit(b, 0, "old");
 	assert_hit(b, 1, "near"); /* what happened then, behind it */
-	assert_true(b->result.hits[1].score == 0);
+	assert_true(b->result.hits[1].score < b->result.hits[0].score);
+}
+
+static void test_a_time_and_a_kind_find_what_no_word_names(void **state)
+{
+	struct bench *b = *state;
+	struct recall_query query = query_of(b, "what did I eat yesterday evening?");
+	struct observation obs =
+	    make_obs("plate", T0_NS - NS_PER_DAY + NS_PER_HOUR, "a bowl of soup");
+	char id[16];
+
+	obs.kind = "photo";
+	(void)append_one(b->store.store, &obs);
+	for (int i = 0; i < 30; i++) {
+		(void)snprintf(id, sizeof id, "c%d", i);
+		add(b, id, T0_NS - NS_PER_DAY + (int64_t)i * NS_PER_MIN,
+		    "a long talk about this and that, without any end to it");
+	}
+	query.read_timewords = true;
+	query.k = 5;
+	query.need_cursor = store_cursor(b->store.store);
+	search(b, &query);
+	assert_hit(b, 0, "plate");
+	assert_true(b->result.support == 1);
+}
+
+static void test_what_nothing_answers_has_little_support(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", T0_NS, "Mia bought a tent for the summer");
+	add(b, "b", T0_NS + NS_PER_DAY, "Tom bought a boat");
+	ask(b, "which tent did Mia buy");
+	assert_true(b->result.support > RECALL_SUPPORT_MIN);
+	ask(b, "when is the graduation of Mia");
+	assert_true(b->result.hits_len > 0);
+	assert_true(b->result.support < RECALL_SUPPORT_MIN);
 }
 
 static void test_a_range_of_the_caller_is_strict(void **state)
@@ -518,6 +554,8 @@ int main(void)
 		WITH_STORE(test_words_that_say_little_find_nothing_alone),
 		WITH_STORE(test_time_words_lift_hits_inside_their_range),
 		WITH_STORE(test_time_words_give_way_when_nothing_inside_matches),
+		WITH_STORE(test_a_time_and_a_kind_find_what_no_word_names),
+		WITH_STORE(test_what_nothing_answers_has_little_support),
 		WITH_STORE(test_a_range_of_the_caller_is_strict),
 		WITH_STORE(test_no_words_but_a_time_give_what_happened_spread_over_it),
 		WITH_STORE(test_an_interval_that_reaches_into_the_range_counts),
