@@ -83,7 +83,7 @@ enum rc blend_location(const struct item *left, const struct item *right, int64_
 	struct blend_fix a, b;
 
 	*out = NULL;
-	if (!blend_fix_of(left->data_json, &a) || !blend_fix_of(right->data_json, &b))
+	if (!blend_fix_of(left->rest->data_json, &a) || !blend_fix_of(right->rest->data_json, &b))
 		return RC_OK;
 	double share = share_of(left, right, at_ns);
 	double gap_s = (double)(right->t0_ns - left->t0_ns) / 1e9;
@@ -130,9 +130,9 @@ enum rc blend_numeric(const struct item *left, const struct item *right, int64_t
 
 	*out = NULL;
 	buf_init(&text, BLEND_BYTES_MAX);
-	peek_open(&member, left->data_json);
+	peek_open(&member, left->rest->data_json);
 	while (peek_next(&member)) {
-		if (!find_like(right->data_json, &member, &other))
+		if (!find_like(right->rest->data_json, &member, &other))
 			continue;
 		if (peek_number(&member, &a) && peek_number(&other, &b)) {
 			put_member(&text, &member);

@@ -61,14 +61,15 @@ static struct note note_of(const struct pass *pass, const struct observation *ob
 		.seq = seq,
 		.cause = (unsigned)cause,
 		.layer = obs->layer };
+	struct item_rest rest;
 	struct item item;
 
-	item_of_observation(obs, builder->policy, &item);
+	item_of_observation(obs, builder->policy, &item, &rest);
 	touch_of_item(&item, obs->layer, builder->policy, &note.touch);
 	note.is_value = item.role == ITEM_VALUE && !item.wide;
 	note.end_ns = note.touch.t1_ns;
-	note.track = (struct slice_track){ item.track, item.lane, obs->layer };
-	note.alone = item.boot == 0 && !item.stop_lane && !item.wide;
+	note.track = (struct slice_track){ item.track, rest.lane, obs->layer };
+	note.alone = !item.boots && !item.stop_lane && !item.wide;
 	return note;
 }
 

@@ -264,7 +264,7 @@ static bool can_patch(struct stretch *s)
 
 static bool same_value(const struct cell_value *value, const struct slice_ref *ref)
 {
-	return value->seq == ref->seq && (value->has_next ? value->next_seq : 0) == ref->next_seq &&
+	return value->item->seq == ref->seq && cell_value_next_seq(value) == ref->next_seq &&
 	       value->mode == ref->mode && value->age_ns == ref->age_ns &&
 	       value->certainty == ref->certainty;
 }

@@ -7,7 +7,7 @@
 static int by_order(const void *a, const void *b)
 {
 	const struct pick *x = a, *y = b;
-	int order = item_order(x->item, y->item);
+	int order = item_order(x->value.item, y->value.item);
 
 	if (order != 0)
 		return order;
@@ -74,36 +74,19 @@ static void summarise(const struct pick_list *list, struct cell *out)
 {
 	for (size_t i = 0; i < list->len; i++) {
 		const struct pick *pick = &list->picks[i];
-		if (strength(pick->mode) > strength(out->mode))
-			out->mode = pick->mode;
+		if (strength(pick->value.mode) > strength(out->mode))
+			out->mode = pick->value.mode;
 		if (pick->error_ns > out->error_ns)
 			out->error_ns = pick->error_ns;
 	}
 	for (size_t i = 0; i < list->len; i++) {
-		const struct pick *pick = &list->picks[i];
-		if (pick->mode != out->mode)
+		const struct cell_value *value = &list->picks[i].value;
+		if (value->mode != out->mode)
 			continue;
-		if (pick->age_ns > out->age_ns)
-			out->age_ns = pick->age_ns;
-		if (pick->certainty == CERTAINTY_CERTAIN)
+		if (value->age_ns > out->age_ns)
+			out->age_ns = value->age_ns;
+		if (value->certainty == CERTAINTY_CERTAIN)
 			out->certainty = CERTAINTY_CERTAIN;
-	}
-}
-
-static void fill_value(const struct pick *pick, struct cell_value *out)
-{
-	item_show(pick->item, out);
-	out->mode = pick->mode;
-	out->age_ns = pick->age_ns;
-	out->certainty = pick->certainty;
-	if (pick->data_json != NULL)
-		out->data_json = pick->data_json;
-	if (pick->next != NULL) {
-		out->has_next = true;
-		out->text = "";
-		out->next_seq = pick->next->seq;
-		memcpy(out->next_obs_id, pick->next->obs_id, OBS_ID_BYTES);
-		out->t1_ns = pick->next->t0_ns;
 	}
 }
 
@@ -123,57 +106,109 @@ void cell_of_picks(const struct policy_rule *rule, struct pick_list *list,
 		list->len = SLICE_CELL_VALUES_MAX;
 	summarise(list, out);
 	for (size_t i = 0; i < list->len; i++)
-		fill_value(&list->picks[i], &values[i]);
+		values[i] = list->picks[i].value;
 	out->values = values;
 	out->values_len = list->len;
 }
 
 /* ---- plain entries ------------------------------------------------------------- */
 
-static int64_t distance_of(int64_t t0_ns, int64_t start_ns, int64_t end_ns)
+/* Of one slice and the plain entries of one ε. */
+struct span {
+	int64_t start_ns, end_ns;
+	int64_t certain_ns;        /* an entry is certain from here on */
+	uint64_t certain_until_ns; /* and no later than so much behind that */
+};
+
+static struct span span_of(const struct track *track, int64_t start_ns, int64_t end_ns)
 {
-	if (t0_ns < start_ns)
-		return start_ns - t0_ns;
-	return t0_ns > end_ns ? t0_ns - end_ns : 0;
+	int64_t length_ns = end_ns - start_ns - track->early_ns - track->late_ns;
+
+	return (struct span){ start_ns, end_ns, start_ns + track->early_ns,
+		length_ns > 0 ? (uint64_t)length_ns : 0 };
 }
 
-enum rc cell_of_plain(struct track *track, const struct policy_rule *rule, int64_t start_ns,
-    int64_t end_ns, struct cell *out)
+static int64_t larger(int64_t a, int64_t b)
 {
-	int64_t certain_from_ns = start_ns + track->early_ns;
-	int64_t certain_to_ns = end_ns - track->late_ns, age_ns;
-	const struct item *carried = pick_carried(track, rule, start_ns, end_ns, &age_ns);
-	size_t total = track->mid - track->head, most = SLICE_CELL_VALUES_MAX - (carried != NULL);
-	size_t n = total < most ? total : most;
-	struct cell cell = { .mode = CELL_OBSERVED, .values_len = n, .values_total = total };
+	return a > b ? a : b;
+}
 
-	if (track_show(track, n) != RC_OK)
-		return RC_NOMEM;
-	struct cell_value *values = track->shown.values + track->shown.first;
-	cell.error_ns = track->early_ns > track->late_ns ? track->early_ns : track->late_ns;
-	for (size_t i = 0; i < n; i++) {
-		int64_t t0_ns = values[i].t0_ns;
-		bool certain = t0_ns >= certain_from_ns && t0_ns < certain_to_ns;
-		values[i].mode = CELL_OBSERVED;
-		values[i].age_ns = distance_of(t0_ns, start_ns, end_ns);
-		values[i].certainty = certain ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE;
-		if (certain)
-			cell.certainty = CERTAINTY_CERTAIN;
-		if (values[i].age_ns > cell.age_ns)
-			cell.age_ns = values[i].age_ns;
-	}
+/* The entry observed inside. */
+static inline void show(
+    const struct track_entry *entry, const struct span *span, struct cell_value *out)
+{
+	uint64_t behind_ns = (uint64_t)entry->t0_ns - (uint64_t)span->certain_ns;
+	int64_t before_ns = span->start_ns - entry->t0_ns, after_ns = entry->t0_ns - span->end_ns;
+
+	out->item = entry->item;
+	out->made = NULL;
+	out->age_ns = larger(larger(before_ns, after_ns), 0);
+	out->mode = CELL_OBSERVED;
+	out->certainty = (enum certainty)(behind_ns < span->certain_until_ns);
+}
+
+void cell_of_track(const struct track *track, const struct policy *policy, int64_t start_ns,
+    int64_t end_ns, struct cell_value *values, struct cell *out)
+{
+	const struct span span = span_of(track, start_ns, end_ns);
+	const struct track_entry *entries = track->entries + track->head;
+	int64_t age_ns, error_ns = larger(track->early_ns, track->late_ns);
+	const struct item *carried = pick_carried(track, policy, start_ns, end_ns, &age_ns);
+	size_t held = carried != NULL, total = track->mid - track->head;
+	size_t n = total + held < SLICE_CELL_VALUES_MAX ? total : SLICE_CELL_VALUES_MAX - held;
+	unsigned certain = 0;
+
 	if (carried != NULL) {
-		if (item_error_ns(carried) > cell.error_ns)
-			cell.error_ns = item_error_ns(carried);
-		values--; /* T5 */
-		item_show(carried, values);
-		values->mode = CELL_CARRIED;
-		values->age_ns = age_ns;
-		values->certainty = CERTAINTY_POSSIBLE;
-		cell.values_len++;
-		cell.values_total++;
+		values[0] =
+		    (struct cell_value){ .item = carried, .age_ns = age_ns, .mode = CELL_CARRIED };
+		error_ns = larger(error_ns, item_error_ns(carried));
 	}
-	cell.values = values;
+	for (size_t i = 0; i < n; i++) {
+		show(&entries[i], &span, &values[held + i]);
+		certain |= (unsigned)values[held + i].certainty;
+	}
+	*out = (struct cell){
+		.mode = CELL_OBSERVED,
+		.values = values,
+		.values_len = held + n,
+		.values_total = held + total,
+		.age_ns = larger(values[held].age_ns, values[held + n - 1].age_ns),
+		.error_ns = error_ns,
+		.certainty = (enum certainty)certain,
+	};
+}
+
+/* Before the value that came from `entry`?  They rarely share a time. */
+static bool is_before(const struct track_entry *entry, const struct track_entry *other)
+{
+	return entry->t0_ns != other->t0_ns ? entry->t0_ns < other->t0_ns
+					    : item_order(entry->item, other->item) < 0;
+}
+
+void cell_of_nearest(struct track *const *tracks, size_t n, int64_t start_ns, int64_t end_ns,
+    struct cell_value *values, struct cell *out)
+{
+	const struct track_entry *nearest[CELL_NEAREST_MAX];
+	struct cell cell = { .mode = CELL_OBSERVED, .values = values, .values_total = n };
+
+	for (; cell.values_len < n; cell.values_len++) {
+		const struct track *track = tracks[cell.values_len];
+		const struct span span = span_of(track, start_ns, end_ns);
+		const struct track_entry *entry =
+		    &track->entries[pick_nearest_plain(track, start_ns, end_ns)];
+		struct cell_value value;
+		size_t at = cell.values_len;
+		show(entry, &span, &value);
+		for (; at > 0 && is_before(entry, nearest[at - 1]); at--) {
+			nearest[at] = nearest[at - 1];
+			values[at] = values[at - 1];
+		}
+		nearest[at] = entry;
+		values[at] = value;
+		if (value.certainty == CERTAINTY_CERTAIN)
+			cell.certainty = CERTAINTY_CERTAIN;
+		cell.age_ns = larger(cell.age_ns, value.age_ns);
+		cell.error_ns = larger(cell.error_ns, larger(track->early_ns, track->late_ns));
+	}
 	*out = cell;
-	return RC_OK;
 }

@@ -12,11 +12,17 @@ void cell_of_picks(const struct policy_rule *rule, struct pick_list *list,
     struct cell_value *values, struct cell *out);
 
 /*
- * The same for a facet whose one track has plain entries in the slice and whose
- * rule takes all of them: no picks, no sorting, and the values are the track's
- * own, which stay as they are until it is advanced.  RC_NOMEM.
+ * The same without picks and sorting, for tracks that have plain entries in the
+ * slice and nothing odd: one track, whose rule takes all of them and what it
+ * carries;
  */
-enum rc cell_of_plain(struct track *track, const struct policy_rule *rule, int64_t start_ns,
-    int64_t end_ns, struct cell *out) RC_CHECK;
+void cell_of_track(const struct track *track, const struct policy *policy, int64_t start_ns,
+    int64_t end_ns, struct cell_value *values, struct cell *out);
+
+/* or 1 ≤ n ≤ CELL_NEAREST_MAX tracks, of each of which the rule takes the nearest
+ * and carries nothing beside it. */
+#define CELL_NEAREST_MAX ((size_t)16)
+void cell_of_nearest(struct track *const *tracks, size_t n, int64_t start_ns, int64_t end_ns,
+    struct cell_value *values, struct cell *out);
 
 #endif

@@ -96,12 +96,12 @@ static void read_place(struct walk *walk, const struct cell *cell, struct sign *
 
 	for (size_t i = cell->values_len; i-- > 0;) {
 		const struct cell_value *value = &cell->values[i];
-		if (!out->has_position && blend_fix_of(value->data_json, &fix)) {
+		if (!out->has_position && blend_fix_of(cell_value_data(value), &fix)) {
 			out->has_position = true;
 			out->lat = fix.lat;
 			out->lon = fix.lon;
 		}
-		peek_open(&member, value->data_json);
+		peek_open(&member, cell_value_data(value));
 		while (out->place == NULL && peek_next(&member)) {
 			if (member_is(&member, names) && first_string(&member, &text, &len))
 				out->place = intern(walk, text, len);
@@ -117,7 +117,7 @@ static void read_people(struct walk *walk, const struct cell *cell, struct sign 
 	size_t len;
 
 	for (size_t i = 0; i < cell->values_len; i++) {
-		peek_open(&member, cell->values[i].data_json);
+		peek_open(&member, cell_value_data(&cell->values[i]));
 		while (out->people_len < SIGN_PEOPLE_MAX && peek_next(&member)) {
 			if (!member_is(&member, names) || !first_string(&member, &text, &len))
 				continue;
@@ -142,7 +142,8 @@ static bool take_slice(void *ctx, const struct slice *slice)
 	sign->state = slice->state;
 	sign->cause = slice->cause;
 	if (scene->values_len > 0)
-		sign->scene = intern(walk, scene->values[0].text, strlen(scene->values[0].text));
+		sign->scene = intern(walk, cell_value_text(&scene->values[0]),
+		    strlen(cell_value_text(&scene->values[0])));
 	read_place(walk, &slice->cells[FACET_LOCATION], sign);
 	read_people(walk, &slice->cells[FACET_LANGUAGE], sign);
 	return walk->rc == RC_OK;

@@ -36,9 +36,10 @@ static enum rc shrink(struct home_gather *gather, int64_t end_ns)
 static bool take(void *ctx, const struct observation *obs)
 {
 	struct home_gather *gather = ctx;
+	struct item_rest rest;
 	struct item item;
 
-	item_of_observation(obs, gather->policy, &item);
+	item_of_observation(obs, gather->policy, &item, &rest);
 	if (item_key_ns(&item) < gather->from_ns)
 		return true; /* it reaches in, from a stretch before */
 	struct home_ref ref = home_ref_of(&item, gather->key);
@@ -197,11 +198,12 @@ static enum rc visit_log(struct find *find, int64_t before_ns, store_visit_fn *v
 static bool stands(
     const struct find *find, const struct home_ref *ref, const struct observation *obs)
 {
+	struct item_rest rest;
 	struct item item;
 
 	if (obs->tombstone)
 		return false;
-	item_of_observation(obs, find->gather.policy, &item);
+	item_of_observation(obs, find->gather.policy, &item, &rest);
 	return item_key_ns(&item) == ref->key_ns && item_end_ns(&item) == ref->end_ns;
 }
 

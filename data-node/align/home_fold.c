@@ -54,11 +54,11 @@ struct home_ref home_ref_of(const struct item *item, const uint8_t key[HOME_HASH
 		.key_ns = item_key_ns(item),
 		.end_ns = item_end_ns(item),
 		.track = keyed(item->track, key),
-		.lane = keyed(item->lane, key),
+		.lane = keyed(item->rest->lane, key),
 		.role = HOME_VALUE };
 
-	if (item->boot != 0 && !item->wide) /* as check_epoch() in window.c */
-		ref.boot = keyed(item->boot, key);
+	if (item->boots && !item->wide) /* as check_epoch() in window.c */
+		ref.boot = keyed(item->rest->boot, key);
 	if ((item->facets & FACET_MASK(FACET_HOME)) == 0 || item->role == ITEM_NOTE)
 		ref.role = HOME_PASSING;
 	else if (item->role == ITEM_STOP)

@@ -111,7 +111,7 @@ bool item_is_stationary(const struct item *item)
 	struct peek member;
 	double number;
 
-	peek_open(&member, item->locates ? item->data_json : NULL);
+	peek_open(&member, item->locates ? item->rest->data_json : NULL);
 	while (peek_next(&member)) {
 		if (in_list(speeds, &member) && peek_number(&member, &number) && number == 0)
 			return true;
@@ -146,7 +146,8 @@ static bool says_unchanged(const char *data_json, bool *alone)
 
 /* ---- the item ------------------------------------------------------------------ */
 
-static void set_times(const struct observation *obs, const struct policy *policy, struct item *out)
+static void set_times(const struct observation *obs, const struct policy *policy, struct item *out,
+    struct item_rest *rest)
 {
 	const struct placement *place = &obs->place;
 	int64_t extent_end_ns;
@@ -156,7 +157,7 @@ static void set_times(const struct observation *obs, const struct policy *policy
 	out->early_ns = place->defaulted ? policy->error_ns : place->early_ns;
 	out->late_ns = place->defaulted ? policy->error_ns : place->late_ns;
 	out->wide = placement_is_wide(place);
-	placement_extent(place, &out->key_ns, &extent_end_ns);
+	placement_extent(place, &rest->key_ns, &extent_end_ns);
 	if (obs->shape == SHAPE_BLOCK && obs->rate_hz > 0 && obs->times_ns == NULL) {
 		double span_s = (double)observation_frames(obs) / obs->rate_hz;
 		double room_s = (double)(OBS_TIME_MAX_NS - out->t0_ns) / (double)NS_PER_S;
@@ -167,38 +168,40 @@ static void set_times(const struct observation *obs, const struct policy *policy
 	}
 	if (obs->has_pulse && obs->pulse_s > 0) {
 		double max_s = (double)policy->pulse_max_ns / (double)NS_PER_S;
-		out->pulse_ns = obs->pulse_s < max_s ? (int64_t)(obs->pulse_s * (double)NS_PER_S)
-						     : policy->pulse_max_ns;
+		rest->pulse_ns = obs->pulse_s < max_s ? (int64_t)(obs->pulse_s * (double)NS_PER_S)
+						      : policy->pulse_max_ns;
+		out->pulses = rest->pulse_ns > 0;
 	}
 }
 
 /* One whose time is not known stops from where it may have begun. */
-static void set_stop(struct item *out, const char *reason, bool lane)
+static void set_stop(struct item *out, struct item_rest *rest, const char *reason, bool lane)
 {
 	if (out->wide) {
-		out->t0_ns = out->key_ns;
+		out->t0_ns = rest->key_ns;
 		out->early_ns = out->late_ns = 0;
 		out->wide = false;
 	}
 	out->role = ITEM_STOP;
 	out->t1_ns = out->t0_ns; /* from here on; what comes later counts again */
-	out->stop_reason = reason;
+	rest->stop_reason = reason;
 	out->stop_lane = lane;
 }
 
-static void set_role(const struct observation *obs, const struct item_name *name, struct item *out)
+static void set_role(const struct observation *obs, const struct item_name *name, struct item *out,
+    struct item_rest *rest)
 {
 	bool alone;
 
 	if (obs->gap) {
-		set_stop(out, "gap",
+		set_stop(out, rest, "gap",
 		    obs->layer != LAYER_HOME ||
 			entity_hash(obs->data_json, home_names) == HASH_SEED);
 	} else if (name->suspend) {
-		set_stop(out, "suspend", true);
+		set_stop(out, rest, "suspend", true);
 	} else if (obs->layer == LAYER_HOME) {
 		if (home_is_gone(obs))
-			set_stop(out, "unavailable", false);
+			set_stop(out, rest, "unavailable", false);
 	} else if (obs->layer == LAYER_ENVIRONMENT) {
 		out->locates = true;
 	} else if (obs->layer == LAYER_VISUAL && says_unchanged(obs->data_json, &alone)) {
@@ -226,63 +229,72 @@ void item_name_of(enum layer layer, const char *source, const char *kind, struct
 	};
 }
 
-void item_of_named(const struct observation *obs, const struct item_name *name,
-    const struct policy *policy, struct item *out)
+/* Which of its source's and kind's things it is about. */
+static uint64_t track_of(const struct observation *obs, uint64_t track, unsigned facets)
 {
-	*out = (struct item){
-		.role = ITEM_VALUE,
-		.source_seq = obs->has_source_seq ? obs->source_seq : 0,
-		.seq = obs->seq,
-		.facets = name->facets,
+	if (obs->layer == LAYER_HOME)
+		return mix(track, entity_hash(obs->data_json, home_names));
+	if (facets & FACET_MASK(FACET_ENVIRONMENT))
+		return mix(track, entity_hash(obs->data_json, sensor_names));
+	if (facets == FACET_MASK(FACET_SCENE)) /* several may hold at one time */
+		return mix_bytes(track, obs->client_id, strlen(obs->client_id));
+	return track;
+}
+
+void item_of_named(const struct observation *obs, const struct item_name *name,
+    const struct policy *policy, struct item *out, struct item_rest *rest)
+{
+	*rest = (struct item_rest){
 		.lane = name->lane,
-		.track = name->track,
+		.source_seq = obs->has_source_seq ? obs->source_seq : 0,
 		.client_id = obs->client_id,
 		.source = name->source,
 		.kind = name->kind,
 		.text = obs->text,
 		.data_json = obs->data_json,
 	};
-	memcpy(out->obs_id, obs->obs_id, OBS_ID_BYTES);
+	*out = (struct item){
+		.role = ITEM_VALUE, .seq = obs->seq, .facets = name->facets, .rest = rest
+	};
+	memcpy(rest->obs_id, obs->obs_id, OBS_ID_BYTES);
 	if (obs->origin == ORIGIN_SYSTEM && name->night)
 		out->facets = observation_feeds_slices(obs) ? FACET_MASK(FACET_SCENE) : 0;
 	if (obs->layer == LAYER_AUDITORY && obs->text[0] == '\0')
 		out->facets &= ~FACET_MASK(FACET_LANGUAGE); /* sound without a transcript */
-	set_times(obs, policy, out);
-	set_role(obs, name, out);
+	set_times(obs, policy, out, rest);
+	set_role(obs, name, out, rest);
 	if (obs->shape == SHAPE_BLOCK && obs->values_len > 0 &&
 	    (obs->rate_hz > 0 || obs->times_ns != NULL) && (out->facets & MEASURED) != 0)
-		out->block = obs;
+		rest->block = obs;
 	out->plain =
-	    out->role == ITEM_VALUE && !out->wide && item_is_instant(out) && out->block == NULL;
-	if (obs->layer == LAYER_HOME)
-		out->track = mix(out->track, entity_hash(obs->data_json, home_names));
-	else if (out->facets & FACET_MASK(FACET_ENVIRONMENT))
-		out->track = mix(out->track, entity_hash(obs->data_json, sensor_names));
-	else if (out->facets == FACET_MASK(FACET_SCENE)) /* several may hold at one time */
-		out->track = mix_bytes(out->track, obs->client_id, strlen(obs->client_id));
+	    out->role == ITEM_VALUE && !out->wide && item_is_instant(out) && rest->block == NULL;
+	out->track = track_of(obs, name->track, out->facets);
 	if (obs->place.epoch != 0)
-		out->boot = mix(HASH_SEED, obs->place.epoch);
+		rest->boot = mix(HASH_SEED, obs->place.epoch);
 	else if (obs->boot_epoch[0] != '\0')
-		out->boot = mix_bytes(HASH_SEED, obs->boot_epoch, strlen(obs->boot_epoch));
+		rest->boot = mix_bytes(HASH_SEED, obs->boot_epoch, strlen(obs->boot_epoch));
+	out->boots = rest->boot != 0;
+	out->usual = out->plain && !out->boots && !out->pulses;
 }
 
-void item_of_observation(
-    const struct observation *obs, const struct policy *policy, struct item *out)
+void item_of_observation(const struct observation *obs, const struct policy *policy,
+    struct item *out, struct item_rest *rest)
 {
 	struct item_name name;
 
 	item_name_of(obs->layer, obs->source, obs->kind, &name);
-	item_of_named(obs, &name, policy, out);
+	item_of_named(obs, &name, policy, out, rest);
 }
 
 int item_order(const struct item *a, const struct item *b)
 {
 	if (a->t0_ns != b->t0_ns)
 		return a->t0_ns < b->t0_ns ? -1 : 1;
-	int order = a->source == b->source ? 0 : strcmp(a->source, b->source);
+	const struct item_rest *x = a->rest, *y = b->rest;
+	int order = x->source == y->source ? 0 : strcmp(x->source, y->source);
 	if (order != 0)
 		return order;
-	if (a->source_seq != b->source_seq)
-		return a->source_seq < b->source_seq ? -1 : 1;
-	return memcmp(a->obs_id, b->obs_id, OBS_ID_BYTES);
+	if (x->source_seq != y->source_seq)
+		return x->source_seq < y->source_seq ? -1 : 1;
+	return memcmp(x->obs_id, y->obs_id, OBS_ID_BYTES);
 }

@@ -12,42 +12,46 @@
 #ifndef ALIGN_ITEM_H
 #define ALIGN_ITEM_H
 
-#include <string.h>
-
 #include "align/policy.h"
 
 enum item_role { ITEM_VALUE, ITEM_STOP, ITEM_NOTE };
 
-/* The first 64 bytes are what a window needs of every item it is handed; the
- * rest is for those that come into a slice. */
-struct item {
-	int64_t t0_ns, t1_ns;      /* an instant has t1 = t0 */
-	int64_t early_ns, late_ns; /* ε: how much earlier, later it may be */
-	int64_t pulse_ns;          /* 0 = none; ≤ pulse_max_ns */
-	uint64_t track;            /* hash */
-	uint64_t boot;             /* hash of the clock epoch, 0 = none said */
-	unsigned facets;           /* FACET_MASK bits */
-	uint8_t role;              /* enum item_role */
-	bool wide;
-	bool stop_lane;     /* stops every track of the lane in `facets` */
-	bool locates : 1;   /* may say that the person stays here: item_is_stationary() */
-	bool unchanged : 1; /* a frame that says it will hold */
-	bool plain : 1;     /* a narrow instant with a value, no block */
-	bool named : 1;     /* source and kind are of an item_names, which outlives it */
-
-	int64_t key_ns;          /* order of the stream: t0, of a wide one t0 - early */
-	uint64_t lane;           /* hash */
+/* What few windows ask of an item, and what a reader of a slice does. */
+struct item_rest {
+	uint64_t lane, boot;     /* hashes; boot of the clock epoch, 0 = none said */
 	uint64_t source_seq;     /* 0 = none */
-	uint64_t seq;            /* of the log */
+	int64_t key_ns;          /* order of the stream: t0, of a wide one t0 - early */
+	int64_t pulse_ns;        /* 0 = none; ≤ pulse_max_ns */
 	const char *stop_reason; /* ITEM_STOP: static */
 	uint8_t obs_id[OBS_ID_BYTES];
 	const char *client_id, *source, *kind, *text, *data_json; /* borrowed */
 	const struct observation *block; /* borrowed; what has samples to look into, else NULL */
 };
 
-/* Pure; `out` borrows the strings of `obs`. */
-void item_of_observation(
-    const struct observation *obs, const struct policy *policy, struct item *out);
+/* What a window needs of every item that it is handed: 64 bytes. */
+struct item {
+	int64_t t0_ns, t1_ns;         /* an instant has t1 = t0 */
+	int64_t early_ns, late_ns;    /* ε: how much earlier, later it may be */
+	uint64_t track;               /* hash */
+	uint64_t seq;                 /* of the log */
+	const struct item_rest *rest; /* lives as long as the item */
+	unsigned facets;              /* FACET_MASK bits */
+	uint8_t role;                 /* enum item_role */
+	bool wide;
+	bool plain : 1;     /* a narrow instant with a value, no block */
+	bool usual : 1;     /* plain, without a pulse and an epoch */
+	bool boots : 1;     /* rest->boot is not 0 */
+	bool pulses : 1;    /* rest->pulse_ns is not 0 */
+	bool stop_lane : 1; /* stops every track of the lane in `facets` */
+	bool locates : 1;   /* may say that the person stays here: item_is_stationary() */
+	bool unchanged : 1; /* a frame that says it will hold */
+	bool named : 1;     /* source and kind are of an item_names, which outlives it */
+	bool held : 1;      /* it stands in a hold of a window (track.h) */
+};
+
+/* Pure; `out` borrows `rest`, which is filled, and that the strings of `obs`. */
+void item_of_observation(const struct observation *obs, const struct policy *policy,
+    struct item *out, struct item_rest *rest);
 
 /* What (layer, source, kind) alone say of all their items. */
 struct item_name {
@@ -62,7 +66,7 @@ void item_name_of(enum layer layer, const char *source, const char *kind, struct
 
 /* item_of_observation() with `name` worked out before. */
 void item_of_named(const struct observation *obs, const struct item_name *name,
-    const struct policy *policy, struct item *out);
+    const struct policy *policy, struct item *out, struct item_rest *rest);
 
 /* Does its data say that the person stays here?  Looked at when it matters: few
  * are ever carried.  O(bytes of its data). */
@@ -93,7 +97,7 @@ static inline int64_t item_end_ns(const struct item *item)
 
 static inline int64_t item_key_ns(const struct item *item)
 {
-	return item->wide ? item->key_ns : item->t0_ns;
+	return item->wide ? item->rest->key_ns : item->t0_ns;
 }
 
 static inline bool item_is_instant(const struct item *item)
@@ -101,21 +105,29 @@ static inline bool item_is_instant(const struct item *item)
 	return item->t0_ns == item->t1_ns;
 }
 
-/* What a cell shows of it but for mode, age and certainty.  Field by field:
- * clearing the whole of a value first would cost as much. */
-static inline void item_show(const struct item *item, struct cell_value *out)
+/* ---- what a cell shows --------------------------------------------------------- */
+
+static inline const char *cell_value_text(const struct cell_value *value)
 {
-	memcpy(out->obs_id, item->obs_id, OBS_ID_BYTES);
-	out->seq = item->seq;
-	out->next_seq = 0;
-	out->client_id = item->client_id;
-	out->source = item->source;
-	out->kind = item->kind;
-	out->text = item->text;
-	out->data_json = item->data_json;
-	out->t0_ns = item->t0_ns;
-	out->t1_ns = item->t1_ns;
-	out->has_next = false;
+	return value->made != NULL ? value->made->text : value->item->rest->text;
+}
+
+static inline const char *cell_value_data(const struct cell_value *value)
+{
+	return value->made != NULL ? value->made->data_json : value->item->rest->data_json;
+}
+
+/* The observation on the other side of an interpolated one; else NULL. */
+static inline const struct item *cell_value_next(const struct cell_value *value)
+{
+	return value->made != NULL ? value->made->next : NULL;
+}
+
+static inline uint64_t cell_value_next_seq(const struct cell_value *value)
+{
+	const struct item *next = cell_value_next(value);
+
+	return next != NULL ? next->seq : 0;
 }
 
 #endif

@@ -63,7 +63,7 @@ static const struct item_name *keep(struct item_names *names, const struct item_
 }
 
 void item_of_names(struct item_names *names, const struct observation *obs,
-    const struct policy *policy, struct item *out)
+    const struct policy *policy, struct item *out, struct item_rest *rest)
 {
 	uintptr_t place = (uintptr_t)obs->source ^ (uintptr_t)obs->kind << 1;
 	struct recent *recent = &names->recent[(place ^ place >> 6) % RECENT];
@@ -74,11 +74,11 @@ void item_of_names(struct item_names *names, const struct observation *obs,
 		item_name_of(obs->layer, obs->source, obs->kind, &found);
 		const struct item_name *name = keep(names, &found);
 		if (name == NULL || !is_of(name, obs)) {
-			item_of_named(obs, &found, policy, out);
+			item_of_named(obs, &found, policy, out, rest);
 			return;
 		}
 		*recent = (struct recent){ obs->source, obs->kind, name };
 	}
-	item_of_named(obs, recent->name, policy, out);
+	item_of_named(obs, recent->name, policy, out, rest);
 	out->named = true;
 }

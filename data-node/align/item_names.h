@@ -19,6 +19,6 @@ void item_names_free(struct item_names *names);
 
 /* item_of_observation(), by the name. */
 void item_of_names(struct item_names *names, const struct observation *obs,
-    const struct policy *policy, struct item *out);
+    const struct policy *policy, struct item *out, struct item_rest *rest);
 
 #endif

@@ -11,23 +11,18 @@ void lookup_fini(struct lookup *lookup)
 	*lookup = (struct lookup){ .slots = NULL };
 }
 
-static size_t home_of(const struct lookup *lookup, uint64_t key)
-{
-	return (size_t)(key ^ key >> 29) & (lookup->cap - 1);
-}
-
 static size_t probe(const struct lookup *lookup, uint64_t key)
 {
-	size_t i = home_of(lookup, key);
+	size_t i = lookup_home(lookup, key);
 
 	while (lookup->slots[i].value != NULL && lookup->slots[i].key != key)
 		i = (i + 1) & (lookup->cap - 1);
 	return i;
 }
 
-void *lookup_find(const struct lookup *lookup, uint64_t key)
+void *lookup_probe(const struct lookup *lookup, uint64_t key)
 {
-	return lookup->cap == 0 ? NULL : lookup->slots[probe(lookup, key)].value;
+	return lookup->slots[probe(lookup, key)].value;
 }
 
 static enum rc grow(struct lookup *lookup)
@@ -65,7 +60,7 @@ void lookup_del(struct lookup *lookup, uint64_t key)
 		return;
 	for (size_t i = (hole + 1) & mask; lookup->slots[i].value != NULL; i = (i + 1) & mask) {
 		/* May slot i stand at the hole?  Not if its home lies behind it. */
-		size_t home = home_of(lookup, lookup->slots[i].key);
+		size_t home = lookup_home(lookup, lookup->slots[i].key);
 		if (((i - home) & mask) >= ((i - hole) & mask)) {
 			lookup->slots[hole] = lookup->slots[i];
 			hole = i;

@@ -24,7 +24,21 @@ struct lookup {
 /* A zeroed struct is an empty lookup. */
 void lookup_fini(struct lookup *lookup);
 
-void *lookup_find(const struct lookup *lookup, uint64_t key); /* NULL */
+/* Where `key` would stand if nothing was in its way. */
+static inline size_t lookup_home(const struct lookup *lookup, uint64_t key)
+{
+	return (size_t)(key ^ key >> 29) & (lookup->cap - 1);
+}
+
+void *lookup_probe(const struct lookup *lookup, uint64_t key);
+
+static inline void *lookup_find(const struct lookup *lookup, uint64_t key) /* NULL */
+{
+	if (lookup->cap == 0)
+		return NULL;
+	const struct lookup_slot *home = &lookup->slots[lookup_home(lookup, key)];
+	return home->key == key && home->value != NULL ? home->value : lookup_probe(lookup, key);
+}
 
 /* `key` is not in it yet; `value` is not NULL.  RC_NOMEM. */
 enum rc lookup_put(struct lookup *lookup, uint64_t key, void *value) RC_CHECK;

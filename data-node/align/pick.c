@@ -78,12 +78,12 @@ static enum rc add_inside(struct pick_list *list, const struct item *item, const
 	if (pick == NULL)
 		return RC_NOMEM;
 	*pick = (struct pick){
-		.item = item,
-		.rank = PICK_INSIDE,
-		.mode = item_is_instant(item) ? CELL_OBSERVED : CELL_OVERLAP,
-		.age_ns = distance_ns(item, span),
+		.value = { .item = item,
+		    .mode = item_is_instant(item) ? CELL_OBSERVED : CELL_OVERLAP,
+		    .age_ns = distance_ns(item, span),
+		    .certainty = certainty_of(item, span) },
 		.error_ns = item_error_ns(item),
-		.certainty = certainty_of(item, span),
+		.rank = PICK_INSIDE,
 	};
 	return RC_OK;
 }
@@ -96,12 +96,12 @@ static enum rc add_outside(struct pick_list *list, const struct item *item, enum
 	if (pick == NULL)
 		return RC_NOMEM;
 	*pick = (struct pick){
-		.item = item,
-		.rank = rank,
-		.mode = rank == PICK_NEAREST ? CELL_OBSERVED : CELL_CARRIED,
-		.age_ns = age_ns,
+		.value = { .item = item,
+		    .mode = rank == PICK_NEAREST ? CELL_OBSERVED : CELL_CARRIED,
+		    .age_ns = age_ns,
+		    .certainty = certainty },
 		.error_ns = item_error_ns(item),
-		.certainty = certainty,
+		.rank = rank,
 	};
 	return RC_OK;
 }
@@ -116,57 +116,28 @@ static int64_t off_middle(const struct item *item, const struct span *span)
 	return twice < 0 ? -twice : twice;
 }
 
-/* Of the plain entries, all of which touch: the first of those nearest to the
- * middle. */
-static const struct item *nearest_plain(const struct track *track, const struct span *span)
+size_t pick_nearest_plain(const struct track *track, int64_t start_ns, int64_t end_ns)
 {
-	int64_t length_ns = span->end_ns - span->start_ns;
-	size_t low = track->head, high = track->mid;
+	const struct track_entry *entries = track->entries;
+	int64_t length_ns = end_ns - start_ns, middle_ns = start_ns + (length_ns + 1) / 2;
+	size_t low = track->head;
 
-	while (low < high) { /* the first at or behind the middle */
-		size_t at = low + (high - low) / 2;
-		if (2 * (track->entries[at].t0_ns - span->start_ns) < length_ns)
-			low = at + 1;
-		else
-			high = at;
+	for (size_t n = track->mid - low; n > 0;) { /* the first at or behind the middle */
+		size_t half = n / 2;
+		bool before = entries[low + half].t0_ns < middle_ns;
+		low = before ? low + half + 1 : low;
+		n = before ? n - half - 1 : half;
 	}
 	if (low == track->head)
-		return track->entries[low].item;
+		return low;
 	size_t before = low - 1;
-	while (before > track->head &&
-	       track->entries[before - 1].t0_ns == track->entries[before].t0_ns)
+	while (before > track->head && entries[before - 1].t0_ns == entries[before].t0_ns)
 		before--;
 	if (low == track->mid)
-		return track->entries[before].item;
-	int64_t off_before = length_ns - 2 * (track->entries[before].t0_ns - span->start_ns);
-	int64_t off_low = 2 * (track->entries[low].t0_ns - span->start_ns) - length_ns;
-	return track->entries[off_low < off_before ? low : before].item;
-}
-
-static inline void ask_for(const struct item *item)
-{
-	const char *at = (const char *)item;
-
-	for (size_t i = 0; i < sizeof *item; i += 64)
-		__builtin_prefetch(at + i);
-}
-
-void pick_ahead(
-    const struct track *track, const struct policy_rule *rule, int64_t start_ns, int64_t end_ns)
-{
-	const struct span span = { start_ns, end_ns };
-
-	if (!track_is_plain_in(track))
-		return;
-	if (!rule->all) {
-		ask_for(nearest_plain(track, &span));
-		return;
-	}
-	size_t until = track->mid - track->head < SLICE_CELL_VALUES_MAX
-			   ? track->mid
-			   : track->head + SLICE_CELL_VALUES_MAX;
-	for (size_t i = track->head + track->shown.len; i < until; i++)
-		ask_for(track->entries[i].item);
+		return before;
+	int64_t off_before = length_ns - 2 * (entries[before].t0_ns - start_ns);
+	int64_t off_low = 2 * (entries[low].t0_ns - start_ns) - length_ns;
+	return off_low < off_before ? low : before;
 }
 
 static enum rc pick_inside(
@@ -175,7 +146,9 @@ static enum rc pick_inside(
 	const struct item *nearest = NULL;
 
 	if (track_is_plain_in(track) && !all)
-		return add_inside(list, nearest_plain(track, span), span);
+		return add_inside(list,
+		    track->entries[pick_nearest_plain(track, span->start_ns, span->end_ns)].item,
+		    span);
 	for (size_t i = track->head; i < track->mid; i++) {
 		const struct item *item = track->entries[i].item;
 		if (item->role != ITEM_VALUE || !touches(item, span))
@@ -215,7 +188,7 @@ static enum rc pick_blend(const struct policy_rule *rule, const struct policy *p
     const struct item *left, const struct item *right, const struct span *span, struct arena *arena,
     struct pick_list *list)
 {
-	const char *data_json = NULL;
+	struct cell_made made = { .next = right, .text = "" };
 	int64_t middle_ns = span->start_ns + (span->end_ns - span->start_ns) / 2;
 
 	if (rule->blend == POLICY_BLEND_NONE || left->wide || right->wide ||
@@ -224,45 +197,48 @@ static enum rc pick_blend(const struct policy_rule *rule, const struct policy *p
 		return RC_OK;
 	enum rc rc =
 	    rule->blend == POLICY_BLEND_LOCATION
-		? blend_location(left, right, middle_ns, policy->accuracy_m, arena, &data_json)
-		: blend_numeric(left, right, middle_ns, arena, &data_json);
-	if (rc != RC_OK || data_json == NULL)
+		? blend_location(left, right, middle_ns, policy->accuracy_m, arena, &made.data_json)
+		: blend_numeric(left, right, middle_ns, arena, &made.data_json);
+	if (rc != RC_OK || made.data_json == NULL)
 		return rc;
+	struct cell_made *kept = arena_alloc(arena, sizeof *kept);
 	struct pick *pick = add(list);
-	if (pick == NULL)
+	if (pick == NULL || kept == NULL)
 		return RC_NOMEM;
+	*kept = made;
 	int64_t before_ns = distance_ns(left, span), after_ns = distance_ns(right, span);
 	int64_t left_error_ns = item_error_ns(left), right_error_ns = item_error_ns(right);
 	*pick = (struct pick){
-		.item = left,
-		.next = right,
-		.data_json = data_json,
-		.rank = PICK_BLENDED,
-		.mode = CELL_INTERPOLATED,
-		.age_ns = before_ns < after_ns ? before_ns : after_ns,
+		.value = { .item = left,
+		    .made = kept,
+		    .mode = CELL_INTERPOLATED,
+		    .age_ns = before_ns < after_ns ? before_ns : after_ns,
+		    .certainty = CERTAINTY_POSSIBLE },
 		.error_ns = left_error_ns > right_error_ns ? left_error_ns : right_error_ns,
-		.certainty = CERTAINTY_POSSIBLE,
+		.rank = PICK_BLENDED,
 	};
 	return RC_OK;
 }
 
-static bool near_enough(
-    const struct policy_rule *rule, const struct track_entry *entry, const struct span *span)
+static bool near_enough(const struct policy *policy, const struct policy_rule *rule,
+    const struct track_entry *entry, const struct span *span)
 {
 	int64_t off_ns = distance_ns(entry->item, span);
 
 	return !entry->item->wide && item_is_instant(entry->item) && off_ns <= rule->nearest_ns &&
-	       (rule->nearest_times == 0 || off_ns <= rule->nearest_times * entry->period_ns);
+	       (rule->nearest_times == 0 ||
+		   off_ns <= rule->nearest_times * track_period_ns(entry, policy));
 }
 
-static enum rc pick_nearest(const struct policy_rule *rule, const struct track_entry *left,
-    const struct track_entry *right, const struct span *span, struct pick_list *list)
+static enum rc pick_nearest(const struct policy *policy, const struct policy_rule *rule,
+    const struct track_entry *left, const struct track_entry *right, const struct span *span,
+    struct pick_list *list)
 {
 	if (rule->nearest_ns == 0)
 		return RC_OK;
-	if (left != NULL && !near_enough(rule, left, span))
+	if (left != NULL && !near_enough(policy, rule, left, span))
 		left = NULL;
-	if (right != NULL && !near_enough(rule, right, span))
+	if (right != NULL && !near_enough(policy, rule, right, span))
 		right = NULL;
 	if (left != NULL && right != NULL &&
 	    distance_ns(right->item, span) < distance_ns(left->item, span))
@@ -281,7 +257,7 @@ static int64_t unchanged_until(const struct track *track, const struct policy_ru
     const struct item *left, const struct span *span)
 {
 	const struct item *note = track->has_note ? track->note.item : NULL;
-	int64_t until_ns = left->t1_ns + left->pulse_ns;
+	int64_t until_ns = left->t1_ns + left->rest->pulse_ns;
 
 	if (left->unchanged)
 		until_ns = left->t1_ns + rule->carry_ns;
@@ -291,16 +267,16 @@ static int64_t unchanged_until(const struct track *track, const struct policy_ru
 			note = item;
 	}
 	if (note != NULL && note->t0_ns >= left->t0_ns) {
-		int64_t hold_ns =
-		    note->pulse_ns > rule->nearest_ns ? note->pulse_ns : rule->nearest_ns;
+		int64_t hold_ns = note->rest->pulse_ns > rule->nearest_ns ? note->rest->pulse_ns
+									  : rule->nearest_ns;
 		if (note->t1_ns + hold_ns > until_ns)
 			until_ns = note->t1_ns + hold_ns;
 	}
 	return until_ns;
 }
 
-static bool may_carry(
-    const struct track *track, const struct policy_rule *rule, const struct span *span)
+static bool may_carry(const struct track *track, const struct policy *policy,
+    const struct policy_rule *rule, const struct span *span)
 {
 	const struct item *left = track->left.item;
 	int64_t age_ns = item_since_ns(span->start_ns, item_end_ns(left));
@@ -317,22 +293,24 @@ static bool may_carry(
 	case POLICY_CARRY_UNCHANGED:
 		return span->start_ns <= unchanged_until(track, rule, left, span);
 	case POLICY_CARRY_PULSE:
-		return age_ns <= left->pulse_ns;
+		return age_ns <= left->rest->pulse_ns;
 	case POLICY_CARRY_PERIODS:
-		return item_is_instant(left) && age_ns <= rule->carry_times * track->left.period_ns;
+		return item_is_instant(left) &&
+		       age_ns <= rule->carry_times * track_period_ns(&track->left, policy);
 	case POLICY_CARRY_STEP:
 		return item_is_instant(left);
 	}
 	return false;
 }
 
-const struct item *pick_carried(const struct track *track, const struct policy_rule *rule,
+const struct item *pick_carried(const struct track *track, const struct policy *policy,
     int64_t start_ns, int64_t end_ns, int64_t *age_ns)
 {
+	const struct policy_rule *rule = &policy->rules[track->facet];
 	const struct span span = { start_ns, end_ns };
 
 	if (rule->carry != POLICY_CARRY_STEP || left_of(track) == NULL ||
-	    !may_carry(track, rule, &span))
+	    !may_carry(track, policy, rule, &span))
 		return NULL;
 	*age_ns = item_since_ns(start_ns, item_end_ns(track->left.item));
 	return track->left.item;
@@ -352,7 +330,7 @@ static const char *reason_of(
 	    item_since_ns(span->start_ns, item_end_ns(track->left.item)) > policy->reach_ns)
 		return "none";
 	if (track->left.item->role == ITEM_STOP)
-		return track->left.item->stop_reason;
+		return track->left.item->rest->stop_reason;
 	return rule->carry == POLICY_CARRY_NEVER ? "none" : "stale";
 }
 
@@ -363,10 +341,16 @@ static enum rc look_into_blocks(enum facet facet, const struct span *span, struc
 	enum rc rc = RC_OK;
 
 	for (size_t i = from; i < list->len && rc == RC_OK; i++) {
-		struct pick *pick = &list->picks[i];
-		if (pick->item->block != NULL)
-			rc = sample_of_slice(pick->item, facet, span->start_ns, span->end_ns, arena,
-			    &pick->data_json);
+		struct cell_value *value = &list->picks[i].value;
+		if (value->item->plain || value->item->rest->block == NULL)
+			continue;
+		struct cell_made *made = arena_alloc(arena, sizeof *made);
+		if (made == NULL)
+			return RC_NOMEM;
+		*made = (struct cell_made){ .text = value->item->rest->text };
+		value->made = made;
+		rc = sample_of_slice(
+		    value->item, facet, span->start_ns, span->end_ns, arena, &made->data_json);
 	}
 	return rc;
 }
@@ -392,11 +376,11 @@ enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
 		if (left != NULL && right != NULL)
 			rc = pick_blend(rule, policy, left->item, right->item, &span, arena, list);
 		if (rc == RC_OK && list->len == before)
-			rc = pick_nearest(rule, left, right, &span, list);
+			rc = pick_nearest(policy, rule, left, right, &span, list);
 		if (rc != RC_OK || list->len > before)
 			return rc;
 	}
-	if (left != NULL && may_carry(track, rule, &span)) {
+	if (left != NULL && may_carry(track, policy, rule, &span)) {
 		/* A state that holds until the next change is certain before it. */
 		bool certain = rule->carry == POLICY_CARRY_STEP && !inside && !left->item->wide;
 		return add_outside(list, left->item, PICK_CARRIED,

@@ -15,13 +15,9 @@
 enum pick_rank { PICK_INSIDE, PICK_BLENDED, PICK_NEAREST, PICK_CARRIED };
 
 struct pick {
-	const struct item *item;
-	const struct item *next; /* PICK_BLENDED: the other side */
-	const char *data_json;   /* PICK_BLENDED: in the arena; else NULL */
+	struct cell_value value;
+	int64_t error_ns;
 	enum pick_rank rank;
-	enum cell_mode mode;
-	int64_t age_ns, error_ns;
-	enum certainty certainty;
 };
 
 /* Picks of one cell, grown as needed. */
@@ -31,13 +27,6 @@ struct pick_list {
 	const char *absent_reason; /* the weightiest of the tracks without a pick */
 };
 
-/*
- * Ask the memory for the items that a cell will read of `track`: they lie where
- * they were pushed, far apart, and were last looked at `ahead_ns` ago.
- */
-void pick_ahead(
-    const struct track *track, const struct policy_rule *rule, int64_t start_ns, int64_t end_ns);
-
 /* Add the picks of `track` (advanced to [start, end)).  RC_NOMEM. */
 enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
     const struct policy *policy, struct arena *arena, struct pick_list *list) RC_CHECK;
@@ -46,8 +35,12 @@ enum rc pick_track(const struct track *track, int64_t start_ns, int64_t end_ns,
  * What a track that has values in the slice carries into it all the same: the
  * state that it had before them.  NULL if nothing; else the item and its age.
  */
-const struct item *pick_carried(const struct track *track, const struct policy_rule *rule,
+const struct item *pick_carried(const struct track *track, const struct policy *policy,
     int64_t start_ns, int64_t end_ns, int64_t *age_ns);
+
+/* Of a track with nothing but plain entries in the slice, the index of the first
+ * of those nearest to the middle. */
+size_t pick_nearest_plain(const struct track *track, int64_t start_ns, int64_t end_ns);
 
 /* Reasons by weight; NULL is the lightest. */
 const char *pick_reason_max(const char *a, const char *b);

@@ -17,7 +17,7 @@
  * whole block is by its clock's map. */
 static int64_t frame_ns(const struct item *item, size_t i)
 {
-	const struct observation *obs = item->block;
+	const struct observation *obs = item->rest->block;
 	double offset_ns = obs->times_ns != NULL ? (double)obs->times_ns[i]
 						 : (double)i * ((double)NS_PER_S / obs->rate_hz);
 	double room_ns = (double)item_since_ns(OBS_TIME_MAX_NS, item->t0_ns);
@@ -170,7 +170,7 @@ static void put_values(
 enum rc sample_of_slice(const struct item *item, enum facet facet, int64_t start_ns, int64_t end_ns,
     struct arena *arena, const char **out)
 {
-	const struct observation *obs = item->block;
+	const struct observation *obs = item->rest->block;
 	size_t frames = observation_frames(obs), channels = obs->channels > 1 ? obs->channels : 1;
 	size_t from = frame_from(item, frames, start_ns), end = frame_from(item, frames, end_ns);
 	size_t first = from, n = end - from;

@@ -88,9 +88,11 @@ static bool says(const struct cell_value *value, const char *words)
 {
 	struct search search = { .words = words };
 
-	find_words(&search, value->text, strnlen(value->text, SCENE_TEXT_BYTES_MAX));
+	const char *text = cell_value_text(value);
+
+	find_words(&search, text, strnlen(text, SCENE_TEXT_BYTES_MAX));
 	if (!search.found)
-		peek_strings(value->data_json, SCENE_TEXT_BYTES_MAX, find_words, &search);
+		peek_strings(cell_value_data(value), SCENE_TEXT_BYTES_MAX, find_words, &search);
 	return search.found;
 }
 
@@ -100,13 +102,15 @@ static bool is_fast(const struct cell_value *value)
 {
 	struct blend_fix fix;
 
-	(void)blend_fix_of(value->data_json, &fix);
+	(void)blend_fix_of(cell_value_data(value), &fix);
 	return fix.speed_mps > COMMUTE_MPS;
 }
 
 static bool matches(const struct rule *rule, const struct cell_value *value)
 {
-	if (rule->kinds != NULL && !listed(rule->kinds, value->kind, strlen(value->kind)))
+	const char *kind = value->item->rest->kind;
+
+	if (rule->kinds != NULL && !listed(rule->kinds, kind, strlen(kind)))
 		return false;
 	if (rule->speed)
 		return is_fast(value);
@@ -117,14 +121,22 @@ static enum rc fill(const struct rule *rule, const struct cell *from,
     const struct cell_value *evidence, const char *data_json, struct arena *arena, struct cell *out)
 {
 	struct cell_value *value = arena_alloc(arena, sizeof *value);
+	struct cell_made *made = arena_alloc(arena, sizeof *made);
+	struct item *item = arena_alloc(arena, sizeof *item);
+	struct item_rest *rest = arena_alloc(arena, sizeof *rest);
 
-	if (value == NULL)
+	if (value == NULL || made == NULL || item == NULL || rest == NULL)
 		return RC_NOMEM;
+	*rest = *evidence->item->rest;
+	rest->kind = "scene";
+	rest->client_id = "";
+	*item = *evidence->item;
+	item->rest = rest;
+	item->held = false;
 	*value = *evidence;
-	value->kind = "scene";
-	value->text = rule->scene;
-	value->data_json = data_json;
-	value->client_id = "";
+	*made = (struct cell_made){ cell_value_next(evidence), rule->scene, data_json };
+	value->item = item;
+	value->made = made;
 	*out = (struct cell){
 		.mode = evidence->mode,
 		.values = value,
@@ -146,7 +158,7 @@ static size_t label_rank(const struct cell_value *label)
 	const char *text;
 	size_t len;
 
-	peek_open(&data, label->data_json);
+	peek_open(&data, cell_value_data(label));
 	while (peek_next(&data)) {
 		if (!peek_is(&data, "value"))
 			continue;
@@ -191,7 +203,7 @@ enum rc scene_derive(const struct cell cells[FACET_COUNT], const struct cell *la
 	for (size_t i = 0; i < RULES; i++) {
 		const struct cell *cell = &cells[rules[i].facet];
 		if (label != NULL && strcmp(rules[i].scene, rules[rank].scene) == 0)
-			return fill(&rules[i], labels, label, label->data_json, arena, out);
+			return fill(&rules[i], labels, label, cell_value_data(label), arena, out);
 		/* The newest evidence of the cell speaks. */
 		for (size_t k = cell->values_len; k-- > 0;) {
 			if (matches(&rules[i], &cell->values[k]))

@@ -57,16 +57,25 @@ enum rc slice_query_check(struct slice_query *query, struct errmsg *why)
 	return RC_OK;
 }
 
+/* The next one of a scan, which is in order of time. */
+static enum rc push(struct feed *feed, const struct item *item)
+{
+	enum rc rc = window_settle(feed->window, item_key_ns(item), feed->why);
+
+	return rc == RC_OK ? window_push(feed->window, item, 1, feed->why) : rc;
+}
+
 static bool take(void *ctx, const struct observation *obs)
 {
 	struct feed *feed = ctx;
+	struct item_rest rest;
 	struct item item;
 
-	item_of_names(feed->names, obs, feed->policy, &item);
+	item_of_names(feed->names, obs, feed->policy, &item, &rest);
 	if (feed->skip_home && obs->layer == LAYER_HOME &&
 	    item_key_ns(&item) < feed->skip_before_ns)
 		return true;
-	feed->rc = window_push(feed->window, &item, 1, feed->why);
+	feed->rc = push(feed, &item);
 	return feed->rc == RC_OK && !window_done(feed->window);
 }
 
@@ -141,13 +150,14 @@ static enum rc read_all(struct feed *feed, struct store *store, const struct win
 #define STEP_MAX ((size_t)2048)
 
 /* Is this of the track, or a stop of its lane? */
-static bool is_of_track(struct feed *feed, const struct observation *obs, struct item *item)
+static bool is_of_track(
+    struct feed *feed, const struct observation *obs, struct item *item, struct item_rest *rest)
 {
-	item_of_names(feed->names, obs, feed->policy, item);
+	item_of_names(feed->names, obs, feed->policy, item, rest);
 	feed->seen++;
-	if (item->lane != feed->track->lane)
+	if (rest->lane != feed->track->lane)
 		return false;
-	if (item->boot != 0)
+	if (item->boots)
 		feed->rc = RC_AGAIN; /* epochs begin with any record of the lane */
 	return item->track == feed->track->track || item->stop_lane;
 }
@@ -163,10 +173,11 @@ static bool is_value(const struct feed *feed, const struct item *item)
 static bool count_values(void *ctx, const struct observation *obs)
 {
 	struct feed *feed = ctx;
+	struct item_rest rest;
 	struct item item;
 
-	if (is_of_track(feed, obs, &item) && is_value(feed, &item) && item.t0_ns > feed->after_ns &&
-	    item.t1_ns + item.late_ns < feed->until_ns)
+	if (is_of_track(feed, obs, &item, &rest) && is_value(feed, &item) &&
+	    item.t0_ns > feed->after_ns && item.t1_ns + item.late_ns < feed->until_ns)
 		feed->found++;
 	feed->enough = feed->found >= BACK_VALUES;
 	return feed->rc == RC_OK && !feed->enough;
@@ -177,13 +188,14 @@ static bool count_values(void *ctx, const struct observation *obs)
 static bool take_of_track(void *ctx, const struct observation *obs)
 {
 	struct feed *feed = ctx;
+	struct item_rest rest;
 	struct item item;
 
-	bool ours = is_of_track(feed, obs, &item);
+	bool ours = is_of_track(feed, obs, &item, &rest);
 	if (ours && item_key_ns(&item) < feed->after_ns)
 		feed->rc = RC_AGAIN; /* notes behind its beginning are not read */
 	if (ours && feed->rc == RC_OK)
-		feed->rc = window_push(feed->window, &item, 1, feed->why);
+		feed->rc = push(feed, &item);
 	if (ours && item.plain && is_value(feed, &item) &&
 	    item.t0_ns - item.early_ns >= feed->until_ns)
 		feed->found++;

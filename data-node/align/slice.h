@@ -41,18 +41,22 @@ unsigned facet_of_kind(enum layer layer, const char *kind);
 enum cell_mode { CELL_ABSENT, CELL_OBSERVED, CELL_OVERLAP, CELL_CARRIED, CELL_INTERPOLATED };
 enum certainty { CERTAINTY_POSSIBLE, CERTAINTY_CERTAIN };
 
+struct item; /* align/item.h */
+
+/* What is shown of an observation where that is not what it says itself. */
+struct cell_made {
+	const struct item *next;      /* interpolated: the observation on the other side */
+	const char *text, *data_json; /* "" = none */
+};
+
+/* An observation as it stands in a cell; cell_value_text() and others (item.h)
+ * say what is shown of it. */
 struct cell_value {
-	uint8_t obs_id[OBS_ID_BYTES];
-	uint64_t seq, next_seq;                /* of the log; next_seq: of next_obs_id, else 0 */
-	const char *client_id, *source, *kind; /* borrowed from the window */
-	const char *text;                      /* "" = none */
-	const char *data_json;                 /* "" = none; interpolated values get their own */
-	int64_t t0_ns, t1_ns;                  /* on the hub's time */
-	enum cell_mode mode;                   /* how this value came here */
-	int64_t age_ns;                        /* distance to the slice, 0 inside it */
+	const struct item *item;      /* borrowed from the window */
+	const struct cell_made *made; /* NULL: it is shown as it is */
+	int64_t age_ns;               /* distance to the slice, 0 inside it */
+	enum cell_mode mode;          /* how this value came here */
 	enum certainty certainty;
-	bool has_next; /* interpolated: the observation on the other side */
-	uint8_t next_obs_id[OBS_ID_BYTES];
 };
 
 /*

@@ -1,8 +1,6 @@
 /* Fill: records by seq, values of a cell, the derived ones derived again. */
 #include "align/slice_fill.h"
 
-#include <string.h>
-
 #include "align/blend.h"
 #include "align/sample.h"
 #include "align/scene.h"
@@ -31,10 +29,11 @@ static enum rc keep(
     struct fill *fill, uint64_t seq, const struct observation *obs, const struct item **out)
 {
 	struct item *item = arena_alloc(&fill->records, sizeof *item);
+	struct item_rest *rest = arena_alloc(&fill->records, sizeof *rest);
 
-	if (item == NULL)
+	if (item == NULL || rest == NULL)
 		return RC_NOMEM;
-	item_of_observation(obs, fill->policy, item);
+	item_of_observation(obs, fill->policy, item, rest);
 	*out = item;
 	return lookup_put(&fill->items, seq, item);
 }
@@ -121,39 +120,28 @@ static enum rc blend(struct fill *fill, enum facet facet, const struct slice *sl
 static enum rc fill_value(struct fill *fill, enum facet facet, const struct slice *slice,
     const struct slice_ref *ref, struct cell_value *out, struct errmsg *why)
 {
-	const struct item *item, *next;
-
-	enum rc rc = fill_item(fill, ref->seq, &item, why);
-	if (rc != RC_OK)
-		return rc;
 	*out = (struct cell_value){
-		.seq = ref->seq,
-		.client_id = item->client_id,
-		.source = item->source,
-		.kind = item->kind,
-		.text = item->text,
-		.data_json = item->data_json,
-		.t0_ns = item->t0_ns,
-		.t1_ns = item->t1_ns,
 		.mode = ref->mode,
 		.age_ns = ref->age_ns,
 		.certainty = ref->certainty,
 	};
-	memcpy(out->obs_id, item->obs_id, OBS_ID_BYTES);
-	if (ref->next_seq == 0 && item->block != NULL)
-		return sample_of_slice(
-		    item, facet, slice->start_ns, slice->end_ns, &fill->arena, &out->data_json);
-	if (ref->next_seq == 0)
-		return RC_OK;
-	rc = fill_item(fill, ref->next_seq, &next, why);
+	enum rc rc = fill_item(fill, ref->seq, &out->item, why);
 	if (rc != RC_OK)
 		return rc;
-	out->has_next = true;
-	out->next_seq = ref->next_seq;
-	out->text = "";
-	out->t1_ns = next->t0_ns;
-	memcpy(out->next_obs_id, next->obs_id, OBS_ID_BYTES);
-	return blend(fill, facet, slice, item, next, &out->data_json);
+	if (ref->next_seq == 0 && out->item->rest->block == NULL)
+		return RC_OK;
+	struct cell_made *made = arena_alloc(&fill->arena, sizeof *made);
+	if (made == NULL)
+		return RC_NOMEM;
+	*made = (struct cell_made){ .text = ref->next_seq == 0 ? out->item->rest->text : "" };
+	out->made = made;
+	if (ref->next_seq == 0)
+		return sample_of_slice(out->item, facet, slice->start_ns, slice->end_ns,
+		    &fill->arena, &made->data_json);
+	rc = fill_item(fill, ref->next_seq, &made->next, why);
+	if (rc != RC_OK)
+		return rc;
+	return blend(fill, facet, slice, out->item, made->next, &made->data_json);
 }
 
 static enum rc fill_cell(struct fill *fill, enum facet facet, const struct slice *slice,

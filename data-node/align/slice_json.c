@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "align/slice.h"
+#include "align/item.h"
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/timestamp.h"
@@ -66,27 +66,32 @@ static void put_id(struct buf *out, const char *name, const uint8_t id[OBS_ID_BY
 
 static void put_value(struct buf *out, const struct cell *cell, const struct cell_value *value)
 {
+	const struct item_rest *rest = value->item->rest;
+	const struct item *next = cell_value_next(value);
+	const char *text = cell_value_text(value), *data_json = cell_value_data(value);
+	int64_t t0_ns = value->item->t0_ns, t1_ns = next != NULL ? next->t0_ns : value->item->t1_ns;
+
 	buf_putc(out, '{');
-	put_id(out, "obs_id", value->obs_id);
-	if (value->has_next) {
+	put_id(out, "obs_id", rest->obs_id);
+	if (next != NULL) {
 		buf_putc(out, ',');
-		put_id(out, "next_obs_id", value->next_obs_id);
+		put_id(out, "next_obs_id", next->rest->obs_id);
 	}
-	if (value->client_id[0] != '\0')
-		put_string(out, "id", value->client_id);
-	put_string(out, "source", value->source);
-	put_string(out, "kind", value->kind);
+	if (rest->client_id[0] != '\0')
+		put_string(out, "id", rest->client_id);
+	put_string(out, "source", rest->source);
+	put_string(out, "kind", rest->kind);
 	buf_putc(out, ',');
-	put_time(out, "start", value->t0_ns);
-	if (value->t1_ns > value->t0_ns) {
+	put_time(out, "start", t0_ns);
+	if (t1_ns > t0_ns) {
 		buf_putc(out, ',');
-		put_time(out, "end", value->t1_ns);
+		put_time(out, "end", t1_ns);
 	}
-	if (value->text[0] != '\0')
-		put_string(out, "text", value->text);
-	if (value->data_json[0] != '\0') {
+	if (text[0] != '\0')
+		put_string(out, "text", text);
+	if (data_json[0] != '\0') {
 		buf_puts(out, ",\"data\":");
-		buf_puts(out, value->data_json);
+		buf_puts(out, data_json);
 	}
 	if (value->mode != cell->mode)
 		buf_printf(out, ",\"mode\":\"%s\"", mode_word(value->mode));

@@ -7,6 +7,7 @@
 
 struct merge {
 	struct fill *fill;
+	struct arena *arena;
 	uint64_t track;
 	struct pick_list list;
 };
@@ -14,8 +15,8 @@ struct merge {
 static struct slice_ref ref_of(const struct cell_value *value)
 {
 	return (struct slice_ref){
-		.seq = value->seq,
-		.next_seq = value->has_next ? value->next_seq : 0,
+		.seq = value->item->seq,
+		.next_seq = cell_value_next_seq(value),
 		.mode = value->mode,
 		.certainty = value->certainty,
 		.age_ns = value->age_ns,
@@ -57,20 +58,26 @@ static enum rc put(struct merge *merge, const struct slice_ref *ref, bool own)
 {
 	struct pick *pick = &merge->list.picks[merge->list.len];
 
+	struct cell_value *value = &pick->value;
+
 	*pick = (struct pick){
+		.value = { .mode = ref->mode, .age_ns = ref->age_ns, .certainty = ref->certainty },
 		.rank = rank_of(ref->mode),
-		.mode = ref->mode,
-		.age_ns = ref->age_ns,
-		.certainty = ref->certainty,
 	};
-	enum rc rc = fill_item(merge->fill, ref->seq, &pick->item, NULL);
-	if (rc != RC_OK || (!own && pick->item->track == merge->track))
+	enum rc rc = fill_item(merge->fill, ref->seq, &value->item, NULL);
+	if (rc != RC_OK || (!own && value->item->track == merge->track))
 		return rc;
-	pick->error_ns = item_error_ns(pick->item);
-	if (ref->next_seq != 0)
-		rc = fill_item(merge->fill, ref->next_seq, &pick->next, NULL);
-	if (rc == RC_OK && pick->next != NULL && item_error_ns(pick->next) > pick->error_ns)
-		pick->error_ns = item_error_ns(pick->next);
+	pick->error_ns = item_error_ns(value->item);
+	if (ref->next_seq != 0) {
+		struct cell_made *made = arena_alloc(merge->arena, sizeof *made);
+		if (made == NULL)
+			return RC_NOMEM;
+		*made = (struct cell_made){ .text = "", .data_json = "" };
+		rc = fill_item(merge->fill, ref->next_seq, &made->next, NULL);
+		if (rc == RC_OK && item_error_ns(made->next) > pick->error_ns)
+			pick->error_ns = item_error_ns(made->next);
+		value->made = made;
+	}
 	merge->list.len++;
 	return rc;
 }
@@ -103,7 +110,7 @@ enum rc slice_merge_cell(struct fill *fill, enum facet facet, uint64_t track,
 	const struct policy_rule *rule = &fill->policy->rules[facet];
 	const struct cell *stored = &refs->cells[facet];
 	size_t most = stored->values_len + own->values_len;
-	struct merge merge = { .fill = fill, .track = track };
+	struct merge merge = { .fill = fill, .arena = arena, .track = track };
 	struct cell cell;
 
 	if (rule->best_only || stored->values_len != stored->values_total ||

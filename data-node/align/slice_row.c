@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "align/bytes.h"
+#include "align/item.h"
 
 #define ROW_FORMAT 2u
 #define FLAG_EMPTY 1u
@@ -38,8 +39,8 @@ static void put_cell(const struct cell *cell, struct buf *out)
 	for (size_t i = 0; i < cell->values_len; i++) {
 		const struct cell_value *value = &cell->values[i];
 		bytes_put8(out, (unsigned)value->mode << 1 | (unsigned)value->certainty);
-		bytes_put_varint(out, value->seq);
-		bytes_put_varint(out, value->has_next ? value->next_seq : 0);
+		bytes_put_varint(out, value->item->seq);
+		bytes_put_varint(out, cell_value_next_seq(value));
 		bytes_put_varint(out, (uint64_t)value->age_ns);
 	}
 }

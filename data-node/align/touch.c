@@ -71,7 +71,7 @@ static enum touch_clip clip_of(const struct item *item, const struct policy *pol
 {
 	enum touch_clip clip = TOUCH_CLIP_NEXT;
 
-	if (item->boot != 0 || item->role == ITEM_NOTE || item->stop_lane || item->wide)
+	if (item->boots || item->role == ITEM_NOTE || item->stop_lane || item->wide)
 		return TOUCH_NO_CLIP;
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		const struct policy_rule *rule = &policy->rules[facet];
@@ -91,12 +91,12 @@ static uint64_t key_of(const struct item *item)
 void touch_of_item(
     const struct item *item, enum layer layer, const struct policy *policy, struct touch *out)
 {
-	bool lane = item->boot != 0 || item->stop_lane;
+	bool lane = item->boots || item->stop_lane;
 	unsigned facets = lane ? facets_of_layer(layer) | item->facets : item->facets;
 	struct span span = span_of(facets, policy);
 
 	/* The next record that names an epoch may begin one, or no longer. */
-	if (item->boot != 0)
+	if (item->boots)
 		span.ahead_ns = plus(span.ahead_ns, policy->reach_ns);
 	*out = (struct touch){
 		.from_ns = minus(minus(item->t0_ns, item->early_ns), span.back_ns),
@@ -153,9 +153,10 @@ struct look {
 static bool look_at(void *ctx, const struct observation *obs)
 {
 	struct look *look = ctx;
+	struct item_rest rest;
 	struct item item;
 
-	item_of_observation(obs, look->policy, &item);
+	item_of_observation(obs, look->policy, &item, &rest);
 	if (key_of(&item) == look->touch->track && item.role == ITEM_VALUE && !item.wide &&
 	    item.t0_ns > look->touch->t1_ns)
 		touch_clip_at(look->touch, item.t1_ns);
@@ -190,9 +191,10 @@ static enum rc clip_ahead(struct touch *touch, struct store *store, enum layer l
 static bool look_back(void *ctx, const struct observation *obs)
 {
 	struct look *look = ctx;
+	struct item_rest rest;
 	struct item item;
 
-	item_of_observation(obs, look->policy, &item);
+	item_of_observation(obs, look->policy, &item, &rest);
 	if (key_of(&item) == look->touch->track && item.plain && item.t0_ns < look->touch->t0_ns) {
 		look->found = true;
 		look->last_ns = item.t0_ns;

@@ -25,7 +25,7 @@ static const char *keep(char **at, const char *text, size_t len)
 /* What a copy of the block takes behind the strings, aligned. */
 static size_t block_bytes(const struct item *item)
 {
-	const struct observation *obs = item->block;
+	const struct observation *obs = item->rest->block;
 
 	if (obs == NULL)
 		return 0;
@@ -36,9 +36,9 @@ static size_t block_bytes(const struct item *item)
 }
 
 /* The block's samples, at `at` or the next place where one may begin. */
-static void keep_block(char *at, struct item *item)
+static void keep_block(char *at, struct item_rest *rest)
 {
-	const struct observation *obs = item->block;
+	const struct observation *obs = rest->block;
 
 	if (obs == NULL)
 		return;
@@ -55,8 +55,8 @@ static void keep_block(char *at, struct item *item)
 	at += times;
 	const char *extra = obs->extra_json == NULL ? "" : obs->extra_json;
 	copy->extra_json = keep(&at, extra, strlen(extra));
-	copy->data_json = item->data_json;
-	item->block = copy;
+	copy->data_json = rest->data_json;
+	rest->block = copy;
 }
 
 static size_t steps_of(size_t bytes)
@@ -102,10 +102,11 @@ void track_use_fini(struct track_use *use)
 	*use = (struct track_use){ .entries = 0 };
 }
 
-struct track_hold *track_hold_new(const struct item *item, struct track_use *use)
+const struct item *track_hold_new(const struct item *item, struct track_use *use)
 {
-	const char *texts[STRINGS] = { item->client_id, item->text, item->data_json, item->source,
-		item->kind };
+	const struct item_rest *rest = item->rest;
+	const char *texts[STRINGS] = { rest->client_id, rest->text, rest->data_json, rest->source,
+		rest->kind };
 	size_t lens[STRINGS], len = block_bytes(item), n = item->named ? STRINGS - 2 : STRINGS;
 
 	for (size_t i = 0; i < n; i++) {
@@ -119,22 +120,27 @@ struct track_hold *track_hold_new(const struct item *item, struct track_use *use
 	hold->refs = 1;
 	hold->bytes_len = len;
 	hold->item = *item;
+	hold->rest = *rest;
+	hold->item.rest = &hold->rest;
+	hold->item.held = true;
 	use->bytes += sizeof *hold + len;
 	char *at = hold->bytes;
-	hold->item.client_id = keep(&at, texts[0], lens[0]);
-	hold->item.text = keep(&at, texts[1], lens[1]);
-	hold->item.data_json = keep(&at, texts[2], lens[2]);
+	hold->rest.client_id = keep(&at, texts[0], lens[0]);
+	hold->rest.text = keep(&at, texts[1], lens[1]);
+	hold->rest.data_json = keep(&at, texts[2], lens[2]);
 	if (!item->named) {
-		hold->item.source = keep(&at, texts[3], lens[3]);
-		hold->item.kind = keep(&at, texts[4], lens[4]);
+		hold->rest.source = keep(&at, texts[3], lens[3]);
+		hold->rest.kind = keep(&at, texts[4], lens[4]);
 	}
-	keep_block(at, &hold->item);
-	return hold;
+	keep_block(at, &hold->rest);
+	return &hold->item;
 }
 
-void track_hold_put(struct track_hold *hold, struct track_use *use)
+void track_hold_drop(const struct item *item, struct track_use *use)
 {
-	if (hold == NULL || --hold->refs > 0)
+	struct track_hold *hold = track_hold_of(item);
+
+	if (--hold->refs > 0)
 		return;
 	size_t bytes = sizeof *hold + hold->bytes_len;
 	use->bytes -= bytes;
@@ -167,40 +173,39 @@ static void replace(
     struct track_entry *slot, bool *has, const struct track_entry *entry, struct track_use *use)
 {
 	if (*has)
-		track_hold_put(slot->hold, use);
+		track_hold_put(slot->item, use);
 	*slot = *entry;
 	*has = true;
 }
 
 /* An expired entry becomes left or the last note, or goes.  Plain ones expire
- * in order, so of two the later one wins. */
-static void settle(struct track *track, const struct track_entry *entry, struct track_use *use)
+ * in order, so of two the later one wins; `odd` says that this one did not. */
+static void settle(
+    struct track *track, const struct track_entry *entry, bool odd, struct track_use *use)
 {
-	if (entry->odd && entry->item->role == ITEM_NOTE) {
+	if (odd && entry->item->role == ITEM_NOTE) {
 		if (!track->has_note || item_order(entry->item, track->note.item) >= 0) {
 			replace(&track->note, &track->has_note, entry, use);
 			return;
 		}
-	} else if (!track->has_left || (!entry->odd && !track->left.odd) ||
+	} else if (!track->has_left || (!odd && !track->left_odd) ||
 		   is_newer_left(entry->item, track->left.item)) {
 		replace(&track->left, &track->has_left, entry, use);
+		track->left_odd = odd;
 		return;
 	}
-	track_hold_put(entry->hold, use);
+	track_hold_put(entry->item, use);
 }
 
-/* The period at `item`; the pause between two wide ones says nothing. */
-static int64_t next_period(
-    struct track *track, const struct policy *policy, const struct item *item)
+/* What gives `item` its period; the pause between two wide ones says nothing. */
+static int64_t next_pause(struct track *track, const struct policy *policy, const struct item *item)
 {
-	int64_t period_ns = policy->period_default_ns;
 	int64_t pause_ns =
 	    track->has_start && !item->wide ? item_since_ns(item->t0_ns, track->last_t0_ns) : 0;
 
-	if (item->pulse_ns > 0)
-		period_ns = item->pulse_ns;
-	else if (pause_ns > 0 && pause_ns <= policy->period_max_ns)
-		period_ns = pause_ns;
+	if (item->pulses)
+		pause_ns = item->rest->pulse_ns < policy->period_max_ns ? item->rest->pulse_ns
+									: policy->period_max_ns;
 	if (!track->has_last || item_end_ns(item) > track->last_t1_ns)
 		track->last_t1_ns = item_end_ns(item);
 	track->has_last = true;
@@ -208,7 +213,7 @@ static int64_t next_period(
 		track->has_start = true;
 		track->last_t0_ns = item->t0_ns;
 	}
-	return period_ns < policy->period_max_ns ? period_ns : policy->period_max_ns;
+	return pause_ns;
 }
 
 static enum rc make_room(struct track *track)
@@ -220,6 +225,8 @@ static enum rc make_room(struct track *track)
 		memmove(
 		    track->entries, track->entries + track->head, live * sizeof *track->entries);
 		track->mid -= track->head;
+		track->first -= track->head;
+		track->best -= track->head;
 		track->len = live;
 		track->head = 0;
 		return RC_OK;
@@ -233,52 +240,176 @@ static enum rc make_room(struct track *track)
 	return RC_OK;
 }
 
-/* The first entry decides which ε the plain ones have. */
-static bool is_odd(struct track *track, const struct item *item)
+/* Unlike the plain entries of the track? */
+static bool is_odd(const struct track *track, const struct item *item)
 {
-	if (!item->plain)
-		return true;
-	if (track->head == track->len) {
-		track->early_ns = item->early_ns;
-		track->late_ns = item->late_ns;
-	}
-	return item->early_ns != track->early_ns || item->late_ns != track->late_ns;
+	return !item->plain || item->early_ns != track->early_ns || item->late_ns != track->late_ns;
 }
 
-enum rc track_push(struct track *track, const struct item *item, struct track_hold *hold,
-    const struct policy *policy, int64_t slice_start_ns, struct track_use *use)
+/* ---- usual ones ----------------------------------------------------------------------- */
+
+static void put_entry(
+    struct track *track, const struct item *item, int64_t pause_ns, struct track_use *use)
 {
-	bool plain = item->plain;
-	int64_t period_ns = item->role == ITEM_VALUE ? next_period(track, policy, item) : 0;
+	track->entries[track->len++] = (struct track_entry){ item->t0_ns, pause_ns, item };
+	use->entries++;
+}
+
+/* Twice the distance to the middle of the stretch. */
+static int64_t off_middle(const struct track *track, int64_t t0_ns, int64_t step_ns)
+{
+	int64_t off_ns = 2 * (t0_ns - track->stretch_end_ns) + step_ns;
+
+	return off_ns < 0 ? -off_ns : off_ns;
+}
+
+/* The item begins a stretch. */
+static void open_stretch(struct track *track, const struct item *item, int64_t pause_ns,
+    const struct track_round *round, struct track_use *use)
+{
+	int64_t rest_ns = (item->t0_ns - round->start_ns) % round->step_ns;
+
+	track->stretch_end_ns = item->t0_ns - rest_ns + round->step_ns;
+	track->first = track->best = track->len;
+	track->best_off_ns = off_middle(track, item->t0_ns, round->step_ns);
+	put_entry(track, item, pause_ns, use);
+}
+
+/* The item is the last of its stretch; what it hides is left out (T5). */
+static void put_last(struct track *track, const struct item *item, int64_t pause_ns,
+    const struct track_round *round, struct track_use *use)
+{
+	int64_t off_ns = off_middle(track, item->t0_ns, round->step_ns);
+	bool nearer = off_ns < track->best_off_ns;
+	size_t kept = (nearer ? track->first : track->best) + 1;
+
+	if (nearer) {
+		track->best = kept;
+		track->best_off_ns = off_ns;
+	}
+	for (size_t i = kept; i < track->len && use->bytes > 0; i++)
+		track_hold_put(track->entries[i].item, use);
+	use->entries -= track->len - kept;
+	track->len = kept;
+	put_entry(track, item, pause_ns, use);
+}
+
+/* One alone. */
+static void put_usual(struct track *track, const struct item *item, const struct track_round *round,
+    struct track_use *use)
+{
+	int64_t pause_ns = item->t0_ns - track->last_t0_ns;
+
+	if (!track->thins)
+		put_entry(track, item, pause_ns, use);
+	else if (item->t0_ns >= track->stretch_end_ns)
+		open_stretch(track, item, pause_ns, round, use);
+	else
+		put_last(track, item, pause_ns, round, use);
+	track->last_t0_ns = item->t0_ns;
+}
+
+/* items[i], behind the one before it; the track's last one was at `last_ns`. */
+static void put_after(struct track *track, const struct item *items, size_t i, int64_t last_ns,
+    const struct track_round *round, struct track_use *use)
+{
+	put_last(
+	    track, &items[i], items[i].t0_ns - (i == 0 ? last_ns : items[i - 1].t0_ns), round, use);
+}
+
+/* Of the items, those of the open stretch: they come ever nearer to its middle and
+ * then go away from it, so the two around it and the last one are all it takes. */
+static size_t put_stretch(struct track *track, const struct item *items, size_t n, int64_t last_ns,
+    const struct track_round *round, struct track_use *use)
+{
+	int64_t end_ns = track->stretch_end_ns, middle_ns = end_ns - round->step_ns / 2;
+	size_t middle = 0, end;
+
+	while (middle < n && items[middle].t0_ns < middle_ns)
+		middle++;
+	for (end = middle; end < n && items[end].t0_ns < end_ns;)
+		end++;
+	if (middle > 0)
+		put_after(track, items, middle - 1, last_ns, round, use);
+	if (middle < end)
+		put_after(track, items, middle, last_ns, round, use);
+	if (middle + 1 < end)
+		put_after(track, items, end - 1, last_ns, round, use);
+	return end;
+}
+
+/* How many of the items are alike, and like the plain entries. */
+static size_t run_length(const struct track *track, const struct item *items, size_t n)
+{
+	int64_t early_ns = track->early_ns, late_ns = track->late_ns;
+	uint64_t key = items->track;
+	unsigned facets = items->facets;
+	size_t i = 0;
+
+	while (i + 1 < n && items[i].usual && items[i].track == key && items[i].facets == facets &&
+	       items[i].early_ns == early_ns && items[i].late_ns == late_ns &&
+	       items[i + 1].t0_ns != items[i].t0_ns)
+		i++;
+	return i;
+}
+
+size_t track_push_run(struct track *track, const struct item *items, size_t n,
+    const struct track_round *round, struct track_use *use)
+{
+	size_t room = track->cap - track->len;
+	int64_t last_ns = track->last_t0_ns;
+
+	if (items->t0_ns < round->start_ns)
+		return 0; /* it may have expired */
+	n = run_length(track, items, n <= room ? n : room + 1);
+	for (size_t i = 0; i < n && track->thins;) {
+		if (items[i].t0_ns >= track->stretch_end_ns) {
+			open_stretch(track, &items[i], items[i].t0_ns - last_ns, round, use);
+			i++;
+		} else {
+			i += put_stretch(track, items + i, n - i, last_ns, round, use);
+		}
+		last_ns = items[i - 1].t0_ns;
+	}
+	for (size_t i = 0; i < n && !track->thins; i++) {
+		put_entry(track, &items[i], items[i].t0_ns - last_ns, use);
+		last_ns = items[i].t0_ns;
+	}
+	track->last_t0_ns = last_ns;
+	return n;
+}
+
+/* ---- any ---------------------------------------------------------------------------- */
+
+enum rc track_push(struct track *track, const struct item *item, bool tied,
+    const struct track_round *round, struct track_use *use)
+{
+	struct track_entry entry = { .t0_ns = item->t0_ns, .item = item };
 
 	if (make_room(track) != RC_OK)
 		return RC_NOMEM;
-	if (hold != NULL)
-		hold->refs++;
-	if (plain ? item->t0_ns + item->late_ns < slice_start_ns
-		  : is_expired(item, slice_start_ns)) {
-		struct track_entry entry = { item->t0_ns, period_ns, item, hold, true };
-		settle(track, &entry, use); /* odd: it may have been overtaken */
+	if (!tied && item->usual && !is_odd(track, item) && item->t0_ns >= round->start_ns) {
+		put_usual(track, item, round, use);
 		return RC_OK;
 	}
-	bool odd = is_odd(track, item);
-	track->odd_len += odd;
-	track->entries[track->len++] =
-	    (struct track_entry){ item->t0_ns, period_ns, item, hold, odd };
+	track->stretch_end_ns = INT64_MIN;
+	if (item->role == ITEM_VALUE)
+		entry.pause_ns = next_pause(track, round->policy, item);
+	if (is_expired(item, round->start_ns)) {
+		settle(track, &entry, true, use); /* odd: it may have been overtaken */
+		return RC_OK;
+	}
+	if (track->head == track->len && item->plain) { /* the first decides */
+		track->early_ns = item->early_ns;
+		track->late_ns = item->late_ns;
+	}
+	track->odd_len += is_odd(track, item);
+	track->entries[track->len++] = entry;
 	use->entries++;
 	return RC_OK;
 }
 
 /* ---- the next slice --------------------------------------------------------------- */
-
-/* The first `n` entries have expired. */
-static void hide(struct track_shown *shown, size_t n)
-{
-	size_t gone = n < shown->len ? n : shown->len;
-
-	shown->first += gone;
-	shown->len -= gone;
-}
 
 /* All are plain: they expire from the front, and [head..mid) is what touches. */
 static void advance_plain(
@@ -291,20 +422,17 @@ static void advance_plain(
 	while (head < track->len && entries[head].t0_ns < expired_ns)
 		head++;
 	if (head > first) {
-		for (size_t i = first; i + 1 < head; i++) {
-			if (entries[i].hold != NULL)
-				track_hold_put(entries[i].hold, use);
-		}
-		settle(track, &entries[head - 1], use);
+		for (size_t i = first; i + 1 < head && use->bytes > 0; i++)
+			track_hold_put(entries[i].item, use);
+		settle(track, &entries[head - 1], false, use);
 		use->entries -= head - first;
-		hide(&track->shown, head - first);
 	}
 	while (mid > head && entries[mid - 1].t0_ns >= ahead_ns)
 		mid--;
 	if (mid < head)
 		mid = head;
-	while (mid < track->len && entries[mid].t0_ns < ahead_ns)
-		mid++;
+	for (; mid < track->len && entries[mid].t0_ns < ahead_ns; mid++)
+		__builtin_prefetch(entries[mid].item); /* it is shown soon */
 	track->head = head;
 	track->mid = mid;
 }
@@ -325,9 +453,8 @@ static void advance_any(
 		struct track_entry *entry = &track->entries[i];
 		if (!is_expired(entry->item, start_ns))
 			continue;
-		track->odd_len -= entry->odd;
-		entry->odd = true; /* they expire in no order */
-		settle(track, entry, use);
+		track->odd_len -= is_odd(track, entry->item);
+		settle(track, entry, true, use); /* they expire in no order */
 		entry->item = NULL;
 	}
 	size_t kept = track->mid;
@@ -344,38 +471,12 @@ static void advance_any(
 
 void track_advance(struct track *track, int64_t start_ns, int64_t end_ns, struct track_use *use)
 {
-	if (track->odd_len > 0) {
-		track->shown.len = 0;
+	if (track->odd_len > 0)
 		advance_any(track, start_ns, end_ns, use);
-	}
 	if (track->odd_len == 0)
 		advance_plain(track, start_ns, end_ns, use);
-}
-
-enum rc track_show(struct track *track, size_t n)
-{
-	struct track_shown *shown = &track->shown;
-
-	if (shown->len == 0)
-		shown->first = 1;
-	if (shown->first + n > shown->cap) {
-		if (shown->first > 1)
-			memmove(shown->values + 1, shown->values + shown->first,
-			    shown->len * sizeof *shown->values);
-		shown->first = 1;
-	}
-	if (n + 1 > shown->cap / 2) { /* room to move on in */
-		struct cell_value *values =
-		    realloc(shown->values, (4 * n + 4) * sizeof *shown->values);
-		if (values == NULL)
-			return RC_NOMEM;
-		shown->values = values;
-		shown->cap = 4 * n + 4;
-	}
-	for (; shown->len < n; shown->len++)
-		item_show(track->entries[track->head + shown->len].item,
-		    &shown->values[shown->first + shown->len]);
-	return RC_OK;
+	if (track->mid > track->first)
+		track->stretch_end_ns = INT64_MIN;
 }
 
 bool track_is_spent(const struct track *track, int64_t start_ns, const struct policy *policy)
@@ -393,13 +494,12 @@ bool track_is_spent(const struct track *track, int64_t start_ns, const struct po
 void track_fini(struct track *track, struct track_use *use)
 {
 	for (size_t i = track->head; i < track->len; i++)
-		track_hold_put(track->entries[i].hold, use);
+		track_hold_put(track->entries[i].item, use);
 	use->entries -= track->len - track->head;
 	if (track->has_left)
-		track_hold_put(track->left.hold, use);
+		track_hold_put(track->left.item, use);
 	if (track->has_note)
-		track_hold_put(track->note.hold, use);
+		track_hold_put(track->note.item, use);
 	free(track->entries);
-	free(track->shown.values);
 	*track = (struct track){ .entries = NULL };
 }

@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-#define PUSH_AHEAD 8 /* items asked for before they are looked at */
-
 /* ---- life ----------------------------------------------------------------------------- */
 
 struct window_reach window_reach_of(const struct policy *policy, const struct window_grid *grid)
@@ -29,10 +27,10 @@ enum rc window_open(const struct policy *policy, const struct window_grid *grid,
 	}
 	window->policy = policy;
 	window->grid = *grid;
+	window->round = (struct track_round){ policy, grid->from_ns, grid->step_ns };
 	window->visit = visit;
 	window->ctx = ctx;
 	window->needed = grid->facets & FACET_MASK(FACET_SCENE) ? FACET_MASK_ALL : grid->facets;
-	window->next_ns = grid->from_ns;
 	window->due_ns = window_due_ns(window);
 	arena_init(&window->arena, WINDOW_SLICE_BYTES_MAX);
 	*out = window;
@@ -44,7 +42,7 @@ void window_close(struct window *window)
 	if (window == NULL)
 		return;
 	for (size_t i = 0; i < window->group_len; i++)
-		track_hold_put(window->group[i].hold, &window->use);
+		track_hold_put(window->group[i], &window->use);
 	free(window->group);
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		struct row *row = &window->rows[facet];
@@ -85,22 +83,22 @@ size_t window_bytes(const struct window *window)
 
 bool window_done(const struct window *window)
 {
-	return window->stopped || window->next_ns >= window->grid.to_ns;
+	return window->stopped || window->round.start_ns >= window->grid.to_ns;
 }
 
 /* ---- tracks ----------------------------------------------------------------------- */
 
-static enum rc track_of(
-    struct window *window, int facet, const struct item *item, struct track **out)
+static inline uint64_t track_key(const struct item *item, int facet)
 {
-	uint64_t key = item->track + (uint64_t)(facet + 1) * UINT64_C(0xD1B54A32D192ED03);
-	struct track *track = lookup_find(&window->lookup, key);
+	return item->track + (uint64_t)(facet + 1) * UINT64_C(0xD1B54A32D192ED03);
+}
+
+static enum rc add_track(
+    struct window *window, int facet, const struct item *item, uint64_t key, struct track **out)
+{
+	const struct policy_rule *rule = &window->policy->rules[facet];
 	struct row *row = &window->rows[facet];
 
-	if (track != NULL) {
-		*out = track;
-		return RC_OK;
-	}
 	if (window->tracks_len == WINDOW_TRACKS_MAX)
 		return RC_LIMIT;
 	if (row->len == row->cap) {
@@ -111,22 +109,46 @@ static enum rc track_of(
 		row->tracks = tracks;
 		row->cap = cap;
 	}
-	track = calloc(1, sizeof *track);
+	struct track *track = calloc(1, sizeof *track);
 	if (track == NULL || lookup_put(&window->lookup, key, track) != RC_OK) {
 		free(track);
 		return RC_NOMEM;
 	}
 	track->key = key;
-	track->lane = item->lane;
+	track->lane = item->rest->lane;
 	track->facet = (enum facet)facet;
+	track->early_ns = -1; /* nothing is like its entries */
+	track->thins = !rule->all && rule->carry != POLICY_CARRY_STEP;
+	track->stretch_end_ns = INT64_MIN;
 	row->tracks[row->len++] = track;
 	window->tracks_len++;
 	*out = track;
 	return RC_OK;
 }
 
+static inline enum rc track_of(
+    struct window *window, int facet, const struct item *item, struct track **out)
+{
+	uint64_t key = track_key(item, facet);
+
+	*out = lookup_find(&window->lookup, key);
+	return *out != NULL ? RC_OK : add_track(window, facet, item, key, out);
+}
+
+/* The track holds on to the item. */
+static enum rc push_to(
+    struct window *window, struct track *track, const struct item *item, bool tied)
+{
+	if (item->held)
+		track_hold_get(item);
+	enum rc rc = track_push(track, item, tied, &window->round, &window->use);
+	if (rc != RC_OK)
+		track_hold_put(item, &window->use);
+	return rc;
+}
+
 /* A stop ends the tracks of its lane that had a value not long before it. */
-static enum rc stop_lane(struct window *window, const struct item *stop, struct track_hold *hold)
+static enum rc stop_lane(struct window *window, const struct item *stop)
 {
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		const struct row *row = &window->rows[facet];
@@ -135,13 +157,12 @@ static enum rc stop_lane(struct window *window, const struct item *stop, struct 
 		bool step = window->policy->rules[facet].carry == POLICY_CARRY_STEP;
 		for (size_t i = 0; i < row->len; i++) {
 			struct track *track = row->tracks[i];
-			if (track->lane != stop->lane || !track->has_last)
+			if (track->lane != stop->rest->lane || !track->has_last)
 				continue;
-			if (!step && item_since_ns(stop->t0_ns, track->last_t1_ns) >
+			if (!step && item_since_ns(stop->t0_ns, track_last_end_ns(track)) >
 					 window->policy->reach_ns)
 				continue;
-			enum rc rc = track_push(
-			    track, stop, hold, window->policy, window->next_ns, &window->use);
+			enum rc rc = push_to(window, track, stop, true);
 			if (rc != RC_OK)
 				return rc;
 		}
@@ -149,67 +170,75 @@ static enum rc stop_lane(struct window *window, const struct item *stop, struct 
 	return RC_OK;
 }
 
-/* A new boot epoch (not 0) of the lane's clock is a stop just before `item`. */
+/* The stop that a new boot epoch is, just before `item`. */
+static enum rc stop_epoch(struct window *window, const struct item *item)
+{
+	struct item_rest rest = *item->rest;
+	struct item stop = *item;
+
+	rest.stop_reason = "epoch";
+	rest.block = NULL;
+	stop.role = ITEM_STOP;
+	stop.plain = stop.usual = false;
+	stop.t1_ns = stop.t0_ns;
+	stop.rest = &rest;
+	stop.facets = FACET_MASK_ALL;
+	const struct item *held = track_hold_new(&stop, &window->use);
+	if (held == NULL)
+		return RC_NOMEM;
+	enum rc rc = stop_lane(window, held);
+	track_hold_put(held, &window->use);
+	return rc;
+}
+
+/* A new boot epoch (not 0) of the lane's clock stops the lane. */
 static enum rc check_epoch(struct window *window, const struct item *item)
 {
+	const struct item_rest *rest = item->rest;
 	bool step = (item->facets & FACET_MASK(FACET_HOME)) != 0;
+	enum rc rc = RC_OK;
 
 	if (item->wide)
 		return RC_OK;
-	struct lane *lane = lookup_find(&window->lanes, item->lane);
+	struct lane *lane = lookup_find(&window->lanes, rest->lane);
 	if (lane == NULL) {
 		lane = calloc(1, sizeof *lane);
-		if (lane == NULL || lookup_put(&window->lanes, item->lane, lane) != RC_OK) {
+		if (lane == NULL || lookup_put(&window->lanes, rest->lane, lane) != RC_OK) {
 			free(lane);
 			return RC_NOMEM;
 		}
-	} else if (lane->boot != item->boot &&
+	} else if (lane->boot != rest->boot &&
 		   (step || item_since_ns(item->t0_ns, lane->t0_ns) <= window->policy->reach_ns)) {
-		struct item stop = *item;
-		stop.role = ITEM_STOP;
-		stop.plain = false;
-		stop.t1_ns = stop.t0_ns;
-		stop.stop_reason = "epoch";
-		stop.facets = FACET_MASK_ALL;
-		struct track_hold *hold = track_hold_new(&stop, &window->use);
-		if (hold == NULL)
-			return RC_NOMEM;
-		enum rc rc = stop_lane(window, &hold->item, hold);
-		track_hold_put(hold, &window->use);
-		if (rc != RC_OK)
-			return rc;
+		rc = stop_epoch(window, item);
 	}
-	lane->boot = item->boot;
+	lane->boot = rest->boot;
 	lane->t0_ns = item->t0_ns;
-	return RC_OK;
+	return rc;
 }
 
 /* ---- items in ----------------------------------------------------------------------- */
 
-static enum rc deliver(struct window *window, const struct item *item, struct track_hold *hold)
+static enum rc deliver(struct window *window, const struct item *item, bool tied)
 {
-	enum rc rc = item->boot == 0 ? RC_OK : check_epoch(window, item);
+	enum rc rc = item->boots ? check_epoch(window, item) : RC_OK;
 
 	if (rc != RC_OK)
 		return rc;
 	if (item->stop_lane)
-		return stop_lane(window, item, hold);
+		return stop_lane(window, item);
 	for (unsigned mask = item->facets & window->needed; mask != 0 && rc == RC_OK;
 	     mask &= mask - 1) {
 		struct track *track;
 		rc = track_of(window, __builtin_ctz(mask), item, &track);
 		if (rc == RC_OK)
-			rc = track_push(
-			    track, item, hold, window->policy, window->next_ns, &window->use);
+			rc = push_to(window, track, item, tied);
 	}
 	return rc;
 }
 
 static int by_order(const void *a, const void *b)
 {
-	const struct pending *x = a, *y = b;
-
-	return item_order(x->item, y->item);
+	return item_order(*(const struct item *const *)a, *(const struct item *const *)b);
 }
 
 static enum rc verdict(const struct window *window, enum rc rc, struct errmsg *why)
@@ -220,24 +249,21 @@ static enum rc verdict(const struct window *window, enum rc rc, struct errmsg *w
 	return rc == RC_OK ? rc : errmsg_rc(why, rc, "too many observations at once");
 }
 
-static enum rc flush(struct window *window, struct errmsg *why)
+static enum rc flush(struct window *window)
 {
 	enum rc rc = RC_OK;
 
 	if (window->group_len > 1)
-		qsort(window->group, window->group_len, sizeof window->group[0], by_order);
-	if (window->group_ns >= window->due_ns)
-		rc = window_emit_before(window, window->group_ns, why);
-	for (size_t i = 0; i < window->group_len; i++) {
-		const struct pending *at = &window->group[i];
-		bool repeated = i > 0 && by_order(at, at - 1) == 0;
-		if (rc == RC_OK && !repeated && !window_done(window))
-			rc = deliver(window, at->item, at->hold);
+		qsort(window->group, window->group_len, sizeof(struct item *), by_order);
+	for (size_t i = 0; i < window->group_len && rc == RC_OK; i++) {
+		const struct item **at = &window->group[i];
+		if (i == 0 || by_order(at, at - 1) != 0)
+			rc = deliver(window, *at, window->group_len > 1);
 	}
 	for (size_t i = 0; i < window->group_len; i++)
-		track_hold_put(window->group[i].hold, &window->use);
+		track_hold_put(window->group[i], &window->use);
 	window->group_len = 0;
-	return verdict(window, rc, why);
+	return rc;
 }
 
 /* The item, or a copy of it, waits for others of its time. */
@@ -247,70 +273,63 @@ static enum rc join_group(struct window *window, const struct item *item, struct
 		size_t cap = window->group_cap == 0 ? 64 : window->group_cap * 2;
 		if (cap > WINDOW_ENTRIES_MAX)
 			return errmsg_rc(why, RC_LIMIT, "too many observations of one time");
-		struct pending *group = realloc(window->group, cap * sizeof *group);
+		const struct item **group = realloc(window->group, cap * sizeof(struct item *));
 		if (group == NULL)
 			return RC_NOMEM;
 		window->group = group;
 		window->group_cap = cap;
 	}
-	struct pending at = { .item = item };
-	if (!window->grid.borrow) {
-		at.hold = track_hold_new(item, &window->use);
-		if (at.hold == NULL)
-			return RC_NOMEM;
-		at.item = &at.hold->item;
-	}
 	window->group_ns = item_key_ns(item);
-	window->group[window->group_len++] = at;
+	if (!window->grid.borrow)
+		item = track_hold_new(item, &window->use);
+	if (item == NULL)
+		return RC_NOMEM;
+	window->group[window->group_len++] = item;
 	return RC_OK;
 }
 
-/* An item that no other one shares its time with needs no group. */
-static enum rc take_alone(
-    struct window *window, const struct item *item, int64_t key_ns, struct errmsg *why)
+/* Of items that need no copy, those from the first on that one track takes as they
+ * are; how many. */
+static size_t take_run(struct window *window, const struct item *items, size_t n)
 {
-	struct track_hold *hold = NULL;
-	enum rc rc = RC_OK;
+	unsigned facets = items->facets & window->needed;
 
-	if (key_ns >= window->due_ns)
-		rc = window_emit_before(window, key_ns, why);
-	if (rc != RC_OK || window_done(window))
-		return rc;
-	if (!window->grid.borrow) {
-		hold = track_hold_new(item, &window->use);
-		if (hold == NULL)
-			return RC_NOMEM;
-		item = &hold->item;
-	}
-	rc = deliver(window, item, hold);
-	if (hold != NULL)
-		track_hold_put(hold, &window->use);
-	return verdict(window, rc, why);
+	if (!window->grid.borrow || facets == 0 || (facets & (facets - 1)) != 0)
+		return 0;
+	struct track *track = lookup_find(&window->lookup, track_key(items, __builtin_ctz(facets)));
+	return track == NULL ? 0 : track_push_run(track, items, n, &window->round, &window->use);
 }
 
 enum rc window_push(struct window *window, const struct item *items, size_t n, struct errmsg *why)
 {
 	enum rc rc = RC_OK;
 
-	for (size_t i = 0; i < n && rc == RC_OK; i++) {
-		int64_t key_ns = item_key_ns(&items[i]);
-		if (i + PUSH_AHEAD < n)
-			__builtin_prefetch(&items[i + PUSH_AHEAD]);
-		if (window->group_len > 0 && window->group_ns != key_ns)
-			rc = flush(window, why);
-		if (rc != RC_OK || window_done(window))
-			return rc;
-		if (window->group_len == 0 && i + 1 < n && item_key_ns(&items[i + 1]) != key_ns)
-			rc = take_alone(window, &items[i], key_ns, why);
-		else
+	for (size_t i = 0; i < n && rc == RC_OK && !window_done(window); i++) {
+		if (window->group_len > 0 && window->group_ns != item_key_ns(&items[i]))
+			rc = flush(window);
+		if (rc == RC_OK && window->group_len == 0)
+			i += take_run(window, items + i, n - i);
+		if (rc == RC_OK)
 			rc = join_group(window, &items[i], why);
 	}
-	return rc;
+	return verdict(window, rc, why);
+}
+
+enum rc window_settle(struct window *window, int64_t until_ns, struct errmsg *why)
+{
+	enum rc rc = RC_OK;
+
+	if (window->due_ns > until_ns)
+		return RC_OK;
+	if (window->group_len > 0 && window->group_ns < until_ns)
+		rc = flush(window);
+	rc = verdict(window, rc, why);
+	return rc == RC_OK ? window_emit_before(window, until_ns, why) : rc;
 }
 
 enum rc window_finish(struct window *window, struct errmsg *why)
 {
-	enum rc rc = window->group_len > 0 ? flush(window, why) : RC_OK;
+	enum rc rc = window->group_len > 0 ? verdict(window, flush(window), why) : RC_OK;
 
 	return rc == RC_OK ? window_emit_rest(window, why) : rc;
 }

@@ -1,10 +1,10 @@
 /*
  * Window: the streaming core of the aligner.
  *
- * Items go in, in order of time (item.key_ns); slices come out as soon as nothing that can
- * still arrive may change them.  Memory is bounded by what lies between
- * policy->reach_ns before and policy->ahead_ns behind the current slice, plus
- * one state per thing of the home.  One thread.  O(N + slices · tracks).
+ * Items go in, those of each lane in order of time (item.key_ns); slices come out once
+ * it is said that nothing comes any more that may change them.  Memory is bounded by what lies
+ * between policy->reach_ns before and policy->ahead_ns behind the current slice, plus one state per
+ * thing of the home.  One thread.  O(N + slices · tracks).
  */
 #ifndef ALIGN_WINDOW_H
 #define ALIGN_WINDOW_H
@@ -40,12 +40,17 @@ enum rc window_open(const struct policy *policy, const struct window_grid *grid,
 void window_close(struct window *window);
 
 /*
- * The next `n` items: key_ns never falls, from one call to the next neither.
- * Items of one key_ns are put into order here, repeated obs_ids are dropped.
- * Many at once cost less than one at a time.  RC_LIMIT, RC_NOMEM.
+ * The next `n` items: in a lane key_ns never falls, from one call to the next
+ * neither, and between two of one lane and one key_ns comes none of another.  Those
+ * of one key_ns are put into order here, repeated obs_ids are dropped.  Many of one
+ * track in a row cost the least.  RC_LIMIT, RC_NOMEM.
  */
 enum rc window_push(
     struct window *window, const struct item *items, size_t n, struct errmsg *why) RC_CHECK;
+
+/* No item with a key_ns before `until_ns` comes any more: the slices that only such
+ * ones could change. */
+enum rc window_settle(struct window *window, int64_t until_ns, struct errmsg *why) RC_CHECK;
 
 /* No more items: the rest of the slices. */
 enum rc window_finish(struct window *window, struct errmsg *why) RC_CHECK;

@@ -16,7 +16,6 @@ static void advance_row(struct window *window, struct row *row, int64_t start_ns
 		struct track *track = row->tracks[i];
 		track_advance(track, start_ns, end_ns, &window->use);
 		if (!track_is_spent(track, start_ns, window->policy)) {
-			pick_ahead(track, &window->policy->rules[track->facet], start_ns, end_ns);
 			i++;
 			continue;
 		}
@@ -28,23 +27,36 @@ static void advance_row(struct window *window, struct row *row, int64_t start_ns
 	}
 }
 
-/* One track, all of it by index.  What is carried in comes before the entries
+/* Can the cell be had without picks?  What is carried in comes before the entries
  * inside, unless it was odd: one of another ε may expire before an older one. */
 static bool is_plain_row(const struct row *row, const struct policy_rule *rule)
 {
-	return row->len == 1 && rule->all && track_is_plain_in(row->tracks[0]) &&
-	       !(row->tracks[0]->has_left && row->tracks[0]->left.odd);
+	size_t most = rule->all ? 1 : CELL_NEAREST_MAX;
+
+	if (row->len == 0 || row->len > most || (!rule->all && rule->carry == POLICY_CARRY_STEP))
+		return false;
+	for (size_t i = 0; i < row->len; i++) {
+		if (!track_is_plain_in(row->tracks[i]))
+			return false;
+	}
+	return !rule->all || !row->tracks[0]->has_left || !row->tracks[0]->left_odd;
 }
 
-static enum rc build_cell(
-    struct window *window, int facet, int64_t start_ns, int64_t end_ns, struct cell *out)
+/* `values` has room for SLICE_CELL_VALUES_MAX. */
+static enum rc build_cell(struct window *window, int facet, int64_t start_ns, int64_t end_ns,
+    struct cell_value *values, struct cell *out)
 {
 	const struct policy_rule *rule = &window->policy->rules[facet];
-	struct cell_value *values = window->values + (size_t)facet * SLICE_CELL_VALUES_MAX;
-	struct row *row = &window->rows[facet];
+	const struct row *row = &window->rows[facet];
 
-	if (is_plain_row(row, rule))
-		return cell_of_plain(row->tracks[0], rule, start_ns, end_ns, out);
+	if (is_plain_row(row, rule)) {
+		if (rule->all)
+			cell_of_track(
+			    row->tracks[0], window->policy, start_ns, end_ns, values, out);
+		else
+			cell_of_nearest(row->tracks, row->len, start_ns, end_ns, values, out);
+		return RC_OK;
+	}
 	window->list.len = 0;
 	window->list.absent_reason = NULL;
 	for (size_t i = 0; i < row->len; i++) {
@@ -57,24 +69,38 @@ static enum rc build_cell(
 	return RC_OK;
 }
 
+/* All cells but the scene; their values one behind the other. */
+static enum rc build_cells(struct window *window, struct slice *slice)
+{
+	struct cell_value *values = window->values;
+	enum rc rc = RC_OK;
+
+	for (int facet = 0; facet < FACET_COUNT && rc == RC_OK; facet++) {
+		struct cell *cell = facet == FACET_SCENE ? &slice->labels : &slice->cells[facet];
+		if (facet == FACET_SCENE || (window->needed & FACET_MASK(facet)) == 0)
+			slice->cells[facet] = (struct cell){ .absent_reason = "none" };
+		if ((window->needed & FACET_MASK(facet)) == 0)
+			continue;
+		rc = build_cell(window, facet, slice->start_ns, slice->end_ns, values, cell);
+		values += cell->values_len;
+	}
+	return rc;
+}
+
 static enum rc emit(struct window *window, struct errmsg *why)
 {
-	struct slice slice = { .start_ns = window->next_ns,
-		.end_ns = window->next_ns + window->grid.step_ns,
-		.version = 1,
-		.labels = { .absent_reason = "none" } };
-	enum rc rc = RC_OK;
+	struct slice slice; /* field by field: clearing it all takes as long as some cells */
 	bool any = window->grid.keep_empty;
 
+	slice.start_ns = window->round.start_ns;
+	slice.end_ns = slice.start_ns + window->grid.step_ns;
+	slice.version = 1;
+	slice.cause = NULL;
+	slice.labels = (struct cell){ .absent_reason = "none" };
 	for (int facet = 0; facet < FACET_COUNT; facet++)
 		advance_row(window, &window->rows[facet], slice.start_ns, slice.end_ns);
 	slice.state = slice.end_ns > window->grid.now_ns ? "open" : "provisional";
-	for (int facet = 0; facet < FACET_COUNT && rc == RC_OK; facet++) {
-		slice.cells[facet] = (struct cell){ .absent_reason = "none" };
-		if ((window->needed & FACET_MASK(facet)) != 0)
-			rc = build_cell(window, facet, slice.start_ns, slice.end_ns,
-			    facet == FACET_SCENE ? &slice.labels : &slice.cells[facet]);
-	}
+	enum rc rc = build_cells(window, &slice);
 	if (rc == RC_OK && (window->grid.facets & FACET_MASK(FACET_SCENE)) != 0)
 		rc = scene_derive(
 		    slice.cells, &slice.labels, &window->arena, &slice.cells[FACET_SCENE]);
@@ -83,7 +109,7 @@ static enum rc emit(struct window *window, struct errmsg *why)
 				 slice.cells[facet].mode != CELL_ABSENT);
 	if (rc == RC_OK && any && !window->visit(window->ctx, &slice))
 		window->stopped = true;
-	window->next_ns = slice.end_ns;
+	window->round.start_ns = slice.end_ns;
 	window->due_ns = window_due_ns(window);
 	if (window->arena.used_bytes > ARENA_KEEP_BYTES)
 		arena_reset(&window->arena);
@@ -92,7 +118,7 @@ static enum rc emit(struct window *window, struct errmsg *why)
 
 int64_t window_due_ns(const struct window *window)
 {
-	return window->next_ns + window->grid.step_ns + window->policy->ahead_ns +
+	return window->round.start_ns + window->grid.step_ns + window->policy->ahead_ns +
 	       2 * PLACEMENT_NARROW_NS;
 }
 

@@ -14,12 +14,6 @@ struct lane {
 	int64_t t0_ns; /* of the newest narrow item that named it */
 };
 
-/* An item that waits for others of its time. */
-struct pending {
-	const struct item *item;
-	struct track_hold *hold; /* NULL: borrowed */
-};
-
 struct row {
 	struct track **tracks; /* [len], of one facet */
 	size_t len, cap;
@@ -28,14 +22,14 @@ struct row {
 struct window {
 	const struct policy *policy;
 	struct window_grid grid;
+	struct track_round round; /* round.start_ns: of the next slice */
 	slice_visit_fn *visit;
 	void *ctx;
 	unsigned needed; /* facets that must be kept: the asked ones, all for scene */
-	int64_t next_ns; /* start of the next slice */
 	int64_t due_ns;  /* an item of this key_ns or a later one cannot change it */
 	bool stopped;
-	int64_t group_ns;      /* key_ns of the group */
-	struct pending *group; /* items of one key_ns */
+	int64_t group_ns;          /* key_ns of the group */
+	const struct item **group; /* items of one key_ns, held unless borrowed */
 	size_t group_len, group_cap;
 	struct lookup lanes, lookup;
 	struct row rows[FACET_COUNT];
@@ -43,7 +37,7 @@ struct window {
 	struct track_use use;
 	struct pick_list list;
 	struct arena arena;        /* blended values of one slice */
-	struct cell_value *values; /* of one slice: [FACET_COUNT][SLICE_CELL_VALUES_MAX] */
+	struct cell_value *values; /* of one slice: [FACET_COUNT · SLICE_CELL_VALUES_MAX] */
 };
 
 /* ---- window_emit.c ---- */

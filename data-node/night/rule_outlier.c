@@ -64,9 +64,10 @@ static enum rc begin(void *arg, struct night_day *day, struct errmsg *why)
 static enum rc series_of(struct state *state, const struct observation *obs, const char *member,
     size_t member_len, struct series **out)
 {
+	struct item_rest rest;
 	struct item item;
 
-	item_of_observation(obs, policy_default(), &item);
+	item_of_observation(obs, policy_default(), &item, &rest);
 	uint64_t key = item.track;
 	for (size_t i = 0; i < member_len; i++)
 		key = (key ^ (uint8_t)member[i]) * HASH_FACTOR;

@@ -122,9 +122,10 @@ static enum rc say_all(struct state *state, struct night_day *day, struct errmsg
 
 static uint64_t group_key(const struct observation *obs, const struct reading *reading)
 {
+	struct item_rest rest;
 	struct item item;
 
-	item_of_observation(obs, policy_default(), &item);
+	item_of_observation(obs, policy_default(), &item, &rest);
 	uint64_t hash = item.track ^ (uint64_t)(uintptr_t)reading->unit * HASH_FACTOR;
 	for (size_t i = 0; i < reading->member_len; i++)
 		hash = (hash ^ (uint8_t)reading->member[i]) * HASH_FACTOR;

@@ -23,7 +23,9 @@ struct fact {
 	bool instant, value, note, stop, stop_whole_lane;
 	const char *why_stop;
 	int64_t period, pulse;
-	int rank; /* by the order of ties, which wide facts leave */
+	int rank;          /* by the order of ties, which wide facts leave */
+	struct item shown; /* names, times and words, for slice_json() alone */
+	struct item_rest shown_rest;
 };
 
 struct stop {
@@ -307,6 +309,7 @@ struct answer {
 	int64_t age;
 	bool certain;
 	char data[400];
+	struct cell_made made;
 };
 
 struct answers {
@@ -363,7 +366,8 @@ static struct answer *add(const struct view *view, struct answers *answers, int 
 
 	assert(answers->n < ORACLE_OBS_MAX);
 	struct answer *answer = &answers->list[answers->n++];
-	*answer = (struct answer){ fact, NONE, order, rank, mode, age, certain, "" };
+	*answer = (struct answer){ fact, NONE, order, rank, mode, age, certain, "",
+		{ NULL, NULL, NULL } };
 	if (rank == 0 && has_samples(view, &view->world->facts[fact]))
 		slice_oracle_block(view->world->facts[fact].obs, view->world->facts[fact].begin,
 		    view->facet, view->start, view->end, answer->data, sizeof answer->data);
@@ -639,26 +643,38 @@ static int by_fact(const void *a, const void *b)
 	return x->order != y->order ? x->order - y->order : x->rank - y->rank;
 }
 
-static void fill_value(
-    const struct world *world, const struct answer *answer, struct cell_value *out)
+/* Once the facts stand where they stay. */
+static void set_shown(struct world *world)
+{
+	for (int i = 0; i < world->n; i++) {
+		struct fact *fact = &world->facts[i];
+		const struct observation *obs = fact->obs;
+		fact->shown_rest = (struct item_rest){ .client_id = obs->client_id,
+			.source = obs->source,
+			.kind = obs->kind,
+			.text = obs->text,
+			.data_json = obs->data_json };
+		memcpy(fact->shown_rest.obs_id, obs->obs_id, OBS_ID_BYTES);
+		fact->shown = (struct item){
+			.t0_ns = fact->begin, .t1_ns = fact->end, .rest = &fact->shown_rest
+		};
+	}
+}
+
+static void fill_value(const struct world *world, struct answer *answer, struct cell_value *out)
 {
 	const struct fact *fact = &world->facts[answer->fact];
+	struct cell_made *made = &answer->made;
 	bool blended = answer->next != NONE;
 
-	*out = (struct cell_value){ .client_id = fact->obs->client_id,
-		.source = fact->obs->source,
-		.kind = fact->obs->kind,
+	*made = (struct cell_made){ .next = blended ? &world->facts[answer->next].shown : NULL,
 		.text = blended ? "" : fact->obs->text,
-		.data_json = answer->data[0] != '\0' ? answer->data : fact->obs->data_json,
-		.t0_ns = fact->begin,
-		.t1_ns = blended ? world->facts[answer->next].begin : fact->end,
+		.data_json = answer->data[0] != '\0' ? answer->data : fact->obs->data_json };
+	*out = (struct cell_value){ .item = &fact->shown,
+		.made = blended || answer->data[0] != '\0' ? made : NULL,
 		.mode = answer->mode,
 		.age_ns = answer->age,
-		.certainty = answer->certain ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE,
-		.has_next = blended };
-	memcpy(out->obs_id, fact->obs->obs_id, OBS_ID_BYTES);
-	if (blended)
-		memcpy(out->next_obs_id, world->facts[answer->next].obs->obs_id, OBS_ID_BYTES);
+		.certainty = answer->certain ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE };
 }
 
 /* The wider side of an answer's ε. */
@@ -753,6 +769,7 @@ void slice_oracle(const struct policy *policy, const struct window_grid *grid,
 	qsort(world->facts, n, sizeof world->facts[0], by_key);
 	set_ranks(world);
 	set_periods(world);
+	set_shown(world);
 	for (int64_t at = grid->from_ns; at < grid->to_ns; at += grid->step_ns) {
 		struct slice slice = { .start_ns = at, .end_ns = at + grid->step_ns, .version = 1 };
 		bool any = grid->keep_empty;

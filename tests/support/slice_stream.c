@@ -216,24 +216,43 @@ static bool put_slice(void *ctx, const struct slice *slice)
 	return true;
 }
 
+/* Lanes one after the other, each in the order of the observations. */
+static int by_lane(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+
+	if (x->rest->lane != y->rest->lane)
+		return x->rest->lane < y->rest->lane ? -1 : 1;
+	return x->rest < y->rest ? -1 : x->rest > y->rest;
+}
+
 void slice_stream_run(const struct policy *policy, const struct window_grid *grid,
     const struct observation *obs, size_t n, struct buf *out)
 {
 	struct lines lines = { out, grid->facets };
 	struct window *window;
 	struct item *items = calloc(n + 1, sizeof *items);
+	struct item_rest *rests = calloc(n + 1, sizeof *rests);
 
-	if (items == NULL || window_open(policy, grid, put_slice, &lines, &window) != RC_OK)
+	if (items == NULL || rests == NULL ||
+	    window_open(policy, grid, put_slice, &lines, &window) != RC_OK)
 		abort();
 	for (size_t i = 0; i < n; i++)
-		item_of_observation(&obs[i], policy, &items[i]);
-	for (size_t i = 0, batch = 1; i < n; i += batch, batch = 1 + batch * 5 % 7) {
-		batch = batch < n - i ? batch : n - i;
-		if (window_push(window, items + i, batch, NULL) != RC_OK)
+		item_of_observation(&obs[i], policy, &items[i], &rests[i]);
+	for (size_t i = 0, batch = 1; i < n; batch = 1 + batch * 5 % 7) {
+		size_t end = batch < n - i ? i + batch : n;
+		while (end < n && item_key_ns(&items[end]) == item_key_ns(&items[end - 1]))
+			end++;
+		if (batch % 2 == 0)
+			qsort(items + i, end - i, sizeof *items, by_lane);
+		if (window_push(window, items + i, end - i, NULL) != RC_OK ||
+		    (end < n && window_settle(window, item_key_ns(&items[end]), NULL) != RC_OK))
 			abort();
+		i = end;
 	}
 	if (window_finish(window, NULL) != RC_OK)
 		abort();
 	window_close(window);
 	free(items);
+	free(rests);
 }

@@ -43,8 +43,9 @@ static void assert_no_leak(const struct slice *slice, uint64_t cursor)
 {
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		for (size_t i = 0; i < slice->cells[facet].values_len; i++) {
-			assert_true(slice->cells[facet].values[i].seq <= cursor);
-			assert_true(slice->cells[facet].values[i].next_seq <= cursor);
+			const struct cell_value *value = &slice->cells[facet].values[i];
+			assert_true(value->item->seq <= cursor);
+			assert_true(cell_value_next_seq(value) <= cursor);
 		}
 	}
 }

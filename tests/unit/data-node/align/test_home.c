@@ -147,9 +147,11 @@ static bool put_slice(void *ctx, const struct slice *slice)
 static bool push(void *ctx, const struct observation *obs)
 {
 	struct lines *lines = ctx;
+	struct item_rest rest;
 	struct item item;
 
-	item_of_observation(obs, lines->policy, &item);
+	item_of_observation(obs, lines->policy, &item, &rest);
+	PASS(window_settle(lines->window, item_key_ns(&item), &pass_why));
 	PASS(window_push(lines->window, &item, 1, &pass_why));
 	return true;
 }

@@ -47,10 +47,11 @@ static const char *show(const struct observation *obs, enum facet facet, int64_t
     int64_t to_ns, struct arena *arena)
 {
 	const char *out = NULL;
+	struct item_rest rest;
 	struct item item;
 
-	item_of_observation(obs, policy_default(), &item);
-	assert_non_null(item.block);
+	item_of_observation(obs, policy_default(), &item, &rest);
+	assert_non_null(rest.block);
 	assert_int_equal(
 	    sample_of_slice(&item, facet, T0_NS + from_ns, T0_NS + to_ns, arena, &out), RC_OK);
 	return out;

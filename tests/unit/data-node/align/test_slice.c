@@ -52,10 +52,10 @@ static bool visit(void *ctx, const struct slice *slice)
 	}
 	const struct cell *place = &slice->cells[FACET_LOCATION];
 	if (place->values_len > 0)
-		s->numbers[s->len] = number_in(place->values[0].data_json, "\"lat\":");
+		s->numbers[s->len] = number_in(cell_value_data(&place->values[0]), "\"lat\":");
 	const struct cell *scene = &slice->cells[FACET_SCENE];
 	(void)snprintf(s->scene, sizeof s->scene, "%s",
-	    scene->values_len > 0 ? scene->values[0].text : "none");
+	    scene->values_len > 0 ? cell_value_text(&scene->values[0]) : "none");
 	s->len++;
 	return slice_json(slice, s->facets, &s->json) == RC_OK;
 }
@@ -390,15 +390,15 @@ static void test_three_hundred_years_apart_is_only_old(void **state)
 
 static void test_the_json_is_that_of_the_contract(void **state)
 {
-	struct cell_value value = { .client_id = "m1",
+	struct item_rest rest = { .client_id = "m1",
 		.source = "phone",
 		.kind = "message",
 		.text = "say \"hi\"",
-		.data_json = "{\"to\":\"Mia\"}",
-		.t0_ns = BASE_NS + 1,
-		.t1_ns = BASE_NS + 1,
-		.mode = CELL_OBSERVED,
-		.certainty = CERTAINTY_CERTAIN };
+		.data_json = "{\"to\":\"Mia\"}" };
+	struct item item = { .t0_ns = BASE_NS + 1, .t1_ns = BASE_NS + 1, .rest = &rest };
+	struct cell_value value = {
+		.item = &item, .mode = CELL_OBSERVED, .certainty = CERTAINTY_CERTAIN
+	};
 	struct slice slice = {
 		.start_ns = BASE_NS, .end_ns = BASE_NS + NS_PER_S, .version = 1, .state = "open"
 	};

@@ -1,7 +1,7 @@
 /* Slices over observations of named clocks: regressions that real systems had. */
 #include "../store/store_fixture.h"
 
-#include "align/slice.h"
+#include "align/item.h"
 #include "store/store_clock.h"
 
 #define BASE_NS (T0_NS - T0_NS % NS_PER_HOUR)
@@ -18,7 +18,7 @@ static bool look(void *ctx, const struct slice *slice)
 	const struct cell *cell = &slice->cells[FACET_LANGUAGE];
 
 	for (size_t i = 0; i < cell->values_len; i++) {
-		if (strcmp(cell->values[i].text, found->text) != 0)
+		if (strcmp(cell_value_text(&cell->values[i]), found->text) != 0)
 			continue;
 		if (found->certain + found->possible == 0)
 			found->first_ns = slice->start_ns;

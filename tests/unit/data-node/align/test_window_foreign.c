@@ -65,7 +65,7 @@ static bool pick_one(void *ctx, const struct slice *slice)
 	/* Of a state and the changes in the slice, the newest. */
 	assert_true(cell->values_len <= 1 || p->facet == FACET_HOME);
 	p->join->picked[number] =
-	    cell->values_len == 0 ? -1 : cell->values[cell->values_len - 1].obs_id[0];
+	    cell->values_len == 0 ? -1 : cell->values[cell->values_len - 1].item->rest->obs_id[0];
 	return true;
 }
 
@@ -81,8 +81,10 @@ static void run_window(const struct policy *policy, struct join *join, int facet
 
 	assert_int_equal(window_open(policy, &grid, pick_one, &picking, &window), RC_OK);
 	for (size_t i = 0; i < join->len; i++) {
+		struct item_rest rest;
 		struct item item;
-		item_of_observation(&join->obs[i], policy, &item);
+		item_of_observation(&join->obs[i], policy, &item, &rest);
+		assert_int_equal(window_settle(window, item_key_ns(&item), NULL), RC_OK);
 		assert_int_equal(window_push(window, &item, 1, NULL), RC_OK);
 	}
 	assert_int_equal(window_finish(window, NULL), RC_OK);

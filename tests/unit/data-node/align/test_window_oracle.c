@@ -81,8 +81,8 @@ static void test_slices_equal_those_of_the_oracle(void **state)
 	assert_true(bytes > 1000); /* it compared something */
 }
 
-/* Few tracks of many instants, each of which is in several slices; now and then
- * one that is unlike the others. */
+/* Few tracks of many instants, each of which is in several slices, at one time with
+ * others or not; now and then one that is unlike the others. */
 static void test_dense_tracks_equal_those_of_the_oracle(void **state)
 {
 	static const struct {
@@ -117,7 +117,8 @@ static void test_dense_tracks_equal_those_of_the_oracle(void **state)
 			memcpy(obs->obs_id, id, strlen(id));
 			obs->dev_t0_ns = obs->dev_t1_ns =
 			    stream.grid.from_ns - 2 * NS_PER_S +
-			    (int64_t)(random_next(&seed) % 64) * (NS_PER_S / 4);
+			    (int64_t)(random_next(&seed) % 64) * (NS_PER_S / 4) +
+			    (round % 2 == 0 ? 0 : (int64_t)(random_next(&seed) % NS_PER_S));
 			obs->gap = random_next(&seed) % 100 == 0;
 			if (obs->gap)
 				obs->data_json = "";
@@ -267,7 +268,8 @@ static bool add_up(void *ctx, const struct slice *slice)
 	for (int k = 0; k < 2; k++) {
 		const struct cell *cell = &slice->cells[k == 0 ? FACET_AUDIO : FACET_LANGUAGE];
 		for (size_t i = 0; i < cell->values_len; i++)
-			sums->in[k][strtol(cell->values[i].client_id + 2, NULL, 10)] = true;
+			sums->in[k][strtol(cell->values[i].item->rest->client_id + 2, NULL, 10)] =
+			    true;
 	}
 	return true;
 }
@@ -275,12 +277,14 @@ static bool add_up(void *ctx, const struct slice *slice)
 static void sum(const struct window_grid *grid, struct sums *out)
 {
 	static struct item items[SLICE_STREAM_MAX]; /* a grid may borrow them */
+	static struct item_rest rests[SLICE_STREAM_MAX];
 	struct window *window;
 
 	*out = (struct sums){ .from_ns = grid->from_ns };
 	assert_int_equal(window_open(&stream.policy, grid, add_up, out, &window), RC_OK);
 	for (size_t i = 0; i < stream.len; i++) {
-		item_of_observation(&stream.obs[i], &stream.policy, &items[i]);
+		item_of_observation(&stream.obs[i], &stream.policy, &items[i], &rests[i]);
+		assert_int_equal(window_settle(window, item_key_ns(&items[i]), NULL), RC_OK);
 		assert_int_equal(window_push(window, &items[i], 1, NULL), RC_OK);
 	}
 	assert_int_equal(window_finish(window, NULL), RC_OK);
@@ -361,8 +365,10 @@ static void test_nothing_is_carried_beyond_its_age(void **state)
 		    window_open(&stream.policy, &stream.grid, check_ages, &carried, &window),
 		    RC_OK);
 		for (size_t i = 0; i < stream.len; i++) {
+			struct item_rest rest;
 			struct item item;
-			item_of_observation(&stream.obs[i], &stream.policy, &item);
+			item_of_observation(&stream.obs[i], &stream.policy, &item, &rest);
+			assert_int_equal(window_settle(window, item_key_ns(&item), NULL), RC_OK);
 			assert_int_equal(window_push(window, &item, 1, NULL), RC_OK);
 		}
 		assert_int_equal(window_finish(window, NULL), RC_OK);

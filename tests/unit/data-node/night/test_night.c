@@ -3,7 +3,7 @@
  * supersede, a pass cut off anywhere ends as one that was not.
  */
 #include "../store/store_fixture.h"
-#include "align/slice.h"
+#include "align/item.h"
 #include "night/night_rule.h"
 #include "recall/recall.h"
 
@@ -276,8 +276,8 @@ static bool any_value(void *ctx, const struct slice *slice)
 {
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		for (size_t i = 0; i < slice->cells[facet].values_len; i++)
-			*(bool *)ctx |=
-			    strcmp(slice->cells[facet].values[i].source, OBS_SOURCE_NIGHT) == 0;
+			*(bool *)ctx |= strcmp(slice->cells[facet].values[i].item->rest->source,
+					    OBS_SOURCE_NIGHT) == 0;
 	}
 	return true;
 }

@@ -5,6 +5,7 @@
  */
 #include "../store/store_fixture.h"
 #include "align/builder.h"
+#include "align/item.h"
 #include "align/policy.h"
 #include "align/slice_serve.h"
 #include "night/label.h"
@@ -101,9 +102,11 @@ static bool scene_visit(void *ctx, const struct slice *slice)
 	struct seen_scene *scene = ctx;
 
 	if (cell->values_len == 1) {
-		(void)snprintf(scene->text, sizeof scene->text, "%s", cell->values[0].text);
-		memcpy(scene->obs_id, cell->values[0].obs_id, OBS_ID_BYTES);
-		scene->labelled = strstr(cell->values[0].data_json, "\"rule\":\"scene\"") != NULL;
+		(void)snprintf(
+		    scene->text, sizeof scene->text, "%s", cell_value_text(&cell->values[0]));
+		memcpy(scene->obs_id, cell->values[0].item->rest->obs_id, OBS_ID_BYTES);
+		scene->labelled =
+		    strstr(cell_value_data(&cell->values[0]), "\"rule\":\"scene\"") != NULL;
 	}
 	return true;
 }
