@@ -23,6 +23,7 @@ api_handler_fn handle_search_get;
 api_handler_fn handle_status_get, handle_healthz_get, handle_metrics_get;
 api_handler_fn handle_time_get, handle_time_post;
 api_handler_fn handle_web_get;
+api_handler_fn handle_mcp_post;
 api_handler_fn handle_control_compute_get, handle_control_compute_post,
     handle_control_compute_delete;
 api_handler_fn handle_control_drain_post, handle_control_drain_delete;

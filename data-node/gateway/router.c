@@ -35,6 +35,7 @@ static const struct route routes[] = {
 	{ "GET", "/api/v1/status", ACCESS_DEVICE, handle_status_get },
 	{ "GET", "/api/v1/time", ACCESS_DEVICE, handle_time_get },
 	{ "POST", "/api/v1/time", ACCESS_DEVICE, handle_time_post },
+	{ "POST", "/mcp", ACCESS_PERSON, handle_mcp_post },
 	{ "GET", "/v1/models", ACCESS_PERSON, answer_api_models },
 	{ "POST", "/v1/chat/completions", ACCESS_PERSON, answer_api_chat },
 	{ "POST", "/v1/completions", ACCESS_PERSON, answer_api_completions },

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# The official Model Context Protocol client reads the timeline, over HTTP with a
+# token and over stdio through `data-node mcp`.
+# shellcheck source=tests/support/scenario.sh
+source "$(dirname "$0")/../support/scenario.sh"
+
+command -v node >/dev/null && command -v npm >/dev/null || skip 'no node and npm'
+sdk=$HEARTH_BUILD/npm
+if [ ! -d "$sdk/node_modules/@modelcontextprotocol/sdk" ]; then
+	mkdir -p "$sdk"
+	timeout 120 npm install --prefix "$sdk" --no-audit --no-fund --silent \
+		@modelcontextprotocol/sdk@1 >"$T/npm.log" 2>&1 ||
+		skip 'the npm registry cannot be reached'
+fi
+
+data_init
+data_start
+post_json /api/v1/events '[{"source":"pen","id":"soup","layer":"text","kind":"note","start":"2026-11-19T12:00:00Z","text":"lentil soup at Ofelia"}]' >/dev/null
+
+cat >"$sdk/client.mjs" <<'END'
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+
+const [way, target, extra] = process.argv.slice(2);
+const transport = way === 'http'
+	? new StreamableHTTPClientTransport(new URL(target), {
+		requestInit: { headers: { Authorization: `Bearer ${extra}` } } })
+	: new StdioClientTransport({ command: target, args: ['mcp', '--dir', extra] });
+const client = new Client({ name: 'scenario', version: '1' });
+await client.connect(transport);
+const { tools } = await client.listTools();
+console.log('tools', tools.map((tool) => tool.name).sort().join(' '));
+const found = await client.callTool({ name: 'search_timeline', arguments: { query: 'soup' } });
+console.log('found', JSON.parse(found.content[0].text).results[0].id);
+const day = { from: '2026-11-19T00:00:00Z', to: '2026-11-20T00:00:00Z' };
+const events = await client.callTool({ name: 'read_events', arguments: day });
+console.log('events', JSON.parse(events.content[0].text).events.length);
+const bad = await client.callTool({ name: 'read_events', arguments: { from: 'x', to: 'y' } });
+console.log('bad', bad.isError);
+await client.close();
+END
+
+want='tools read_episodes read_events read_slices search_timeline
+found soup
+events 1
+bad true'
+expect 'over HTTP' "$(timeout 60 node "$sdk/client.mjs" http "http://127.0.0.1:$DATA_PORT/mcp" "$TOKEN")" "$want"
+expect 'over stdio' "$(timeout 60 node "$sdk/client.mjs" stdio "$DATA" "$T/data")" "$want"
+
+# Without a token, and with one that may only send events, nothing is said.
+expect 'no token' "$(curl -s -o /dev/null -w '%{http_code}' -X POST "http://127.0.0.1:$DATA_PORT/mcp" -d '{"jsonrpc":"2.0","id":1,"method":"tools/list"}')" 401
+LIMITED=$("$DATA" device add sensor --layers environment --dir "$T/data" | sed -n 's/.*token: //p' | head -n 1)
+expect 'a limited token' "$(curl -s -o /dev/null -w '%{http_code}' -X POST "http://127.0.0.1:$DATA_PORT/mcp" -H "Authorization: Bearer $LIMITED" -d '{"jsonrpc":"2.0","id":1,"method":"tools/list"}')" 403
