@@ -122,6 +122,14 @@ static int64_t jittered(int64_t backoff_ns)
 	return half + (int64_t)(random_u64() % (uint64_t)(half + 1));
 }
 
+int64_t client_backoff(int64_t last_ns, const struct dial *dial, int64_t now_ns, int64_t max_ns)
+{
+	bool steady = dial->up && now_ns - dial->start_ns >= LOOP_STEADY_NS;
+	int64_t next_ns = last_ns == 0 || steady ? LOOP_BACKOFF_MIN_NS : 2 * last_ns;
+
+	return next_ns < max_ns ? next_ns : max_ns;
+}
+
 static void wait_until(struct wire_client *client, int64_t until_ns)
 {
 	while (!atomic_load(&client->stop)) {
@@ -136,7 +144,7 @@ static void wait_until(struct wire_client *client, int64_t until_ns)
 void *client_loop(void *arg)
 {
 	struct wire_client *client = arg;
-	int64_t backoff_ns = LOOP_BACKOFF_MIN_NS;
+	int64_t backoff_ns = 0;
 
 	process_name_thread("wire-client");
 	while (!atomic_load(&client->stop)) {
@@ -147,14 +155,10 @@ void *client_loop(void *arg)
 			client_session_run(client, &dial);
 		close_socket(&dial);
 		link_down(client, &dial);
-		/* A session that held starts over with short waits: a node that is
-		 * restarted now and then is back in a moment. */
-		if (dial.up && clock_mono_ns() - dial.start_ns >= LOOP_STEADY_NS)
-			backoff_ns = LOOP_BACKOFF_MIN_NS;
-		if (backoff_ns > client->config.backoff_max_ns)
-			backoff_ns = client->config.backoff_max_ns;
-		wait_until(client, clock_mono_ns() + jittered(backoff_ns));
-		backoff_ns *= 2;
+		int64_t now_ns = clock_mono_ns();
+		backoff_ns =
+		    client_backoff(backoff_ns, &dial, now_ns, client->config.backoff_max_ns);
+		wait_until(client, now_ns + jittered(backoff_ns));
 	}
 	return NULL;
 }

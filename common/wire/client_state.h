@@ -59,6 +59,13 @@ struct wire_client {
 /* client_loop.c: dial, run, wait, again. */
 void *client_loop(void *client);
 
+/*
+ * The longest wait after `dial`, which ended at `now_ns`; the last one was `last_ns`
+ * (0: none yet).  It doubles; a session that held for a second starts it over, so that
+ * a node that is restarted now and then is back in a moment.
+ */
+int64_t client_backoff(int64_t last_ns, const struct dial *dial, int64_t now_ns, int64_t max_ns);
+
 /* client_session.c: run one dial to its end; `dial->reason` says how it went. */
 void client_session_run(struct wire_client *client, struct dial *dial);
 

@@ -1,9 +1,12 @@
 /* Serving: streams together against one alone, what an arriving prompt costs a
  * running answer, and a restart's time to the first token.  A random llama of
- * about 14 M weights; both ends share this machine. */
+ * about 14 M weights; both ends share this machine.
+ *
+ *   compute_serve [MODEL.gguf]   with a model: its restart alone */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,6 +18,7 @@
 #define PROMPT_TOKENS 1000
 
 static struct serve_fixture node;
+static const char *model_name = "tiny";
 
 static uint64_t start(uint32_t prompt_len, uint32_t tokens, uint64_t seed)
 {
@@ -23,7 +27,7 @@ static uint64_t start(uint32_t prompt_len, uint32_t tokens, uint64_t seed)
 
 	for (uint32_t i = 0; i < prompt_len; i++)
 		ids[i] = (uint32_t)(seed * 7 + i * 13) % 300;
-	message.u.generate = (struct wire_generate){ .model = "tiny",
+	message.u.generate = (struct wire_generate){ .model = model_name,
 		.prompt_ids = ids,
 		.prompt_ids_len = prompt_len,
 		.max_tokens = tokens,
@@ -140,6 +144,21 @@ static void bench_gaps(void)
 	(void)printf("%-34s %10.0f %7.2fx\n", "their prompt tokens/s, of free", tps, tps / rate);
 }
 
+/* The file's stem, as the node calls it. */
+static void take_model(const char *path)
+{
+	static char name[96];
+	const char *slash = strrchr(path, '/');
+
+	(void)snprintf(name, sizeof(name), "%s", slash == NULL ? path : slash + 1);
+	char *dot = strrchr(name, '.');
+	if (dot != NULL)
+		*dot = '\0';
+	model_name = name;
+	(void)unlink(node.model_path);
+	(void)snprintf(node.model_path, sizeof(node.model_path), "%s", path);
+}
+
 static void bench_restart(void)
 {
 	double ms[ROUNDS];
@@ -160,7 +179,7 @@ static void bench_restart(void)
 	    "\n%-34s %10.1f ms\n", "start to first token at the client", pick(ms, ROUNDS, 0.5));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	log_set_level(LOG_LEVEL_ERROR);
 	serve_fixture_init(&node, &(struct tiny_gguf){ .seed = 3,
@@ -170,14 +189,24 @@ int main(void)
 				      .n_head_kv = 4,
 				      .n_layer = 6,
 				      .n_ff = 1024 });
-	node.config.fleet.engine.n_seq = STREAMS_MAX;
-	node.config.fleet.engine.n_ubatch = 256;
-	serve_fixture_start(&node);
-	serve_fixture_connect(&node, 0);
-	bench_streams();
-	bench_gaps();
-	serve_fixture_stop(&node);
-	bench_restart();
+	if (argc > 1) {
+		char kept[sizeof(node.model_path)];
+
+		memcpy(kept, node.model_path, sizeof(kept));
+		node.budget = "16G";
+		take_model(argv[1]);
+		bench_restart();
+		memcpy(node.model_path, kept, sizeof(kept));
+	} else {
+		node.config.fleet.engine.n_seq = STREAMS_MAX;
+		node.config.fleet.engine.n_ubatch = 256;
+		serve_fixture_start(&node);
+		serve_fixture_connect(&node, 0);
+		bench_streams();
+		bench_gaps();
+		serve_fixture_stop(&node);
+		bench_restart();
+	}
 	serve_fixture_fini(&node);
 	return 0;
 }

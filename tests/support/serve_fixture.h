@@ -70,6 +70,7 @@ struct serve_fixture {
 	char address[96];
 	struct service *service; /* NULL while a program of its own serves */
 	pid_t pid;
+	const char *budget;           /* of that program; NULL: 1G */
 	FILE *log;                    /* its standard error */
 	struct service_config config; /* change it between init and start */
 	const char *paths[1];
