@@ -233,25 +233,34 @@ static enum rc answer(struct station *station, const struct api_request *request
 	return rc;
 }
 
+enum rc mcp_tools_request(const char *name, const json_t *arguments, struct arena *arena,
+    struct api_request *out, struct errmsg *why)
+{
+	const struct tool *tool = find_tool(name);
+	struct api_param *params = arena_array(arena, ARGUMENTS_MAX, sizeof *params);
+
+	if (tool == NULL)
+		return errmsg_rc(why, RC_NOTFOUND, "there is no such tool");
+	if (params == NULL)
+		return errmsg_rc(why, RC_NOMEM, "no memory for the call");
+	out->method = "GET";
+	out->path = tool->path;
+	out->params = params;
+	out->body = NULL;
+	out->body_len = 0;
+	return read_arguments(tool, arguments, arena, params, &out->params_len, why);
+}
+
 enum rc mcp_tools_call(struct station *station, const struct api_request *request, const char *name,
     const json_t *arguments, struct arena *arena, json_t **out, struct errmsg *why)
 {
-	const struct tool *tool = find_tool(name);
-	struct api_param params[ARGUMENTS_MAX];
 	struct api_request inner = *request;
 	struct api_response response;
 
 	*out = NULL;
-	if (tool == NULL)
-		return errmsg_rc(why, RC_NOTFOUND, "there is no such tool");
-	enum rc rc = read_arguments(tool, arguments, arena, params, &inner.params_len, why);
+	enum rc rc = mcp_tools_request(name, arguments, arena, &inner, why);
 	if (rc != RC_OK)
 		return rc;
-	inner.method = "GET";
-	inner.path = tool->path;
-	inner.params = params;
-	inner.body = NULL;
-	inner.body_len = 0;
 	api_response_init(&response);
 	api_handle(station, &inner, arena, &response);
 	rc = drain(&inner, &response);
@@ -260,7 +269,7 @@ enum rc mcp_tools_call(struct station *station, const struct api_request *reques
 	else if (rc == RC_OK && response.status >= 400)
 		*out = refusal(&response);
 	else if (rc == RC_OK)
-		rc = answer(station, request, tool, &response, out, why);
+		rc = answer(station, request, find_tool(name), &response, out, why);
 	api_response_fini(&response);
 	if (*out != NULL)
 		return RC_OK;

@@ -19,6 +19,13 @@
 json_t *mcp_tools_list(void);
 
 /*
+ * The call of a tool as a request to our own route: method, path and parameters of
+ * `out`; they live in `arena`.  Errors as below.
+ */
+enum rc mcp_tools_request(const char *name, const json_t *arguments, struct arena *arena,
+    struct api_request *out, struct errmsg *why) RC_CHECK;
+
+/*
  * Call `name` with the object `arguments` (NULL: none) on behalf of `request`'s
  * peer: {"content":[…],"isError":…} into `*out`, the caller's to decref.  What the
  * route refuses is such a result too.  RC_NOTFOUND: no such tool; RC_INVALID: an

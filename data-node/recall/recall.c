@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "recall/anchor.h"
 #include "recall/document.h"
 #include "recall/language.h"
 #include "recall/search.h"
@@ -384,22 +385,49 @@ static enum rc fetch(struct recall *recall, const struct search_hit *found, size
 	return RC_OK;
 }
 
-/* The caller's range, or the one that the question's words name. */
-static void set_range(const struct recall_query *query, const enum language *languages,
-    size_t languages_len, struct search *search, struct timewords *when)
+enum rc recall_when(const struct index *index, const char *text, size_t len,
+    const enum language *languages, size_t languages_len, int64_t now_utc_ns, int32_t offset_s,
+    struct arena *arena, struct timewords *when)
 {
+	struct anchor anchor;
+	int64_t t0_ns, t1_ns;
+
+	timewords_parse(text, len, languages, languages_len, now_utc_ns, offset_s, when);
+	if (when->found)
+		return RC_OK;
+	anchor_parse(text, len, languages, languages_len, &anchor);
+	if (!anchor.found)
+		return RC_OK;
+	enum rc rc = search_anchor(index, languages, languages_len, text, anchor.what_begin,
+	    anchor.what_end, arena, &t0_ns, &t1_ns);
+	if (rc != RC_OK)
+		return rc == RC_NOTFOUND ? RC_OK : rc;
+	/* Its words stay in the question: what is asked for may stand beside it. */
+	*when = (struct timewords){ .found = true };
+	anchor_range(&anchor, t0_ns, t1_ns, now_utc_ns, &when->from_ns, &when->to_ns);
+	return RC_OK;
+}
+
+/* The caller's range, or the one that the question names. */
+static enum rc set_range(struct recall *recall, const struct recall_query *query,
+    const enum language *languages, size_t languages_len, struct arena *arena,
+    struct search *search, struct timewords *when)
+{
+	enum rc rc = RC_OK;
+
 	if (query->has_range) {
 		search->range = (struct index_range){
 			.set = true, .from_ns = query->from_ns, .to_ns = query->to_ns
 		};
 	} else if (query->read_timewords) {
-		timewords_parse(query->text, query->text_len, languages, languages_len,
-		    query->now_utc_ns, query->offset_s, when);
+		rc = recall_when(recall->index, query->text, query->text_len, languages,
+		    languages_len, query->now_utc_ns, query->offset_s, arena, when);
 		search->range = (struct index_range){
 			.set = when->found, .from_ns = when->from_ns, .to_ns = when->to_ns
 		};
 		search->range_is_hint = when->found;
 	}
+	return rc;
 }
 
 enum rc recall_search(struct recall *recall, const struct recall_query *query, struct arena *arena,
@@ -419,9 +447,10 @@ enum rc recall_search(struct recall *recall, const struct recall_query *query, s
 	pthread_rwlock_rdlock(&recall->lock);
 	size_t languages_len =
 	    document_languages(recall->talks, query->text, query->text_len, languages);
-	set_range(query, languages, languages_len, &search, &out->when);
-	enum rc rc = search_prepare(&search, languages, languages_len, query->text, query->text_len,
-	    out->when.begin, out->when.end, arena);
+	enum rc rc = set_range(recall, query, languages, languages_len, arena, &search, &out->when);
+	if (rc == RC_OK)
+		rc = search_prepare(&search, languages, languages_len, query->text, query->text_len,
+		    out->when.begin, out->when.end, arena);
 	if (rc == RC_OK)
 		rc = search_run(recall->index, &search);
 	pthread_rwlock_unlock(&recall->lock);

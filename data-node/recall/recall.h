@@ -44,6 +44,16 @@ struct timewords {
 void timewords_parse(const char *query, size_t len, const enum language *languages,
     size_t languages_len, int64_t now_utc_ns, int32_t offset_s, struct timewords *out);
 
+/*
+ * The time that a question names, into `*when`: by words (above) or by something
+ * that happened (anchor.h), looked up in `index`.  when->found is false if none.
+ * RC_NOMEM.  Pure.
+ */
+struct index;
+enum rc recall_when(const struct index *index, const char *text, size_t len,
+    const enum language *languages, size_t languages_len, int64_t now_utc_ns, int32_t offset_s,
+    struct arena *arena, struct timewords *when) RC_CHECK;
+
 struct recall_query {
 	const char *text;
 	size_t text_len;

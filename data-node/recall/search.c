@@ -6,6 +6,7 @@
 
 #include "recall/asked.h"
 #include "recall/moments.h"
+#include "recall/recall.h"
 
 struct gather {
 	struct search *search;
@@ -268,4 +269,42 @@ enum rc search_run(const struct index *index, struct search *search)
 	if (!has_inside(index, search) && search->hits_len > search->k - search->k / 2)
 		search->hits_len = search->k - search->k / 2;
 	return add_moments(index, search, search->k / 2);
+}
+
+/* ---- anchors -----------------------------------------------------------------------------------
+ */
+
+#define ANCHOR_HITS 8
+#define ANCHOR_EQUAL 0.95 /* of the best score: as good */
+
+enum rc search_anchor(const struct index *index, const enum language *languages,
+    size_t languages_len, const char *text, size_t what_begin, size_t what_end, struct arena *arena,
+    int64_t *t0_ns, int64_t *t1_ns)
+{
+	struct search search = { .k = ANCHOR_HITS };
+	const struct index_range any = { .set = false };
+	const struct index_doc *found = NULL;
+
+	enum rc rc = search_prepare(&search, languages, languages_len, text + what_begin,
+	    what_end - what_begin, 0, 0, arena);
+	if (rc == RC_OK && search.stems_len == 0)
+		rc = RC_NOTFOUND;
+	if (rc == RC_OK)
+		rc = rank(index, &search, &any, search.k);
+	if (rc != RC_OK)
+		return rc;
+	for (size_t i = 0; i < search.hits_len; i++) {
+		const struct index_doc *doc = &index_docs(index)[search.room[i].doc];
+		bool equal = search.room[i].score >= ANCHOR_EQUAL * search.room[0].score;
+		if (equal &&
+		    index_support(index, search.terms, search.stems_len, &search.room[i].doc, 1) >=
+			RECALL_SUPPORT_MIN &&
+		    (found == NULL || doc->t0_ns > found->t0_ns))
+			found = doc;
+	}
+	if (found == NULL)
+		return RC_NOTFOUND;
+	*t0_ns = found->t0_ns;
+	*t1_ns = found->t0_ns + (int64_t)found->span_s * INT64_C(1000000000);
+	return RC_OK;
 }

@@ -49,6 +49,15 @@ struct search {
 enum rc search_prepare(struct search *search, const enum language *languages, size_t languages_len,
     const char *text, size_t len, size_t skip_begin, size_t skip_end, struct arena *arena) RC_CHECK;
 
+/*
+ * When what bytes [what_begin, what_end) of `text` name happened: the time of the
+ * moment that holds most of it, the latest of equals.  RC_NOTFOUND: none holds
+ * enough (RECALL_SUPPORT_MIN); RC_NOMEM.
+ */
+enum rc search_anchor(const struct index *index, const enum language *languages,
+    size_t languages_len, const char *text, size_t what_begin, size_t what_end, struct arena *arena,
+    int64_t *t0_ns, int64_t *t1_ns) RC_CHECK;
+
 /* Fill hits.  RC_NOMEM. */
 enum rc search_run(const struct index *index, struct search *search) RC_CHECK;
 

@@ -1,7 +1,7 @@
 /*
  * Foreign bytes of a request, without a store: the target and its parameters,
- * Host and Origin, and the bodies of the chat and completion calls.  The first
- * byte picks the parser.
+ * Host and Origin, the bodies of the chat and completion calls, and the calls of
+ * agents' tools.  The first byte picks the parser.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "answer/chat_request.h"
 #include "cli/sse.h"
 #include "gateway/guard.h"
+#include "gateway/mcp_tools.h"
 #include "gateway/query.h"
 #include "gateway/target.h"
 
@@ -59,6 +60,23 @@ static void fuzz_chat(enum chat_kind kind, const char *text, size_t len, struct 
 		abort();
 }
 
+/* An agent's call: {"name":…,"arguments":…} becomes a request to one of our routes. */
+static void fuzz_tool(const char *text, size_t len, struct arena *arena)
+{
+	struct api_request request = { 0 };
+	struct errmsg why = ERRMSG_INIT;
+
+	json_t *root = json_loadb(text, len, 0, NULL);
+	const char *name = json_string_value(json_object_get(root, "name"));
+	enum rc rc = mcp_tools_request(name != NULL ? name : "search_timeline",
+	    json_object_get(root, "arguments"), arena, &request, &why);
+	if (rc == RC_OK && (request.path[0] != '/' || request.params_len == 0))
+		abort();
+	if (rc != RC_OK && why.text[0] == '\0')
+		abort();
+	json_decref(root);
+}
+
 static bool on_event(void *ctx, const char *data)
 {
 	*(size_t *)ctx += strlen(data);
@@ -93,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		arena_fini(&arena);
 		return 0;
 	}
-	switch (bytes[0] % 5) {
+	switch (bytes[0] % 6) {
 	case 0:
 		fuzz_target(text, &arena);
 		break;
@@ -106,6 +124,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		break;
 	case 3:
 		fuzz_chat(CHAT_KIND_COMPLETION, text, len - 1, &arena);
+		break;
+	case 4:
+		fuzz_tool(text, len - 1, &arena);
 		break;
 	default:
 		fuzz_sse(text, len - 1);

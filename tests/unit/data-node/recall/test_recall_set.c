@@ -60,7 +60,9 @@ static void find(const struct recall_question *question, struct arena *arena, st
 	size_t languages_len = document_languages(talks, question->text, len, languages);
 	struct timewords when;
 
-	timewords_parse(question->text, len, languages, languages_len, month.now_ns, 0, &when);
+	assert_int_equal(recall_when(recall_index, question->text, len, languages, languages_len,
+			     month.now_ns, 0, arena, &when),
+	    RC_OK);
 	*search = (struct search){ .k = K,
 		.range = { .set = when.found, .from_ns = when.from_ns, .to_ns = when.to_ns },
 		.range_is_hint = when.found };
