@@ -192,6 +192,21 @@ uint64_t memory_group_room(const char *root)
 	return least;
 }
 
+bool memory_swaps(const char *root)
+{
+	char path[PATH_BYTES], text[TEXT_BYTES], *rest = text, *line;
+
+	(void)snprintf(path, sizeof(path), "%s/proc/swaps", root);
+	if (!read_text(path, text))
+		return false;
+	(void)strsep(&rest, "\n"); /* headings */
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (line[0] != '\0' && strncmp(line, "/dev/zram", strlen("/dev/zram")) != 0)
+			return true;
+	}
+	return false;
+}
+
 uint64_t memory_address_room(void)
 {
 	char text[TEXT_BYTES];

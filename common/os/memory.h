@@ -39,6 +39,10 @@ uint64_t memory_oom_kills(const char *root);
  */
 uint64_t memory_group_room(const char *root);
 
+/* Pages may be swapped out to some place that is no memory itself (/proc/swaps; zram
+ * is). */
+bool memory_swaps(const char *root);
+
 /* The same for the limit on address space (RLIMIT_AS). */
 uint64_t memory_address_room(void);
 

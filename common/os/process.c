@@ -10,7 +10,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 #ifdef __linux__
+#include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #endif
 
 static int stop_pipe[2] = { -1, -1 };
@@ -37,6 +39,30 @@ enum rc process_lock_memory(void)
 	int flags = MCL_CURRENT | MCL_FUTURE;
 #endif
 	return mlockall(flags) == 0 ? RC_OK : RC_DENIED;
+}
+
+/* May it lock more than any limit says? */
+static bool locks_without_limit(void)
+{
+	struct rlimit limit;
+#ifdef __linux__
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+
+	if (syscall(SYS_capget, &header, caps) == 0 &&
+	    (caps[0].effective & 1U << CAP_IPC_LOCK) != 0)
+		return true;
+#endif
+	return getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY;
+}
+
+enum rc process_lock_what_comes(void)
+{
+#ifdef MCL_ONFAULT
+	if (locks_without_limit() && mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
+		return RC_OK;
+#endif
+	return RC_DENIED;
 }
 
 void process_offer_to_oom_killer(void)

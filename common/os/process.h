@@ -17,6 +17,13 @@ enum rc process_forbid_dumps(struct errmsg *why) RC_CHECK;
  * on locked memory allows; RC_DENIED where it does not. */
 enum rc process_lock_memory(void) RC_CHECK;
 
+/*
+ * The same for a process that goes on to take memory, which a limit must not stop then:
+ * only where there is none, by RLIMIT_MEMLOCK or CAP_IPC_LOCK, and only what it touches.
+ * RC_DENIED; nothing is locked.
+ */
+enum rc process_lock_what_comes(void) RC_CHECK;
+
 /* If memory ends, let the kernel end this process before others.  Must come
  * before dumps are forbidden; safe in a child after fork. */
 void process_offer_to_oom_killer(void);

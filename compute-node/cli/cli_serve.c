@@ -15,6 +15,7 @@
 #include "os/process.h"
 #include "serve/confinement.h"
 #include "serve/home.h"
+#include "serve/locking.h"
 #include "serve/options.h"
 #include "serve/service.h"
 #include "serve/supervisor.h"
@@ -52,7 +53,7 @@ static enum rc load_keys(const struct home *home, struct wire_keypair *keys, str
 }
 
 /* One line that scripts wait for. */
-static void log_ready(const struct service *service)
+static void log_ready(const struct service *service, bool locked)
 {
 	const struct fleet *fleet = service_fleet(service);
 	struct buf models;
@@ -70,10 +71,12 @@ static void log_ready(const struct service *service)
 		log_warn("SERVE-NOWIPE", "freed memory is not wiped in this build");
 	if (fleet->n == 0)
 		log_warn("SERVE-NOMODEL", "no model is served: say --model FILE");
-	log_info("SERVE-READY", "address=%s models=%s planned_bytes=%llu budget_bytes=%llu",
+	log_info("SERVE-READY",
+	    "address=%s models=%s planned_bytes=%llu budget_bytes=%llu locked=%s",
 	    service_address(service), buf_text(&models),
 	    (unsigned long long)(fleet->planned_bytes + fleet->device_planned_bytes),
-	    (unsigned long long)(fleet->budget_bytes + fleet->device_budget_bytes));
+	    (unsigned long long)(fleet->budget_bytes + fleet->device_budget_bytes),
+	    locked ? "yes" : "no");
 	buf_fini(&models);
 }
 
@@ -167,10 +170,13 @@ static enum rc serve(const struct serve_options *options, struct watch *watch, s
 	struct service *service = NULL;
 	const struct backend_api *backend = NULL;
 	uint64_t adapter_bytes = 0;
+	bool locked = false;
 
 	enum rc rc = home_paths(options->dir, arena, &home, why);
 	if (rc == RC_OK)
 		rc = load_keys(&home, &keys, why);
+	if (rc == RC_OK)
+		rc = locking_begin(options->memory_root, options->allow_swap, &locked, why);
 	if (rc == RC_OK) /* while devices may still be opened */
 		rc = backend_load(options->backend, &backend, why);
 	if (rc == RC_OK)
@@ -208,7 +214,7 @@ static enum rc serve(const struct serve_options *options, struct watch *watch, s
 	if (confines(options))
 		rc = explain_unconfined(confine_calls(why), why);
 	if (rc == RC_OK) {
-		log_ready(service);
+		log_ready(service, locked);
 		tell_supervisor(service, watch);
 		wait_for_signal();
 	}

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/wipe.h"
 #include "infer/device.h"
@@ -12,6 +11,7 @@
 #include "kernels/half.h"
 #include "kernels/kernels.h"
 #include "model/model_impl.h"
+#include "os/pages.h"
 
 size_t cache_bytes(const struct cache *c, size_t n)
 {
@@ -84,16 +84,11 @@ enum rc cache_measure(const struct model *m, const struct engine_config *config,
 
 static uint8_t *take(size_t len, struct errmsg *why)
 {
-	/* a model without attention has no KV */
-	void *map = mmap(NULL, len > 0 ? len : 1, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *pages = pages_take(len); /* a model without attention has no KV: 0 */
 
-	if (map == MAP_FAILED) {
+	if (pages == NULL)
 		errmsg_set(why, "no memory for %zu bytes of KV cache", len);
-		return NULL;
-	}
-	(void)madvise(map, len, MADV_DONTDUMP);
-	return map;
+	return pages;
 }
 
 enum rc cache_take(struct cache *c, struct errmsg *why)
@@ -105,10 +100,8 @@ enum rc cache_take(struct cache *c, struct errmsg *why)
 
 void cache_fini(struct cache *c)
 {
-	if (c->keys != NULL)
-		(void)munmap(c->keys, c->keys_bytes > 0 ? c->keys_bytes : 1);
-	if (c->values != NULL)
-		(void)munmap(c->values, c->values_bytes > 0 ? c->values_bytes : 1);
+	pages_give(c->keys, c->keys_bytes);
+	pages_give(c->values, c->values_bytes);
 	c->keys = c->values = NULL;
 }
 

@@ -17,6 +17,7 @@
 #include "infer/layout.h"
 #include "infer/pass.h"
 #include "model/model_impl.h"
+#include "os/pages.h"
 
 #define CTX_MAX (1u << 22)
 #define SEQ_MAX 1024u
@@ -330,11 +331,10 @@ static enum rc take_scratch(struct engine *e, struct errmsg *why)
 		rc = state_take(&e->state, why);
 	if (rc != RC_OK)
 		return rc;
-	e->scratch = aligned_alloc(LAYOUT_ALIGN, e->scratch_bytes);
+	e->scratch = pages_take(e->scratch_bytes);
 	if (e->scratch == NULL)
 		return errmsg_rc(
 		    why, RC_NOMEM, "no memory for %zu bytes of scratch", e->scratch_bytes);
-	memset(e->scratch, 0, e->scratch_bytes);
 	rc = lay_all(e, e->scratch, why);
 	if (rc == RC_OK)
 		rc = crew_new(e->config.n_threads, &e->crew, why);
@@ -411,7 +411,7 @@ void engine_free(struct engine *e)
 	state_fini(&e->state);
 	if (e->scratch != NULL)
 		wipe(e->scratch, e->scratch_bytes);
-	free(e->scratch);
+	pages_give(e->scratch, e->scratch_bytes);
 	free(e->workers);
 	free(e->seqs);
 	free(e->tails);

@@ -1,10 +1,9 @@
 /* Memory of recurrent states. */
 #include "infer/state.h"
 
-#include <sys/mman.h>
-
 #include "base/wipe.h"
 #include "model/model_impl.h"
+#include "os/pages.h"
 
 enum rc state_measure(const struct model *m, const struct engine_config *config, struct state *out,
     struct errmsg *why)
@@ -25,24 +24,17 @@ enum rc state_measure(const struct model *m, const struct engine_config *config,
 
 enum rc state_take(struct state *s, struct errmsg *why)
 {
-	void *map;
-
 	if (s->bytes == 0)
 		return RC_OK;
-	map = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (map == MAP_FAILED)
-		return errmsg_rc(
-		    why, RC_NOMEM, "no memory for %zu bytes of recurrent state", s->bytes);
-	(void)madvise(map, s->bytes, MADV_DONTDUMP);
-	s->floats = map;
-	return RC_OK;
+	s->floats = pages_take(s->bytes);
+	return s->floats != NULL ? RC_OK
+				 : errmsg_rc(why, RC_NOMEM,
+				       "no memory for %zu bytes of recurrent state", s->bytes);
 }
 
 void state_fini(struct state *s)
 {
-	if (s->floats != NULL)
-		(void)munmap(s->floats, s->bytes);
+	pages_give(s->floats, s->bytes);
 	s->floats = NULL;
 }
 

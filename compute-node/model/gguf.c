@@ -340,6 +340,8 @@ static enum rc map_file(const char *path, uint8_t **bytes, size_t *len, struct e
 		rc = errmsg_errno(why, "%s: cannot map", path);
 		goto out;
 	}
+	/* In a process that locks what it takes: this can be read again. */
+	(void)munlock(map, (size_t)st.st_size);
 	*bytes = map;
 	*len = (size_t)st.st_size;
 out:

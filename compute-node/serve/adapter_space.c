@@ -2,29 +2,26 @@
 #include "serve/adapter_space.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/wipe.h"
 #include "model/adapter.h"
+#include "os/pages.h"
 
 enum rc adapter_space_init(struct adapter_space *space, size_t len)
 {
 	*space = (struct adapter_space){ .len = len / ADAPTER_ALIGN * ADAPTER_ALIGN };
 	if (space->len == 0)
 		return RC_OK;
-	space->bytes = aligned_alloc(ADAPTER_ALIGN, space->len);
-	if (space->bytes == NULL)
-		return RC_NOMEM;
-	memset(space->bytes, 0, space->len);
-	return RC_OK;
+	space->bytes = pages_take(space->len);
+	return space->bytes != NULL ? RC_OK : RC_NOMEM;
 }
 
 void adapter_space_fini(struct adapter_space *space)
 {
 	if (space->bytes != NULL)
 		wipe(space->bytes, space->len);
-	free(space->bytes);
+	pages_give(space->bytes, space->len);
 	*space = (struct adapter_space){ 0 };
 }
 

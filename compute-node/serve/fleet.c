@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "os/memory.h"
 #include "serve/prompt.h"
+#include "serve/scheduler.h"
 
 #define CONTEXT_STEP 64
 #define CONTEXT_SHRUNK_MIN 512u
@@ -110,6 +111,19 @@ const struct served_model *fleet_find(const struct fleet *fleet, const char *nam
 	return NULL;
 }
 
+enum rc fleet_plan(const struct model *model, const struct engine_config *config,
+    struct engine_plan *out, struct errmsg *why)
+{
+	struct engine_config resolved;
+	enum rc rc = engine_plan(model, config, out, why);
+
+	if (rc == RC_OK)
+		rc = engine_resolve(model, config, &resolved, why);
+	if (rc == RC_OK && resolved.backend == NULL)
+		out->scratch_bytes += scheduler_lane_bytes(model_info(model), &resolved);
+	return rc;
+}
+
 uint32_t fleet_largest_context(const struct model *model, const struct engine_config *config,
     uint32_t n_ctx_max, uint64_t room_bytes)
 {
@@ -121,7 +135,7 @@ uint32_t fleet_largest_context(const struct model *model, const struct engine_co
 		struct engine_plan plan;
 
 		tried.n_ctx = middle * CONTEXT_STEP;
-		if (engine_plan(model, &tried, &plan, NULL) == RC_OK &&
+		if (fleet_plan(model, &tried, &plan, NULL) == RC_OK &&
 		    fleet_plan_bytes(&plan) <= room_bytes)
 			low = middle;
 		else
@@ -151,12 +165,12 @@ enum rc fleet_choose(const struct model *model, bool optional, struct engine_con
     struct engine_plan *plan, struct errmsg *gave_way, struct errmsg *why)
 {
 	struct errmsg cause = ERRMSG_INIT;
-	enum rc rc = engine_plan(model, config, plan, &cause);
+	enum rc rc = fleet_plan(model, config, plan, &cause);
 
 	if (rc == RC_UNSUPPORTED && config->backend != NULL && optional) {
 		errmsg_set(gave_way, "%s", cause.text);
 		config->backend = NULL;
-		return engine_plan(model, config, plan, why);
+		return fleet_plan(model, config, plan, why);
 	}
 	return rc == RC_OK ? rc : errmsg_rc(why, rc, "%s", errmsg_text(&cause, rc));
 }
@@ -367,7 +381,7 @@ enum rc fleet_answer_plan(const struct fleet *fleet, const struct wire_plan_requ
 		config.n_ctx = (uint32_t)request->context;
 	if (request->parallel != 0)
 		config.n_seq = request->parallel;
-	enum rc rc = engine_plan(served->model, &config, &plan, why);
+	enum rc rc = fleet_plan(served->model, &config, &plan, why);
 	if (rc != RC_OK)
 		return rc;
 	bool on_device = served->config.backend != NULL;

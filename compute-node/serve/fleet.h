@@ -105,6 +105,10 @@ int fleet_cache_parse(const char *word);
 
 uint64_t fleet_plan_bytes(const struct engine_plan *plan);
 
+/* engine_plan(), with what serving takes besides in scratch_bytes. */
+enum rc fleet_plan(const struct model *model, const struct engine_config *config,
+    struct engine_plan *out, struct errmsg *why) RC_CHECK;
+
 /* The largest n_ctx (a multiple of 64, at most `n_ctx_max`) with which the plan
  * stays within `room_bytes`; 0: none. */
 uint32_t fleet_largest_context(const struct model *model, const struct engine_config *config,
@@ -129,7 +133,7 @@ uint64_t fleet_spare_bytes(const char *memory_root);
 uint64_t fleet_device_bytes(
     const struct backend_api *backend, unsigned device, const char *memory_root);
 
-/* engine_plan(), and the choice of who computes: with `optional` a backend that has no
+/* fleet_plan(), and the choice of who computes: with `optional` a backend that has no
  * kernels for the model gives way to the CPU, config->backend becomes NULL, and
  * `gave_way` (may be NULL) says what it lacks. */
 enum rc fleet_choose(const struct model *model, bool optional, struct engine_config *config,

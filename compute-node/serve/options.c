@@ -124,6 +124,12 @@ static const struct conf_option table[] = {
 	    .fallback = "true",
 	    .help =
 		"Let the kernel forbid all that serving does not need (Linux 5.13 and later)." },
+	{ .name = "allow-swap",
+	    .type = CONF_BOOL,
+	    .offset = OFFSET(allow_swap),
+	    .fallback = "false",
+	    .help =
+		"Serve where memory may be swapped to disk, and cannot be locked (ulimit -l)." },
 	{ .name = "watchdog",
 	    .type = CONF_DURATION,
 	    .offset = OFFSET(watchdog_ns),

@@ -18,7 +18,7 @@ struct serve_options {
 	int64_t threads, context, parallel, ubatch, queue;
 	const char *cache_type, *backend, *adapter_space;
 	int64_t lease_idle_ns, stall_ns;
-	bool supervise, confine;
+	bool supervise, confine, allow_swap;
 	int64_t watchdog_ns;
 	uint64_t soft_floor_bytes, hard_floor_bytes;
 	const char *memory_root;

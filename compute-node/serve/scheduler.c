@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "base/wipe.h"
+#include "infer/layout.h"
+#include "os/pages.h"
 
 #define QUEUE_DEFAULT 32
 #define STALL_DEFAULT (120 * NS_PER_S)
@@ -32,45 +34,55 @@ static void fill_defaults(struct scheduler_config *config)
 		config->lease_idle_max_ns = LEASE_IDLE_MAX_DEFAULT;
 }
 
+/* All arrays of a lane but its engine's. */
+static size_t lay_lane(struct lane *lane, const struct model_info *info,
+    const struct engine_config *config, uint8_t *base)
+{
+	struct layout at = { .base = base };
+	const size_t n_seq = config->n_seq, n_vocab = info->n_vocab;
+
+	lane->seqs = layout_array(&at, n_seq, sizeof(lane->seqs[0]));
+	lane->rows = layout_array(&at, config->n_ubatch, sizeof(lane->rows[0]));
+	lane->logits = layout_array(&at, n_seq * n_vocab, sizeof(float));
+	lane->scratch.candidates = layout_array(&at, n_vocab, sizeof(struct sample_candidate));
+	lane->scratch.logits = layout_array(&at, n_vocab, sizeof(float));
+	for (size_t i = 0; i < n_seq; i++) {
+		int32_t *ids = layout_array(&at, config->n_ctx, sizeof(int32_t));
+
+		if (base != NULL)
+			lane->seqs[i].ids = ids;
+	}
+	return at.overflow ? SIZE_MAX : at.used;
+}
+
+uint64_t scheduler_lane_bytes(const struct model_info *info, const struct engine_config *config)
+{
+	struct lane unused;
+
+	return lay_lane(&unused, info, config, NULL);
+}
+
 /* What it took is the caller's to give back in any case. */
 enum rc lane_init(struct lane *lane, struct served_model *model)
 {
-	const struct engine_config *config = &model->config;
-	const size_t n_vocab = model->info->n_vocab;
-
 	*lane = (struct lane){ .model = model, .present = true, .used_ns = lane->used_ns };
-	lane->seqs = calloc(config->n_seq, sizeof(lane->seqs[0]));
-	lane->rows = calloc(config->n_ubatch, sizeof(lane->rows[0]));
-	lane->logits = calloc(config->n_seq * n_vocab, sizeof(float));
-	lane->scratch.candidates = calloc(n_vocab, sizeof(struct sample_candidate));
-	lane->scratch.logits = calloc(n_vocab, sizeof(float));
-	if (lane->seqs == NULL || lane->rows == NULL || lane->logits == NULL ||
-	    lane->scratch.candidates == NULL || lane->scratch.logits == NULL)
+	lane->memory_bytes = (size_t)scheduler_lane_bytes(model->info, &model->config);
+	lane->memory = pages_take(lane->memory_bytes);
+	if (lane->memory == NULL)
 		return RC_NOMEM;
-	if (model->info->pools &&
-	    embed_new(model->model, model->engine, &lane->embed, NULL) != RC_OK)
-		return RC_NOMEM;
-	for (uint32_t i = 0; i < config->n_seq; i++) {
-		lane->seqs[i].ids = calloc(config->n_ctx, sizeof(int32_t));
-		if (lane->seqs[i].ids == NULL)
-			return RC_NOMEM;
-	}
-	return RC_OK;
+	(void)lay_lane(lane, model->info, &model->config, lane->memory);
+	return model->info->pools ? embed_new(model->model, model->engine, &lane->embed, NULL)
+				  : RC_OK;
 }
 
 void lane_fini(struct lane *lane)
 {
 	embed_free(lane->embed);
-	for (uint32_t i = 0; lane->seqs != NULL && i < lane->model->config.n_seq; i++) {
-		if (lane->seqs[i].ids != NULL)
-			sequence_wipe(lane, &lane->seqs[i]);
-		free(lane->seqs[i].ids);
-	}
-	free(lane->seqs);
-	free(lane->rows);
-	free(lane->logits);
-	free(lane->scratch.candidates);
-	free(lane->scratch.logits);
+	for (uint32_t i = 0; lane->memory != NULL && i < lane->model->config.n_seq; i++)
+		sequence_wipe(lane, &lane->seqs[i]);
+	if (lane->memory != NULL)
+		wipe(lane->memory, lane->memory_bytes);
+	pages_give(lane->memory, lane->memory_bytes);
 	*lane = (struct lane){ .model = lane->model, .used_ns = lane->used_ns };
 }
 

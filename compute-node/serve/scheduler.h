@@ -74,6 +74,9 @@ struct scheduler_config {
 	void (*reply)(void *ctx, wire_peer peer, const struct message *message);
 };
 
+/* What each present model takes here besides its engine (and embed_bytes()). */
+uint64_t scheduler_lane_bytes(const struct model_info *info, const struct engine_config *config);
+
 /* Takes all its memory here; borrows `config->fleet` until scheduler_free(). */
 enum rc scheduler_new(
     const struct scheduler_config *config, struct scheduler **out, struct errmsg *why) RC_CHECK;

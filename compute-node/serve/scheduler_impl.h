@@ -92,9 +92,11 @@ struct embed_job {
 /* One engine and its sequences; of an absent model nothing but the first two. */
 struct lane {
 	struct served_model *model;
-	int64_t used_ns;         /* something of it was computed last */
-	bool present;            /* as model->present, and all below is there */
-	bool leaving;            /* nothing new begins: it goes when what runs is over */
+	int64_t used_ns; /* something of it was computed last */
+	bool present;    /* as model->present, and all below is there */
+	bool leaving;    /* nothing new begins: it goes when what runs is over */
+	uint8_t *memory; /* that the arrays stand in */
+	size_t memory_bytes;
 	bool fresh;              /* came for what waits, and nothing of that has begun yet */
 	struct sequence *seqs;   /* [n_seq] */
 	struct engine_row *rows; /* [n_ubatch] */

@@ -31,15 +31,17 @@ for round in 1 2 3; do
 	done
 done
 # Both at once.
-for name in ada bob ada bob; do
-	post_json /v1/completions "{\"model\":\"$name\",\"prompt\":\"at once\",\"max_tokens\":30,\"temperature\":0}" >"$T/$name.json" &
-	pids="${pids:-} $!"
+pids=()
+for i in 1 2 3 4; do
+	name=ada
+	[ $((i % 2)) = 1 ] || name=bob
+	mkdir "$T/$i" # post_json keeps the body in $T
+	(T=$T/$i post_json /v1/completions "{\"model\":\"$name\",\"prompt\":\"at once\",\"max_tokens\":30,\"temperature\":0}") >"$T/$i.json" &
+	pids+=($!)
 done
-for pid in $pids; do
-	wait "$pid" || fail 'an answer that did not come'
-done
-for name in ada bob; do
-	jq -e '.choices[0].text' "$T/$name.json" >/dev/null || fail "$name, at once: $(cat "$T/$name.json")"
+for i in 1 2 3 4; do
+	wait "${pids[i - 1]}" || fail 'an answer that did not come'
+	jq -e '.choices[0].text' "$T/$i.json" >/dev/null || fail "$i, at once: $(cat "$T/$i.json")"
 done
 [ "$(count_in_log box SERVE-MODEL-IN)" -ge 5 ] || fail 'the models did not change places'
 grep -o 'planned_bytes=[0-9]*' "$T/box.log" | while IFS='=' read -r _ bytes; do

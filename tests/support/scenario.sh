@@ -169,7 +169,8 @@ compute_init() { # NAME
 compute_start() { # NAME MODEL-FILE [FLAGS...]
 	local name=$1 model=$2
 	shift 2
-	node_start "$name" "$COMPUTE" serve --dir "$T/$name" --model "$model" \
+	# Hosts of tests may swap, and what they write is nobody's.
+	node_start "$name" "$COMPUTE" serve --dir "$T/$name" --model "$model" --allow-swap \
 		--listen "tcp://127.0.0.1:${COMPUTE_PORT[$name]}" "$@"
 }
 pair() { # NAME: each side lets the other in

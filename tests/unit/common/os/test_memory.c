@@ -135,6 +135,24 @@ static void test_groups_of_version_1_and_of_both_at_once(void **state)
 	assert_int_equal(memory_group_room(root), 100);
 }
 
+static void test_swap_is_what_is_no_memory_itself(void **state)
+{
+	static const char heads[] = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+	char text[512];
+
+	(void)state;
+	assert_false(memory_swaps(root));
+	put("proc/swaps", heads);
+	assert_false(memory_swaps(root));
+	(void)snprintf(text, sizeof(text), "%s/dev/zram0 partition 8388604 0 100\n", heads);
+	put("proc/swaps", text);
+	assert_false(memory_swaps(root));
+	(void)snprintf(text, sizeof(text),
+	    "%s/dev/zram0 partition 8388604 0 100\n/swapfile file 2097148 0 -2\n", heads);
+	put("proc/swaps", text);
+	assert_true(memory_swaps(root));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +165,8 @@ int main(void)
 		    test_the_tightest_group_above_counts_in_version_2, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    test_groups_of_version_1_and_of_both_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    test_swap_is_what_is_no_memory_itself, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

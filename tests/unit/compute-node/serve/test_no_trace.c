@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "model/model.h"
+#include "os/process.h"
 #include "serve/wiping_free.h"
 #include "serve_fixture.h"
 
@@ -338,6 +340,44 @@ static void test_no_regular_file_is_open_for_writing_while_it_serves(void **stat
 	    check_files_of(node.pid) + check_files_of(serve_fixture_worker(&node)));
 }
 
+/* Of the mappings that the worker can write and has no file for: how many are locked. */
+static void count_locked(pid_t pid, size_t *locked, size_t * not )
+{
+	char path[64], line[512], rights[8] = "";
+	uint64_t inode = 0;
+
+	*locked = *not = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
+	FILE *smaps = fopen(path, "r");
+	assert_non_null(smaps);
+	while (fgets(line, sizeof(line), smaps) != NULL) {
+		char first[8];
+		uint64_t file;
+
+		if (sscanf(line, "%*x-%*x %7s %*s %*s %" SCNu64, first, &file) == 2) {
+			memcpy(rights, first, sizeof(rights));
+			inode = file;
+		} else if (strncmp(line, "VmFlags:", 8) == 0 && inode == 0 &&
+			   strncmp(rights, "rw", 2) == 0) {
+			*(strstr(line, " lo") != NULL ? locked : not ) += 1;
+		}
+	}
+	(void)fclose(smaps);
+}
+
+static void test_the_workers_memory_is_locked(void **state)
+{
+	size_t locked, not ;
+
+	(void)state;
+	count_locked(serve_fixture_worker(&node), &locked, &not );
+	if (process_lock_what_comes() != RC_OK)
+		skip(); /* may not lock here, and nor may the worker */
+	(void)munlockall();
+	assert_true(locked > 5);
+	assert_int_equal(not, 0);
+}
+
 static void test_sigterm_ends_it_with_zero_while_answers_run(void **state)
 {
 	(void)state;
@@ -365,6 +405,7 @@ int main(void)
 		UNIT(test_nothing_is_left_of_a_data_node_that_vanished),
 		UNIT(test_nothing_is_left_of_a_lease_that_expired),
 		UNIT(test_no_regular_file_is_open_for_writing_while_it_serves),
+		UNIT(test_the_workers_memory_is_locked),
 		UNIT(test_sigterm_ends_it_with_zero_while_answers_run),
 	};
 

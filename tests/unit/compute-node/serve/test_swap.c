@@ -62,7 +62,7 @@ static uint64_t bytes_for_one(void)
 		struct engine_plan plan;
 
 		assert_int_equal(model_open(paths[i], &model, NULL), RC_OK);
-		assert_int_equal(engine_plan(model, &config, &plan, NULL), RC_OK);
+		assert_int_equal(fleet_plan(model, &config, &plan, NULL), RC_OK);
 		uint64_t own = fleet_plan_bytes(&plan) - model_info(model)->tables_bytes;
 		most = own > most ? own : most;
 		tables += model_info(model)->tables_bytes;
