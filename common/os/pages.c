@@ -1,11 +1,14 @@
 /* Anonymous mappings that are not dumped. */
 #include "os/pages.h"
 
+#include <stdatomic.h>
 #include <sys/mman.h>
 
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0
 #endif
+
+static atomic_size_t taken;
 
 void *pages_take(size_t len)
 {
@@ -17,11 +20,19 @@ void *pages_take(size_t len)
 #ifdef MADV_DONTDUMP
 	(void)madvise(map, len > 0 ? len : 1, MADV_DONTDUMP);
 #endif
+	(void)atomic_fetch_add(&taken, len);
 	return map;
 }
 
 void pages_give(void *pages, size_t len)
 {
-	if (pages != NULL)
-		(void)munmap(pages, len > 0 ? len : 1);
+	if (pages == NULL)
+		return;
+	(void)munmap(pages, len > 0 ? len : 1);
+	(void)atomic_fetch_sub(&taken, len);
+}
+
+size_t pages_taken(void)
+{
+	return atomic_load(&taken);
 }

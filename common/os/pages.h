@@ -14,4 +14,7 @@ void *pages_take(size_t len);
 /* What pages_take(len) gave; NULL is fine. */
 void pages_give(void *pages, size_t len);
 
+/* Bytes that are taken now, in the whole process; any thread, as all here. */
+size_t pages_taken(void);
+
 #endif

@@ -253,6 +253,11 @@ void crew_free(struct crew *crew)
 	free(crew);
 }
 
+size_t crew_bytes(unsigned n)
+{
+	return sizeof(struct crew) + n * sizeof(struct member);
+}
+
 unsigned crew_size(const struct crew *crew)
 {
 	return crew->n;

@@ -27,6 +27,8 @@ typedef void crew_fn(void *arg, unsigned thread);
 /* `n` threads, the caller of crew_run() being thread 0. */
 enum rc crew_new(unsigned n, struct crew **out, struct errmsg *why) RC_CHECK;
 void crew_free(struct crew *crew);
+/* Memory that a crew of `n` takes, the stacks of its threads not counted. */
+size_t crew_bytes(unsigned n);
 unsigned crew_size(const struct crew *crew);
 
 /* `*pulse` moves on with each stage that ends from here on: a crew at work shows

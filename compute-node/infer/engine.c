@@ -296,7 +296,8 @@ enum rc engine_plan(const struct model *m, const struct engine_config *config,
 		return rc;
 	out->weights_bytes = m->info.weights_bytes;
 	out->cache_bytes = e.cache.keys_bytes + e.cache.values_bytes + e.state.bytes;
-	out->scratch_bytes = e.scratch_bytes + (uint64_t)e.config.n_threads * THREAD_BYTES +
+	out->scratch_bytes = sizeof(e) + crew_bytes(e.config.n_threads) + e.scratch_bytes +
+			     e.config.n_threads * (sizeof(*e.workers) + (uint64_t)THREAD_BYTES) +
 			     (uint64_t)e.config.n_seq * (sizeof(*e.seqs) + sizeof(*e.tails)) +
 			     embed_bytes(m, &e.config) + m->info.tables_bytes;
 	return RC_OK;

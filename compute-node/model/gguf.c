@@ -365,6 +365,18 @@ enum rc gguf_open_one(const char *path, struct gguf **out, struct errmsg *why)
 	return rc;
 }
 
+size_t gguf_tables_bytes(const struct gguf *g)
+{
+	size_t bytes = sizeof(*g) +
+		       (g->pairs_len + 1) * (sizeof(*g->pairs) + sizeof(*g->pair_order)) +
+		       (g->tensors_len + 1) *
+			   (sizeof(*g->tensors) + sizeof(*g->offsets) + sizeof(*g->tensor_order));
+
+	for (size_t i = 0; i < g->parts_len; i++)
+		bytes += sizeof(*g->parts) + gguf_tables_bytes(g->parts[i]);
+	return bytes;
+}
+
 void gguf_forget_pages(const struct gguf *g)
 {
 	for (size_t i = 0; i < g->parts_len; i++)

@@ -89,6 +89,9 @@ enum rc gguf_parse(
     const uint8_t *bytes, size_t len, struct gguf **out, struct errmsg *why) RC_CHECK;
 void gguf_close(struct gguf *gguf);
 
+/* Memory that the tables of open files take. */
+size_t gguf_tables_bytes(const struct gguf *gguf);
+
 /* Pages of open files need not stay in memory until they are read again. */
 void gguf_forget_pages(const struct gguf *gguf);
 

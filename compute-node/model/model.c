@@ -61,7 +61,7 @@ static enum rc describe(struct model *m, const char *path, struct errmsg *why)
 		return errmsg_rc(why, RC_BUG, "hash of the header");
 	if (template.text != NULL)
 		info->chat_template = arena_copy(&m->arena, template.text, template.len);
-	info->tables_bytes = m->arena.used_bytes;
+	info->tables_bytes = sizeof(*m) + m->arena.used_bytes + gguf_tables_bytes(m->gguf);
 	if (m->tokenizer != NULL)
 		info->tables_bytes += tokenizer_bytes(m->tokenizer);
 	info->pools = m->pooling != POOLING_NONE;

@@ -59,14 +59,14 @@ uint64_t scheduler_lane_bytes(const struct model_info *info, const struct engine
 {
 	struct lane unused;
 
-	return lay_lane(&unused, info, config, NULL);
+	return sizeof(struct scheduler) + sizeof(unused) + lay_lane(&unused, info, config, NULL);
 }
 
 /* What it took is the caller's to give back in any case. */
 enum rc lane_init(struct lane *lane, struct served_model *model)
 {
 	*lane = (struct lane){ .model = model, .present = true, .used_ns = lane->used_ns };
-	lane->memory_bytes = (size_t)scheduler_lane_bytes(model->info, &model->config);
+	lane->memory_bytes = lay_lane(lane, model->info, &model->config, NULL);
 	lane->memory = pages_take(lane->memory_bytes);
 	if (lane->memory == NULL)
 		return RC_NOMEM;

@@ -74,7 +74,8 @@ struct scheduler_config {
 	void (*reply)(void *ctx, wire_peer peer, const struct message *message);
 };
 
-/* What each present model takes here besides its engine (and embed_bytes()). */
+/* What a present model takes here besides its engine (and embed_bytes()); what all have
+ * in common is counted with each. */
 uint64_t scheduler_lane_bytes(const struct model_info *info, const struct engine_config *config);
 
 /* Takes all its memory here; borrows `config->fleet` until scheduler_free(). */

@@ -276,8 +276,7 @@ static void run_program(struct serve_fixture *fixture, int log_fd)
 	/* another architecture's program needs its emulator, as tests/run does */
 	(void)execl("/bin/sh", "sh", "-c", "exec $HEARTH_EMULATOR \"$0\" \"$@\"", program, "serve",
 	    "--dir", fixture->dir, "--model", fixture->model_path, "--listen", "tcp://127.0.0.1:0",
-	    "-t", "2", "--budget", fixture->budget != NULL ? fixture->budget : "1G",
-	    "--allow-swap",
+	    "-t", "2", "--budget", fixture->budget != NULL ? fixture->budget : "1G", "--allow-swap",
 	    /* an emulator can neither run the program once more nor confine it */
 	    getenv("HEARTH_EMULATOR") != NULL ? "--no-supervise" : "--supervise",
 	    getenv("HEARTH_EMULATOR") != NULL ? "--no-confine" : "--confine", (char *)NULL);
