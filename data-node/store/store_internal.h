@@ -28,7 +28,7 @@
  * A sealed value is version(1) layer(1) day(4) nonce(24) ciphertext tag(16);
  * associated data: database name, 0, key, and the first six bytes.
  *
- * Threads: the writer thread (store_append.c) owns every write transaction and
+ * Threads: the writer thread (store_writer.c) owns every write transaction and
  * the map's size.  `map_lock` is held for reading by every read transaction,
  * for writing while the map grows.  `lock` guards the queue and the figures.
  */
@@ -37,10 +37,10 @@
 
 #include <lmdb.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "os/gate.h"
 #include "store/keyring.h"
 #include "store/store.h"
 #include "store/store_blob.h"
@@ -67,6 +67,7 @@
 #define STORE_BATCH_MAX ((size_t)1 << 20)
 #define STORE_BATCH_BYTES_MAX ((size_t)128 << 20) /* encoded */
 #define STORE_COMMIT_TIMES 1024
+#define STORE_GATES 2
 #define STORE_DIRTY_PENDING_MAX ((size_t)32)
 
 #define STORE_HEAD_BYTES 6
@@ -147,7 +148,8 @@ struct store_job {
 	enum rc rc;
 	struct errmsg why;
 	uint64_t cursor;
-	sem_t done; /* posted once, last */
+	size_t gate;      /* where its caller waits */
+	atomic_bool done; /* set once, last */
 };
 
 /* What the caller's thread prepares: ids, hashes, encoded records. */
@@ -186,6 +188,8 @@ struct store {
 	struct store_job *queue, **queue_tail;
 	size_t queue_records, queue_jobs;
 	size_t wake_jobs; /* the writer sleeps until so many are queued; 0: until any is */
+	struct gate gates[STORE_GATES]; /* the callers of one group wait at one of them */
+	size_t gate_next;
 	bool stopping, writer_started;
 	pthread_t writer;
 	atomic_bool failed; /* S4 */
@@ -454,7 +458,7 @@ enum rc store_format_check(struct store *store, struct errmsg *why) RC_CHECK;
 enum rc store_write(
     struct store *store, store_task_fn *task, void *ctx, struct errmsg *why) RC_CHECK;
 
-/* ---- store_append.c --------------------------------------------------------- */
+/* ---- store_writer.c, store_append.c ------------------------------------------- */
 /* The monotonic time in so many ns, for pthread_cond_timedwait(). */
 void store_deadline(int64_t ns, struct timespec *out);
 enum rc store_writer_start(struct store *store, struct errmsg *why) RC_CHECK;

@@ -179,7 +179,8 @@ static void *single_main(void *arg)
 	char id[24];
 
 	for (size_t i = 0; i < SINGLES; i++) {
-		struct observation obs = event_of(id, s->number + i);
+		/* Whoever sends at one moment sends events of one moment. */
+		struct observation obs = event_of(id, s->number + i * THREADS);
 		int64_t begin = clock_mono_ns();
 		must(store_append(s->store, &obs, 1, NULL, NULL, NULL) == RC_OK, "append");
 		s->ack_ns[i] = clock_mono_ns() - begin;
@@ -208,13 +209,13 @@ static double store_singles(struct store *store, uint64_t *number, double *p99_m
 
 	for (size_t t = 0; t < THREADS; t++) {
 		singles[t].store = store;
-		singles[t].number = *number;
-		*number += SINGLES;
+		singles[t].number = *number + t;
 		must(pthread_create(&singles[t].thread, NULL, single_main, &singles[t]) == 0,
 		    "thread");
 	}
 	for (size_t t = 0; t < THREADS; t++)
 		(void)pthread_join(singles[t].thread, NULL);
+	*number += THREADS * SINGLES;
 	double rate = (double)(THREADS * SINGLES) / ((double)(clock_mono_ns() - begin) / 1e9);
 	for (size_t t = 0; t < THREADS; t++) {
 		for (size_t i = 0; i < SINGLES; i++)

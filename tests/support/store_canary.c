@@ -78,7 +78,8 @@ static void frame_try(const uint8_t *bytes, size_t len, size_t at)
 	for (unsigned i = 0; i < 4; i++)
 		size = size << 8 | bytes[at + 2 + i];
 	const uint8_t *key = bytes + at + FRAME_HEAD_BYTES;
-	if (size >= STORE_SEAL_BYTES && size <= len - at - FRAME_HEAD_BYTES - 8)
+	if (size >= STORE_SEAL_BYTES && size <= OBS_RECORD_BYTES_MAX &&
+	    size <= len - at - FRAME_HEAD_BYTES - 8)
 		value_try(key, key + 8, size);
 }
 

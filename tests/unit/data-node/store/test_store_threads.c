@@ -124,6 +124,32 @@ static void test_sixteen_appenders_and_readers_agree_while_the_map_grows(void **
 	fixture_fini(&f);
 }
 
+static void test_groups_too_small_for_all_that_wait_leave_nobody_behind(void **state)
+{
+	(void)state;
+	struct fixture f = { 0 };
+	struct crowd crowd = { 0 };
+	struct appender appenders[APPENDERS];
+	struct store_stats stats;
+
+	f.config.commit_records_max = 3 * BATCH;
+	f.config.commit_interval_ns = NS_PER_MS;
+	fixture_init(&f);
+	crowd.store = f.store;
+	for (int i = 0; i < APPENDERS; i++) {
+		appenders[i] = (struct appender){ .crowd = &crowd, .number = i };
+		assert_int_equal(
+		    pthread_create(&appenders[i].thread, NULL, append_main, &appenders[i]), 0);
+	}
+	for (int i = 0; i < APPENDERS; i++)
+		assert_int_equal(pthread_join(appenders[i].thread, NULL), 0);
+	assert_int_equal(atomic_load(&crowd.failures), 0);
+	assert_int_equal(store_cursor(f.store), APPENDERS * BATCHES * BATCH);
+	PASS(store_get_stats(f.store, &stats, &pass_why));
+	assert_true(stats.commits >= APPENDERS * BATCHES / 3);
+	fixture_fini(&f);
+}
+
 static void *verify_main(void *arg)
 {
 	struct crowd *crowd = arg;
@@ -189,6 +215,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sixteen_appenders_and_readers_agree_while_the_map_grows),
+		cmocka_unit_test(test_groups_too_small_for_all_that_wait_leave_nobody_behind),
 		cmocka_unit_test(test_verify_finds_no_fault_in_a_store_that_is_written),
 		cmocka_unit_test(test_a_waiter_wakes_with_the_commit),
 	};
