@@ -71,6 +71,11 @@ wait_until() {
 	done
 }
 
+# The pace at which a test does things to nodes; never a wait for something to happen.
+pace() { # SECONDS
+	sleep "$1"
+}
+
 # A port of loopback that nothing holds now, below those that the kernel picks
 # for outgoing connections.
 # Below the range from which the kernel hands out ports to clients; each script
