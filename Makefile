@@ -54,7 +54,7 @@ INSTALLER := deploy/packages
 endif
 PKGS_COMMON  := libzmq libprotobuf-c libsodium
 PKGS_COMPUTE := libseccomp
-PKGS_DATA    := lmdb sqlite3 libmicrohttpd jansson libcurl libqrencode libzstd
+PKGS_DATA    := lmdb sqlite3 libmicrohttpd gnutls jansson libcurl libqrencode libzstd
 PKGS_TEST    := cmocka openblas
 PKGS_ALL     := $(PKGS_COMMON) $(PKGS_COMPUTE) $(PKGS_DATA)
 # libstemmer has no pkg-config file.

@@ -54,8 +54,9 @@ static const struct conf_command command = {
 	.args_min = 1,
 	.args_max = 2,
 	.summary = "give devices their tokens",
-	.detail = "`add` prints a token and a QR code that holds the address and the token,\n"
-		  "once. A device without --layers may do all that the owner may over HTTP.",
+	.detail = "`add` prints a token and a QR code that holds the address, the pin of its\n"
+		  "TLS key and the token, once. A device without --layers may do all that the "
+		  "owner may over HTTP.",
 	.options = options,
 };
 
@@ -96,8 +97,9 @@ static enum rc print_added(const struct device_options *values, const struct buf
 		url = values->url;
 	else if (url == NULL || url[0] == 0)
 		url = "http://127.0.0.1:8420"; /* nothing serves yet: where it will */
-	json_t *pairing = json_pack(
-	    "{s:i, s:s, s:s, s:s}", "hearth", 1, "url", url, "name", name, "token", token);
+	/* The pin stands for the TLS key: the device needs no authority. */
+	json_t *pairing = json_pack("{s:i, s:s, s:s, s:s, s:s*}", "hearth", 1, "url", url, "name",
+	    name, "token", token, "pin", json_string_value(json_object_get(root, "pin")));
 	char *text = pairing != NULL ? cli_json_text(pairing) : NULL;
 	(void)printf("token: %s\n", token);
 	if (text != NULL) {

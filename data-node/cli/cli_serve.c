@@ -1,18 +1,24 @@
 /* `data-node serve`: the node itself, until SIGTERM. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rc.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "gateway/guard.h"
 #include "gateway/http.h"
 #include "gateway/station.h"
+#include "gateway/tls.h"
+#include "os/file.h"
 #include "os/notify.h"
 #include "os/process.h"
 #include "store/store.h"
@@ -24,6 +30,8 @@
 struct serve_options {
 	const char *dir, *config, *listen, *host_name, *key_file, *passphrase_file;
 	const char *zone, *model, *log_level, *night_at, *follow_listen;
+	const char *tls_cert, *tls_key;
+	bool tls;
 	int64_t resume_timeout_ns, start_timeout_ns, night_time_ns;
 	int64_t context_tokens, answer_tokens, connections;
 	uint64_t quota_bytes;
@@ -35,9 +43,13 @@ struct serve_options {
 static const struct conf_option options[] = {
 	CLI_OPTION_DIR(struct serve_options),
 	{ ROW("config", CONF_STRING, config), .value = "FILE", .flag_only = true,
-	    .help = "read options from this file; flags win" },
+	    .help = "read options from this file (else DIR/data.conf); flags win" },
 	{ ROW("listen", CONF_STRING, listen), .value = "HOST:PORT", .fallback = "127.0.0.1:8420",
-	    .help = "where HTTP is served; loopback only" },
+	    .help = "where HTTP is served; beyond loopback with TLS" },
+	{ ROW("tls", CONF_BOOL, tls), .help = "TLS on loopback too" },
+	{ ROW("tls-cert", CONF_STRING, tls_cert), .value = "FILE",
+	    .help = "a certificate of your own, PEM (else the one that init made)" },
+	{ ROW("tls-key", CONF_STRING, tls_key), .value = "FILE", .help = "its key" },
 	{ ROW("host-name", CONF_STRING, host_name), .value = "NAME",
 	    .help = "another name that requests may use in their Host header" },
 	{ ROW("key-file", CONF_STRING, key_file), .value = "FILE",
@@ -75,7 +87,7 @@ static const struct conf_option options[] = {
 static const struct conf_command command = {
 	.name = "serve",
 	.summary = "run the data node",
-	.detail = "Serves HTTP on a loopback address and DIR/control.sock for the other\n"
+	.detail = "Serves HTTP, beyond loopback HTTPS, and DIR/control.sock for the other\n"
 		  "commands, dials the registered compute nodes, and ends on SIGTERM.",
 	.options = options,
 };
@@ -130,9 +142,13 @@ static int read_options(int argc, char **argv, struct serve_options *values, str
 	struct errmsg why = ERRMSG_INIT;
 
 	int code = cli_parse(&command, argc, argv, values, &args, arena);
-	if (code != CLI_GO_ON || values->config == NULL)
+	if (code != CLI_GO_ON)
 		return code;
-	const char *path = values->config;
+	const char *path = values->config, *dir = cli_dir(values->dir, arena);
+	if (path == NULL && dir != NULL)
+		path = arena_printf(arena, "%s/data.conf", dir);
+	if (path == NULL || (values->config == NULL && !file_exists(path)))
+		return CLI_GO_ON;
 	memset(values, 0, sizeof(*values));
 	memset(&args, 0, sizeof(args));
 	enum rc rc = conf_defaults(&command, values, arena, &why);
@@ -154,7 +170,45 @@ static int watch_ms(void)
 	return every_ns == 0 ? -1 : (int)(every_ns / NS_PER_MS);
 }
 
-static enum rc run(struct station *station, struct http_config *http_config,
+/* This machine's address on the way to others, by asking the routes where a packet
+ * to a documentation address would go (none is sent); "" if nowhere. */
+static void find_address(int family, char out[INET6_ADDRSTRLEN])
+{
+	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(9) };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(9) };
+	bool is_four = family == AF_INET;
+	struct sockaddr *to = is_four ? (struct sockaddr *)&four : (struct sockaddr *)&six;
+	socklen_t len = is_four ? sizeof(four) : sizeof(six);
+
+	(void)inet_pton(AF_INET, "192.0.2.1", &four.sin_addr);
+	(void)inet_pton(AF_INET6, "2001:db8::1", &six.sin6_addr);
+	out[0] = '\0';
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	if (connect(fd, to, len) == 0 && getsockname(fd, to, &len) == 0)
+		(void)inet_ntop(family, is_four ? (void *)&four.sin_addr : (void *)&six.sin6_addr,
+		    out, INET6_ADDRSTRLEN);
+	(void)close(fd);
+}
+
+/* "https://192.168.1.4:8420" for a node that listens everywhere. */
+static void write_url(const struct http_config *config, uint16_t port, char url[URL_BYTES_MAX])
+{
+	const char *scheme = config->tls_key != NULL ? "https" : "http", *host = config->host;
+	char found[INET6_ADDRSTRLEN] = "";
+
+	if (config->name != NULL && config->tls_key != NULL)
+		host = config->name;
+	else if (strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0)
+		find_address(host[0] == ':' ? AF_INET6 : AF_INET, found);
+	if (found[0] != '\0')
+		host = found;
+	(void)snprintf(url, URL_BYTES_MAX,
+	    strchr(host, ':') != NULL ? "%s://[%s]:%u" : "%s://%s:%u", scheme, host, port);
+}
+
+static enum rc run(struct station *station, struct http_config *http_config, const char *pin,
     const char *control_path, struct errmsg *why)
 {
 	struct http_config control_config = { .station = station, .control_path = control_path };
@@ -167,13 +221,13 @@ static enum rc run(struct station *station, struct http_config *http_config,
 		rc = http_open(&control_config, &control, why);
 	if (rc == RC_OK) {
 		struct pollfd stop = { .fd = process_stop_fd(), .events = POLLIN };
-		(void)snprintf(url, sizeof(url),
-		    strchr(http_config->host, ':') != NULL ? "http://[%s]:%u" : "http://%s:%u",
-		    http_config->host, http_port(http));
-		station_set_url(station, url);
+		write_url(http_config, http_port(http), url);
+		station_set_url(station, url, pin);
 		log_info("SERVE-READY", "listen=%s:%u control=%s records=%llu", http_config->host,
 		    http_port(http), control_path,
 		    (unsigned long long)store_cursor(station_store(station)));
+		if (pin[0] != '\0')
+			log_info("SERVE-TLS", "url=%s pin=%s", url, pin);
 		notify_send("READY=1");
 		while (!process_stopping()) {
 			notify_send("WATCHDOG=1");
@@ -208,6 +262,7 @@ static enum rc serve(const struct serve_options *values, struct arena *arena, st
 		.connections_max = (int)values->connections };
 	char host[HOST_BYTES_MAX];
 	struct station *station = NULL;
+	struct tls_identity identity = { 0 };
 
 	int level = log_level_parse(values->log_level);
 	if (level < 0)
@@ -219,9 +274,7 @@ static enum rc serve(const struct serve_options *values, struct arena *arena, st
 		rc = read_night_at(values->night_at, &config.night_at_s, why);
 	if (rc != RC_OK)
 		return rc;
-	rc = http_check_host(host, why);
-	if (rc == RC_OK)
-		rc = process_catch_signals(why);
+	rc = process_catch_signals(why);
 	const char *control =
 	    config.dir != NULL ? arena_printf(arena, "%s/control.sock", config.dir) : NULL;
 	if (rc == RC_OK && control == NULL)
@@ -230,8 +283,16 @@ static enum rc serve(const struct serve_options *values, struct arena *arena, st
 		rc = station_open(&config, &station, why);
 	if (rc != RC_OK)
 		return rc;
-	rc = run(station, &http, control, why);
+	if (values->tls || values->tls_cert != NULL || values->tls_key != NULL ||
+	    !guard_loopback(host))
+		rc = tls_identity_load(
+		    config.dir, values->tls_cert, values->tls_key, &identity, why);
+	http.tls_key = identity.key_pem;
+	http.tls_cert = identity.cert_pem;
+	if (rc == RC_OK)
+		rc = run(station, &http, identity.pin, control, why);
 	station_close(station);
+	tls_identity_fini(&identity);
 	if (rc == RC_OK)
 		log_info("SERVE-STOPPED", "exit=0");
 	return rc;

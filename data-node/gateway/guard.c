@@ -29,7 +29,25 @@ static size_t name_part(const char *host)
 	return (size_t)(colon - host);
 }
 
-bool guard_host(const char *host, const char *name)
+/* "192.168.1.4", "[fd00::1]" */
+static bool is_address(const char *host, size_t len)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr six;
+	struct in_addr four;
+	bool bracket = host[0] == '[' && len > 2;
+
+	host += bracket ? 1 : 0;
+	len -= bracket ? 2 : 0;
+	if (len >= sizeof(text))
+		return false;
+	memcpy(text, host, len);
+	text[len] = '\0';
+	return bracket ? inet_pton(AF_INET6, text, &six) == 1
+		       : inet_pton(AF_INET, text, &four) == 1;
+}
+
+bool guard_host(const char *host, const char *name, bool any_address)
 {
 	const char *const known[] = { "localhost", "127.0.0.1", "[::1]", name };
 
@@ -43,7 +61,7 @@ bool guard_host(const char *host, const char *name)
 		    strncasecmp(known[i], host, len) == 0)
 			return true;
 	}
-	return false;
+	return any_address && is_address(host, len);
 }
 
 bool guard_origin(const char *origin, const char *host)

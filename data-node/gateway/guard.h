@@ -12,8 +12,9 @@
 #define GUARD_HOST_BYTES_MAX 256
 
 /* localhost, 127.0.0.1, [::1] or `name` (may be NULL), with any valid port or
- * none.  False for NULL. */
-bool guard_host(const char *host, const char *name);
+ * none; with `any_address` every numeric address too: a page of another name
+ * cannot say one.  False for NULL. */
+bool guard_host(const char *host, const char *name, bool any_address);
 
 /* True if absent (NULL) or the page's own: "http://" or "https://" and exactly
  * `host`. */

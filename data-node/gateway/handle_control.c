@@ -380,6 +380,10 @@ void handle_control_devices_post(struct station *station, const struct api_reque
 	buf_printf(&response->body, ",\"token\":\"%s\",", token);
 	put_string(&response->body, "url", station_url(station));
 	buf_putc(&response->body, ',');
+	if (station_pin(station)[0] != 0) {
+		put_string(&response->body, "pin", station_pin(station));
+		buf_putc(&response->body, ',');
+	}
 	put_layers(&response->body, layers);
 	buf_puts(&response->body, "}\n");
 out:

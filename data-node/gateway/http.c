@@ -25,16 +25,7 @@
 #define CONTROL_CONNECTIONS_MAX 16
 #define CLOSE_LOOK_NS (5 * NS_PER_MS)
 #define PATH_BYTES_MAX 4096
-
-enum rc http_check_host(const char *host, struct errmsg *why)
-{
-	if (guard_loopback(host))
-		return RC_OK;
-	return errmsg_rc(why, RC_CONFIG,
-	    "listen: %s is not a loopback address; beyond loopback TLS is needed, which this "
-	    "version does not have: listen on 127.0.0.1 and reach it by an SSH or VPN tunnel",
-	    host);
-}
+#define TLS_PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 static enum rc listen_tcp(struct http *http, struct errmsg *why)
 {
@@ -45,9 +36,9 @@ static enum rc listen_tcp(struct http *http, struct errmsg *why)
 	socklen_t len = sizeof(four);
 	int yes = 1;
 
-	enum rc rc = http_check_host(host, why);
-	if (rc != RC_OK)
-		return rc;
+	if (http->config.tls_key == NULL && !guard_loopback(host))
+		return errmsg_rc(
+		    why, RC_CONFIG, "listen: %s is beyond loopback and needs TLS", host);
 	if (strcmp(host, "localhost") == 0)
 		host = "127.0.0.1";
 	four.sin_port = htons(http->config.port);
@@ -137,11 +128,21 @@ static void fill_defaults(struct http_config *c)
 static enum rc start_daemon(struct http *http, struct errmsg *why)
 {
 	const struct http_config *c = &http->config;
+	unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
+	/* Without TLS the list ends before it begins. */
+	struct MHD_OptionItem tls[] = {
+		{ c->tls_key != NULL ? MHD_OPTION_HTTPS_MEM_KEY : MHD_OPTION_END, 0,
+		    (void *)(uintptr_t)c->tls_key },
+		{ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)c->tls_cert },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES },
+		{ MHD_OPTION_END, 0, NULL },
+	};
 
-	http->daemon = MHD_start_daemon(
-	    MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC, 0, NULL,
-	    NULL, http_request_step, http, MHD_OPTION_LISTEN_SOCKET, http->listen_fd,
-	    MHD_OPTION_CONNECTION_LIMIT,
+	if (c->tls_key != NULL && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES)
+		return errmsg_rc(why, RC_CONFIG, "this libmicrohttpd was built without TLS");
+	http->daemon = MHD_start_daemon(c->tls_key != NULL ? flags | MHD_USE_TLS : flags, 0, NULL,
+	    NULL, http_request_step, http, MHD_OPTION_ARRAY, tls, MHD_OPTION_LISTEN_SOCKET,
+	    http->listen_fd, MHD_OPTION_CONNECTION_LIMIT,
 	    (unsigned int)(c->connections_max + HTTP_CONNECTIONS_RESERVE),
 	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)c->idle_s,
 	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1,

@@ -29,24 +29,22 @@ struct http;
 
 struct http_config {
 	struct station *station;
-	const char *host;         /* numeric address or "localhost"; loopback only */
-	uint16_t port;            /* 0: any */
-	const char *control_path; /* a Unix socket instead of host and port: requests
-				     through it are the operator's */
-	const char *name;         /* another Host that is ours; NULL */
-	int connections_max;      /* 0: HTTP_CONNECTIONS_MAX; of requests too */
-	size_t body_bytes_max;    /* 0: HTTP_BODY_BYTES_MAX */
-	int idle_s;               /* silence; 0: 30 */
-	int head_s;               /* for a request's head; 0: 60 */
-	int body_s;               /* for its body; 0: 300 */
-	api_handler_fn *handle;   /* NULL: api_handle(); tests put their own in */
+	const char *host;               /* numeric address or "localhost"; loopback unless TLS */
+	uint16_t port;                  /* 0: any */
+	const char *control_path;       /* a Unix socket instead of host and port: requests
+					   through it are the operator's */
+	const char *name;               /* another Host that is ours; NULL */
+	const char *tls_key, *tls_cert; /* PEM; NULL: plain HTTP, on loopback alone */
+	int connections_max;            /* 0: HTTP_CONNECTIONS_MAX; of requests too */
+	size_t body_bytes_max;          /* 0: HTTP_BODY_BYTES_MAX */
+	int idle_s;                     /* silence; 0: 30 */
+	int head_s;                     /* for a request's head; 0: 60 */
+	int body_s;                     /* for its body; 0: 300 */
+	api_handler_fn *handle;         /* NULL: api_handle(); tests put their own in */
 };
 
-/* RC_CONFIG, and what to do, unless `host` is a loopback address. */
-enum rc http_check_host(const char *host, struct errmsg *why) RC_CHECK;
-
 /*
- * Start listening.  RC_CONFIG: not loopback, or a host that is no address;
+ * Start listening.  RC_CONFIG: plain beyond loopback, or a host that is no address;
  * RC_BUSY: the port is taken.  A control socket is made with mode 0600; one
  * left behind is replaced, so the caller must hold the store's lock.  Strings
  * are borrowed until http_close().

@@ -187,7 +187,7 @@ static bool check_origin(struct request *r)
 {
 	const char *host = header(r, MHD_HTTP_HEADER_HOST);
 
-	if (guard_host(host, r->http->config.name) &&
+	if (guard_host(host, r->http->config.name, r->http->config.tls_key != NULL) &&
 	    guard_origin(header(r, MHD_HTTP_HEADER_ORIGIN), host))
 		return true;
 	metric_add(METRIC_REFUSED_ORIGIN, 1);

@@ -48,7 +48,7 @@ struct station {
 	struct follow_serve *followed;
 	int64_t opened_mono_ns;
 	atomic_bool stopping;
-	_Atomic(const char *) url;
+	_Atomic(const char *) url, pin;
 };
 
 /* The zone becomes the process's: localtime_r() has no other input. */
@@ -303,9 +303,17 @@ struct follow_serve *station_followed(struct station *s)
 	return s->followed;
 }
 
-void station_set_url(struct station *s, const char *url)
+void station_set_url(struct station *s, const char *url, const char *pin)
 {
+	atomic_store(&s->pin, pin);
 	atomic_store(&s->url, url);
+}
+
+const char *station_pin(const struct station *s)
+{
+	const char *pin = atomic_load(&s->pin);
+
+	return pin != NULL ? pin : "";
 }
 
 const char *station_url(const struct station *s)

@@ -104,9 +104,11 @@ struct follow_serve;
 struct follow_serve *station_followed(struct station *station);
 
 /* Where devices reach this node, "http://127.0.0.1:8420"; "" before it listens.
- * Set once; borrowed until station_close(). */
-void station_set_url(struct station *station, const char *url);
+ * Set once, with the pin of its TLS key ("": plain); borrowed until
+ * station_close(). */
+void station_set_url(struct station *station, const char *url, const char *pin);
 const char *station_url(const struct station *station);
+const char *station_pin(const struct station *station);
 
 const struct station_config *station_config(const struct station *station);
 struct store *station_store(struct station *station);

@@ -13,6 +13,7 @@
 #include "gateway/secret.h"
 #include "gateway/station.h"
 #include "gateway/station_key.h"
+#include "gateway/tls.h"
 #include "os/file.h"
 #include "store/keyring.h"
 #include "store/store.h"
@@ -24,8 +25,8 @@
  * what an init that was cut off left behind. */
 static bool harmless(const char *name)
 {
-	const char *const names[] = { ".", "..", "lost+found", "key", "keyring", "lock",
-		"wire.key" };
+	const char *const names[] = { ".", "..", "lost+found", "key", "keyring", "lock", "wire.key",
+		"tls.key", "tls.crt", "data.conf" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(name, names[i]) == 0)
@@ -129,6 +130,8 @@ enum rc station_create(
 		rc = secret_hold(&passphrase, &unlock.passphrase_file, why);
 	if (rc == RC_OK)
 		rc = make_keys(config->dir, out->public_key, why);
+	if (rc == RC_OK)
+		rc = tls_make(config->dir, why);
 	if (rc == RC_OK)
 		rc = store_init(config->dir, &unlock, why);
 	if (rc == RC_OK)

@@ -116,7 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		fuzz_target(text, &arena);
 		break;
 	case 1:
-		(void)guard_origin(text, guard_host(text, "home.example") ? text : "localhost");
+		(void)guard_origin(
+		    text, guard_host(text, "home.example", len % 2 == 0) ? text : "localhost");
 		(void)guard_loopback(text);
 		break;
 	case 2:

@@ -63,7 +63,7 @@ printf 'listen = 127.0.0.1:1\nbogus = 1\n' >"$T/bad.conf"
 expect 'a bad configuration file' "$(code_of "$DATA" serve --dir "$T/data" --config "$T/bad.conf")" 3
 grep -q 'bad.conf:2' "$T/err" || fail "the line is not named: $(cat "$T/err")"
 expect_match 'a bad listen address' "$(code_of "$DATA" serve --dir "$T/data" --listen nowhere)" '^[23]$'
-expect_match 'beyond loopback without TLS' "$(code_of "$DATA" serve --dir "$T/data" --listen "0.0.0.0:$DATA_PORT")" '^[123]$'
+expect 'a certificate without its key' "$(code_of "$DATA" serve --dir "$T/data" --listen "0.0.0.0:$DATA_PORT" --tls-cert "$T/bad.conf")" 3
 expect_match 'a bad model file' "$(code_of "$COMPUTE" serve --dir "$T/box" --model "$T/bad.conf" --listen tcp://127.0.0.1:1)" '^[13]$'
 
 # ---- with nothing serving: commands work on the store itself ---------------------------

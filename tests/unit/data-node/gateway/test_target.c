@@ -100,15 +100,22 @@ static void test_only_our_hosts_pass(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		if (!guard_host(good[i], "home.example"))
+		if (!guard_host(good[i], "home.example", false))
 			fail_msg("%s was refused", good[i]);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		if (guard_host(bad[i], "home.example"))
+		if (guard_host(bad[i], "home.example", false))
 			fail_msg("%s passed", bad[i]);
 	}
-	assert_false(guard_host(NULL, NULL));
-	assert_false(guard_host("home.example", NULL));
+	assert_false(guard_host(NULL, NULL, true));
+	assert_false(guard_host("home.example", NULL, false));
+	assert_false(guard_host("home.example", NULL, true));
+	assert_false(guard_host("192.168.1.4:8420", NULL, false));
+	assert_true(guard_host("192.168.1.4:8420", NULL, true));
+	assert_true(guard_host("[fd00::1]:8420", NULL, true));
+	assert_false(guard_host("192.168.1.4.evil.example", NULL, true));
+	assert_false(guard_host("[fd00::1", NULL, true));
+	assert_false(guard_host("[]", NULL, true));
 }
 
 static void test_only_our_own_origin_passes(void **state)
