@@ -10,8 +10,8 @@
 
 /* While answers run, prompts may make a round this many times as long as
  * decoding alone, but always get some rows. */
-#define ROUND_STRETCH 3.0
-#define PROMPT_ROWS_MIN 16U
+#define ROUND_STRETCH 3.5
+#define PROMPT_ROWS_MIN 8U
 #define SMOOTHING 0.2
 
 struct lane *scheduler_lane(struct scheduler *sched, const struct served_model *model)

@@ -2,7 +2,8 @@
  * running answer, and a restart's time to the first token.  A random llama of
  * about 14 M weights; both ends share this machine.
  *
- *   compute_serve [MODEL.gguf]   with a model: its restart alone */
+ *   compute_serve [MODEL.gguf [PROMPT]]   with a model: its restart alone; with a length
+ *       of prompts too: streams and what one such prompt costs a running answer */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,17 @@
 #define ROUNDS 3
 #define TOKENS 64
 #define PROMPT_TOKENS 1000
+#define PROMPT_TOKENS_MAX 8192
+#define PROMPTS 4
 
 static struct serve_fixture node;
 static const char *model_name = "tiny";
+static uint32_t prompt_tokens = PROMPT_TOKENS;
+static int prompts_at_once = PROMPTS, rounds = ROUNDS;
 
 static uint64_t start(uint32_t prompt_len, uint32_t tokens, uint64_t seed)
 {
-	uint32_t ids[PROMPT_TOKENS];
+	uint32_t ids[PROMPT_TOKENS_MAX];
 	struct message message = { .kind = MESSAGE_GENERATE };
 
 	for (uint32_t i = 0; i < prompt_len; i++)
@@ -74,20 +79,23 @@ static double streams(int n)
 static size_t gaps(int prompts, double *out, double *prompt_tps)
 {
 	uint64_t others[8];
-	uint64_t id = start(8, 300, 99);
+	uint64_t id = start(8, prompts == 0 ? 300 : 1000, 99);
 	size_t n = 0;
 
 	(void)serve_fixture_wait_tokens(&node, id, 20);
 	int64_t from = clock_mono_ns();
 	for (int i = 0; i < prompts; i++)
-		others[i] = start(PROMPT_TOKENS, 1, 200 + (uint64_t)i);
+		others[i] = start(prompt_tokens, 1, 200 + (uint64_t)i);
 	int64_t until = INT64_MAX;
 	for (int i = 0; i < prompts; i++) {
 		until = serve_fixture_wait(&node, others[i])->times_ns[0];
 		serve_fixture_forget(&node, others[i]);
 	}
 	if (prompts != 0)
-		*prompt_tps = prompts * (double)PROMPT_TOKENS * 1e9 / (double)(until - from);
+		*prompt_tps = prompts * (double)prompt_tokens * 1e9 / (double)(until - from);
+	const struct message cancel = { .kind = MESSAGE_CANCEL, .request_id = id };
+	if (prompts != 0)
+		serve_fixture_send_as(&node, 0, &cancel);
 	const struct serve_answer *answer = serve_fixture_wait(&node, id);
 	for (size_t i = 20; i + 1 < answer->len && answer->times_ns[i + 1] <= until; i++)
 		out[n++] = (double)(answer->times_ns[i + 1] - answer->times_ns[i]) / 1e6;
@@ -98,9 +106,9 @@ static size_t gaps(int prompts, double *out, double *prompt_tps)
 static double prompt_alone(void)
 {
 	int64_t from = clock_mono_ns();
-	uint64_t id = start(PROMPT_TOKENS, 1, 3);
+	uint64_t id = start(prompt_tokens, 1, 3);
 	double tps =
-	    PROMPT_TOKENS * 1e9 / (double)(serve_fixture_wait(&node, id)->times_ns[0] - from);
+	    prompt_tokens * 1e9 / (double)(serve_fixture_wait(&node, id)->times_ns[0] - from);
 
 	serve_fixture_forget(&node, id);
 	return tps;
@@ -111,14 +119,14 @@ static void bench_streams(void)
 	static const int counts[] = { 1, 4, 16 };
 	double tps[3][ROUNDS];
 
-	for (int r = 0; r < ROUNDS; r++) {
+	for (int r = 0; r < rounds; r++) {
 		for (int i = 0; i < 3; i++)
 			tps[i][r] = streams(counts[i]);
 	}
-	double one = pick(tps[0], ROUNDS, 0.5);
+	double one = pick(tps[0], (size_t)rounds, 0.5);
 	(void)printf("%-34s %10s %8s\n", "streams at once", "tokens/s", "of one");
 	for (int i = 0; i < 3; i++) {
-		double median = pick(tps[i], ROUNDS, 0.5);
+		double median = pick(tps[i], (size_t)rounds, 0.5);
 
 		(void)printf("%-34d %10.0f %7.2fx\n", counts[i], median, median / one);
 	}
@@ -128,18 +136,18 @@ static void bench_gaps(void)
 {
 	static double alone[1024], beside[1024];
 	double tps = 0, free_tps[ROUNDS];
-	size_t n_alone = gaps(0, alone, &tps), n_beside = gaps(4, beside, &tps);
+	size_t n_alone = gaps(0, alone, &tps), n_beside = gaps(prompts_at_once, beside, &tps);
 
-	for (int r = 0; r < ROUNDS; r++)
+	for (int r = 0; r < rounds; r++)
 		free_tps[r] = prompt_alone();
-	double median = pick(alone, n_alone, 0.5), rate = pick(free_tps, ROUNDS, 0.5);
+	double median = pick(alone, n_alone, 0.5), rate = pick(free_tps, (size_t)rounds, 0.5);
 	(void)printf("\n%-34s %10s %8s\n", "gap between tokens of an answer", "ms", "of alone");
 	(void)printf("%-34s %10.2f %7.2fx\n", "alone, median", median, 1.0);
 	(void)printf("%-34s %10.2f %7.2fx\n", "alone, p99", pick(alone, n_alone, 0.99),
 	    pick(alone, n_alone, 0.99) / median);
-	(void)printf("%-34s %10.2f %7.2fx\n", "while 4 prompts arrive, median",
+	(void)printf("%-34s %10.2f %7.2fx\n", "while prompts arrive, median",
 	    pick(beside, n_beside, 0.5), pick(beside, n_beside, 0.5) / median);
-	(void)printf("%-34s %10.2f %7.2fx\n", "while 4 prompts arrive, p99",
+	(void)printf("%-34s %10.2f %7.2fx\n", "while prompts arrive, p99",
 	    pick(beside, n_beside, 0.99), pick(beside, n_beside, 0.99) / median);
 	(void)printf("%-34s %10.0f %7.2fx\n", "their prompt tokens/s, of free", tps, tps / rate);
 }
@@ -189,15 +197,21 @@ int main(int argc, char **argv)
 				      .n_head_kv = 4,
 				      .n_layer = 6,
 				      .n_ff = 1024 });
-	if (argc > 1) {
-		char kept[sizeof(node.model_path)];
+	char kept[sizeof(node.model_path)];
 
-		memcpy(kept, node.model_path, sizeof(kept));
+	memcpy(kept, node.model_path, sizeof(kept));
+	if (argc > 1) {
 		node.budget = "16G";
 		take_model(argv[1]);
-		bench_restart();
-		memcpy(node.model_path, kept, sizeof(kept));
-	} else {
+	}
+	if (argc > 2) {
+		prompt_tokens = (uint32_t)strtoul(argv[2], NULL, 10);
+		prompt_tokens =
+		    prompt_tokens < PROMPT_TOKENS_MAX ? prompt_tokens : PROMPT_TOKENS_MAX;
+		prompts_at_once = rounds = 1;
+		node.config.fleet.engine.n_ctx = prompt_tokens + 1024;
+	}
+	if (argc != 2) {
 		node.config.fleet.engine.n_seq = STREAMS_MAX;
 		node.config.fleet.engine.n_ubatch = 256;
 		serve_fixture_start(&node);
@@ -205,8 +219,10 @@ int main(int argc, char **argv)
 		bench_streams();
 		bench_gaps();
 		serve_fixture_stop(&node);
-		bench_restart();
 	}
+	if (argc <= 2)
+		bench_restart();
+	memcpy(node.model_path, kept, sizeof(kept));
 	serve_fixture_fini(&node);
 	return 0;
 }
