@@ -274,7 +274,11 @@ bool scheduler_step(struct scheduler *sched)
 	for (size_t i = 0; i < sched->config.fleet->n; i++) {
 		struct lane *lane = &sched->lanes[i];
 
-		if (lane->present && (lane_run(sched, lane) | lane_embed(sched, lane))) {
+		if (!lane->present)
+			continue;
+		bool ran = lane_run(sched, lane);
+		ran |= lane_embed(sched, lane);
+		if (ran) {
 			lane->used_ns = now_ns;
 			worked = true;
 		}

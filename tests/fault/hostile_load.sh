@@ -3,14 +3,14 @@
 # every request is answered or refused with a reason, the kernel kills nothing, and
 # the threads that compute take no memory and map none.
 #
-#   tests/fault/hostile_load.sh [REQUESTS]   default 240; from 5,000 on its rate is held
+#   tests/fault/hostile_load.sh [REQUESTS]   default 180; from 5,000 on its rate is held
 #                                            to 0.9 of a calm run with as many at once
 # limit_s: 180
 # shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
 [[ $HEARTH_BUILD != *sanitize* ]] || skip 'sanitizers keep memory of their own'
-requests=${1:-240}
+requests=${1:-180}
 context=1024 slots=4
 slow_model "$T/m.gguf"
 "$COMPUTE" plan "$T/m.gguf" --context $context --parallel $slots --json >"$T/plan"
