@@ -131,8 +131,8 @@ void buf_json_string(struct buf *buf, const char *text, size_t len)
 
 	buf_putc(buf, '"');
 	while (i < len) {
-		uint32_t cp;
-		size_t n = utf8_decode(bytes + i, len - i, &cp);
+		uint32_t cp = bytes[i];
+		size_t n = cp < 0x80 ? 1 : utf8_decode(bytes + i, len - i, &cp);
 		if (n != 0 && cp >= 0x20 && cp != '"' && cp != '\\') {
 			i += n;
 			continue;

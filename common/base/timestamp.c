@@ -2,7 +2,6 @@
 #include "base/timestamp.h"
 
 #include <stddef.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 
@@ -154,13 +153,29 @@ enum rc timestamp_parse(const char *text, int64_t *utc_ns, int32_t *offset_s)
 	return RC_OK;
 }
 
+/* `width` digits and what stands behind them. */
+static char *put_number(char *at, int value, int width, char behind)
+{
+	for (int i = width; i-- > 0; value /= 10)
+		at[i] = (char)('0' + value % 10);
+	at[width] = behind;
+	return at + width + 1;
+}
+
+/* By hand: slices have thousands of them.  Nanoseconds reach from 1677 to 2262. */
 static void format(int64_t utc_ns, int width, int32_t unit, char out[TIMESTAMP_TEXT_BYTES])
 {
 	struct civil c;
 
 	civil_of_ns(utc_ns, &c);
-	(void)snprintf(out, TIMESTAMP_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d.%0*dZ", c.year,
-	    c.month, c.day, c.hour, c.minute, c.second, width, (int)(c.nanosecond / unit));
+	out = put_number(out, c.year, 4, '-');
+	out = put_number(out, c.month, 2, '-');
+	out = put_number(out, c.day, 2, 'T');
+	out = put_number(out, c.hour, 2, ':');
+	out = put_number(out, c.minute, 2, ':');
+	out = put_number(out, c.second, 2, '.');
+	out = put_number(out, (int)(c.nanosecond / unit), width, 'Z');
+	*out = '\0';
 }
 
 void timestamp_format(int64_t utc_ns, char out[TIMESTAMP_TEXT_BYTES])

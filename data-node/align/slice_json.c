@@ -42,17 +42,34 @@ static void put_seconds(struct buf *out, const char *name, int64_t ns)
 	    width > 0 ? "." : "", width, fraction);
 }
 
+static void put_name(struct buf *out, const char *name)
+{
+	buf_putc(out, '"');
+	buf_puts(out, name);
+	buf_puts(out, "\":");
+}
+
+/* `"name":"word"`; there is nothing to escape in it. */
+static void put_word(struct buf *out, const char *name, const char *word)
+{
+	put_name(out, name);
+	buf_putc(out, '"');
+	buf_puts(out, word);
+	buf_putc(out, '"');
+}
+
 static void put_time(struct buf *out, const char *name, int64_t ns)
 {
 	char text[TIMESTAMP_TEXT_BYTES];
 
 	timestamp_format(ns, text);
-	buf_printf(out, "\"%s\":\"%s\"", name, text);
+	put_word(out, name, text);
 }
 
 static void put_string(struct buf *out, const char *name, const char *text)
 {
-	buf_printf(out, ",\"%s\":", name);
+	buf_putc(out, ',');
+	put_name(out, name);
 	buf_json_string(out, text, strlen(text));
 }
 
@@ -61,7 +78,7 @@ static void put_id(struct buf *out, const char *name, const uint8_t id[OBS_ID_BY
 	char text[2 * OBS_ID_BYTES + 1];
 
 	hex_encode(id, OBS_ID_BYTES, text);
-	buf_printf(out, "\"%s\":\"%s\"", name, text);
+	put_word(out, name, text);
 }
 
 static void put_value(struct buf *out, const struct cell *cell, const struct cell_value *value)

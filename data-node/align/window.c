@@ -20,7 +20,7 @@ enum rc window_open(const struct policy *policy, const struct window_grid *grid,
 
 	if (window == NULL)
 		return RC_NOMEM;
-	window->values = calloc(FACET_COUNT * SLICE_CELL_VALUES_MAX, sizeof window->values[0]);
+	window->values = malloc(FACET_COUNT * SLICE_CELL_VALUES_MAX * sizeof window->values[0]);
 	if (window->values == NULL) {
 		free(window);
 		return RC_NOMEM;
