@@ -75,6 +75,10 @@ void builder_state_encode(const struct builder_state *state, struct buf *out);
 /* RC_CORRUPT, RC_NOMEM; `state->life` is initialised by the caller. */
 enum rc builder_state_decode(
     const uint8_t *bytes, size_t len, struct builder_state *state) RC_CHECK;
+/* The state as it is stored, or that of a builder that has seen nothing.  RC_NOMEM. */
+enum rc builder_state_load(struct builder *builder, const struct store_slice_view *view) RC_CHECK;
+/* Store it, and a history row where one is due; `newest`: of the marks that it settles. */
+enum rc builder_state_commit(struct builder *builder, uint64_t newest, struct errmsg *why) RC_CHECK;
 /* A history row: how far all was closed, and the log's time. */
 #define BUILDER_HISTORY_BYTES 16
 enum rc builder_history_decode(

@@ -13,8 +13,6 @@
 #define VIEW_ARENA_BYTES ((size_t)64 << 20)
 #define OLD_ARENA_BYTES ((size_t)24 << 20)
 #define JOIN_SLICES 32 /* touches closer than this are built at once */
-#define HISTORY_STEP_NS BUILDER_GRID_NS
-#define STATE_BYTES_MAX ((size_t)2 << 20)
 
 struct pass {
 	struct builder *builder;
@@ -335,7 +333,7 @@ static enum rc build_notes(struct pass *pass, struct errmsg *why)
 	return rc;
 }
 
-/* ---- marks and state ----------------------------------------------------------------------- */
+/* ---- marks and policy ----------------------------------------------------------------------- */
 
 /* Marks that the log does not tell of. */
 static enum rc note_marks(struct pass *pass, const struct store_slice_view *view)
@@ -392,73 +390,24 @@ static bool has_foreign_mark(const struct store_slice_view *view)
 	return false;
 }
 
-static enum rc commit_state(struct pass *pass, uint64_t newest, struct errmsg *why)
+static enum rc commit(struct pass *pass, uint64_t newest, struct errmsg *why)
 {
 	struct builder *builder = pass->builder;
-	struct builder_state *state = &builder->state;
-	struct store_slice_row row = { .grid_s = 0 }, history = { .version = 1 };
-	struct store_slice_batch batch = { .state = &row, .newest = newest };
-	struct buf bytes, past;
 
 	/* Another policy is in force for all once the log was read to its end. */
 	if (pass->cursor == pass->target) {
-		memcpy(state->policy_hash, builder->policy_hash, POLICY_HASH_BYTES);
-		state->policy_version = builder->policy->version;
+		memcpy(builder->state.policy_hash, builder->policy_hash, POLICY_HASH_BYTES);
+		builder->state.policy_version = builder->policy->version;
 	}
-	state->cursor = batch.cursor = pass->cursor;
-	batch.built_ns = OBS_TIME_MIN_NS;
-	if (state->ended_ns > OBS_TIME_MIN_NS)
-		batch.built_ns =
-		    state->ended_ns + builder->policy->ahead_ns + 2 * PLACEMENT_NARROW_NS;
-	buf_init(&bytes, STATE_BYTES_MAX);
-	buf_init(&past, BUILDER_HISTORY_BYTES);
-	if (state->life.closed_ns > OBS_TIME_MIN_NS &&
-	    (state->history_ns == INT64_MIN ||
-		state->life.closed_ns - state->history_ns >= HISTORY_STEP_NS)) {
-		state->history_ns = state->life.closed_ns;
-		bytes_put64(&past, (uint64_t)state->life.closed_ns);
-		bytes_put64(&past, (uint64_t)state->life.now_ns);
-		history.start_ns = (int64_t)pass->cursor;
-		history.bytes = past.bytes;
-		history.len = past.len;
-		batch.rows = &history;
-		batch.n = 1;
-	}
-	builder_state_encode(state, &bytes);
-	row.bytes = bytes.bytes;
-	row.len = bytes.len;
-	enum rc rc = buf_rc(&bytes);
-	if (rc == RC_OK)
-		rc = builder_commit(builder, &batch, why);
-	buf_fini(&bytes);
-	buf_fini(&past);
-	return rc;
-}
-
-static enum rc load(struct builder *builder, const struct store_slice_view *view)
-{
-	struct builder_state *state = &builder->state;
-	enum rc rc = RC_NOTFOUND;
-
-	lifecycle_fini(&state->life);
-	if (view->state != NULL)
-		rc = builder_state_decode(view->state, view->state_len, state);
-	if (rc == RC_NOTFOUND || rc == RC_CORRUPT) {
-		lifecycle_fini(&state->life);
-		state->cursor = 0;
-		state->ended_ns = state->history_ns = INT64_MIN;
-		memcpy(state->policy_hash, builder->policy_hash, POLICY_HASH_BYTES);
-		rc = RC_OK;
-	}
-	builder->loaded = rc == RC_OK;
-	return rc;
+	builder->state.cursor = pass->cursor;
+	return builder_state_commit(builder, newest, why);
 }
 
 static enum rc run(
     struct pass *pass, const struct store_slice_view *view, bool *more, struct errmsg *why)
 {
 	struct builder *builder = pass->builder;
-	enum rc rc = builder->loaded ? RC_OK : load(builder, view);
+	enum rc rc = builder->loaded ? RC_OK : builder_state_load(builder, view);
 
 	if (rc != RC_OK)
 		return rc;
@@ -478,7 +427,7 @@ static enum rc run(
 	if (rc == RC_OK)
 		rc = build_notes(pass, why);
 	if (rc == RC_OK)
-		rc = commit_state(pass, *more ? 0 : view->newest, why);
+		rc = commit(pass, *more ? 0 : view->newest, why);
 	return rc;
 }
 
