@@ -42,8 +42,8 @@ static const struct conf_command command = {
 	.summary = "read events from files",
 	.detail = "A FILE of - is standard input. What is there already is counted as\n"
 		  "duplicate and changes nothing, so a broken import is simply repeated.\n"
-		  "Events with errors are named and left out; the exit code is 1 if nothing\n"
-		  "of a file could be used.",
+		  "Events with errors are named and left out, the others are stored; the exit\n"
+		  "code is then 1. Mend those and import the file again.",
 	.options = options,
 };
 
@@ -160,8 +160,11 @@ static enum rc import_one(struct importing *im, const char *path, struct ingest_
 	total->rejected += report.rejected;
 	(void)printf("%s: %" PRIu64 " accepted, %" PRIu64 " duplicate, %" PRIu64 " rejected\n",
 	    im->name, report.accepted, report.duplicate, report.rejected);
-	if (rc == RC_OK && report.rejected > 0 && report.accepted + report.duplicate == 0)
-		rc = errmsg_rc(why, RC_INVALID, "no event could be used");
+	if (rc == RC_OK && report.rejected > 0)
+		rc = errmsg_rc(why, RC_INVALID,
+		    "%" PRIu64 " of its events were not taken: mend them and import it again, what "
+		    "is stored stays",
+		    report.rejected);
 	return rc;
 }
 

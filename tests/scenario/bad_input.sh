@@ -42,7 +42,10 @@ expect 'numbers that are none' "$(jq -c '[.accepted, [.rejected[].index]]' "$T/r
 	printf '"}\n'
 	event behind $((start + 2)) ',"text":"fine too"'
 } >"$T/big"
-data_cli import --quiet "$T/big" >"$T/imported" 2>&1
+code=0
+data_cli import --quiet "$T/big" >"$T/imported" 2>&1 || code=$?
+expect 'one event that was not taken' "$code" 1
+expect_match 'what to do about it' "$(cat "$T/imported")" '1 of its events were not taken: mend'
 expect_match 'it is named' "$(cat "$T/imported")" 'event 2: is larger than [0-9]+ bytes'
 expect_match 'those around it are in' "$(cat "$T/imported")" '2 accepted, 0 duplicate, 1 rejected'
 rm "$T/big"

@@ -100,6 +100,7 @@ expect 'mode of the control socket' "$(stat -c %a "$T/data/control.sock")" 600
 whole 'serving' '["e1","e2"]'
 code=0
 data_cli import "$T/day2" >"$T/import2" 2>&1 || code=$?
+expect 'an import that leaves something out' "$code" 1
 grep -qi 'layer' "$T/import2" || fail "import does not name the bad field: $(cat "$T/import2")"
 whole 'after an import while serving' '["e1","e2","e3"]'
 expect_match 'import of a file that is not there' "$(code_of "$DATA" import --dir "$T/data" "$T/nothing")" '^[13]$'
