@@ -1,4 +1,4 @@
-/* Store blobs: references, room, and sweeping. */
+/* Store blobs: references and room. */
 #include "store/store_blob.h"
 
 #include <dirent.h>
@@ -28,6 +28,7 @@ enum rc store_blob_begin(struct store *store, const char *dir, struct errmsg *wh
 	    (int)sizeof(store->blobs.path))
 		return errmsg_rc(why, RC_LIMIT, "path too long");
 	store->blobs.secret = keyring_dedup_key(store->keyring);
+	store->lived_mono_ns = clock_mono_ns();
 	return RC_OK;
 }
 
@@ -209,75 +210,7 @@ void store_blob_added(struct store *store, uint64_t bytes)
 	atomic_fetch_add(&store->blob_bytes, bytes);
 }
 
-/* ---- what nobody refers to ------------------------------------------------------------ */
-
-static enum rc referred(
-    struct store *store, const uint8_t name[BLOB_NAME_BYTES], bool *out, struct errmsg *why)
-{
-	uint8_t bytes[BLOB_NAME_BYTES];
-	MDB_val key = { sizeof(bytes), bytes }, value;
-	MDB_cursor *cursor = NULL;
-	MDB_txn *txn = NULL;
-
-	memcpy(bytes, name, sizeof(bytes));
-	enum rc rc = store_read_begin(store, &txn, why);
-	if (rc != RC_OK)
-		return rc;
-	int err = mdb_cursor_open(txn, store->dbi[DB_BLOBREF], &cursor);
-	if (err == 0)
-		err = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-	*out = err == 0 && key.mv_size == STORE_BLOBREF_KEY_BYTES &&
-	       memcmp(key.mv_data, name, BLOB_NAME_BYTES) == 0;
-	if (cursor != NULL)
-		mdb_cursor_close(cursor);
-	store_read_end(store, txn);
-	return err == 0 || err == MDB_NOTFOUND
-		   ? RC_OK
-		   : store_mdb_error(why, err, "the references of blobs cannot be read");
-}
-
-struct sweep {
-	struct store *store;
-	int64_t before_s; /* files changed later stay */
-	uint64_t swept;
-	enum rc rc;
-	struct errmsg *why;
-};
-
-/* Nobody can come to refer to it while the lock is held. */
-static void sweep_one(struct sweep *sweep, const uint8_t name[BLOB_NAME_BYTES])
-{
-	struct store *store = sweep->store;
-	char path[BLOB_PATH_BYTES];
-	uint64_t bytes = 0;
-	int64_t mtime_s = 0;
-	bool stays = true;
-
-	(void)pthread_rwlock_wrlock(&store->blob_lock);
-	enum rc rc = blob_stat(&store->blobs, name, &bytes, &mtime_s, sweep->why);
-	if (rc == RC_OK && mtime_s <= sweep->before_s)
-		rc = referred(store, name, &stays, sweep->why);
-	if (rc == RC_OK && !stays) {
-		blob_path(&store->blobs, name, path);
-		if (unlink(path) != 0 && errno != ENOENT)
-			rc = errmsg_errno(sweep->why, "a blob cannot be removed");
-		else
-			sweep->swept++;
-	}
-	(void)pthread_rwlock_unlock(&store->blob_lock);
-	sweep->rc = rc == RC_NOTFOUND ? RC_OK : rc;
-}
-
-static bool sweep_visit(void *ctx, const uint8_t name[BLOB_NAME_BYTES])
-{
-	struct sweep *sweep = ctx;
-
-	sweep_one(sweep, name);
-	return sweep->rc == RC_OK;
-}
-
-/* Uploads that a crash cut off: the writer of a younger one may still be at it. */
-static void sweep_new(const struct store *store, int64_t before_s)
+void store_blob_clear_uploads(const struct store *store)
 {
 	char path[BLOB_PATH_BYTES];
 	struct dirent *entry;
@@ -289,37 +222,8 @@ static void sweep_new(const struct store *store, int64_t before_s)
 		return;
 	while ((entry = readdir(dir)) != NULL) {
 		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode) && (int64_t)st.st_mtime <= before_s)
+		    S_ISREG(st.st_mode))
 			(void)unlinkat(dirfd(dir), entry->d_name, 0);
 	}
 	(void)closedir(dir);
-}
-
-enum rc store_blob_sweep(struct store *store, int64_t grace_s, uint64_t *swept, struct errmsg *why)
-{
-	struct sweep sweep = {
-		.store = store, .before_s = clock_utc_ns() / NS_PER_S - grace_s, .why = why
-	};
-	struct store_blob_use use;
-
-	sweep_new(store, clock_utc_ns() / NS_PER_S - STORE_BLOB_GRACE_S);
-	enum rc rc = store_blob_each(store, sweep_visit, &sweep, why);
-	if (rc == RC_OK)
-		rc = sweep.rc;
-	if (swept != NULL)
-		*swept = sweep.swept;
-	if (rc == RC_OK && sweep.swept > 0)
-		rc = store_blob_usage(store, &use, why);
-	return rc;
-}
-
-enum rc store_blob_drop(
-    struct store *store, const uint8_t name[BLOB_NAME_BYTES], struct errmsg *why)
-{
-	struct sweep sweep = { .store = store, .before_s = INT64_MAX, .why = why };
-
-	sweep_one(&sweep, name);
-	if (sweep.swept > 0)
-		atomic_store(&store->blob_bytes_known, false);
-	return sweep.rc;
 }

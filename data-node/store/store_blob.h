@@ -14,7 +14,8 @@
 #include "store/store.h"
 
 #define STORE_BLOBREF_KEY_BYTES (BLOB_NAME_BYTES + 8)
-/* A blob is sent before the event that refers to it: so long it may wait. */
+/* A blob is sent before the event that refers to it: so long it may wait, of the
+ * time that the store is open. */
 #define STORE_BLOB_GRACE_S INT64_C(86400)
 
 /* For blob_write_open() and blob_open(); lives as long as the store. */
@@ -41,9 +42,9 @@ enum rc store_blob_each(
     struct store *store, store_blob_fn *visit, void *ctx, struct errmsg *why) RC_CHECK;
 
 /*
- * Remove what no record refers to: files older than `grace_s`, and all uploads
- * that a crash cut off (those in progress are younger).  After forgetting,
- * grace 0 with the names it dropped is store_blob_drop().
+ * Remove what no record refers to, and what another sweep found so before, at
+ * least `grace_s` of time ago that the store was open in (no clock on the wall
+ * decides); with a grace of 0 or less, at once.  One sweep at a time.
  */
 enum rc store_blob_sweep(
     struct store *store, int64_t grace_s, uint64_t *swept, struct errmsg *why) RC_CHECK;

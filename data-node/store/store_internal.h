@@ -2,7 +2,7 @@
  * Store internals: the databases, their keys, and who owns what.
  *
  * Databases of DIR/timeline/data.mdb (keys are big-endian, so that they sort):
- *   meta   "format", "store_id", "check"       plain, plain, sealed
+ *   meta   "format", "store_id", "check", "lived" plain, plain, sealed, plain
  *   log    seq(8)                              sealed record: the truth
  *   time   layer(1) t0(8) seq(8)               empty; current versions
  *   span   layer(1) class(1) t0(8) seq(8) t1(8) empty; current versions, t1 > t0
@@ -15,6 +15,7 @@
  *   clockmap                                   store_clock.h
  *   bundle layer(1) t0(8) seq(8)              sealed, and marks: store_bundle.h
  *   digest layer(1) level(1) start(8)         sealed: store_digest.h
+ *   orphan name of a blob(32)                 plain: store_blob_sweep.c
  *
  * t0 and t1 are the hub's (store/placement.h), of a wide placement its extent.
  * A time is stored with its sign bit flipped.  `class` is the number of bits of
@@ -96,6 +97,7 @@ enum store_db {
 	DB_CLOCKMAP,
 	DB_BUNDLE,
 	DB_DIGEST,
+	DB_ORPHAN,
 	DB_COUNT,
 };
 #define DB_MADE_WHEN_MISSING DB_DIRTY
@@ -181,6 +183,7 @@ struct store {
 	struct blob_dir blobs;
 	_Atomic uint64_t blob_bytes; /* of the files, once they were counted */
 	atomic_bool blob_bytes_known;
+	int64_t lived_mono_ns; /* up to here it is counted; whoever sweeps */
 
 	pthread_mutex_t lock;
 	pthread_cond_t work;      /* the queue has something, or stopping */
@@ -357,6 +360,9 @@ enum rc store_rebuild_run(struct store *store, store_progress_fn *progress, void
 
 /* ---- store_blob.c ------------------------------------------------------------- */
 enum rc store_blob_begin(struct store *store, const char *dir, struct errmsg *why) RC_CHECK;
+/* Uploads that a crash cut off: before anything can be at it, whoever opens the
+ * store for writing. */
+void store_blob_clear_uploads(const struct store *store);
 void store_blobref_key(const struct store *store, const uint8_t id[BLOB_ID_BYTES], uint64_t seq,
     uint8_t out[STORE_BLOBREF_KEY_BYTES]);
 /* Writer thread: the references of the record `seq` come with it and go with it. */

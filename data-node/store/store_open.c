@@ -359,6 +359,8 @@ enum rc store_open(const struct store_config *config, struct store **out, struct
 	if (rc == RC_OK)
 		rc = rebuild_finish(store, why);
 	if (rc == RC_OK && !store->read_only)
+		store_blob_clear_uploads(store);
+	if (rc == RC_OK && !store->read_only)
 		rc = store_writer_start(store, why);
 	if (rc == RC_OK && !store->read_only)
 		rc = store_forget_resume(store, why);

@@ -3,6 +3,7 @@
 #include "store_fixture.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -52,15 +53,29 @@ static bool there(struct fixture *f, const uint8_t id[BLOB_ID_BYTES])
 	return access(path, F_OK) == 0;
 }
 
-/* As if it had been sent two days ago. */
-static void make_old(struct fixture *f, const uint8_t id[BLOB_ID_BYTES])
-{
-	struct timespec times[2] = { { .tv_sec = time(NULL) - 2 * 86400 },
-		{ .tv_sec = time(NULL) - 2 * 86400 } };
-	char path[BLOB_PATH_BYTES];
+/* Both clocks, moved by hand. */
+static _Atomic int64_t utc_moved_ns, mono_moved_ns;
 
-	path_of(f, id, path);
-	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+static int64_t moved_utc_ns(void *ctx)
+{
+	(void)ctx;
+	return T0_NS + atomic_load(&utc_moved_ns);
+}
+
+static int64_t moved_mono_ns(void *ctx)
+{
+	(void)ctx;
+	return NS_PER_DAY + atomic_load(&mono_moved_ns);
+}
+
+static const struct clock_source moved = { moved_utc_ns, moved_mono_ns, NULL };
+
+static uint64_t sweep(struct fixture *f)
+{
+	uint64_t swept = 0;
+
+	PASS(store_blob_sweep(f->store, STORE_BLOB_GRACE_S, &swept, &pass_why));
+	return swept;
 }
 
 static void count_fault(void *ctx, const char *fault)
@@ -114,20 +129,19 @@ static void test_sweeping_removes_what_nobody_refers_to_after_its_time(void **st
 	struct fixture f = { 0 };
 	struct store_blob_use use;
 	struct ids ids;
-	uint64_t swept = 0;
 
+	clock_replace(&moved);
 	fixture_init(&f);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 3; i++)
 		put(&f, (char)('a' + i), 1000, ids.id[i]);
 	struct observation obs = refer("1", &ids.id[0], 1);
 	(void)append_one(f.store, &obs);
 	obs = refer("1", &ids.id[1], 1); /* supersedes, and the old version stays in the log */
 	(void)append_one(f.store, &obs);
-	make_old(&f, ids.id[0]);
-	make_old(&f, ids.id[1]);
-	make_old(&f, ids.id[2]);
-	PASS(store_blob_sweep(f.store, STORE_BLOB_GRACE_S, &swept, &pass_why));
-	assert_int_equal(swept, 1);
+	assert_int_equal(sweep(&f), 0);
+	atomic_fetch_add(&mono_moved_ns, STORE_BLOB_GRACE_S * NS_PER_S);
+	put(&f, 'd', 1000, ids.id[3]);
+	assert_int_equal(sweep(&f), 1);
 	assert_true(there(&f, ids.id[0]) && there(&f, ids.id[1]) && there(&f, ids.id[3]));
 	assert_false(there(&f, ids.id[2]));
 	PASS(store_blob_usage(f.store, &use, &pass_why));
@@ -142,6 +156,60 @@ static void test_sweeping_removes_what_nobody_refers_to_after_its_time(void **st
 	PASS(store_blob_drop(f.store, name, &pass_why));
 	assert_false(there(&f, ids.id[3]));
 	fixture_fini(&f);
+	clock_replace(NULL);
+}
+
+static void test_a_wall_clock_that_jumps_a_year_sweeps_nothing(void **state)
+{
+	(void)state;
+	struct fixture f = { 0 };
+	uint8_t id[1][BLOB_ID_BYTES];
+
+	clock_replace(&moved);
+	fixture_init(&f);
+	put(&f, 'a', 1000, id[0]);
+	assert_int_equal(sweep(&f), 0);
+	atomic_fetch_add(&utc_moved_ns, 365 * NS_PER_DAY);
+	assert_int_equal(sweep(&f), 0);
+	struct observation obs = refer("1", id, 1);
+	assert_int_equal(append_one(f.store, &obs).outcome, STORE_ACCEPTED);
+	atomic_fetch_add(&mono_moved_ns, 2 * NS_PER_DAY);
+	assert_int_equal(sweep(&f), 0); /* referred to since */
+	assert_true(there(&f, id[0]));
+	fixture_fini(&f);
+	clock_replace(NULL);
+}
+
+static void test_a_blob_waits_through_restarts_and_anew_when_it_comes_again(void **state)
+{
+	(void)state;
+	struct fixture f = { 0 };
+	uint8_t id[BLOB_ID_BYTES];
+
+	clock_replace(&moved);
+	fixture_init(&f);
+	put(&f, 'a', 1000, id);
+	assert_int_equal(sweep(&f), 0);
+	for (int run = 0; run < 2; run++) {
+		atomic_fetch_add(&mono_moved_ns, STORE_BLOB_GRACE_S / 2 * NS_PER_S - NS_PER_S);
+		assert_int_equal(sweep(&f), 0); /* a second short of it after the other half */
+		fixture_close(&f);
+		atomic_fetch_add(&mono_moved_ns, 9 * NS_PER_DAY); /* not open: does not count */
+		fixture_open(&f);
+	}
+	assert_int_equal(sweep(&f), 0);
+	assert_true(there(&f, id));
+	struct timespec times[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	char path[BLOB_PATH_BYTES];
+	path_of(&f, id, path);
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0); /* sent again */
+	atomic_fetch_add(&mono_moved_ns, 3 * NS_PER_S);
+	assert_int_equal(sweep(&f), 0);
+	atomic_fetch_add(&mono_moved_ns, STORE_BLOB_GRACE_S * NS_PER_S);
+	assert_int_equal(sweep(&f), 1);
+	assert_false(there(&f, id));
+	fixture_fini(&f);
+	clock_replace(NULL);
 }
 
 static void test_verify_names_missing_and_damaged_blobs(void **state)
@@ -192,8 +260,7 @@ static void test_rebuild_makes_the_references_anew(void **state)
 	fixture_open(&f);
 	assert_int_equal(faults_of(&f, &blobs), 0);
 	assert_int_equal(blobs, 2);
-	make_old(&f, ids.id[0]);
-	PASS(store_blob_sweep(f.store, STORE_BLOB_GRACE_S, &swept, &pass_why));
+	PASS(store_blob_sweep(f.store, 0, &swept, &pass_why));
 	assert_int_equal(swept, 0);
 	fixture_fini(&f);
 }
@@ -219,6 +286,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_record_refers_only_to_what_is_there),
 		cmocka_unit_test(test_sweeping_removes_what_nobody_refers_to_after_its_time),
+		cmocka_unit_test(test_a_wall_clock_that_jumps_a_year_sweeps_nothing),
+		cmocka_unit_test(test_a_blob_waits_through_restarts_and_anew_when_it_comes_again),
 		cmocka_unit_test(test_verify_names_missing_and_damaged_blobs),
 		cmocka_unit_test(test_rebuild_makes_the_references_anew),
 		cmocka_unit_test(test_blobs_count_against_the_quota),

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 
 #include "store/store_blob.h"
@@ -189,14 +190,16 @@ static void check(struct fixture *f, const struct ack *acks, size_t first, size_
 	fixture_close(f);
 }
 
-static int64_t in_two_days_ns(void *ctx)
+static int64_t utc_ns(void *ctx)
 {
 	struct timespec now;
 
 	(void)ctx;
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (now.tv_sec + 2 * 86400) * NS_PER_S;
+	return now.tv_sec * NS_PER_S + now.tv_nsec;
 }
+
+static _Atomic int64_t later_ns;
 
 static int64_t mono_ns(void *ctx)
 {
@@ -204,7 +207,7 @@ static int64_t mono_ns(void *ctx)
 
 	(void)ctx;
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS_PER_S + now.tv_nsec;
+	return now.tv_sec * NS_PER_S + now.tv_nsec + atomic_load(&later_ns);
 }
 
 static bool count_blob(void *ctx, const uint8_t name[BLOB_NAME_BYTES])
@@ -227,7 +230,8 @@ static size_t uploads_lying(const struct fixture *f)
 
 	(void)snprintf(path, sizeof(path), "%s/blobs/new", f->dir);
 	DIR *dir = opendir(path);
-	assert_non_null(dir);
+	if (dir == NULL)
+		return 0; /* nothing was uploaded yet */
 	for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
 		n += entry->d_name[0] != '.';
 	(void)closedir(dir);
@@ -237,11 +241,14 @@ static size_t uploads_lying(const struct fixture *f)
 /* Two days later: one file for each reference, none besides, and no half of one. */
 static void check_swept(struct fixture *f, const struct ack *acks, size_t len)
 {
-	struct clock_source later = { in_two_days_ns, mono_ns, NULL };
+	struct clock_source later = { utc_ns, mono_ns, NULL };
 	uint64_t swept, blobs = 0, references = 0;
 
 	clock_replace(&later);
 	fixture_open(f);
+	PASS(store_blob_sweep(f->store, STORE_BLOB_GRACE_S, &swept, &pass_why));
+	assert_int_equal(swept, 0);
+	atomic_fetch_add(&later_ns, 2 * NS_PER_DAY);
 	PASS(store_blob_sweep(f->store, STORE_BLOB_GRACE_S, &swept, &pass_why));
 	PASS(store_blob_each(f->store, count_blob, &blobs, &pass_why));
 	PASS(store_scan_log(f->store, 0, 0, count_record, &references, &pass_why));
@@ -266,15 +273,16 @@ static void test_kill_nine_leaves_acknowledged_blobs_whole_and_orphans_are_swept
 	for (uint32_t at = 0, round; at < n || (lying == 0 && at < 20 * n); at += round) {
 		struct fixture f = { 0 };
 		size_t len = 0;
-		round = n - at < ROUND ? n - at : ROUND;
+		round = at < n && n - at < ROUND ? n - at : ROUND;
 		fixture_init(&f);
 		fixture_close(&f);
 		for (uint32_t cycle = at; cycle < at + round; cycle++) {
 			size_t first = len;
 			len = run_and_kill(&f, cycle, random_next(&rng) % 12, acks, len);
+			lying += uploads_lying(&f);
 			check(&f, acks, first, len);
+			assert_int_equal(uploads_lying(&f), 0);
 		}
-		lying += uploads_lying(&f);
 		check_swept(&f, acks, len);
 		fixture_remove(f.dir);
 	}
