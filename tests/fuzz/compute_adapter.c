@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(changed, valid, valid_len);
 	for (size_t i = 2; i + 3 <= size; i += 3)
-		changed[(data[i] | data[i + 1] << 8) % valid_len] = data[i + 2];
+		changed[(size_t)(data[i] | data[i + 1] << 8) % valid_len] = data[i + 2];
 	parse(changed, data[0] == 0 ? valid_len : (size_t)(data[0] | data[1] << 8) % valid_len);
 	return 0;
 }
