@@ -25,7 +25,7 @@
 #define INDEX_B 0.75
 #define INDEX_DOCS_MAX ((uint32_t)1 << 30)
 #define INDEX_STRETCH_WEIGHT 0.35 /* of the stretch's own score */
-#define INDEX_NEXT_WEIGHT 0.3    /* of the score of the next document in the stretch */
+#define INDEX_NEXT_WEIGHT 0.3     /* of the score of the next document in the stretch */
 
 struct index;
 

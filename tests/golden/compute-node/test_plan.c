@@ -35,6 +35,17 @@ static size_t held(void)
 	return heap.uordblks + heap.hblkhd + pages_taken();
 }
 
+/* A sanitizer's allocator does not show in the C library's count. */
+static bool heap_is_counted(void)
+{
+	size_t before = held();
+	void *volatile block = malloc(STACK_BYTES);
+	bool counted = held() - before >= STACK_BYTES;
+
+	free(block);
+	return counted;
+}
+
 static enum rc no_send(void *ctx, wire_peer peer, const struct message *message)
 {
 	(void)ctx;
@@ -89,6 +100,8 @@ static void check(const char *path, uint32_t n_ctx, uint32_t n_seq)
 static void test_what_is_planned_is_taken(void **unused)
 {
 	(void)unused;
+	if (!heap_is_counted())
+		skip();
 	for (size_t i = 0; i < files.gl_pathc; i++) {
 		/* Once for what the heap keeps of what was given back. */
 		(void)excess(files.gl_pathv[i], 0, 1);
