@@ -26,6 +26,7 @@
 #define CLOSE_GRACE_NS (5 * NS_PER_S)
 #define URL_BYTES_MAX ((size_t)256)
 #define HOST_BYTES_MAX 64
+#define DISCARD_PORT 9 /* nothing is sent to it */
 
 struct serve_options {
 	const char *dir, *config, *listen, *host_name, *key_file, *passphrase_file;
@@ -174,8 +175,8 @@ static int watch_ms(void)
  * to a documentation address would go (none is sent); "" if nowhere. */
 static void find_address(int family, char out[INET6_ADDRSTRLEN])
 {
-	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(9) };
-	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(9) };
+	struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = htons(DISCARD_PORT) };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6, .sin6_port = htons(DISCARD_PORT) };
 	bool is_four = family == AF_INET;
 	struct sockaddr *to = is_four ? (struct sockaddr *)&four : (struct sockaddr *)&six;
 	socklen_t len = is_four ? sizeof(four) : sizeof(six);

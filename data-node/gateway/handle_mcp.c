@@ -70,7 +70,16 @@ static json_t *call_tool(struct station *station, const struct api_request *requ
 	    why.text[0] != '\0' ? why.text : rc_word(rc));
 }
 
-/* The answer to one message; NULL: it wants none, or there is no memory. */
+/* A notification, none of which we act on, or an answer, though we never ask. */
+static bool wants_none(const json_t *message)
+{
+	bool is_call = json_is_string(json_object_get(message, "method"));
+
+	return is_call ? json_object_get(message, "id") == NULL
+		       : json_object_get(message, "result") != NULL;
+}
+
+/* The answer to a message that wants one; NULL: no memory. */
 static json_t *answer_message(struct station *station, const struct api_request *request,
     const json_t *message, struct arena *arena)
 {
@@ -78,13 +87,7 @@ static json_t *answer_message(struct station *station, const struct api_request 
 	const json_t *id = json_object_get(message, "id");
 	const json_t *params = json_object_get(message, "params");
 
-	if (id != NULL && !json_is_string(id) && !json_is_integer(id))
-		id = NULL;
-	else if (id == NULL && method != NULL)
-		return NULL; /* a notification: there is none that we act on */
-	if (method == NULL && json_object_get(message, "result") != NULL)
-		return NULL; /* an answer, though we never ask */
-	if (id == NULL || method == NULL)
+	if (method == NULL || (!json_is_string(id) && !json_is_integer(id)))
 		return rpc_error(NULL, RPC_REQUEST, "not a JSON-RPC 2.0 request");
 	if (strcmp(method, "initialize") == 0)
 		return rpc_result(id, initialize(params));
@@ -97,27 +100,26 @@ static json_t *answer_message(struct station *station, const struct api_request 
 	return rpc_error(id, RPC_METHOD, "this server has tools only");
 }
 
-static json_t *answer_all(struct station *station, const struct api_request *request,
+/* The same for all messages of a batch that want one, if any does. */
+static json_t *answer_batch(struct station *station, const struct api_request *request,
     const json_t *root, struct arena *arena)
 {
 	const json_t *message;
 	size_t i;
 
-	if (!json_is_array(root))
-		return answer_message(station, request, root, arena);
 	if (json_array_size(root) == 0 || json_array_size(root) > BATCH_MAX)
 		return rpc_error(NULL, RPC_REQUEST, "a batch has 1 to 64 messages");
 	json_t *answers = json_array();
 	json_array_foreach(root, i, message)
 	{
-		json_t *one = answer_message(station, request, message, arena);
-		if (one != NULL)
-			json_array_append_new(answers, one);
+		if (!wants_none(message) &&
+		    json_array_append_new(
+			answers, answer_message(station, request, message, arena)) != 0) {
+			json_decref(answers);
+			return NULL;
+		}
 	}
-	if (json_array_size(answers) > 0)
-		return answers;
-	json_decref(answers);
-	return NULL;
+	return answers;
 }
 
 static int put_json(const char *bytes, size_t len, void *ctx)
@@ -126,23 +128,45 @@ static int put_json(const char *bytes, size_t len, void *ctx)
 	return 0;
 }
 
+static bool all_want_none(const json_t *root)
+{
+	const json_t *message;
+	size_t i;
+
+	if (!json_is_array(root))
+		return wants_none(root);
+	json_array_foreach(root, i, message)
+	{
+		if (!wants_none(message))
+			return false;
+	}
+	return json_array_size(root) > 0;
+}
+
 void handle_mcp_post(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response)
 {
+	json_t *answer = NULL;
 	json_t *root = request->body_len > BODY_BYTES_MAX
 			   ? NULL
 			   : json_loadb(request->body != NULL ? request->body : "",
 				 request->body_len, 0, NULL);
-	json_t *answer =
-	    root == NULL ? rpc_error(NULL, RPC_PARSE, "the body must be JSON of at most 256 KiB")
-			 : answer_all(station, request, root, arena);
 
-	response->status = root == NULL ? 400 : 200;
-	if (answer == NULL) {
+	if (root == NULL) {
+		response->status = 400;
+		answer = rpc_error(NULL, RPC_PARSE, "the body must be JSON of at most 256 KiB");
+	} else if (all_want_none(root)) {
 		response->status = 202;
-	} else if (json_dump_callback(answer, put_json, &response->body, JSON_COMPACT) != 0) {
-		api_error_rc(response, RC_NOMEM, NULL, NULL);
+		json_decref(root);
+		return;
+	} else if (json_is_array(root)) {
+		answer = answer_batch(station, request, root, arena);
+	} else {
+		answer = answer_message(station, request, root, arena);
 	}
+	if (answer == NULL ||
+	    json_dump_callback(answer, put_json, &response->body, JSON_COMPACT) != 0)
+		api_error_rc(response, RC_NOMEM, NULL, NULL);
 	json_decref(answer);
 	json_decref(root);
 }

@@ -8,6 +8,7 @@
 
 #define SECOND_NS INT64_C(1000000000)
 #define DAY_NS (INT64_C(86400) * SECOND_NS)
+#define DISTANCE_MAX 99                         /* units */
 #define TALK_NS (INT64_C(3) * 3600 * SECOND_NS) /* "during": so long from its begin */
 
 static const struct {
@@ -72,7 +73,8 @@ static void read_distance(
 		if (!timewords_in(&english, english.len - 1, units[i].words))
 			continue;
 		int64_t number = english.len > 1 ? timewords_number(&english, 0) : -1;
-		anchor->distance_ns = (number > 0 && number < 100 ? number : 1) * units[i].ns;
+		anchor->distance_ns =
+		    (number > 0 && number <= DISTANCE_MAX ? number : 1) * units[i].ns;
 		anchor->margin_ns = units[i].ns / 2;
 	}
 }

@@ -123,6 +123,13 @@ static bool is_near(int64_t a_ns, int64_t b_ns)
 	       gap_ns <= DOCUMENT_NEIGHBOUR_GAP_NS;
 }
 
+/* The newest text of the talk is near, and its stretch has room. */
+static bool goes_on(const struct talk *talk, const struct observation *obs)
+{
+	return talk->len > 0 && is_near(talk->last[0].t0_ns, obs->place.t0_ns) &&
+	       talk->turns_len < DOCUMENT_STRETCH_MAX;
+}
+
 /* ---- fields ---------------------------------------------------------------------------------- */
 
 struct field {
@@ -234,14 +241,9 @@ size_t document_languages(const struct document_talks *talks, const char *questi
 /* ---- a record ----------------------------------------------------------------------------------
  */
 
-static enum rc add_neighbours(struct index *index, struct document_talks *talks,
-    const struct observation *obs, const struct text_terms *own)
+static void add_neighbours(
+    struct index *index, const struct talk *talk, const struct observation *obs)
 {
-	struct talk *talk;
-
-	enum rc rc = talk_of(talks, obs, &talk);
-	if (rc != RC_OK)
-		return rc;
 	for (size_t i = 0; i < talk->len; i++) {
 		const struct text_terms *last = &talk->last[i];
 		if (last->seq == obs->supersedes_seq || !is_near(last->t0_ns, obs->place.t0_ns))
@@ -249,62 +251,71 @@ static enum rc add_neighbours(struct index *index, struct document_talks *talks,
 		for (size_t k = 0; k < last->len; k++)
 			index_add_number(index, last->terms[k], UNITS_NEIGHBOUR);
 	}
-	if (talk->len > 0 && is_near(talk->last[0].t0_ns, obs->place.t0_ns) &&
-	    talk->turns_len < DOCUMENT_STRETCH_MAX) {
+	if (goes_on(talk, obs))
 		index_follow(index, talk->doc);
-		talk->turns_len++;
-	} else {
-		talk->turns_len = 1;
-	}
-	talk->doc = (uint32_t)index_docs_len(index);
+}
+
+/* `obs` is in the index, as its last document. */
+static void remember(struct talk *talk, const struct index *index, const struct observation *obs,
+    const struct text_terms *own)
+{
+	talk->turns_len = goes_on(talk, obs) ? talk->turns_len + 1 : 1;
+	talk->doc = (uint32_t)index_docs_len(index) - 1;
 	memmove(&talk->last[1], &talk->last[0], (DOCUMENT_NEIGHBOURS - 1) * sizeof talk->last[0]);
 	talk->last[0] = *own;
 	if (talk->len < DOCUMENT_NEIGHBOURS)
 		talk->len++;
-	return RC_OK;
 }
 
-static void add_fields(struct index *index, struct document_talks *talks,
+static void add_fields(struct index *index, struct stemmer *stemmer, enum language language,
     const struct observation *obs, struct text_terms *own)
 {
-	struct token_rules rules = { .stemmer = talks->stemmer, .languages_len = 1 };
+	const struct token_rules rules = {
+		.stemmer = stemmer, .languages = { language }, .languages_len = 1
+	};
 	struct field field = { .index = index, .rules = &rules, .units = UNITS_OWN };
-	size_t len = strlen(obs->text);
-	bool sure = false;
 
-	rules.languages[0] = read_language(talks, obs->text, len, &sure);
-	if (sure)
-		talks->written[rules.languages[0]]++;
 	field.remember = own;
-	token_scan(&rules, obs->text, len, add_token, &field);
+	token_scan(&rules, obs->text, strlen(obs->text), add_token, &field);
 	field.remember = NULL;
 	peek_strings(obs->data_json, DOCUMENT_DATA_BYTES_MAX, add_string, &field);
-	add_key(index, talks->stemmer, layer_word(obs->layer));
-	add_key(index, talks->stemmer, obs->kind);
-	add_key(index, talks->stemmer, obs->source);
-	add_date(index, talks->stemmer, obs);
+	add_key(index, stemmer, layer_word(obs->layer));
+	add_key(index, stemmer, obs->kind);
+	add_key(index, stemmer, obs->source);
+	add_date(index, stemmer, obs);
 }
 
+/* Nothing is remembered of a record that did not get in: it will come again. */
 enum rc document_take(
     struct index *index, struct document_talks *talks, const struct observation *obs, bool *added)
 {
 	struct text_terms own = { .seq = obs->seq, .t0_ns = obs->place.t0_ns };
+	struct talk *talk = NULL;
+	enum rc rc = RC_OK;
+	bool sure = false;
 
 	*added = false;
 	if (obs->supersedes_seq != 0)
 		index_kill(index, obs->supersedes_seq);
 	if (obs->tombstone || obs->origin == ORIGIN_SYSTEM || (obs->gap && obs->text[0] == '\0'))
 		return RC_OK;
+	enum language language = read_language(talks, obs->text, strlen(obs->text), &sure);
 	index_begin(index, obs->seq, obs->place.t0_ns, obs->place.t1_ns);
-	add_fields(index, talks, obs, &own);
+	add_fields(index, talks->stemmer, language, obs, &own);
 	if (stemmer_failed(talks->stemmer))
 		return RC_NOMEM;
 	if (own.len > 0) {
-		enum rc rc = add_neighbours(index, talks, obs, &own);
+		rc = talk_of(talks, obs, &talk);
 		if (rc != RC_OK)
 			return rc;
+		add_neighbours(index, talk, obs);
 	}
-	enum rc rc = index_end(index);
-	*added = rc == RC_OK;
-	return rc;
+	rc = index_end(index);
+	if (rc != RC_OK)
+		return rc;
+	talks->written[language] += sure;
+	if (talk != NULL)
+		remember(talk, index, obs, &own);
+	*added = true;
+	return RC_OK;
 }

@@ -5,9 +5,9 @@
  * words of the local date half; the text of the two observations before it in
  * the same conversation (source and layer, and what `data` names as such) a
  * quarter.  Words are stemmed in the language the text is in, or, where that
- * cannot be told, in the one that was written most so far.  What follows another there within an
- * hour goes on its stretch (index.h).  A pure function of the log's order: a rebuild gives the same
- * index.
+ * cannot be told, in the one that was written most so far.  What follows another
+ * in its conversation within an hour goes on its stretch (index.h).  A pure
+ * function of the log's order: a rebuild gives the same index.
  */
 #ifndef RECALL_DOCUMENT_H
 #define RECALL_DOCUMENT_H

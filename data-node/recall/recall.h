@@ -16,7 +16,7 @@ struct recall;
 
 #define RECALL_QUERY_BYTES_MAX ((size_t)64 << 10)
 #define RECALL_K_MAX ((size_t)1000)
-#define RECALL_SUPPORT_MIN 0.42
+#define RECALL_SUPPORT_MIN 0.42            /* see recall_result.support */
 #define RECALL_WAIT_NS INT64_C(2000000000) /* for the cursor a reader needs */
 
 enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why) RC_CHECK;
@@ -32,9 +32,9 @@ struct recall_stats {
 /* O(size of the index). */
 void recall_get_stats(struct recall *recall, struct recall_stats *out);
 
-/* A time range read from the words of a question; reference §1 and issue text:
- * today, yesterday, weekdays, dates, months, …  in a zone `offset_s` east of
- * UTC (the person's); timewords.c lists them.  In English, German, Spanish and
+/* A time range read from the words of a question, reference §1: today, yesterday,
+ * weekdays, dates, months, …  in a zone `offset_s` east of UTC (the person's);
+ * timewords.c lists them.  In English, German, Spanish and
  * French, tried in the order of `languages`, and in Chinese and Korean. */
 struct timewords {
 	bool found;
@@ -73,7 +73,7 @@ struct recall_hit {
 };
 
 struct recall_result {
-	struct recall_hit *hits; /* [hits_len], best first, ties by (t0, seq) */
+	struct recall_hit *hits; /* [hits_len], best first, ties by (t0, seq); or by time */
 	size_t hits_len;
 	struct timewords when;
 	/* How much of what was asked for stands in one of the best hits, 0 to 1 (a time
@@ -86,9 +86,9 @@ struct recall_result {
 /*
  * Best first.  A text of nothing but time words and words that say little,
  * with a range, gives what happened in it, spread over it and by time.  A range
- * from the caller is strict; one from time words gives way if nothing inside
- * it matches the other words.  RC_INVALID (k), RC_LIMIT (text), RC_NOMEM, the
- * store's errors.  Waits for `need_cursor`, at most `wait_ns`.
+ * from the caller is strict; one that the question names lifts what lies inside
+ * it, and what happened then stands among the hits (search.h).  RC_INVALID (k), RC_LIMIT (text),
+ * RC_NOMEM, the store's errors.  Waits for `need_cursor`, at most `wait_ns`.
  */
 enum rc recall_search(struct recall *recall, const struct recall_query *query, struct arena *arena,
     struct recall_result *out, struct errmsg *why) RC_CHECK;

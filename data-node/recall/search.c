@@ -197,6 +197,12 @@ static int by_place(const void *a, const void *b)
 	return x->doc < y->doc ? -1 : x->doc > y->doc;
 }
 
+/* What the `i`-th of so many moments counts, the most telling one being 1. */
+static double fade(long i, long found)
+{
+	return found == 0 ? 0 : 1 - SEARCH_MOMENT_FADE * (double)i / (double)found;
+}
+
 /* What happened in the range and nothing else, by time; the more telling a moment
  * is, the higher its score. */
 static enum rc tell_range(const struct index *index, struct search *search)
@@ -206,8 +212,8 @@ static enum rc tell_range(const struct index *index, struct search *search)
 	if (found < 0)
 		return RC_NOMEM;
 	for (long i = 0; i < found; i++)
-		search->room[i] = (struct index_hit){ .doc = search->moments[i],
-			.score = 1 - 0.5 * (double)i / (double)found };
+		search->room[i] =
+		    (struct index_hit){ .doc = search->moments[i], .score = fade(i, found) };
 	qsort(search->room, (size_t)found, sizeof *search->room, by_place);
 	for (long i = 0; i < found; i++)
 		search->hits[i] = (struct search_hit){ index_docs(index)[search->room[i].doc].seq,
@@ -220,7 +226,7 @@ static enum rc tell_range(const struct index *index, struct search *search)
 /*
  * What happened in the range among the hits: a question may name a thing by no
  * word of it ("what did I eat on Friday").  The most telling moment counts as
- * much as SEARCH_MOMENT_SHARE of the best hit, the last one half of that.
+ * much as SEARCH_MOMENT_SHARE of the best hit, the others less and less.
  */
 static enum rc add_moments(const struct index *index, struct search *search, size_t wanted)
 {
@@ -232,8 +238,7 @@ static enum rc add_moments(const struct index *index, struct search *search, siz
 	if (found < 0)
 		return RC_NOMEM;
 	while (len < search->k && (hit < search->hits_len || moment < (size_t)found)) {
-		double score = best * SEARCH_MOMENT_SHARE *
-			       (1 - 0.5 * (double)moment / (double)(found > 0 ? found : 1));
+		double score = best * SEARCH_MOMENT_SHARE * fade((long)moment, found);
 		bool take_hit = hit < search->hits_len &&
 				(moment == (size_t)found || search->hits[hit].score >= score);
 		struct search_hit next =

@@ -20,7 +20,8 @@
 #define SEARCH_OTHER_WEIGHT 0.5 /* of a stem in another language than the question's */
 #define SEARCH_KIND_WEIGHT 0.5  /* of a kind that a word asks for (asked.h) */
 #define SEARCH_HINT_LIFT 3.0
-#define SEARCH_MOMENT_SHARE 0.35
+#define SEARCH_MOMENT_SHARE 0.35 /* of the best hit's score: the most telling moment's */
+#define SEARCH_MOMENT_FADE 0.5   /* from the most telling moment to the least */
 
 struct search_hit {
 	uint64_t seq;

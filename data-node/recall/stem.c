@@ -10,7 +10,6 @@
 #include "base/wipe.h"
 #include "recall/fold.h"
 
-#define LATIN_LAST 0x24Fu
 #define CYRILLIC_FIRST 0x400u
 #define CYRILLIC_LAST 0x52Fu
 #define ROOT_LEN_MIN 3 /* of a German participle */
@@ -57,9 +56,12 @@ void stemmer_free(struct stemmer *stemmer)
 	free(stemmer);
 }
 
-bool stemmer_failed(const struct stemmer *stemmer)
+bool stemmer_failed(struct stemmer *stemmer)
 {
-	return stemmer->failed;
+	bool failed = stemmer->failed;
+
+	stemmer->failed = false;
+	return failed;
 }
 
 /* The language whose endings `word` has, LANGUAGE_UNKNOWN: none of ours. */
@@ -71,7 +73,7 @@ static enum language language_of(enum language language, const char *word, size_
 		return LANGUAGE_UNKNOWN;
 	if (cp >= CYRILLIC_FIRST && cp <= CYRILLIC_LAST)
 		return LANGUAGE_RU;
-	if (cp > LATIN_LAST || (cp >= '0' && cp <= '9'))
+	if (cp > STEM_LATIN_LAST || (cp >= '0' && cp <= '9'))
 		return LANGUAGE_UNKNOWN;
 	bool latin = algorithms[language] != NULL && language != LANGUAGE_RU;
 	return latin ? language : LANGUAGE_EN;
@@ -189,6 +191,8 @@ size_t stem_word(struct stemmer *stemmer, enum language language, const char *wo
 		seen->len = (uint8_t)len;
 		memcpy(seen->word, word, len);
 		seen->stem_len = (uint8_t)make_stem(stemmer, language, word, len, seen->stem);
+		if (stemmer->failed)
+			seen->len = 0; /* no stem to keep */
 	}
 	memcpy(out, seen->stem, seen->stem_len);
 	return seen->stem_len;

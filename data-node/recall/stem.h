@@ -16,6 +16,7 @@
 #include "base/rc.h"
 #include "recall/language.h"
 
+#define STEM_LATIN_LAST 0x24Fu           /* letters up to here may have accents */
 #define STEM_WORD_BYTES_MAX ((size_t)48) /* of a word that is looked at */
 #define STEM_BYTES_MAX ((size_t)64)
 
@@ -32,8 +33,9 @@ void stemmer_free(struct stemmer *stemmer);
 size_t stem_word(struct stemmer *stemmer, enum language language, const char *word, size_t len,
     char out[STEM_BYTES_MAX]);
 
-/* A stem was not made for want of memory, since the stemmer was. */
-bool stemmer_failed(const struct stemmer *stemmer);
+/* Was a stem not made for want of memory since the last call?  What was scanned
+ * meanwhile must be scanned again. */
+bool stemmer_failed(struct stemmer *stemmer);
 
 /* A folded word that says little in `language`: "the", "did", "wann", "dónde". */
 bool stem_is_stop(enum language language, const char *word, size_t len);

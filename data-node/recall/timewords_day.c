@@ -43,6 +43,11 @@ int timewords_month(const struct timewords_text *text, size_t at, bool *sure)
 	return find_name(text, at, months, sizeof months / sizeof months[0], sure);
 }
 
+const char *timewords_month_name(int month)
+{
+	return months[month].word;
+}
+
 int timewords_weekday(const struct timewords_text *text, size_t at, bool *sure)
 {
 	return find_name(text, at, weekdays, sizeof weekdays / sizeof weekdays[0], sure);

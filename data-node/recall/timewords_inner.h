@@ -65,6 +65,7 @@ void timewords_set_days(struct timewords_span *span, int64_t from_day, int64_t t
 /* 0 to 11 / 0 (Monday) to 6, -1 if none; `*sure` is false for words that mean
  * something else too ("may", "march", "sat"). */
 int timewords_month(const struct timewords_text *text, size_t at, bool *sure);
+const char *timewords_month_name(int month); /* of 0 to 11 */
 int timewords_weekday(const struct timewords_text *text, size_t at, bool *sure);
 /* A year written with four digits, or 0. */
 int timewords_year(const struct timewords_text *text, size_t at);

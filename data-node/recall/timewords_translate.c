@@ -15,8 +15,7 @@
 #include "recall/timewords_inner.h"
 
 #define PHRASE_WORDS_MAX 3
-#define ENGLISH_BYTES_MAX 48 /* of one phrase */
-#define AGO_REACH 4          /* words of a distance: "a couple of weeks" */
+#define AGO_REACH 4 /* words of a distance: "a couple of weeks" */
 
 static const char units[] = " minute minutes hour hours day days week weeks month months year "
 			    "years weekend ";
@@ -300,15 +299,13 @@ static void join_clock(struct timewords_text *text, size_t at)
 /* "3" and "#mon": March; the others of the lexicon's "#" words likewise. */
 static void join_number(struct timewords_text *text, size_t at)
 {
-	static const char *const months[] = { "january", "february", "march", "april", "may",
-		"june", "july", "august", "september", "october", "november", "december" };
 	int64_t number = at > 0 ? text->words[at - 1].number : -1;
 	bool ago = timewords_is(text, at + 1, "ago");
 
 	if (number < 0) {
 		become(text, at, "");
 	} else if (timewords_is(text, at, "#mon") && number >= 1 && number <= 12) {
-		become(text, at, months[number - 1]);
+		become(text, at, timewords_month_name((int)number - 1));
 		text->words[at].begin = text->words[at - 1].begin;
 		drop(text, at - 1);
 	} else if (timewords_is(text, at, "#clock")) {

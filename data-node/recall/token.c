@@ -7,8 +7,6 @@
 #include "base/utf8.h"
 #include "recall/fold.h"
 
-#define LATIN_LAST 0x24Fu
-
 struct scan {
 	const struct token_rules *rules;
 	token_fn *visit;
@@ -134,7 +132,7 @@ static void add_lower(struct scan *scan, uint32_t cp, uint32_t folded)
 {
 	if (scan->word_len == 0 || scan->lower_len + UTF8_BYTES_MAX > STEM_WORD_BYTES_MAX)
 		return;
-	uint32_t lower = cp <= LATIN_LAST ? unicode_lower(cp) : folded;
+	uint32_t lower = cp <= STEM_LATIN_LAST ? unicode_lower(cp) : folded;
 	scan->lower_len += utf8_encode(lower, (uint8_t *)scan->lower + scan->lower_len);
 }
 

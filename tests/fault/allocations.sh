@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # No memory: the Nth allocation fails, for every N, while events are taken in,
-# appended, read, verified and while the store is opened.  What comes back is a
+# appended, read, verified, indexed and while the store is opened.  What comes back is a
 # typed error or success; the store holds whole batches and what it acknowledged.
 # limit_s: 120
 # shellcheck source=tests/support/scenario.sh

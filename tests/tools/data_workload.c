@@ -5,8 +5,8 @@
  *   data_workload run DIR MARKS THREADS BATCHES   errors of the store are part of
  *                                  it; exit 3 when the store breaks its word
  *   data_workload check DIR MARKS  does the store hold what MARKS says?
- *   data_workload allocations DIR MARKS   each allocation of opening, ingesting
- *                                  and appending fails once (under shim_fail)
+ *   data_workload allocations DIR MARKS   each allocation of opening, ingesting,
+ *                                  appending and indexing fails once (under shim_fail)
  *   data_workload fill DIR MARKS   appends until the disk is full, reads, says
  *                                  "full", and goes on when a line comes in
  */
@@ -23,6 +23,7 @@
 
 #include "ingest/ingest.h"
 #include "os/file.h"
+#include "recall/document.h"
 #include "store/keyring.h"
 #include "store/store_forget.h"
 #include "store_script.h"
@@ -313,6 +314,55 @@ static enum rc try_scan(void)
 	return rc != RC_OK ? rc : store_scan_time(store, &range, NULL, 0, count_visit, &n, NULL);
 }
 
+/* ---- the index of recall ---- */
+
+static struct language_model *languages;
+static uint64_t index_sum; /* of the same texts with all memory there is */
+
+/* Index texts in three languages; a record that did not get in comes again. */
+static enum rc index_texts(uint64_t *sum)
+{
+	static const char *const texts[] = { "we walked along the river and talked",
+		"ich habe heute frisches Brot gekauft", "ayer compramos entradas para el concierto",
+		"the tickets were bought yesterday", "und dann sind wir spazieren gegangen" };
+	struct document_talks *talks = NULL;
+	struct index *index = NULL;
+	bool added;
+
+	enum rc rc = index_new(&index);
+	if (rc == RC_OK)
+		rc = document_talks_new(languages, &talks);
+	for (size_t i = 0; i < 4 * (sizeof texts / sizeof texts[0]) && rc == RC_OK; i++) {
+		struct observation obs = { .seq = i + 1,
+			.source = "chat",
+			.client_id = "",
+			.layer = LAYER_TEXT,
+			.kind = "message",
+			.zone = "",
+			.origin = ORIGIN_OWNER,
+			.text = texts[i % (sizeof texts / sizeof texts[0])],
+			.data_json = "" };
+		rc = document_take(index, talks, &obs, &added);
+		if (rc == RC_NOMEM && document_take(index, talks, &obs, &added) == RC_OK)
+			rc = RC_OK;
+		else if (rc == RC_NOMEM)
+			rc = RC_BUG; /* one failure must not last */
+	}
+	if (rc == RC_OK)
+		*sum = index_checksum(index);
+	document_talks_free(talks);
+	index_free(index);
+	return rc;
+}
+
+static enum rc try_index(void)
+{
+	uint64_t sum = index_sum;
+
+	enum rc rc = index_texts(&sum);
+	return sum == index_sum ? rc : RC_BUG;
+}
+
 /* Allocations of `call` fail in turn, each of the first few dozen and then ever
  * fewer: all is well, or there is no memory. */
 static void each_allocation(const char *what, enum rc (*call)(void))
@@ -352,6 +402,10 @@ static int allocations(void)
 	printf("a batch: %lu allocations failed in turn\n", n - 12);
 	each_allocation("verify", try_verify);
 	each_allocation("scans", try_scan);
+	if (language_new(&languages) != RC_OK || index_texts(&index_sum) != RC_OK)
+		return BROKEN;
+	each_allocation("indexing", try_index);
+	language_free(languages);
 	close_store();
 	each_allocation("opening", try_open);
 	return atomic_load(&broken) ? BROKEN : 0;
