@@ -12,7 +12,8 @@
 #include "gateway/mcp_tools.h"
 #include "gateway/station.h"
 
-#define BODY_BYTES_MAX ((size_t)256 << 10)
+#define BODY_KIB 256
+#define BODY_BYTES_MAX ((size_t)BODY_KIB << 10)
 #define BATCH_MAX 64
 
 #define RPC_PARSE (-32700)
@@ -52,7 +53,7 @@ static json_t *initialize(const json_t *params)
 }
 
 static json_t *call_tool(struct station *station, const struct api_request *request,
-    const json_t *id, const json_t *params, struct arena *arena)
+    const json_t *id, const json_t *params, struct arena *arena, size_t *room)
 {
 	const char *name = json_string_value(json_object_get(params, "name"));
 	const json_t *arguments = json_object_get(params, "arguments");
@@ -63,7 +64,7 @@ static json_t *call_tool(struct station *station, const struct api_request *requ
 		return rpc_error(id, RPC_PARAMS, "\"name\" of the tool is missing");
 	if (arguments != NULL && !json_is_object(arguments))
 		return rpc_error(id, RPC_PARAMS, "\"arguments\" must be an object");
-	enum rc rc = mcp_tools_call(station, request, name, arguments, arena, &result, &why);
+	enum rc rc = mcp_tools_call(station, request, name, arguments, arena, room, &result, &why);
 	if (rc == RC_OK)
 		return rpc_result(id, result);
 	return rpc_error(id, rc == RC_NOTFOUND || rc == RC_INVALID ? RPC_PARAMS : RPC_INTERNAL,
@@ -81,7 +82,7 @@ static bool wants_none(const json_t *message)
 
 /* The answer to a message that wants one; NULL: no memory. */
 static json_t *answer_message(struct station *station, const struct api_request *request,
-    const json_t *message, struct arena *arena)
+    const json_t *message, struct arena *arena, size_t *room)
 {
 	const char *method = json_string_value(json_object_get(message, "method"));
 	const json_t *id = json_object_get(message, "id");
@@ -96,25 +97,26 @@ static json_t *answer_message(struct station *station, const struct api_request 
 	if (strcmp(method, "tools/list") == 0)
 		return rpc_result(id, mcp_tools_list());
 	if (strcmp(method, "tools/call") == 0)
-		return call_tool(station, request, id, params, arena);
+		return call_tool(station, request, id, params, arena, room);
 	return rpc_error(id, RPC_METHOD, "this server has tools only");
 }
 
 /* The same for all messages of a batch that want one, if any does. */
 static json_t *answer_batch(struct station *station, const struct api_request *request,
-    const json_t *root, struct arena *arena)
+    const json_t *root, struct arena *arena, size_t *room)
 {
 	const json_t *message;
 	size_t i;
 
 	if (json_array_size(root) == 0 || json_array_size(root) > BATCH_MAX)
-		return rpc_error(NULL, RPC_REQUEST, "a batch has 1 to 64 messages");
+		return rpc_error(
+		    NULL, RPC_REQUEST, "a batch has 1 to " MCP_TEXT(BATCH_MAX) " messages");
 	json_t *answers = json_array();
 	json_array_foreach(root, i, message)
 	{
 		if (!wants_none(message) &&
 		    json_array_append_new(
-			answers, answer_message(station, request, message, arena)) != 0) {
+			answers, answer_message(station, request, message, arena, room)) != 0) {
 			json_decref(answers);
 			return NULL;
 		}
@@ -146,6 +148,7 @@ static bool all_want_none(const json_t *root)
 void handle_mcp_post(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response)
 {
+	size_t room = MCP_ANSWER_BYTES_MAX;
 	json_t *answer = NULL;
 	json_t *root = request->body_len > BODY_BYTES_MAX
 			   ? NULL
@@ -154,15 +157,16 @@ void handle_mcp_post(struct station *station, const struct api_request *request,
 
 	if (root == NULL) {
 		response->status = 400;
-		answer = rpc_error(NULL, RPC_PARSE, "the body must be JSON of at most 256 KiB");
+		answer = rpc_error(
+		    NULL, RPC_PARSE, "the body must be JSON of at most " MCP_TEXT(BODY_KIB) " KiB");
 	} else if (all_want_none(root)) {
 		response->status = 202;
 		json_decref(root);
 		return;
 	} else if (json_is_array(root)) {
-		answer = answer_batch(station, request, root, arena);
+		answer = answer_batch(station, request, root, arena, &room);
 	} else {
-		answer = answer_message(station, request, root, arena);
+		answer = answer_message(station, request, root, arena, &room);
 	}
 	if (answer == NULL ||
 	    json_dump_callback(answer, put_json, &response->body, JSON_COMPACT) != 0)

@@ -169,8 +169,8 @@ static enum rc read_arguments(const struct tool *tool, const json_t *arguments, 
 	return RC_OK;
 }
 
-/* The rest of a streamed answer into its body. */
-static enum rc drain(const struct api_request *request, struct api_response *response)
+/* The rest of a streamed answer into its body.  RC_LIMIT: more than `room`. */
+static enum rc drain(const struct api_request *request, size_t room, struct api_response *response)
 {
 	char bytes[PULL_BYTES];
 	long n = 0;
@@ -179,11 +179,13 @@ static enum rc drain(const struct api_request *request, struct api_response *res
 	       (n = response->pull(response->pull_ctx, bytes, sizeof bytes)) >= 0) {
 		if (api_gone(request))
 			return RC_CANCELLED;
-		if (response->body.len + (size_t)n > MCP_ANSWER_BYTES_MAX)
+		if (response->body.len + (size_t)n > room)
 			return RC_LIMIT;
 		buf_append(&response->body, bytes, (size_t)n);
 	}
-	return n == API_PULL_FAIL ? RC_IO : RC_OK;
+	if (n == API_PULL_FAIL)
+		return RC_IO;
+	return response->body.len > room ? RC_LIMIT : RC_OK;
 }
 
 /* The ledger's line; what cannot be written there is handed out to nobody. */
@@ -252,7 +254,7 @@ enum rc mcp_tools_request(const char *name, const json_t *arguments, struct aren
 }
 
 enum rc mcp_tools_call(struct station *station, const struct api_request *request, const char *name,
-    const json_t *arguments, struct arena *arena, json_t **out, struct errmsg *why)
+    const json_t *arguments, struct arena *arena, size_t *room, json_t **out, struct errmsg *why)
 {
 	struct api_request inner = *request;
 	struct api_response response;
@@ -263,13 +265,17 @@ enum rc mcp_tools_call(struct station *station, const struct api_request *reques
 		return rc;
 	api_response_init(&response);
 	api_handle(station, &inner, arena, &response);
-	rc = drain(&inner, &response);
+	rc = drain(&inner, *room, &response);
 	if (rc == RC_LIMIT)
-		*out = content("the answer is longer than 4 MiB: ask for a shorter range", true);
+		*out = content("the answers of one request are at most " MCP_TEXT(
+				   MCP_ANSWER_MIB) " MiB: ask for a shorter range",
+		    true);
 	else if (rc == RC_OK && response.status >= 400)
 		*out = refusal(&response);
 	else if (rc == RC_OK)
 		rc = answer(station, request, find_tool(name), &response, out, why);
+	if (rc == RC_OK)
+		*room -= response.body.len <= *room ? response.body.len : *room;
 	api_response_fini(&response);
 	if (*out != NULL)
 		return RC_OK;

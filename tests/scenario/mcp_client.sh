@@ -48,6 +48,35 @@ bad true'
 expect 'over HTTP' "$(timeout 60 node "$sdk/client.mjs" http "http://127.0.0.1:$DATA_PORT/mcp" "$TOKEN")" "$want"
 expect 'over stdio' "$(timeout 60 node "$sdk/client.mjs" stdio "$DATA" "$T/data")" "$want"
 
+# One program for the agent's whole life, while the node comes and goes as it likes;
+# it holds nothing, so the node starts beside it.
+node_stop data
+ask='{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"search_timeline","arguments":{"query":"soup"}}}\n'
+mkfifo "$T/in"
+"$DATA" mcp --dir "$T/data" <"$T/in" >"$T/answers" &
+agent=$!
+exec 5>"$T/in"
+answered() { [ "$(wc -l <"$T/answers")" = "$1" ]; }
+# shellcheck disable=SC2059
+printf "$ask" 1 >&5
+wait_until 20 'an answer while nothing serves' answered 1
+data_start 5>&-
+# shellcheck disable=SC2059
+printf "$ask" 2 >&5
+wait_until 20 'an answer of the node' answered 2
+node_stop data
+data_start 5>&-
+# shellcheck disable=SC2059
+printf "$ask" 3 >&5
+wait_until 20 'an answer after its restart' answered 3
+exec 5>&-
+wait $agent || fail 'the end of its input is no failure'
+expect 'answers' "$(jq -r '.result.content[0].text | fromjson | .results[0].id' "$T/answers" | sort -u)" soup
+expect 'their ids' "$(jq .id "$T/answers" | paste -sd ' ')" '1 2 3'
+# What does not get through is answered all the same.
+none=$(echo '{"jsonrpc":"2.0","id":"x","method":"ping"}' | "$DATA" mcp --dir "$T/none")
+expect 'no node at all' "$(jq -c '[.id, .error.code]' <<<"$none")" '["x",-32000]'
+
 # Without a token, and with one that may only send events, nothing is said.
 expect 'no token' "$(curl -s -o /dev/null -w '%{http_code}' -X POST "http://127.0.0.1:$DATA_PORT/mcp" -d '{"jsonrpc":"2.0","id":1,"method":"tools/list"}')" 401
 LIMITED=$("$DATA" device add sensor --layers environment --dir "$T/data" | sed -n 's/.*token: //p' | head -n 1)

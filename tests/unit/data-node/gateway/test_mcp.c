@@ -2,6 +2,7 @@
 #include "gateway_fixture.h"
 
 #include "gateway/catalogue.h"
+#include "gateway/mcp_tools.h"
 
 static struct fixture fx;
 
@@ -173,6 +174,57 @@ static void test_a_batch_is_answered_as_one(void **state)
 	assert_int_equal(json_array_size(fx.json), 2);
 }
 
+/* Three days of four events: two of them fit a request's answers, three do not. */
+static void test_answers_of_a_request_share_one_limit(void **state)
+{
+	struct buf body;
+
+	(void)state;
+	buf_init(&body, (size_t)32 << 20);
+	for (int i = 0; i < 12; i++) {
+		buf_printf(&body,
+		    "{\"source\":\"pen\",\"id\":\"long%d\",\"layer\":\"text\",\"kind\":\"note\","
+		    "\"start\":\"2026-11-%02dT12:00:00Z\",\"text\":\"",
+		    i, 10 + i / 4);
+		for (size_t k = 0; k < MCP_ANSWER_BYTES_MAX / 10; k++)
+			buf_putc(&body, 'x');
+		buf_puts(&body, "\"}\n");
+	}
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/events", buf_text(&body)), 200);
+	assert_int_equal(fixture_number(&fx, "accepted"), 12);
+	buf_fini(&body);
+#define READ(id, from, to)                                                                         \
+	"{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"tools/call\",\"params\":{\"name\":"       \
+	"\"read_events\",\"arguments\":{\"from\":\"2026-11-" from                                  \
+	"T00:00:00Z\",\"to\":\"2026-11-" to "T00:00:00Z\"}}}"
+	assert_int_equal(rpc(READ("1", "10", "12")), 200);
+	assert_false(is_error());
+	assert_int_equal(rpc(READ("1", "10", "13")), 200);
+	assert_true(is_error());
+	assert_non_null(strstr(text(), "shorter range"));
+	assert_int_equal(rpc("[" READ("1", "10", "12") "," READ("2", "12", "13") "]"), 200);
+	const json_t *last = json_object_get(json_array_get(fx.json, 1), "result");
+	assert_true(json_is_true(json_object_get(last, "isError")));
+	assert_int_equal(rpc("[" READ("1", "10", "11") "," READ("2", "11", "12") "]"), 200);
+	last = json_object_get(json_array_get(fx.json, 1), "result");
+	assert_false(json_is_true(json_object_get(last, "isError")));
+}
+
+static void test_a_batch_has_a_limit(void **state)
+{
+	struct buf body;
+
+	(void)state;
+	buf_init(&body, (size_t)1 << 20);
+	for (int i = 0; i < 65; i++)
+		buf_puts(&body, i == 0 ? "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}"
+				       : ",{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}");
+	buf_putc(&body, ']');
+	assert_int_equal(rpc(buf_text(&body)), 200);
+	assert_int_equal(error_code(), -32600);
+	buf_fini(&body);
+}
+
 static void test_each_call_stands_in_the_ledger_without_content(void **state)
 {
 	struct catalogue_audit *lines;
@@ -187,6 +239,17 @@ static void test_each_call_stands_in_the_ledger_without_content(void **state)
 	assert_string_equal(lines[0].action, "mcp");
 	assert_string_equal(lines[0].object, "search_timeline");
 	assert_true(lines[0].n >= 1);
+	/* A call that hands nothing out leaves no line, and no call its words. */
+	assert_int_equal(rpc(CALL("search_timeline", "{\"query\":\"\",\"from\":\"soup\"}")), 200);
+	assert_true(is_error());
+	PASS(catalogue_audit_list(
+	    station_catalogue(fx.station), 99, &fx.arena, &lines, &len, &pass_why));
+	size_t of_mcp = 0;
+	for (size_t i = 0; i < len; i++) {
+		of_mcp += strcmp(lines[i].action, "mcp") == 0;
+		assert_null(strstr(lines[i].object, "soup"));
+	}
+	assert_int_equal(of_mcp, 1);
 }
 
 int main(void)
@@ -199,6 +262,8 @@ int main(void)
 		WITH(test_what_a_route_refuses_is_a_tool_error),
 		WITH(test_bad_messages_get_typed_errors),
 		WITH(test_a_batch_is_answered_as_one),
+		WITH(test_answers_of_a_request_share_one_limit),
+		WITH(test_a_batch_has_a_limit),
 		WITH(test_each_call_stands_in_the_ledger_without_content),
 	};
 
