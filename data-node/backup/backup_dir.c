@@ -13,7 +13,7 @@
 
 static bool harmless(const char *name)
 {
-	static const char *const names[] = { ".", "..", "lost+found", "key" };
+	static const char *const names[] = { ".", "..", "lost+found", "key", "data.conf" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(name, names[i]) == 0)

@@ -111,6 +111,10 @@ static enum rc adopt(
 		rc = policy_place_put(config->dir, view.policy, view.policy_len, why);
 	if (rc == RC_OK)
 		rc = file_write_atomic(path, 0600, view.wire, view.wire_len, why);
+	/* The certificate is made anew: devices know the key. */
+	(void)snprintf(path, sizeof(path), "%s/tls.key", config->dir);
+	if (rc == RC_OK && view.tls_len > 0)
+		rc = file_write_atomic(path, 0600, view.tls, view.tls_len, why);
 	if (rc == RC_OK)
 		rc = catalogue_restore(config->dir, view.catalogue, view.catalogue_len, drop,
 		    sizeof(drop) / sizeof(drop[0]), why);

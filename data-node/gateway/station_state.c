@@ -9,11 +9,13 @@
 #include "base/wipe.h"
 #include "gateway/policy_place.h"
 #include "gateway/station.h"
+#include "gateway/tls.h"
 #include "os/file.h"
 
 #define PATH_BYTES_MAX 4096
 #define WIRE_BYTES_MAX ((size_t)1024)
-#define VERSION 2
+#define VERSION 3
+#define VERSION_LEAN 2 /* without what came with 3; followers may be older */
 
 static const uint8_t magic[7] = { 'H', 'E', 'A', 'R', 'T', 'H', 'S' };
 static const char catalogue_alone[] = "SQLite format 3";
@@ -24,40 +26,66 @@ static void put32(struct buf *out, size_t number)
 		buf_putc(out, (char)(number >> (8 * i) & 0xFF));
 }
 
-static enum rc wire_read(
-    struct station *station, bool lean, uint8_t **out, size_t *len, struct errmsg *why)
+/* A file of the directory that holds a key. */
+struct key_file {
+	uint8_t *bytes;
+	size_t len;
+};
+
+static enum rc key_read(
+    struct station *station, const char *name, size_t max, struct key_file *out, struct errmsg *why)
 {
 	char path[PATH_BYTES_MAX];
 
-	*len = 0;
-	if (lean)
-		return RC_OK;
-	(void)snprintf(path, sizeof(path), "%s/wire.key", station_config(station)->dir);
-	return file_read(path, WIRE_BYTES_MAX, out, len, why);
+	(void)snprintf(path, sizeof(path), "%s/%s", station_config(station)->dir, name);
+	return file_read(path, max, &out->bytes, &out->len, why);
+}
+
+static void key_drop(struct key_file *key)
+{
+	if (key->bytes != NULL)
+		wipe(key->bytes, key->len);
+	free(key->bytes);
+}
+
+/* A directory that never served beyond loopback may have no TLS key yet. */
+static enum rc keys_read(
+    struct station *station, struct key_file *wire, struct key_file *tls, struct errmsg *why)
+{
+	enum rc rc = key_read(station, "wire.key", WIRE_BYTES_MAX, wire, why);
+
+	if (rc == RC_OK)
+		rc = key_read(station, "tls.key", TLS_FILE_BYTES_MAX, tls, why);
+	if (rc == RC_NOTFOUND && wire->bytes != NULL) {
+		errmsg_reset(why);
+		rc = RC_OK;
+	}
+	return rc;
 }
 
 enum rc station_state(struct station *station, bool lean, struct buf *out, struct errmsg *why)
 {
-	uint8_t *wire = NULL;
+	struct key_file wire = { 0 }, tls = { 0 };
 	struct buf policy;
-	size_t len = 0;
 
 	buf_init(&policy, POLICY_FILE_BYTES_MAX);
-	enum rc rc = wire_read(station, lean, &wire, &len, why);
+	enum rc rc = lean ? RC_OK : keys_read(station, &wire, &tls, why);
 	if (rc == RC_OK)
 		rc = policy_place_text(station_policies(station), &policy);
 	if (rc == RC_OK) {
 		buf_append(out, magic, sizeof(magic));
-		buf_putc(out, VERSION);
-		put32(out, len);
+		buf_putc(out, lean ? VERSION_LEAN : VERSION);
+		put32(out, wire.len);
 		put32(out, policy.len);
-		buf_append(out, wire, len);
+		if (!lean)
+			put32(out, tls.len);
+		buf_append(out, wire.bytes, wire.len);
 		buf_append(out, policy.bytes, policy.len);
+		buf_append(out, tls.bytes, tls.len);
 		rc = buf_rc(out);
 	}
-	if (wire != NULL)
-		wipe(wire, len);
-	free(wire);
+	key_drop(&wire);
+	key_drop(&tls);
 	buf_fini(&policy);
 	return rc == RC_OK ? catalogue_copy(station_catalogue(station), lean, out, why) : rc;
 }
@@ -104,10 +132,12 @@ enum rc station_state_parse(
 	view.tells_policy = version >= 2;
 	bool good =
 	    take32(&at, &left, WIRE_BYTES_MAX, &view.wire_len) &&
-	    (!view.tells_policy || take32(&at, &left, POLICY_FILE_BYTES_MAX, &view.policy_len));
+	    (!view.tells_policy || take32(&at, &left, POLICY_FILE_BYTES_MAX, &view.policy_len)) &&
+	    (version < 3 || take32(&at, &left, TLS_FILE_BYTES_MAX, &view.tls_len));
 	view.wire = good ? take(&at, &left, view.wire_len) : NULL;
 	view.policy = view.wire != NULL ? take(&at, &left, view.policy_len) : NULL;
-	if (view.policy == NULL)
+	view.tls = view.policy != NULL ? take(&at, &left, view.tls_len) : NULL;
+	if (view.tls == NULL)
 		return errmsg_rc(why, RC_CORRUPT, "the state is malformed");
 	view.catalogue = at;
 	view.catalogue_len = left;

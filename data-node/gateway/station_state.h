@@ -2,9 +2,10 @@
  * Station state: what a station's directory holds besides timeline, keyring and
  * blobs, as bytes: into backups, and to those who follow.
  *
- * Magic and version(1), then wire_len(4) policy_len(4), the wire key's file, the
- * text of the policy, the catalogue; numbers are big-endian.  Version 1 knew no
- * policy and had no policy_len; a follower was once sent the catalogue alone.
+ * Magic and version(1), then wire_len(4) policy_len(4) tls_len(4), the wire key's
+ * file, the text of the policy, the TLS key's file, the catalogue; numbers are
+ * big-endian.  Version 2, which a follower still gets, knew no TLS key and had no
+ * tls_len, version 1 no policy either; a follower was once sent the catalogue alone.
  * What holds it seals it, so whoever parses it knows who made it.
  */
 #ifndef GATEWAY_STATION_STATE_H
@@ -20,17 +21,17 @@ struct station;
 
 #define STATION_STATE_BYTES_MAX (CATALOGUE_COPY_BYTES_MAX + ((size_t)1 << 20))
 
-/* Append it, for the seal: it holds a secret.  lean: for a follower, without the
- * wire key and with devices and compute nodes alone; the same bytes as long as
- * nothing of it changed. */
+/* Append it, for the seal: it holds secrets.  lean: for a follower, without the
+ * keys and with devices and compute nodes alone; the same bytes as long as nothing
+ * of it changed. */
 enum rc station_state(
     struct station *station, bool lean, struct buf *out, struct errmsg *why) RC_CHECK;
 
 /* Points into the bytes. */
 struct station_state_view {
-	const uint8_t *wire, *policy, *catalogue;
-	size_t wire_len, policy_len, catalogue_len; /* policy: 0 is the built-in one */
-	bool tells_policy;                          /* false: of a program that knew none */
+	const uint8_t *wire, *policy, *tls, *catalogue;
+	size_t wire_len, policy_len, tls_len, catalogue_len; /* policy: 0 is the built-in one */
+	bool tells_policy; /* false: of a program that knew none */
 };
 
 /* RC_UNSUPPORTED: of a newer program; RC_CORRUPT.  Pure. */

@@ -15,6 +15,8 @@
 
 #define PATH_BYTES_MAX 4096
 #define SERIAL_BYTES 16
+#define KEY_ID_BYTES 32 /* SHA-256 of a public key */
+#define PIN_PREFIX "sha256//"
 #define CERTS_MAX 8 /* of a chain */
 
 /* The pin says who it is, not the dates: they stand for always. */
@@ -167,12 +169,12 @@ static enum rc read_pem(const char *path, char **out, struct errmsg *why)
 	return RC_OK;
 }
 
-static int key_id_of_key(const char *pem, uint8_t id[32])
+static int key_id_of_key(const char *pem, uint8_t id[KEY_ID_BYTES])
 {
 	const gnutls_datum_t datum = { .data = (unsigned char *)pem,
 		.size = (unsigned)strlen(pem) };
 	gnutls_x509_privkey_t key;
-	size_t len = 32;
+	size_t len = KEY_ID_BYTES;
 
 	int code = gnutls_x509_privkey_init(&key);
 	if (code < 0)
@@ -185,13 +187,13 @@ static int key_id_of_key(const char *pem, uint8_t id[32])
 }
 
 /* Of the first certificate: the node's own. */
-static int key_id_of_cert(const char *pem, uint8_t id[32])
+static int key_id_of_cert(const char *pem, uint8_t id[KEY_ID_BYTES])
 {
 	const gnutls_datum_t datum = { .data = (unsigned char *)pem,
 		.size = (unsigned)strlen(pem) };
 	gnutls_x509_crt_t certs[CERTS_MAX];
 	unsigned n = CERTS_MAX;
-	size_t len = 32;
+	size_t len = KEY_ID_BYTES;
 
 	int code = gnutls_x509_crt_list_import(
 	    certs, &n, &datum, GNUTLS_X509_FMT_PEM, GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
@@ -206,10 +208,13 @@ static int key_id_of_cert(const char *pem, uint8_t id[32])
 
 static enum rc check(struct tls_identity *identity, struct errmsg *why)
 {
-	uint8_t of_key[32], of_cert[32];
+	uint8_t of_key[KEY_ID_BYTES], of_cert[KEY_ID_BYTES];
+	const size_t at = sizeof PIN_PREFIX - 1;
 
 	_Static_assert(
-	    TLS_PIN_BYTES > 8 + sodium_base64_ENCODED_LEN(32, sodium_base64_VARIANT_ORIGINAL),
+	    TLS_PIN_BYTES >=
+		sizeof PIN_PREFIX +
+		    sodium_base64_ENCODED_LEN(KEY_ID_BYTES, sodium_base64_VARIANT_ORIGINAL) - 1,
 	    "the pin fits");
 	int code = key_id_of_key(identity->key_pem, of_key);
 	if (code < 0)
@@ -219,9 +224,9 @@ static enum rc check(struct tls_identity *identity, struct errmsg *why)
 		return failed(code, "the TLS certificate", why);
 	if (memcmp(of_key, of_cert, sizeof of_key) != 0)
 		return errmsg_rc(why, RC_CONFIG, "the TLS key is not the certificate's");
-	memcpy(identity->pin, "sha256//", 8);
-	(void)sodium_bin2base64(identity->pin + 8, sizeof identity->pin - 8, of_key, sizeof of_key,
-	    sodium_base64_VARIANT_ORIGINAL);
+	memcpy(identity->pin, PIN_PREFIX, at);
+	(void)sodium_bin2base64(identity->pin + at, sizeof identity->pin - at, of_key,
+	    sizeof of_key, sodium_base64_VARIANT_ORIGINAL);
 	return RC_OK;
 }
 

@@ -98,6 +98,7 @@ grep -q -- '--key-file' "$T/err" || fail 'restore without the key does not say w
 cp "$T/data/key" "$T/again/key"
 "$DATA" restore "$T/copy" --dir "$T/again" >"$T/out" || fail 'restore'
 grep -q 'restored and verified' "$T/out"
+cmp "$T/data/tls.key" "$T/again/tls.key" || fail 'devices that know the pin must pair anew'
 mv "$T/data" "$T/old"
 mv "$T/again" "$T/data"
 data_start

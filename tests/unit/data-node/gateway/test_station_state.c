@@ -41,11 +41,14 @@ static void test_a_state_tells_the_policy_in_force(void **state)
 	assert_true(view.tells_policy);
 	assert_int_equal(view.policy_len, 0);
 	assert_true(view.wire_len > 0);
+	assert_non_null(memmem(view.tls, view.tls_len, "PRIVATE KEY", 11));
 	adopt(policy);
 	buf_reset(&bytes);
 	PASS(station_state(fx.station, true, &bytes, &pass_why));
 	PASS(station_state_parse(bytes.bytes, bytes.len, &view, &pass_why));
-	assert_int_equal(view.wire_len, 0); /* a follower has a key of its own */
+	assert_int_equal(view.wire_len, 0); /* a follower has keys of its own */
+	assert_int_equal(view.tls_len, 0);
+	assert_int_equal(bytes.bytes[7], 2); /* and may be older than this program */
 	PASS(policy_parse((const char *)view.policy, view.policy_len, &read, &pass_why));
 	assert_int_equal(read.version, 7);
 	assert_int_equal(read.late_ns, 3600 * NS_PER_S);
@@ -56,6 +59,7 @@ static void test_a_state_tells_the_policy_in_force(void **state)
 static void test_states_of_older_programs_are_read(void **state)
 {
 	static const uint8_t first[] = "HEARTHS\1\0\0\0\4wirecatalogue";
+	static const uint8_t second[] = "HEARTHS\2\0\0\0\4\0\0\0\3wirepolcatalogue";
 	static const uint8_t alone[] = "SQLite format 3\0and so on";
 	struct station_state_view view;
 
@@ -66,6 +70,10 @@ static void test_states_of_older_programs_are_read(void **state)
 	assert_memory_equal(view.wire, "wire", 4);
 	assert_int_equal(view.catalogue_len, 9);
 	assert_memory_equal(view.catalogue, "catalogue", 9);
+	PASS(station_state_parse(second, sizeof(second) - 1, &view, &pass_why));
+	assert_true(view.tells_policy);
+	assert_int_equal(view.tls_len, 0);
+	assert_memory_equal(view.catalogue, "catalogue", 9);
 	PASS(station_state_parse(alone, sizeof(alone), &view, &pass_why));
 	assert_false(view.tells_policy);
 	assert_int_equal(view.wire_len, 0);
@@ -75,10 +83,10 @@ static void test_states_of_older_programs_are_read(void **state)
 
 static void test_what_is_no_state_is_refused(void **state)
 {
-	static const uint8_t newer[] = "HEARTHS\3\0\0\0\0\0\0\0\0catalogue";
+	static const uint8_t newer[] = "HEARTHS\4\0\0\0\0\0\0\0\0catalogue";
 	static const uint8_t other[] = "HEARTHX\2\0\0\0\0\0\0\0\0catalogue";
 	static const uint8_t huge[] = "HEARTHS\2\0\0\0\0\377\0\0\0catalogue";
-	static const uint8_t whole[] = "HEARTHS\2\0\0\0\2\0\0\0\3wipol";
+	static const uint8_t whole[] = "HEARTHS\3\0\0\0\2\0\0\0\3\0\0\0\1wipolt";
 	struct station_state_view view;
 
 	(void)state;
@@ -90,6 +98,8 @@ static void test_what_is_no_state_is_refused(void **state)
 		assert_int_equal(station_state_parse(whole, len, &view, NULL), RC_CORRUPT);
 	PASS(station_state_parse(whole, sizeof(whole) - 1, &view, &pass_why));
 	assert_int_equal(view.catalogue_len, 0);
+	assert_int_equal(view.tls_len, 1);
+	assert_int_equal(view.tls[0], 't');
 }
 
 static void test_a_policy_handed_out_outlives_its_successor(void **state)
