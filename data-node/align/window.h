@@ -24,7 +24,9 @@ struct window_grid {
 	int64_t now_ns;  /* slices that end later are "open" */
 	unsigned facets; /* FACET_MASK bits that are asked for */
 	bool keep_empty;
-	bool borrow; /* pushed items and their strings outlive the window: not copied */
+	/* Pushed items and their strings outlive the window: not copied.  For whoever
+	 * has a day in memory (bench, tests); slice_build() reads a log and does not. */
+	bool borrow;
 };
 
 /* How far the items of a grid reach: [from, to) must be pushed for its slices
@@ -43,13 +45,13 @@ void window_close(struct window *window);
  * The next `n` items: in a lane key_ns never falls, from one call to the next
  * neither, and between two of one lane and one key_ns comes none of another.  Those
  * of one key_ns are put into order here, repeated obs_ids are dropped.  Many of one
- * track in a row cost the least.  RC_LIMIT, RC_NOMEM.
+ * track in a row, borrowed, cost the least.  RC_LIMIT, RC_NOMEM.
  */
 enum rc window_push(
     struct window *window, const struct item *items, size_t n, struct errmsg *why) RC_CHECK;
 
 /* No item with a key_ns before `until_ns` comes any more: the slices that only such
- * ones could change. */
+ * ones could change.  RC_LIMIT, RC_NOMEM. */
 enum rc window_settle(struct window *window, int64_t until_ns, struct errmsg *why) RC_CHECK;
 
 /* No more items: the rest of the slices. */

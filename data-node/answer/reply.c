@@ -138,7 +138,7 @@ static enum rc choose_named(struct reply *reply, struct reply_fault *fault)
 		return RC_NOTFOUND;
 	}
 	set_fault(fault, 503, "server_error", "model_unavailable", NULL,
-	    "no compute node that serves this model is up");
+	    "no compute node that serves this model takes requests now");
 	return RC_UNAVAILABLE;
 }
 
@@ -194,7 +194,7 @@ static enum rc ask(struct reply *reply, struct reply_fault *fault)
 		rc = generation_start(host->pool, &request, &reply->generation, &why);
 	if (rc == RC_UNAVAILABLE)
 		set_fault(fault, 503, "server_error", "model_unavailable", NULL,
-		    "no compute node that serves this model is up");
+		    "no compute node that serves this model takes requests now");
 	else if (rc != RC_OK)
 		set_fault(fault, rc == RC_LIMIT ? 400 : 500,
 		    rc == RC_LIMIT ? "invalid_request_error" : "server_error", rc_word(rc), NULL,

@@ -33,16 +33,12 @@ void speed_take(struct speeds *speeds, const uint8_t content_hash[WIRE_HASH_BYTE
 	if (run->counted)
 		return;
 	if (tokens > 0 && run->first_ns == 0) {
-		run->first_ns = now_ns;
-		tokens--;
-		/* Those that came along took no time that could be seen. */
-		run->counted = tokens >= SPEED_TOKENS_MAX;
-	}
-	if (tokens > 0) {
+		run->first_ns = now_ns; /* how long they took cannot be seen */
+	} else if (tokens > 0) {
 		run->tokens += (uint32_t)tokens;
 		run->took_ns = now_ns - run->first_ns;
 	}
-	if (run->counted || (run->tokens < SPEED_TOKENS_MAX && !over))
+	if (run->tokens < SPEED_TOKENS_MAX && !over)
 		return;
 	run->counted = true;
 	if (run->tokens >= SPEED_TOKENS_MIN && run->took_ns > 0)

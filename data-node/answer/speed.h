@@ -24,8 +24,8 @@ struct speeds {
 
 /* One answer while it comes in; all zero at first. */
 struct speed_run {
-	int64_t first_ns; /* monotonic, of the first token */
-	uint32_t tokens;  /* after it */
+	int64_t first_ns; /* monotonic, of the first message with tokens */
+	uint32_t tokens;  /* in those after it */
 	int64_t took_ns;  /* up to the last one counted */
 	bool counted;
 };

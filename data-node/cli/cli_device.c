@@ -95,8 +95,13 @@ static enum rc print_added(const struct device_options *values, const struct buf
 	const char *url = json_string_value(json_object_get(root, "url"));
 	if (values->url != NULL)
 		url = values->url;
-	else if (url == NULL || url[0] == 0)
-		url = "http://127.0.0.1:8420"; /* nothing serves yet: where it will */
+	else if (url == NULL || url[0] == 0) {
+		url = "http://127.0.0.1:8420"; /* where it serves by default */
+		(void)fprintf(stderr,
+		    "nothing serves now: the code holds %s and no pin; add the "
+		    "device while the node serves, or give --url\n",
+		    url);
+	}
 	/* The pin stands for the TLS key: the device needs no authority. */
 	json_t *pairing = json_pack("{s:i, s:s, s:s, s:s, s:s*}", "hearth", 1, "url", url, "name",
 	    name, "token", token, "pin", json_string_value(json_object_get(root, "pin")));

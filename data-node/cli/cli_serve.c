@@ -148,7 +148,9 @@ static int read_options(int argc, char **argv, struct serve_options *values, str
 	const char *path = values->config, *dir = cli_dir(values->dir, arena);
 	if (path == NULL && dir != NULL)
 		path = arena_printf(arena, "%s/data.conf", dir);
-	if (path == NULL || (values->config == NULL && !file_exists(path)))
+	if (path == NULL)
+		return cli_fail(command.name, RC_NOMEM, &why);
+	if (values->config == NULL && !file_exists(path))
 		return CLI_GO_ON;
 	memset(values, 0, sizeof(*values));
 	memset(&args, 0, sizeof(args));

@@ -22,9 +22,9 @@
  * the duration t1 - t0 (0 for an instant): whatever of class c reaches over a
  * moment began within the 2^c ns before it, so an interval lookback reads one
  * bounded stretch of each class in use and never more than about twice what it
- * returns when durations spread evenly.  All but `log`, `clockmap` and `meta`
- * are derived.  What a clock map has moved stands in `past` as well, by the
- * record that brought the evidence.
+ * returns when durations spread evenly.  All but `log`, `clockmap`, `meta` and
+ * `orphan` (what a sweep of blobs found: lost, it only waits longer) are derived.  What a clock map
+ * has moved stands in `past` as well, by the record that brought the evidence.
  *
  * A sealed value is version(1) layer(1) day(4) nonce(24) ciphertext tag(16);
  * associated data: database name, 0, key, and the first six bytes.

@@ -8,8 +8,9 @@
  *
  * The observations come each stream for itself, in order, by the minute, as an as-of
  * join is given them; then all streams in one order, as a log has them; then as
- * observations, of which items are made on the way.  Of each value of a slice the
- * visitor reads which observation it is.
+ * observations, of which items are made on the way and copied: that is what slices
+ * of a log cost; the first two are for whoever has the day in memory.  Of each value
+ * of a slice the visitor reads which observation it is.
  */
 #include <stdio.h>
 #include <stdlib.h>

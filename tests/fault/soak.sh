@@ -242,7 +242,9 @@ while read -r batch; do
 done <"$T/acknowledged" | sort >"$T/wanted"
 expect 'acknowledged events that are lost' "$(sort -u "$T/ids" | comm -13 - "$T/wanted" | wc -l)" 0
 
-# Anonymous memory of a life, from its first minute to the last samples of all.
+# Anonymous memory.  All three are killed now and then, so both halves of the run hold
+# young lives: this shows what grows with the directory or beyond one life's bounds;
+# a slow leak within a life shows in the figure of the supervisor, killed least.
 awk -v half=$((begun + seconds / 2)) '{ side = $2 < half ? "first" : "second"; n[$1, side]++; sum[$1, side] += $3; if ($3 > most[$1]) most[$1] = $3; seen[$1] = 1 }
 	END { for (who in seen) printf "%s: anonymous KiB, mean of the first half %d, of the second %d, most %d\n", who, sum[who, "first"] / (n[who, "first"] + !n[who, "first"]), sum[who, "second"] / (n[who, "second"] + !n[who, "second"]), most[who] }' "$T/memory" | tee "$T/flat"
 if [ "$duration" -ge 300 ]; then

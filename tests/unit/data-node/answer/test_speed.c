@@ -60,6 +60,17 @@ static void test_speed_does_not_hang_on_whoever_reads_slowly(void **state)
 	assert_speed(100);
 }
 
+static void test_speed_counts_nothing_of_the_first_message(void **state)
+{
+	(void)state;
+	struct speed_run run = { .tokens = 0 };
+	speed_take(&speeds, hash, &run, 9, false, 1);
+	for (int i = 1; i <= 8; i++)
+		speed_take(&speeds, hash, &run, 1, false, 1 + i * 25 * NS_PER_MS);
+	speed_take(&speeds, hash, &run, 0, true, NS_PER_MIN);
+	assert_speed(40);
+}
+
 static void test_speed_moves_with_later_answers_and_is_of_one_model(void **state)
 {
 	(void)state;
@@ -95,6 +106,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_speed_is_that_of_the_tokens_not_of_the_end, setup),
 		cmocka_unit_test_setup(test_speed_does_not_hang_on_whoever_reads_slowly, setup),
+		cmocka_unit_test_setup(test_speed_counts_nothing_of_the_first_message, setup),
 		cmocka_unit_test_setup(
 		    test_speed_moves_with_later_answers_and_is_of_one_model, setup),
 		cmocka_unit_test_setup(test_speed_of_more_models_than_there_are_places, setup),
