@@ -38,7 +38,7 @@ static const struct conf_option options[] = {
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
 	{ "adapter-space", 0, CONF_STRING, AT(adapter_space), "auto|BYTES", "auto", 0, 0, true,
 	    "memory for adapters of leases; auto: an eighth of the weights, at most 256M, as far "
-	    "as it is left" },
+	    "as it is left; 0: none are taken" },
 	{ "backend", 0, CONF_STRING, AT(backend), "NAME", "auto", 0, 0, true,
 	    "what computes: auto, cpu, cuda, or the path of a library" },
 	{ "json", 0, CONF_BOOL, AT(json), NULL, "false", 0, 0, true, "print one JSON object" },

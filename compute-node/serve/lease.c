@@ -111,12 +111,18 @@ void lease_close_of_peer(struct lease_table *table, wire_peer peer)
 	}
 }
 
+/* Nothing runs or rests under it. */
+static bool is_unused(const struct lease *lease)
+{
+	return lease->state == LEASE_OPEN && !lease->busy && lease->adapter.users == 0;
+}
+
 void lease_close_spare(struct lease_table *table)
 {
 	for (size_t i = 0; i < LEASES_MAX; i++) {
 		struct lease *lease = &table->leases[i];
 
-		if (lease->state == LEASE_OPEN && !lease->busy)
+		if (is_unused(lease))
 			lease_close(lease);
 	}
 }
@@ -126,8 +132,7 @@ void lease_close_idle(struct lease_table *table, int64_t now_ns)
 	for (size_t i = 0; i < LEASES_MAX; i++) {
 		struct lease *lease = &table->leases[i];
 
-		if (lease->state == LEASE_OPEN && !lease->busy &&
-		    now_ns - lease->used_ns >= lease->idle_ns)
+		if (is_unused(lease) && now_ns - lease->used_ns >= lease->idle_ns)
 			lease_close(lease);
 	}
 }

@@ -8,7 +8,8 @@
  *
  * Invariants:
  *  L1  an open lease answers to its key alone; to all others it is not there.
- *  L2  a lease that is busy (a generation runs under it) does not expire.
+ *  L2  a lease that is busy (a generation runs under it), or whose adapter an answer is
+ *      computed with, does not expire: also beside it, and while the answer rests.
  *  L3  a closing lease is not found any more; its slot is free after
  *      lease_release(), that is, after its memory was wiped.
  * Not thread-safe: the scheduler's lock guards it.

@@ -93,7 +93,8 @@ static const struct conf_option table[] = {
 	    .value = "auto|BYTES",
 	    .fallback = "auto",
 	    .help = "Memory for adapters of leases, of the budget; auto: an eighth of the weights, "
-		    "at most 256M, as far as it is left; 0: none are taken." },
+		    "at most 256M, as far as it is left; 0: none are taken.  One data node has "
+		    "three quarters of it at most." },
 	{ .name = "backend",
 	    .type = CONF_STRING,
 	    .offset = OFFSET(backend),

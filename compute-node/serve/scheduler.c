@@ -165,7 +165,7 @@ static struct lease *take_seat(struct scheduler *sched, struct job *job)
 	struct lease *lease =
 	    job->has_lease ? lease_find(&sched->leases, job->lease_id, job->key) : NULL;
 
-	if (lease != NULL)
+	if (lease != NULL && job->state == JOB_WAITING) /* what it began with it ends with */
 		scheduler_adapter_use(job, lease);
 	if (lease != NULL && lease->busy)
 		lease = NULL; /* another job has it: run beside it */

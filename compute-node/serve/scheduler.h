@@ -24,11 +24,13 @@
  * a model that goes stay open and lose their KV.
  *
  * A lease may have an adapter: its answers are computed with it, and what was computed
- * with another one is not reused.  While one arrives, the lease's answers are refused.
+ * with another one is not reused.  While one arrives, the lease's answers are refused;
+ * those that wait while one goes begin without it.  An answer ends with what it began with.
  *
  * Invariants:
  *  S1  queue, jobs and leases are bounded; the queue answers BUSY, never grows.
- *  S2  one key never takes the last quarter of the queue: others find room.
+ *  S2  one key never takes the last quarter of the queue or of the adapter space: others
+ *      find room.
  *  S3  a sequence that belongs to no open lease and no running job is zero.
  *  S4  no callback of ours is made while the lock is held.
  *  S5  while the host is short of memory nothing new is taken (BUSY) and no lease
@@ -122,8 +124,9 @@ enum rc scheduler_lease(struct scheduler *sched, wire_peer peer, const uint8_t k
 /*
  * AdapterPut: one chunk, and with the last one the check of the whole (model/adapter.h).
  * An adapter replaces the lease's, and 0 bytes in all stand for none; on an error the
- * lease has none.  RC_DENIED: no such lease; RC_BUSY: an answer runs with it; RC_BUDGET:
- * the adapter space; RC_UNSUPPORTED: the model takes none; RC_INVALID: a chunk that does
+ * lease has none.  RC_DENIED: no such lease; RC_BUSY: an answer runs with it, or the host
+ * is short of memory (both leave it as it is); RC_BUDGET: the adapter space, or the key's
+ * share of it; RC_UNSUPPORTED: the model takes none; RC_INVALID: a chunk that does
  * not follow, or bytes of another hash; and what adapter_parse() returns.  The desk's
  * thread alone.
  */

@@ -31,6 +31,20 @@ static void drop(struct scheduler *sched, struct lease_adapter *a)
 	*a = (struct lease_adapter){ .state = LEASE_ADAPTER_NONE };
 }
 
+/* Under the lock: what this key may take beside what its leases have (S2). */
+static size_t room_of_key(const struct scheduler *sched, const uint8_t key[WIRE_KEY_BYTES])
+{
+	size_t room = sched->adapters.len - sched->adapters.len / 4;
+
+	for (size_t i = 0; i < LEASES_MAX; i++) {
+		const struct lease *lease = &sched->leases.leases[i];
+
+		if (lease->adapter.place != NULL && memcmp(lease->key, key, WIRE_KEY_BYTES) == 0)
+			room -= lease->adapter.place_len;
+	}
+	return room;
+}
+
 /* Under the lock: a place for what the first chunk announces. */
 static enum rc begin(struct scheduler *sched, struct lease *lease,
     const struct wire_adapter_put *put, struct errmsg *why)
@@ -45,7 +59,13 @@ static enum rc begin(struct scheduler *sched, struct lease *lease,
 		return errmsg_rc(why, RC_BUDGET,
 		    "adapter_put.total_bytes: %" PRIu64 " of an adapter space of %zu",
 		    put->total_bytes, sched->adapters.len);
-	a->place_len = (size_t)put->total_bytes + ADAPTER_ALIGN + table;
+	a->place_len = ((size_t)put->total_bytes + ADAPTER_ALIGN + table + ADAPTER_ALIGN - 1) /
+		       ADAPTER_ALIGN * ADAPTER_ALIGN;
+	if (a->place_len > room_of_key(sched, lease->key))
+		return errmsg_rc(why, RC_BUDGET,
+		    "adapter_put.total_bytes: with %" PRIu64
+		    " one key's leases would hold over three quarters of the adapter space",
+		    put->total_bytes);
 	a->place = adapter_space_take(&sched->adapters, a->place_len);
 	if (a->place == NULL)
 		return errmsg_rc(why, RC_BUDGET,
@@ -138,6 +158,8 @@ enum rc scheduler_adapter(struct scheduler *sched, const uint8_t key[WIRE_KEY_BY
 	else if (lease->adapter.users > 0)
 		rc =
 		    errmsg_rc(why, RC_BUSY, "adapter_put: an answer runs with the lease's adapter");
+	else if (scheduler_short(sched))
+		rc = errmsg_rc(why, RC_BUSY, SHORT_TEXT);
 	if (rc == RC_OK) {
 		rc = receive(sched, lease, &message->u.adapter_put, why);
 		lease_touch(lease, clock_mono_ns());
@@ -152,7 +174,8 @@ enum rc scheduler_adapter(struct scheduler *sched, const uint8_t key[WIRE_KEY_BY
 
 void scheduler_adapter_use(struct job *job, struct lease *lease)
 {
-	if (job->adapted != NULL || lease->adapter.state != LEASE_ADAPTER_ACTIVE)
+	assert(job->adapted == NULL);
+	if (lease->adapter.state != LEASE_ADAPTER_ACTIVE)
 		return;
 	job->adapted = lease;
 	lease->adapter.users++;

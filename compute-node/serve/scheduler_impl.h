@@ -168,8 +168,8 @@ void sequence_wipe(struct lane *lane, struct sequence *seq);
 bool scheduler_release_leases(struct scheduler *sched);
 
 /* scheduler_adapter.c */
-/* Under the lock: the job is computed with the lease's adapter, if it has one; and no
- * longer. */
+/* Under the lock, before the job's first sequence: it is computed with the lease's
+ * adapter, if it has one; and no longer. */
 void scheduler_adapter_use(struct job *job, struct lease *lease);
 void scheduler_adapter_leave(struct job *job);
 /* Wipe a closing lease's adapter; false: what uses it has to end first. */

@@ -285,6 +285,19 @@ struct job *scheduler_resting(struct scheduler *sched, const struct lane *lane, 
 	return longest;
 }
 
+/* Its lease is as scheduler_sort_out() found it: there, and no adapter on its way in or
+ * out.  If not, the next look decides. */
+static bool may_begin(struct scheduler *sched, const struct job *job)
+{
+	const struct lease *lease;
+
+	if (!job->has_lease || job->state != JOB_WAITING)
+		return true;
+	lease = lease_find(&sched->leases, job->lease_id, job->key);
+	return lease != NULL && !lease->adapter.working &&
+	       lease->adapter.state != LEASE_ADAPTER_ARRIVING;
+}
+
 /* The key with the fewest running jobs first, then the oldest job. */
 struct job *scheduler_next(struct scheduler *sched, const struct lane *lane)
 {
@@ -294,7 +307,8 @@ struct job *scheduler_next(struct scheduler *sched, const struct lane *lane)
 	for (size_t i = 0; i < SCHEDULER_JOBS_MAX; i++) {
 		struct job *job = sched->jobs[i];
 
-		if (job == NULL || job->model != lane->model || !job_wants_seat(job))
+		if (job == NULL || job->model != lane->model || !job_wants_seat(job) ||
+		    !may_begin(sched, job))
 			continue;
 		size_t running = running_of_key(sched, job->key);
 		if (best == NULL || running < best_running ||
