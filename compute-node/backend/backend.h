@@ -31,7 +31,7 @@ extern "C" {
 
 #include "base/errmsg.h"
 
-#define BACKEND_ABI 1u
+#define BACKEND_ABI 2u /* one more with each change of what is below */
 #define BACKEND_PLANES 4
 #define BACKEND_ANSWER_ROWS 16u
 #define BACKEND_ENTRY "backend_entry"

@@ -279,9 +279,10 @@ static enum rc plan_adapters(
 }
 
 /* Which models are there at first: in their order, as many as fit.  `first`: what those
- * of the host's memory take. */
-static void choose_present(
-    const struct fleet *fleet, bool chosen[FLEET_MODELS_MAX], uint64_t *first)
+ * of the host's memory take.  Models of a device all have to be: a confined worker can
+ * take no memory there later, and give none back. */
+static enum rc choose_present(
+    const struct fleet *fleet, bool chosen[FLEET_MODELS_MAX], uint64_t *first, struct errmsg *why)
 {
 	uint64_t device = 0;
 
@@ -290,14 +291,22 @@ static void choose_present(
 		const struct served_model *served = &fleet->models[i];
 		uint64_t *taken = served->config.backend != NULL ? &device : first;
 		uint64_t own = fleet_own_bytes(served);
+		uint64_t room = fleet_room_bytes(fleet, served) - *taken;
 
-		chosen[i] = own <= fleet_room_bytes(fleet, served) - *taken;
+		chosen[i] = own <= room;
 		if (chosen[i])
 			*taken += own;
+		else if (served->config.backend != NULL)
+			return errmsg_rc(why, RC_BUDGET,
+			    "%s needs %" PRIu64 " bytes, %" PRIu64
+			    " are left of the device's budget beside the models before it: models "
+			    "that a device computes do not change places",
+			    served->info->name, own, room);
 		else
 			log_info("FLEET-ABSENT", "model=%s needs_bytes=%" PRIu64,
 			    served->info->name, own);
 	}
+	return RC_OK;
 }
 
 static enum rc plan_all(struct fleet *fleet, const struct fleet_config *config,
@@ -316,9 +325,10 @@ static enum rc plan_all(struct fleet *fleet, const struct fleet_config *config,
 	}
 	for (size_t i = 0; i < fleet->n && rc == RC_OK; i++)
 		rc = check_budget(fleet, &fleet->models[i], config->engine.n_ctx, why);
+	if (rc == RC_OK)
+		rc = choose_present(fleet, chosen, &first, why);
 	if (rc != RC_OK)
 		return rc;
-	choose_present(fleet, chosen, &first);
 	return plan_adapters(fleet, first, config->adapter_bytes, why);
 }
 

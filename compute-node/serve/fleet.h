@@ -6,8 +6,9 @@
  * within the budget, which is the smaller of the operator's and what the host has to
  * spare.  Models that fit alone, but not beside the ones before them, are absent: file,
  * vocabulary and plan are there, engine and cache come when the model is asked for and
- * others have gone.  What a plan takes for certain (vocabularies, adapter space) is
- * taken once; the rest of it, a model's own bytes, comes and goes.
+ * others have gone.  Those that a device computes are present all together.  What a plan takes for
+ * certain (vocabularies, adapter space) is taken once; the rest of it, a model's own bytes, comes
+ * and goes.
  *
  * Immutable after fleet_open(), any thread, but for `present` and `planned`, which any
  * thread reads, and the engines: fleet_bring_in(), fleet_put_out() and all engines belong
@@ -72,8 +73,9 @@ struct fleet_config {
 
 /*
  * Open, plan, allocate; the first model is always present.  RC_CONFIG: a path that is not
- * there, two models of one name; RC_BUDGET: `why` says what was needed and which context
- * would fit; whatever model_open() and engine_new() return.
+ * there, two models of one name; RC_BUDGET: `why` says what was needed, and which context
+ * would fit or that a device's models do not fit together; whatever model_open() and engine_new()
+ * return.
  */
 enum rc fleet_open(
     const struct fleet_config *config, struct fleet *out, struct errmsg *why) RC_CHECK;

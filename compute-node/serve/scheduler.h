@@ -21,7 +21,8 @@
  * A request for an absent model waits until that is there: nothing new begins on models
  * that have to go for it, the least recently used ones, what runs there ends, and then
  * they go and it comes (fleet.h).  It computes something before it goes again.  Leases of
- * a model that goes stay open and lose their KV.
+ * a model that goes stay open and lose their KV.  If it cannot come, all are as before, and
+ * requests for it are refused for a while.
  *
  * A lease may have an adapter: its answers are computed with it, and what was computed
  * with another one is not reused.  While one arrives, the lease's answers are refused;

@@ -89,13 +89,18 @@ struct embed_job {
 	bool cancelled, gone; /* under the lock */
 };
 
-/* One engine and its sequences; of an absent model nothing but the first two. */
+/* A model that could not come is not tried again for so long: each try costs those that
+ * run their turn, and what the models beside it had in their caches. */
+#define MODEL_RETRY_NS (10 * NS_PER_S)
+
+/* One engine and its sequences; of an absent model nothing but the first three. */
 struct lane {
 	struct served_model *model;
-	int64_t used_ns; /* something of it was computed last */
-	bool present;    /* as model->present, and all below is there */
-	bool leaving;    /* nothing new begins: it goes when what runs is over */
-	uint8_t *memory; /* that the arrays stand in */
+	int64_t used_ns;   /* something of it was computed last */
+	int64_t failed_ns; /* it could not come; 0: it could, or was not asked for */
+	bool present;      /* as model->present, and all below is there */
+	bool leaving;      /* nothing new begins: it goes when what runs is over */
+	uint8_t *memory;   /* that the arrays stand in */
 	size_t memory_bytes;
 	bool fresh;              /* came for what waits, and nothing of that has begun yet */
 	struct sequence *seqs;   /* [n_seq] */

@@ -142,11 +142,12 @@ static enum rc bring_in(struct scheduler *sched, struct lane *lane, struct errms
 	return errmsg_rc(why, rc, "no memory for the sequences' rows and logits");
 }
 
-/* Those that waited for a model that could not come. */
-static void fail_waiting(struct scheduler *sched, const struct lane *lane)
+/* Those that wait for a model that could not come; true if there were any. */
+static bool fail_waiting(struct scheduler *sched, const struct lane *lane)
 {
 	const struct errmsg why = { "the model could not be brought into memory" };
 	struct embed_job *job;
+	bool any = false;
 
 	(void)pthread_mutex_lock(&sched->lock);
 	for (size_t i = 0; i < SCHEDULER_JOBS_MAX; i++) {
@@ -154,6 +155,7 @@ static void fail_waiting(struct scheduler *sched, const struct lane *lane)
 
 		if (waiting == NULL || waiting->model != lane->model || !job_wants_seat(waiting))
 			continue;
+		any = true;
 		job_fail(waiting, WIRE_ERROR_MEMORY, why.text);
 		if (waiting->state == JOB_WAITING)
 			job_to_closing(sched, waiting);
@@ -167,9 +169,11 @@ static void fail_waiting(struct scheduler *sched, const struct lane *lane)
 				job = sched->embeds[i];
 		}
 		(void)pthread_mutex_unlock(&sched->lock);
+		any = any || job != NULL;
 		if (job != NULL)
 			embed_job_end(sched, job, RC_BUDGET, &why);
 	} while (job != NULL);
+	return any;
 }
 
 /* Nothing runs on those that go.  If the new one cannot come they come back; if they
@@ -198,14 +202,17 @@ static void change(struct scheduler *sched, struct lane *wanted)
 	log_error("SERVE-MODEL-FAILED", "model=%s reason=%s", wanted->model->info->name,
 	    errmsg_text(&why, rc));
 	for (size_t i = 0; i < sched->config.fleet->n; i++) {
-		if (went[i] && bring_in(sched, &sched->lanes[i], &why) != RC_OK) {
+		if (!went[i])
+			continue;
+		if (bring_in(sched, &sched->lanes[i], &why) != RC_OK) {
 			log_error(
 			    "SERVE-MODEL-LOST", "model=%s", sched->lanes[i].model->info->name);
 			_exit(EXIT_FAILED);
 		}
 		sched->lanes[i].fresh = false;
 	}
-	fail_waiting(sched, wanted);
+	wanted->failed_ns = clock_mono_ns();
+	(void)fail_waiting(sched, wanted);
 }
 
 static void stay(struct scheduler *sched)
@@ -221,8 +228,13 @@ bool scheduler_swap(struct scheduler *sched, int64_t now_ns)
 	int64_t since_ns;
 
 	for (size_t i = 0; i < sched->config.fleet->n; i++) {
-		if (!sched->lanes[i].present)
-			worked |= end_late_embeds(sched, &sched->lanes[i], now_ns);
+		struct lane *lane = &sched->lanes[i];
+
+		if (lane->present)
+			continue;
+		worked |= end_late_embeds(sched, lane, now_ns);
+		if (lane->failed_ns != 0 && now_ns - lane->failed_ns < MODEL_RETRY_NS)
+			worked |= fail_waiting(sched, lane);
 	}
 	if (sched->wanted != NULL && !is_waited_for(sched, sched->wanted, &since_ns))
 		stay(sched);

@@ -31,6 +31,7 @@ static struct fake_engine {
 	uint32_t wipes;
 	uint32_t new_fails; /* so many engines cannot be made */
 	int engines;        /* made and not freed */
+	unsigned tries;     /* to make one */
 	const struct adapter *adapters[FAKE_SEQS];
 } fake;
 
@@ -143,6 +144,7 @@ enum rc engine_new(const struct model *model, const struct engine_config *config
 
 	(void)model;
 	(void)config;
+	fake.tries++;
 	if (fake.new_fails > 0) {
 		fake.new_fails--;
 		return errmsg_rc(why, RC_NOMEM, "no memory in this test");

@@ -1,0 +1,176 @@
+/*
+ * Which models are in memory at first: of the host's as many as fit, of a device's all or
+ * none of the fleet.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "serve/fleet.h"
+#include "tiny_gguf.h"
+
+/* A device that can be asked, and has no memory when it comes to it. */
+struct backend {
+	int unused;
+};
+
+static struct backend device;
+static uint64_t device_bytes;
+static unsigned takes;
+
+static enum rc device_open(unsigned index, struct backend **out, struct errmsg *why)
+{
+	(void)index;
+	(void)why;
+	*out = &device;
+	return RC_OK;
+}
+
+static void device_close(struct backend *b)
+{
+	(void)b;
+}
+
+static void device_info(const struct backend *b, struct backend_info *out)
+{
+	(void)b;
+	*out = (struct backend_info){ .name = "device",
+		.numerics = "device/1",
+		.total_bytes = FLEET_DEVICE_RESERVE_BYTES + device_bytes,
+		.free_bytes = FLEET_DEVICE_RESERVE_BYTES + device_bytes };
+}
+
+static bool device_computes(uint32_t type)
+{
+	(void)type;
+	return true;
+}
+
+static uint64_t device_matrix_bytes(uint32_t type, uint64_t k, uint64_t rows)
+{
+	(void)type;
+	return k * rows * sizeof(float);
+}
+
+static uint64_t device_work_bytes(const struct backend_sizes *sizes)
+{
+	(void)sizes;
+	return 1;
+}
+
+static enum rc device_take(struct backend *b, uint64_t bytes, void **out, struct errmsg *why)
+{
+	(void)b;
+	(void)out;
+	takes++;
+	return errmsg_rc(why, RC_NOMEM, "%llu bytes of a test", (unsigned long long)bytes);
+}
+
+static const struct backend_api api = { .abi = BACKEND_ABI,
+	.name = "test",
+	.open = device_open,
+	.close = device_close,
+	.info = device_info,
+	.computes = device_computes,
+	.matrix_bytes = device_matrix_bytes,
+	.work_bytes = device_work_bytes,
+	.take = device_take };
+
+#define MODELS 2
+
+static char paths[MODELS][64];
+static const char *path_list[MODELS];
+static struct fleet fleet;
+
+static int setup(void **state)
+{
+	(void)state;
+	log_set_level(LOG_LEVEL_ERROR);
+	takes = 0;
+	for (unsigned i = 0; i < MODELS; i++) {
+		(void)snprintf(paths[i], sizeof(paths[i]), "/tmp/test_fleet.%d.%c.gguf",
+		    (int)getpid(), "ab"[i]);
+		path_list[i] = paths[i];
+		if (tiny_gguf_write(paths[i], &(struct tiny_gguf){ .seed = i + 1 }, NULL) != RC_OK)
+			return -1;
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < MODELS; i++)
+		(void)unlink(paths[i]);
+	return 0;
+}
+
+static struct fleet_config config_of(const struct backend_api *backend, uint64_t budget)
+{
+	return (struct fleet_config){ .paths = path_list,
+		.paths_len = MODELS,
+		.engine = { .n_ctx = 64, .n_seq = 1, .n_threads = 1, .backend = backend },
+		.budget_bytes = budget };
+}
+
+/* What one of the two takes. */
+static uint64_t plan_of(const struct backend_api *backend, uint64_t *tables)
+{
+	const struct fleet_config config = config_of(backend, 0);
+	struct engine_plan plan;
+	struct model *model = NULL;
+
+	assert_int_equal(model_open(paths[0], &model, NULL), RC_OK);
+	assert_int_equal(fleet_plan(model, &config.engine, &plan, NULL), RC_OK);
+	*tables = model_info(model)->tables_bytes;
+	model_close(model);
+	return fleet_plan_bytes(&plan);
+}
+
+static void test_models_of_a_device_fit_it_together_or_are_not_served(void **state)
+{
+	const struct fleet_config config = config_of(&api, 0);
+	struct errmsg why = ERRMSG_INIT;
+	uint64_t tables;
+
+	(void)state;
+	device_bytes = 2 * plan_of(&api, &tables) - 1;
+	assert_int_equal(fleet_open(&config, &fleet, &why), RC_BUDGET);
+	assert_non_null(strstr(why.text, "do not change places"));
+	assert_int_equal(takes, 0); /* all is planned before anything is taken */
+	device_bytes++;
+	errmsg_reset(&why);
+	assert_int_equal(fleet_open(&config, &fleet, &why), RC_NOMEM);
+	assert_int_equal(takes, 1);
+}
+
+static void test_models_of_the_host_wait_for_their_turn(void **state)
+{
+	uint64_t tables, whole = plan_of(NULL, &tables);
+	const struct fleet_config config = config_of(NULL, whole + tables);
+
+	(void)state;
+	assert_int_equal(fleet_open(&config, &fleet, NULL), RC_OK);
+	assert_true(fleet.models[0].present);
+	assert_false(fleet.models[1].present);
+	fleet_close(&fleet);
+}
+
+#define UNIT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		UNIT(test_models_of_a_device_fit_it_together_or_are_not_served),
+		UNIT(test_models_of_the_host_wait_for_their_turn),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
