@@ -111,23 +111,23 @@ static void give_back(struct frame *frame)
 	(void)pthread_mutex_unlock(&pool->lock);
 }
 
-/* In a block of `from`; NULL: none is free, or it does not fit. */
-static struct frame *encode_in_block(
-    const struct message *message, struct frame_pool *pool, struct frame **from)
+/* In a block of `from`; RC_LIMIT: none is free, or it does not fit. */
+static enum rc encode_in_block(const struct message *message, struct frame_pool *pool,
+    struct frame **from, struct frame **out, struct errmsg *why)
 {
 	struct frame *frame = take(pool, from);
 	struct buf encoded;
 
 	if (frame == NULL)
-		return NULL;
+		return RC_LIMIT;
 	buf_init_over(&encoded, frame->bytes, frame->cap);
-	enum rc rc = message_encode(message, &encoded, NULL);
+	enum rc rc = message_encode(message, &encoded, why);
 	frame->len = encoded.len;
 	if (rc == RC_OK)
-		return frame;
-	frame->len = frame->cap; /* as far as it may have been written */
-	give_back(frame);
-	return NULL;
+		*out = frame;
+	else
+		give_back(frame);
+	return rc;
 }
 
 /* ---- frames ---------------------------------------------------------------------- */
@@ -158,14 +158,17 @@ enum rc frame_new(const struct message *message, uint32_t protocol, struct frame
 {
 	struct message versioned = *message;
 	struct frame *frame = NULL;
+	enum rc rc = RC_LIMIT;
 
 	versioned.protocol = protocol;
 	if (pool != NULL)
-		frame = encode_in_block(&versioned, pool, &pool->small);
-	if (pool != NULL && frame == NULL)
-		frame = encode_in_block(&versioned, pool, &pool->large);
-	if (frame == NULL)
-		return encode_on_heap(&versioned, out, why);
+		rc = encode_in_block(&versioned, pool, &pool->small, &frame, why);
+	if (pool != NULL && rc == RC_LIMIT)
+		rc = encode_in_block(&versioned, pool, &pool->large, &frame, why);
+	if (rc == RC_LIMIT)
+		rc = encode_on_heap(&versioned, &frame, why);
+	if (rc != RC_OK)
+		return rc;
 	frame->next = NULL;
 	*out = frame;
 	return RC_OK;

@@ -353,8 +353,8 @@ struct message {
 /*
  * Append the encoded message to `out`.  RC_LIMIT if it exceeds
  * WIRE_MESSAGE_BYTES_MAX or any limit above, RC_INVALID for what the peer
- * would not decode (`why` names the field), RC_NOMEM; `out` is then as it was.
- * Pure, any thread.
+ * would not decode (`why` names the field), RC_NOMEM; `out` is then as it was, and
+ * nothing was written behind its content.  Pure, any thread.
  */
 enum rc message_encode(const struct message *message, struct buf *out, struct errmsg *why) RC_CHECK;
 

@@ -518,21 +518,18 @@ static void sink_append(ProtobufCBuffer *base, size_t len, const uint8_t *bytes)
 	buf_append(sink->out, bytes, len);
 }
 
-/* Pack behind what `out` holds; on an error cut it back to that. */
+/* Pack behind what `out` holds, all or nothing: memory for it is taken at once. */
 static enum rc pack(const Hearth__Compute__Envelope *env, struct buf *out, struct errmsg *why)
 {
-	size_t before = out->len;
 	size_t len = hearth__compute__envelope__get_packed_size(env);
 	struct sink sink = { .base = { .append = sink_append }, .out = out };
 
 	if (len > WIRE_MESSAGE_BYTES_MAX)
 		return errmsg_rc(why, RC_LIMIT, "message of %zu bytes: longer than %zu", len,
 		    WIRE_MESSAGE_BYTES_MAX);
-	if (buf_rc(out) != RC_OK)
-		return buf_rc(out);
-	(void)hearth__compute__envelope__pack_to_buffer(env, &sink.base);
-	if (buf_rc(out) != RC_OK)
-		out->len = before;
+	buf_reserve(out, out->len + len);
+	if (buf_rc(out) == RC_OK)
+		(void)hearth__compute__envelope__pack_to_buffer(env, &sink.base);
 	return buf_rc(out);
 }
 

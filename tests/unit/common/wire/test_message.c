@@ -410,6 +410,28 @@ static void test_message_that_a_peer_would_refuse_is_not_encoded(void **state)
 	expect_limit(&message, RC_INVALID, "error.code");
 }
 
+static void test_message_that_does_not_fit_leaves_no_part_of_it(void **state)
+{
+	static const uint8_t ids[] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	uint8_t storage[24], untouched[24];
+	struct message message = { .kind = MESSAGE_TOKENS, .request_id = 7 };
+	struct buf out;
+
+	(void)state;
+	memset(storage, 0xEE, sizeof(storage));
+	memset(untouched, 0xEE, sizeof(untouched));
+	message.u.tokens.text = (const uint8_t *)"a text of more than what is left";
+	message.u.tokens.text_len = 32;
+	buf_init_over(&out, storage, sizeof(storage));
+	buf_append(&out, ids, sizeof(ids));
+	assert_int_equal(message_encode(&message, &out, NULL), RC_LIMIT);
+	assert_int_equal(out.len, sizeof(ids));
+	assert_memory_equal(storage, ids, sizeof(ids));
+	assert_int_equal(storage[sizeof(ids)], 0); /* the one behind the content */
+	assert_memory_equal(
+	    storage + sizeof(ids) + 1, untouched, sizeof(storage) - sizeof(ids) - 1);
+}
+
 static void test_message_kinds_have_words(void **state)
 {
 	(void)state;
@@ -436,6 +458,7 @@ int main(void)
 		cmocka_unit_test(test_message_at_its_limits_is_carried),
 		cmocka_unit_test(test_message_texts_have_limits),
 		cmocka_unit_test(test_message_that_a_peer_would_refuse_is_not_encoded),
+		cmocka_unit_test(test_message_that_does_not_fit_leaves_no_part_of_it),
 		cmocka_unit_test(test_message_kinds_have_words),
 	};
 
