@@ -197,8 +197,13 @@ bool memory_swaps(const char *root)
 	char path[PATH_BYTES], text[TEXT_BYTES], *rest = text, *line;
 
 	(void)snprintf(path, sizeof(path), "%s/proc/swaps", root);
-	if (!read_text(path, text))
-		return false;
+	if (!read_text(path, text)) {
+		if (errno != ENOENT)
+			return true;
+		/* Where the kernel tells of memory, and not of swap, it has none built in. */
+		(void)snprintf(path, sizeof(path), "%s/proc/meminfo", root);
+		return access(path, R_OK) != 0;
+	}
 	(void)strsep(&rest, "\n"); /* headings */
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		if (line[0] != '\0' && strncmp(line, "/dev/zram", strlen("/dev/zram")) != 0)

@@ -40,7 +40,7 @@ uint64_t memory_oom_kills(const char *root);
 uint64_t memory_group_room(const char *root);
 
 /* Pages may be swapped out to some place that is no memory itself (/proc/swaps; zram
- * is). */
+ * is).  Also if that cannot be read, unless it is not there and /proc/meminfo is. */
 bool memory_swaps(const char *root);
 
 /* The same for the limit on address space (RLIMIT_AS). */

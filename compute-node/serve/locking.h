@@ -15,8 +15,8 @@
 
 /*
  * Before any model is opened, and before files are confined.  `*locked`: it is.
- * RC_CONFIG: it cannot be, the host has active swap (ROOT/proc/swaps), and `allow_swap`
- * is false; `why` says what would help.
+ * RC_CONFIG: it cannot be, the host has active swap or does not say (ROOT/proc/swaps), and
+ * `allow_swap` is false; `why` says what would help.
  */
 enum rc locking_begin(
     const char *memory_root, bool allow_swap, bool *locked, struct errmsg *why) RC_CHECK;

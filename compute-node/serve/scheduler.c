@@ -219,7 +219,6 @@ static bool admit(struct scheduler *sched, struct lane *lane, int64_t now_ns)
 	if (!job->started) {
 		job->started = true;
 		job->started_ns = now_ns;
-		tally_add(&sched->tally, job->key, TALLY_REUSED, job->cached_tokens);
 	}
 	return true;
 }

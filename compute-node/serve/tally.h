@@ -21,7 +21,6 @@ enum tally_what {
 	TALLY_REFUSED,
 	TALLY_GENERATED, /* tokens of answers */
 	TALLY_PROMPT,    /* tokens of prompts that were computed */
-	TALLY_REUSED,    /* and that a lease had already */
 	TALLY_HELD,      /* tokens in caches, now */
 	TALLY_WHATS,
 };

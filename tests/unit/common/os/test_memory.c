@@ -141,7 +141,13 @@ static void test_swap_is_what_is_no_memory_itself(void **state)
 	char text[512];
 
 	(void)state;
-	assert_false(memory_swaps(root));
+	assert_true(memory_swaps(root)); /* nobody says that there is none */
+	put("proc/meminfo", "MemTotal: 10 kB\n");
+	assert_false(memory_swaps(root)); /* a kernel without */
+	put("proc/swaps/x", "");
+	assert_true(memory_swaps(root)); /* it cannot be read */
+	(void)snprintf(text, sizeof(text), "%s/proc/swaps", root);
+	assert_int_equal(nftw(text, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 	put("proc/swaps", heads);
 	assert_false(memory_swaps(root));
 	(void)snprintf(text, sizeof(text), "%s/dev/zram0 partition 8388604 0 100\n", heads);
