@@ -3,7 +3,7 @@
  *
  * Waking threads one by one costs whoever does it a system call, and often an
  * interrupt of another CPU, for each; a condition variable makes them stand in
- * line for its mutex afterwards.  Linux only (futex).
+ * line for its mutex afterwards.  So it is a futex, where the kernel is Linux.
  *
  * A waiter looks at the gate, then at what it waits for, then waits if that has
  * not come yet.  Whoever brings it about changes that first and opens the gate
@@ -22,7 +22,7 @@ struct gate {
 /* How often it was opened, for gate_wait(). */
 unsigned gate_look(const struct gate *gate);
 
-/* Sleep until it was opened once more than `seen`; returns early on a signal. */
+/* Sleep until it was opened once more than `seen`; may return early on a signal. */
 void gate_wait(struct gate *gate, unsigned seen);
 
 /* Let all that wait on. */

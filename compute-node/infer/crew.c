@@ -29,7 +29,7 @@
 _Static_assert(CREW_THREADS_MAX < STAGE / HOLDER, "room for all holders");
 
 /* Where threads sleep until a word moves on. */
-struct gate {
+struct parking {
 	_Alignas(CACHE_LINE) _Atomic uint32_t sleepers;
 	pthread_mutex_t mutex;
 	pthread_cond_t moved;
@@ -45,7 +45,7 @@ struct crew {
 	_Alignas(CACHE_LINE) _Atomic uint64_t work;
 	_Alignas(CACHE_LINE) _Atomic unsigned arrived;
 	_Alignas(CACHE_LINE) _Atomic uint64_t started; /* STAGE times the runs */
-	struct gate work_gate, start_gate;
+	struct parking work_parking, start_parking;
 	unsigned n, running; /* running: threads that pthread_create made */
 	bool stop;
 	crew_fn *fn;
@@ -70,17 +70,17 @@ static void relax(void)
 #endif
 }
 
-static void gate_init(struct gate *gate)
+static void parking_init(struct parking *at)
 {
-	atomic_init(&gate->sleepers, 0);
-	(void)pthread_mutex_init(&gate->mutex, NULL);
-	(void)pthread_cond_init(&gate->moved, NULL);
+	atomic_init(&at->sleepers, 0);
+	(void)pthread_mutex_init(&at->mutex, NULL);
+	(void)pthread_cond_init(&at->moved, NULL);
 }
 
-static void gate_fini(struct gate *gate)
+static void parking_fini(struct parking *at)
 {
-	(void)pthread_mutex_destroy(&gate->mutex);
-	(void)pthread_cond_destroy(&gate->moved);
+	(void)pthread_mutex_destroy(&at->mutex);
+	(void)pthread_cond_destroy(&at->moved);
 }
 
 static uint64_t stage_of(uint64_t word)
@@ -89,7 +89,7 @@ static uint64_t stage_of(uint64_t word)
 }
 
 /* Until the word has left `stage`. */
-static void gate_wait(struct gate *gate, _Atomic uint64_t *word, uint64_t stage)
+static void parking_wait(struct parking *at, _Atomic uint64_t *word, uint64_t stage)
 {
 	for (unsigned i = 0; i < mine.spins; i++) {
 		if (stage_of(atomic_load_explicit(word, memory_order_acquire)) != stage) {
@@ -100,23 +100,23 @@ static void gate_wait(struct gate *gate, _Atomic uint64_t *word, uint64_t stage)
 		relax();
 	}
 	mine.spins = mine.spins / 2 < SPINS_MIN ? SPINS_MIN : mine.spins / 2;
-	(void)pthread_mutex_lock(&gate->mutex);
-	atomic_fetch_add(&gate->sleepers, 1);
+	(void)pthread_mutex_lock(&at->mutex);
+	atomic_fetch_add(&at->sleepers, 1);
 	while (stage_of(atomic_load(word)) == stage)
-		(void)pthread_cond_wait(&gate->moved, &gate->mutex);
-	atomic_fetch_sub(&gate->sleepers, 1);
-	(void)pthread_mutex_unlock(&gate->mutex);
+		(void)pthread_cond_wait(&at->moved, &at->mutex);
+	atomic_fetch_sub(&at->sleepers, 1);
+	(void)pthread_mutex_unlock(&at->mutex);
 }
 
 /* After the word has moved.  A sleeper registers before it looks at the word
  * again, so either it sees the new one or we see the sleeper. */
-static void gate_wake(struct gate *gate)
+static void parking_wake(struct parking *at)
 {
-	if (atomic_load(&gate->sleepers) == 0)
+	if (atomic_load(&at->sleepers) == 0)
 		return;
-	(void)pthread_mutex_lock(&gate->mutex);
-	(void)pthread_cond_broadcast(&gate->moved);
-	(void)pthread_mutex_unlock(&gate->mutex);
+	(void)pthread_mutex_lock(&at->mutex);
+	(void)pthread_cond_broadcast(&at->moved);
+	(void)pthread_mutex_unlock(&at->mutex);
 }
 
 size_t crew_take(struct crew *crew)
@@ -136,7 +136,7 @@ size_t crew_take(struct crew *crew)
 
 static void wait_stage(struct crew *crew)
 {
-	gate_wait(&crew->work_gate, &crew->work, mine.stage);
+	parking_wait(&crew->work_parking, &crew->work, mine.stage);
 	mine.stage += STAGE;
 }
 
@@ -152,7 +152,7 @@ void crew_finish(struct crew *crew)
 		} while (!atomic_compare_exchange_weak(&crew->work, &word, next));
 		mine.holding = false;
 		if (last) {
-			gate_wake(&crew->work_gate);
+			parking_wake(&crew->work_parking);
 			if (crew->pulse != NULL)
 				(void)atomic_fetch_add_explicit(
 				    crew->pulse, 1, memory_order_relaxed);
@@ -170,7 +170,7 @@ void crew_barrier(struct crew *crew)
 		atomic_store(&crew->arrived, 0);
 		/* not a store: emulators let one pass the look at the sleepers */
 		(void)atomic_exchange(&crew->work, mine.stage + STAGE);
-		gate_wake(&crew->work_gate);
+		parking_wake(&crew->work_parking);
 	}
 	wait_stage(crew);
 }
@@ -183,7 +183,7 @@ static void *member_main(void *arg)
 	process_name_thread("crew");
 	mine.spins = SPINS_MAX;
 	for (uint64_t seen = 0;; seen += STAGE) {
-		gate_wait(&crew->start_gate, &crew->started, seen);
+		parking_wait(&crew->start_parking, &crew->started, seen);
 		if (crew->stop)
 			return NULL;
 		crew->fn(crew->arg, member->index);
@@ -194,7 +194,7 @@ static void *member_main(void *arg)
 static void start(struct crew *crew)
 {
 	atomic_fetch_add(&crew->started, STAGE);
-	gate_wake(&crew->start_gate);
+	parking_wake(&crew->start_parking);
 }
 
 void crew_set_pulse(struct crew *crew, _Atomic uint64_t *pulse)
@@ -225,8 +225,8 @@ enum rc crew_new(unsigned n, struct crew **out, struct errmsg *why)
 	if (crew == NULL)
 		return RC_NOMEM;
 	*crew = (struct crew){ .n = n };
-	gate_init(&crew->work_gate);
-	gate_init(&crew->start_gate);
+	parking_init(&crew->work_parking);
+	parking_init(&crew->start_parking);
 	for (unsigned i = 1; i < n; i++) {
 		crew->members[i] = (struct member){ .crew = crew, .index = i };
 		if (pthread_create(
@@ -248,8 +248,8 @@ void crew_free(struct crew *crew)
 	start(crew);
 	for (unsigned i = 1; i <= crew->running; i++)
 		(void)pthread_join(crew->members[i].thread, NULL);
-	gate_fini(&crew->work_gate);
-	gate_fini(&crew->start_gate);
+	parking_fini(&crew->work_parking);
+	parking_fini(&crew->start_parking);
 	free(crew);
 }
 

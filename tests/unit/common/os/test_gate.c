@@ -1,5 +1,6 @@
 /* Gate: nobody sleeps through an opening. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +16,7 @@
 struct hall {
 	struct gate gate;
 	atomic_uint round;   /* what they wait for */
-	atomic_uint arrived; /* of the round */
+	atomic_uint arrived; /* of all rounds so far */
 };
 
 static void *wait_main(void *arg)
@@ -45,6 +46,9 @@ static void test_every_waiter_passes_each_opening(void **state)
 	for (unsigned round = 1; round <= ROUNDS; round++) {
 		atomic_store(&hall.round, round);
 		gate_open(&hall.gate);
+		/* Whoever slept through it would be woken by the next. */
+		while (atomic_load(&hall.arrived) != WAITERS * round)
+			(void)sched_yield();
 	}
 	for (size_t i = 0; i < WAITERS; i++)
 		assert_int_equal(pthread_join(waiters[i], NULL), 0);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -90,6 +91,20 @@ static int limited(void)
 	return process_lock_what_comes() == RC_DENIED ? 0 : 1;
 }
 
+/* The kernel itself locks what comes, more than the limit too; a sanitizer that takes
+ * the call does not. */
+static bool locks_by_hand(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
+	    mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0 || !has_flag(&limit, " lo"))
+		return false;
+	return limit.rlim_cur == RLIM_INFINITY ||
+	       mmap(NULL, (size_t)limit.rlim_cur + 1, PROT_NONE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+}
+
 static int unlimited(void)
 {
 	const struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
@@ -97,7 +112,7 @@ static int unlimited(void)
 
 	(void)setrlimit(RLIMIT_MEMLOCK, &limit); /* or it may lock by right */
 	if (process_lock_what_comes() != RC_OK || !has_flag(&limit, " lo"))
-		return 77; /* or a sanitizer keeps it from locking */
+		return locks_by_hand() ? 1 : 77;
 	pages = pages_take(1 << 20);
 	if (pages == NULL || !has_flag(pages, " lo") || !has_flag(pages, " dd"))
 		return 1;
@@ -109,10 +124,11 @@ static void test_process_locks_what_comes_only_where_no_limit_can_stop_it(void *
 {
 	(void)state;
 	/* 77: not to be had here. */
-	int code = in_child(limited);
-	assert_true(code == 0 || code == 77);
-	code = in_child(unlimited);
-	assert_true(code == 0 || code == 77);
+	int bound = in_child(limited), free_of_limits = in_child(unlimited);
+	assert_true(bound == 0 || bound == 77);
+	assert_true(free_of_limits == 0 || free_of_limits == 77);
+	if (bound == 77 && free_of_limits == 77)
+		skip();
 }
 
 static void test_pages_are_zero_whole_and_not_dumped(void **state)
