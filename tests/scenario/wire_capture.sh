@@ -57,9 +57,9 @@ folder, canary, *keys = sys.argv[1:]
 captures = {p: open(p, "rb").read() for p in glob.glob(folder + "/wire.*")}
 text = json.load(open(folder + "/answer.1"))["choices"][0]["text"].encode()
 wanted = {"the prompt": canary.encode(), "the program's name": b"data-node", "the model's name": b"tiny"}
-for key in keys:
-    wanted["a key"] = bytes.fromhex(key)
-    wanted["a key as text"] = key.encode()
+for n, key in enumerate(keys):
+    wanted[f"key {n}"] = bytes.fromhex(key)
+    wanted[f"key {n} as text"] = key.encode()
 if len(text) >= 12:
     wanted["the answer"] = text[:12]
 bad = 0
