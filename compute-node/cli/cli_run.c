@@ -69,9 +69,9 @@ struct session {
 	struct textstream *stream;
 	struct tokens history;
 	size_t prompt_len;
-	struct engine_row *rows;             /* [prompt_len] */
-	float *logits;                       /* [n_vocab] */
-	struct sample_candidate *candidates; /* [n_vocab] */
+	struct engine_row *rows; /* [prompt_len] */
+	float *logits;           /* [n_vocab] */
+	void *sampling;          /* [sample_scratch_bytes(n_vocab)] */
 };
 
 static enum rc tokenize_prompt(struct session *s, struct errmsg *why)
@@ -120,9 +120,9 @@ static enum rc start(struct session *s, struct errmsg *why)
 	if (wanted < config.n_ctx)
 		config.n_ctx = (uint32_t)wanted;
 	s->logits = malloc(info->n_vocab * sizeof(*s->logits));
-	s->candidates = malloc(info->n_vocab * sizeof(*s->candidates));
+	s->sampling = malloc(sample_scratch_bytes(info->n_vocab));
 	s->rows = calloc(s->prompt_len, sizeof(*s->rows));
-	if (s->logits == NULL || s->candidates == NULL || s->rows == NULL)
+	if (s->logits == NULL || s->sampling == NULL || s->rows == NULL)
 		return RC_NOMEM;
 	if (config.adapters && strcmp(o->backend, "auto") == 0)
 		config.backend = NULL; /* the CPU computes them */
@@ -172,13 +172,17 @@ static enum rc generate(struct session *s, struct errmsg *why)
 
 	buf_init(&out, OUT_BYTES_MAX);
 	for (int64_t i = 0; rc == RC_OK && i < o->n && s->history.len <= n_ctx; i++) {
+		const struct sample_row row = { .logits = s->logits,
+			.n_vocab = model_info(s->model)->n_vocab,
+			.history = s->history.ids,
+			.history_len = s->history.len,
+			.index = (uint64_t)i };
 		int32_t id;
 
 		rc = catch_up(s, why);
 		if (rc != RC_OK)
 			break;
-		id = sample_token(&params, s->logits, model_info(s->model)->n_vocab, s->history.ids,
-		    s->history.len, NULL, 0, (uint64_t)i, s->candidates);
+		id = sample_token(&params, &row, s->sampling);
 		if (tokenizer_is_end(t, id))
 			break;
 		(void)textstream_push(s->stream, id, &out);
@@ -203,7 +207,7 @@ static void end(struct session *s)
 	tokens_free(&s->history);
 	free(s->rows);
 	free(s->logits);
-	free(s->candidates);
+	free(s->sampling);
 }
 
 int cli_run(int argc, char **argv)

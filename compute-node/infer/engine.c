@@ -612,6 +612,11 @@ void engine_seq_wipe(struct engine *e, uint32_t seq)
 	e->seqs[seq] = (struct sequence){ 0 };
 }
 
+struct crew *engine_crew(struct engine *e)
+{
+	return e->crew;
+}
+
 const char *engine_numerics_id(const struct engine *e)
 {
 	return e->numerics;

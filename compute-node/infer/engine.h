@@ -22,6 +22,7 @@
 struct adapter;     /* model/adapter.h */
 struct backend_api; /* backend/backend.h */
 struct model;       /* model/model.h: immutable, mapped */
+struct crew;        /* infer/crew.h */
 struct engine;
 
 /* engine_config.n_ctx 0: the model's own context, but no more than this. */
@@ -110,6 +111,9 @@ enum rc engine_seq_adapt(
 
 /* Forget all and zero the memory that held it. */
 void engine_seq_wipe(struct engine *engine, uint32_t seq);
+
+/* Its threads, for what has to be done between two passes; NULL: a backend computes. */
+struct crew *engine_crew(struct engine *engine);
 
 /* "cpu/k1/f16", "cuda/k1-90/f16": what must agree for equal bits: backend, specification
  * of its kernels, cache type.  Instruction sets all follow the one specification. */

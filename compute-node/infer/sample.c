@@ -1,15 +1,13 @@
-/* Sampling: penalties, filters, and a draw from a counter-based stream. */
-#include "infer/sample.h"
-
+/* Sampling: penalties, the greatest, and a draw from a counter-based stream. */
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
-#include "kernels/exact.h"
+#include "infer/layout.h"
+#include "infer/sample_impl.h"
 
 #define PHILOX_ROUNDS 10
-/* e^-60 of the greatest weight cannot change a sum in double. */
-#define NEGLIGIBLE (-60.0)
+#define SCAN_LANES 8u
+#define TOP_MAX 3.4e38 /* nothing can be told apart above it */
 
 double sample_uniform(uint64_t seed, uint64_t index)
 {
@@ -28,12 +26,22 @@ double sample_uniform(uint64_t seed, uint64_t index)
 	return c[0] * 0x1p-32;
 }
 
-/* Better first: the higher logit, then the smaller id. */
-static bool better(const struct sample_candidate *a, const struct sample_candidate *b)
+static size_t lay_view(struct sample_view *view, size_t n_vocab, void *memory)
 {
-	if (a->logit > b->logit || a->logit < b->logit)
-		return a->logit > b->logit;
-	return a->id < b->id;
+	struct layout at = { .base = memory };
+
+	view->n_blocks = (n_vocab + SAMPLE_BLOCK - 1) / SAMPLE_BLOCK;
+	view->candidates = layout_array(&at, n_vocab, sizeof(struct sample_candidate));
+	view->sums = layout_array(&at, view->n_blocks, sizeof(double));
+	view->maxima = layout_array(&at, view->n_blocks, sizeof(float));
+	return at.overflow ? SIZE_MAX : at.used;
+}
+
+size_t sample_scratch_bytes(size_t n_vocab)
+{
+	struct sample_view unused;
+
+	return lay_view(&unused, n_vocab, NULL);
 }
 
 static size_t window(const struct sample_params *p, size_t history_len)
@@ -76,124 +84,126 @@ static void penalize(const struct sample_params *p, float *logits, size_t n_voca
 	}
 }
 
-static int32_t greedy(const float *logits, size_t n_vocab)
+/* What is not allowed becomes -inf. */
+static void mask(float *logits, size_t n_vocab, const uint64_t *allowed)
 {
-	size_t best = 0;
+	for (size_t i = 0; i < n_vocab; i += 64) {
+		uint64_t word = allowed[i / 64];
+		size_t n = n_vocab - i < 64 ? n_vocab - i : 64;
 
-	for (size_t i = 1; i < n_vocab; i++) {
-		if (logits[i] > logits[best])
-			best = i;
+		for (size_t k = 0; word != UINT64_MAX && k < n; k++) {
+			if ((word >> k & 1) == 0)
+				logits[i + k] = -INFINITY;
+		}
 	}
-	return (int32_t)best;
 }
 
-/* Max-heap of candidates. */
-static void sift(struct sample_candidate *heap, size_t n, size_t i)
+/* The greatest of a block whose NaN become -inf, and how many are above that. */
+static float scan_block(float *x, size_t *n_finite)
 {
-	struct sample_candidate moved = heap[i];
+	float most[SCAN_LANES], one = -INFINITY;
+	uint32_t finite[SCAN_LANES] = { 0 };
 
-	for (size_t child; (child = 2 * i + 1) < n; i = child) {
-		if (child + 1 < n && better(&heap[child + 1], &heap[child]))
-			child++;
-		if (!better(&heap[child], &moved))
-			break;
-		heap[i] = heap[child];
+	for (size_t l = 0; l < SCAN_LANES; l++)
+		most[l] = -INFINITY;
+	for (size_t i = 0; i < SAMPLE_BLOCK; i++)
+		x[i] = x[i] > -INFINITY ? x[i] : -INFINITY;
+	for (size_t i = 0; i < SAMPLE_BLOCK; i += SCAN_LANES) {
+		for (size_t l = 0; l < SCAN_LANES; l++) {
+			most[l] = x[i + l] > most[l] ? x[i + l] : most[l];
+			finite[l] += x[i + l] > -INFINITY;
+		}
 	}
-	heap[i] = moved;
-}
-
-/* Where to stop taking candidates, best first. */
-struct cut {
-	double top;     /* the greatest logit */
-	double least;   /* log of the least weight taken, below the top's */
-	double mass;    /* enough once the weights taken reach it; 0: never */
-	uint32_t top_k; /* enough once so many are taken; 0: never */
-	double sum;     /* of weights taken */
-};
-
-static double weight(double logit, double top)
-{
-	return logit - top < NEGLIGIBLE ? 0.0 : exact_exp(logit - top);
-}
-
-/* Move the best to the end of the array, the very best last, until `cut` says
- * enough (one at least); returns how many. */
-static size_t take_best(struct sample_candidate *c, size_t n, struct cut *cut)
-{
-	size_t left = n;
-
-	for (size_t i = n / 2; i-- > 0;)
-		sift(c, n, i);
-	while (left > 0) {
-		struct sample_candidate best = c[0];
-
-		if (n - left > 0 && (double)best.logit - cut->top < cut->least)
-			break;
-		c[0] = c[--left];
-		if (left > 0)
-			sift(c, left, 0);
-		c[left] = best;
-		cut->sum += weight((double)best.logit, cut->top);
-		if ((cut->top_k != 0 && n - left >= cut->top_k) ||
-		    (cut->mass > 0 && cut->sum >= cut->mass))
-			break;
+	for (size_t l = 0; l < SCAN_LANES; l++) {
+		one = most[l] > one ? most[l] : one;
+		*n_finite += finite[l];
 	}
-	return n - left;
+	return one;
 }
 
-/* The weight of all candidates that top-k leaves. */
-static double mass_of(const struct sample_candidate *c, size_t n, double top)
+static void scan(struct sample_view *v, float *logits)
 {
-	double sum = 0;
+	v->greatest = -INFINITY;
+	for (size_t b = 0; b < v->n_blocks; b++) {
+		float padded[SAMPLE_BLOCK], *x = logits + b * SAMPLE_BLOCK;
+		const size_t n = sample_block_len(v, b);
 
-	for (size_t i = 0; i < n; i++)
-		sum += weight((double)c[i].logit, top);
-	return sum;
+		for (size_t i = 0; n < SAMPLE_BLOCK && i < SAMPLE_BLOCK; i++)
+			padded[i] = i < n ? x[i] : -INFINITY;
+		v->maxima[b] = scan_block(n < SAMPLE_BLOCK ? padded : x, &v->n_finite);
+		if (n < SAMPLE_BLOCK)
+			memcpy(x, padded, n * sizeof(x[0]));
+		v->greatest = v->maxima[b] > v->greatest ? v->maxima[b] : v->greatest;
+	}
+	v->top = (double)v->greatest;
 }
 
-/* Leave the candidates that pass top-k, top-p and min-p at the end of `c`. */
-static size_t filter(
-    const struct sample_params *p, struct sample_candidate *c, size_t n, double top, size_t *first)
+static int32_t greatest(const struct sample_view *v, const uint64_t *allowed)
 {
-	struct cut cut = { .top = top, .least = -(double)INFINITY };
-	size_t kept = n;
+	size_t b = 0, i;
 
-	*first = 0;
-	if (p->top_k > 0 && p->top_k < n) {
-		cut.top_k = p->top_k;
-		kept = take_best(c, n, &cut);
-		*first = n - kept;
-		c += *first;
+	if (v->n_finite == 0) {
+		for (i = 0; i + 1 < v->n && !sample_is_allowed(allowed, i); i++)
+			;
+		return (int32_t)i;
 	}
-	cut = (struct cut){ .top = top, .least = -(double)INFINITY };
-	if (p->min_p > 0)
-		cut.least = exact_log((double)p->min_p);
-	if (p->top_p > 0 && p->top_p < 1)
-		cut.mass = (double)p->top_p * mass_of(c, kept, top);
-	if (p->min_p > 0 || cut.mass > 0) {
-		size_t n_kept = take_best(c, kept, &cut);
-
-		*first += kept - n_kept;
-		kept = n_kept;
-	}
-	return kept;
+	while (v->maxima[b] < v->greatest)
+		b++;
+	for (i = b * SAMPLE_BLOCK; v->logits[i] < v->greatest; i++)
+		;
+	return (int32_t)i;
 }
 
-/* Draw in the order of ids among `last` and all that are better. */
-static int32_t draw(const struct sample_params *p, const float *logits, size_t n_vocab,
-    struct sample_candidate last, double top, double u)
+static bool block_passes(const struct sample_view *v, size_t b, const struct sample_bounds *bounds)
+{
+	return v->maxima[b] >= bounds->last.logit && (double)v->maxima[b] - v->top >= bounds->least;
+}
+
+/* Draw in the order of ids among all that pass: from approximate sums; false: they come
+ * too close to the bound to tell. */
+static bool find_drawn(struct sample_view *v, const struct sample_bounds *bounds,
+    double temperature, double u, int32_t *chosen)
+{
+	double weights[SAMPLE_BLOCK], total = 0, at = 0, want, margin;
+	size_t b = 0;
+
+	for (size_t i = 0; i < v->n_blocks; i++) {
+		v->sums[i] = block_passes(v, i, bounds)
+				 ? sample_weigh(v, i, bounds, temperature, weights)
+				 : 0;
+		total += v->sums[i];
+	}
+	want = u * total;
+	margin = sample_margin(v) * total;
+	while (b + 1 < v->n_blocks && at + v->sums[b] <= want)
+		at += v->sums[b++];
+	(void)sample_weigh(v, b, bounds, temperature, weights);
+	for (size_t i = 0; i < SAMPLE_BLOCK; i++) {
+		if (at + weights[i] > want) {
+			*chosen = (int32_t)(b * SAMPLE_BLOCK + i);
+			return at < want - margin && at + weights[i] > want + margin;
+		}
+		at += weights[i];
+	}
+	return false;
+}
+
+/* The same from exact weights, added in the order of ids. */
+static int32_t draw(
+    const struct sample_view *v, const struct sample_bounds *bounds, double temperature, double u)
 {
 	double sum = 0, at = 0;
-	int32_t chosen = last.id;
+	int32_t chosen = 0;
 
 	for (int pass = 0; pass < 2; pass++) {
-		for (size_t i = 0; i < n_vocab; i++) {
-			struct sample_candidate one = { (int32_t)i, logits[i] };
-			double w;
+		for (size_t i = 0; i < v->n; i++) {
+			struct sample_candidate one = { (int32_t)i, v->logits[i] };
+			double below = (double)one.logit - v->top, w;
 
-			if (better(&last, &one) || !(one.logit > -INFINITY))
+			if (!(one.logit > -INFINITY) || below < bounds->least ||
+			    sample_better(&bounds->last, &one))
 				continue;
-			w = weight(((double)one.logit - top) / (double)p->temperature, 0);
+			w = sample_weight(below / temperature);
 			if (pass == 0) {
 				sum += w;
 				continue;
@@ -209,37 +219,28 @@ static int32_t draw(const struct sample_params *p, const float *logits, size_t n
 	return chosen;
 }
 
-int32_t sample_token(const struct sample_params *p, float *logits, size_t n_vocab,
-    const int32_t *history, size_t history_len, const int32_t *banned, size_t banned_len,
-    uint64_t index, struct sample_candidate *candidates)
+int32_t sample_token(const struct sample_params *p, const struct sample_row *row, void *scratch)
 {
-	size_t n = 0, first = 0;
-	double top = -(double)INFINITY;
+	struct sample_view v = { .logits = row->logits, .n = row->n_vocab };
+	const double temperature = (double)p->temperature;
+	double u = sample_uniform(p->seed, row->index);
+	struct sample_bounds bounds;
+	int32_t chosen;
 
-	for (size_t i = 0; i < n_vocab; i++) {
-		if (!(logits[i] == logits[i]))
-			logits[i] = -INFINITY;
+	(void)lay_view(&v, v.n, scratch);
+	penalize(p, row->logits, v.n, row->history, row->history_len, v.candidates);
+	for (size_t i = 0; i < row->banned_len; i++) {
+		if (row->banned[i] >= 0 && (size_t)row->banned[i] < v.n)
+			row->logits[row->banned[i]] = -INFINITY;
 	}
-	penalize(p, logits, n_vocab, history, history_len, candidates);
-	for (size_t i = 0; i < banned_len; i++) {
-		if (banned[i] >= 0 && (size_t)banned[i] < n_vocab)
-			logits[banned[i]] = -INFINITY;
-	}
-	if (!(p->temperature > 0))
-		return greedy(logits, n_vocab);
-	for (size_t i = 0; i < n_vocab; i++) {
-		if (!(logits[i] > -INFINITY))
-			continue;
-		candidates[n++] = (struct sample_candidate){ (int32_t)i, logits[i] };
-		top = (double)logits[i] > top ? (double)logits[i] : top;
-	}
-	if (n == 0 || top > 3.4e38)
-		return greedy(logits, n_vocab);
-	n = filter(p, candidates, n, top, &first);
-	/* The worst that passed stands first, unless nothing was sorted. */
-	for (size_t i = 1; first == 0 && i < n; i++) {
-		if (better(&candidates[0], &candidates[i]))
-			candidates[0] = candidates[i];
-	}
-	return draw(p, logits, n_vocab, candidates[first], top, sample_uniform(p->seed, index));
+	if (row->allowed != NULL)
+		mask(row->logits, v.n, row->allowed);
+	scan(&v, row->logits);
+	/* A least share of more than all leaves the very greatest. */
+	if (!(temperature > 0) || p->min_p > 1 || v.n_finite == 0 || v.top > TOP_MAX)
+		return greatest(&v, row->allowed);
+	bounds = sample_filter(p, &v);
+	if (find_drawn(&v, &bounds, temperature, u, &chosen))
+		return chosen;
+	return draw(&v, &bounds, temperature, u);
 }

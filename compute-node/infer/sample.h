@@ -6,10 +6,16 @@
  * 2011), so a resumed answer draws what the uninterrupted one drew.
  * Order of filters: penalties, temperature 0 → greedy; else top-k, top-p, min-p,
  * then temperature.  Ties break by the smaller id.
+ *
+ * The choice is defined by sums of exact weights (kernels/exact.h) in a fixed order,
+ * so it is the same on every machine.  Those are dear, and seldom needed: sums of
+ * approximate weights say on which side of a bound the exact ones lie, unless they
+ * come closer to it than both can be wrong; only then the exact ones are computed.
  */
 #ifndef INFER_SAMPLE_H
 #define INFER_SAMPLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,22 +30,38 @@ struct sample_params {
 	uint64_t seed;
 };
 
-struct sample_candidate {
-	int32_t id;
-	float logit;
+/* What a choice is made from. */
+struct sample_row {
+	float *logits; /* [n_vocab]; NaN counts as -inf; scratch afterwards */
+	size_t n_vocab;
+	const int32_t *history; /* tokens so far, prompt included, oldest first */
+	size_t history_len;
+	const int32_t *banned; /* ids that must not be chosen (ignore_eos); may be NULL */
+	size_t banned_len;
+	/* Bit id % 64 of word id / 64: it may be chosen; [SAMPLE_ALLOWED_WORDS(n_vocab)],
+	 * one bit at least.  NULL: all may. */
+	const uint64_t *allowed;
+	uint64_t index; /* of the token in the answer */
 };
+
+#define SAMPLE_ALLOWED_WORDS(n_vocab) (((size_t)(n_vocab) + 63) / 64)
+
+static inline bool sample_is_allowed(const uint64_t *allowed, size_t id)
+{
+	return allowed == NULL || (allowed[id / 64] >> (id % 64) & 1) != 0;
+}
 
 /* Uniform in [0, 1) with 32 bits; pure. */
 double sample_uniform(uint64_t seed, uint64_t index);
 
+/* Memory that sample_token() works in, aligned as malloc's. */
+size_t sample_scratch_bytes(size_t n_vocab);
+
 /*
- * `logits` [n_vocab] is scratch afterwards.  `candidates` [n_vocab] is
- * scratch.  `history` are the tokens so far, prompt included, oldest first.
- * `banned` (may be NULL) lists ids that must not be chosen (ignore_eos).
- * NaN logits count as -inf.  Pure; O(n_vocab) plus the sort of what top-k left.
+ * Where nothing is left to choose (all -inf), the smallest id that is allowed.
+ * Pure, no allocation; O(n_vocab), and the sort of what top-k leaves.
  */
-int32_t sample_token(const struct sample_params *params, float *logits, size_t n_vocab,
-    const int32_t *history, size_t history_len, const int32_t *banned, size_t banned_len,
-    uint64_t index, struct sample_candidate *candidates);
+int32_t sample_token(
+    const struct sample_params *params, const struct sample_row *row, void *scratch);
 
 #endif

@@ -267,8 +267,15 @@ void generation_accept(
 		banned = tokenizer_ends(tokenizer, &banned_len);
 	if (gen->logprobs != NULL)
 		memcpy(scratch->logits, logits, n_vocab * sizeof(logits[0]));
-	int32_t id = sample_token(&gen->params, logits, n_vocab, gen->ids, gen->len, banned,
-	    banned_len, generation_answer_len(gen), scratch->candidates);
+	const struct sample_row row = { .logits = logits,
+		.n_vocab = n_vocab,
+		.history = gen->ids,
+		.history_len = gen->len,
+		.banned = banned,
+		.banned_len = banned_len,
+		.allowed = gen->allowed,
+		.index = generation_answer_len(gen) };
+	int32_t id = sample_token(&gen->params, &row, scratch->sampling);
 	/* The token that ends an answer is not part of it. */
 	if (!gen->ignore_eos && tokenizer != NULL && tokenizer_is_end(tokenizer, id)) {
 		textstream_flush(gen->stream, &gen->text);

@@ -14,7 +14,8 @@
  *  G2  text sent + text pending = what the ids give, up to what may still be
  *      part of a stop string or of an unfinished code point.
  *  G3  nothing is sampled while a token is pending or after the finish.
- * One thread at a time: first the desk's, then the scheduler's.
+ * One thread at a time: first the desk's, then the scheduler's, and in its stead, while
+ * it waits, one of its crew that samples.
  */
 #ifndef SERVE_GENERATION_H
 #define SERVE_GENERATION_H
@@ -47,6 +48,9 @@ struct generation {
 	uint32_t resumed; /* tokens of the answer that came with the request */
 	struct sample_params params;
 	bool ignore_eos;
+	/* Ids of which the next is chosen, as struct sample_row has them; borrowed.  NULL:
+	 * all.  Set by whoever constrains the answer, before each token. */
+	const uint64_t *allowed;
 	struct textstream *stream; /* NULL: no vocabulary, no text */
 
 	/* What waits to be sent. */
@@ -60,10 +64,10 @@ struct generation {
 };
 
 /* Memory for one call of generation_accept(), shared by all generations of a
- * model: allocated once. */
+ * model: allocated once for each thread that samples. */
 struct generation_scratch {
-	struct sample_candidate *candidates; /* [n_vocab] */
-	float *logits;                       /* [n_vocab]: untouched copy, for logprobs */
+	void *sampling; /* [sample_scratch_bytes(n_vocab)] */
+	float *logits;  /* [n_vocab]: untouched copy, for logprobs */
 };
 
 /*

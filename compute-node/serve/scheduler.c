@@ -19,6 +19,7 @@
 #define WAIT_BLOCKED_NS (2 * NS_PER_MS) /* the wire does not say when it has room */
 #define WAIT_NS (100 * NS_PER_MS)       /* deadlines and idle leases */
 #define WAIT_EMPTY_NS NS_PER_S
+#define SAMPLERS_DEVICE_MAX 16u /* threads that sample what a device computes */
 
 static void fill_defaults(struct scheduler_config *config)
 {
@@ -34,6 +35,16 @@ static void fill_defaults(struct scheduler_config *config)
 		config->lease_idle_max_ns = LEASE_IDLE_MAX_DEFAULT;
 }
 
+/* How many threads sample: no more than there are rows to sample. */
+static unsigned count_samplers(const struct engine_config *config)
+{
+	unsigned n = config->n_threads;
+
+	if (config->backend != NULL)
+		n = crew_cores() < SAMPLERS_DEVICE_MAX ? crew_cores() : SAMPLERS_DEVICE_MAX;
+	return n < config->n_seq ? n : config->n_seq;
+}
+
 /* All arrays of a lane but its engine's. */
 static size_t lay_lane(struct lane *lane, const struct model_info *info,
     const struct engine_config *config, uint8_t *base)
@@ -44,8 +55,16 @@ static size_t lay_lane(struct lane *lane, const struct model_info *info,
 	lane->seqs = layout_array(&at, n_seq, sizeof(lane->seqs[0]));
 	lane->rows = layout_array(&at, config->n_ubatch, sizeof(lane->rows[0]));
 	lane->logits = layout_array(&at, n_seq * n_vocab, sizeof(float));
-	lane->scratch.candidates = layout_array(&at, n_vocab, sizeof(struct sample_candidate));
-	lane->scratch.logits = layout_array(&at, n_vocab, sizeof(float));
+	lane->samplings = layout_array(&at, n_seq, sizeof(lane->samplings[0]));
+	lane->n_samplers = count_samplers(config);
+	lane->scratch = layout_array(&at, lane->n_samplers, sizeof(lane->scratch[0]));
+	for (unsigned i = 0; i < lane->n_samplers; i++) {
+		void *sampling = layout_array(&at, sample_scratch_bytes(n_vocab), 1);
+		float *logits = layout_array(&at, n_vocab, sizeof(float));
+
+		if (base != NULL)
+			lane->scratch[i] = (struct generation_scratch){ sampling, logits };
+	}
 	for (size_t i = 0; i < n_seq; i++) {
 		int32_t *ids = layout_array(&at, config->n_ctx, sizeof(int32_t));
 
@@ -62,22 +81,39 @@ uint64_t scheduler_lane_bytes(const struct model_info *info, const struct engine
 	return sizeof(struct scheduler) + sizeof(unused) + lay_lane(&unused, info, config, NULL);
 }
 
+/* The engine's crew samples between its passes; a device has none. */
+static enum rc take_crew(struct lane *lane)
+{
+	lane->crew = engine_crew(lane->model->engine);
+	if (lane->crew != NULL)
+		return RC_OK;
+	enum rc rc = crew_new(lane->n_samplers, &lane->crew, NULL);
+	lane->own_crew = rc == RC_OK;
+	return rc;
+}
+
 /* What it took is the caller's to give back in any case. */
 enum rc lane_init(struct lane *lane, struct served_model *model)
 {
+	enum rc rc;
+
 	*lane = (struct lane){ .model = model, .present = true, .used_ns = lane->used_ns };
 	lane->memory_bytes = lay_lane(lane, model->info, &model->config, NULL);
 	lane->memory = pages_take(lane->memory_bytes);
 	if (lane->memory == NULL)
 		return RC_NOMEM;
 	(void)lay_lane(lane, model->info, &model->config, lane->memory);
-	return model->info->pools ? embed_new(model->model, model->engine, &lane->embed, NULL)
-				  : RC_OK;
+	rc = take_crew(lane);
+	if (rc == RC_OK && model->info->pools)
+		rc = embed_new(model->model, model->engine, &lane->embed, NULL);
+	return rc;
 }
 
 void lane_fini(struct lane *lane)
 {
 	embed_free(lane->embed);
+	if (lane->own_crew)
+		crew_free(lane->crew);
 	for (uint32_t i = 0; lane->memory != NULL && i < lane->model->config.n_seq; i++)
 		sequence_wipe(lane, &lane->seqs[i]);
 	if (lane->memory != NULL)

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "base/clock.h"
+#include "infer/crew.h"
 #include "serve/adapter_space.h"
 #include "serve/lease.h"
 #include "serve/scheduler.h"
@@ -89,6 +90,12 @@ struct embed_job {
 	bool cancelled, gone; /* under the lock */
 };
 
+/* A row of logits on its way to a token. */
+struct sampling {
+	struct job *job;
+	float *logits; /* [n_vocab] */
+};
+
 /* A model that could not come is not tried again for so long: each try costs those that
  * run their turn, and what the models beside it had in their caches. */
 #define MODEL_RETRY_NS (10 * NS_PER_S)
@@ -102,16 +109,21 @@ struct lane {
 	bool leaving;      /* nothing new begins: it goes when what runs is over */
 	uint8_t *memory;   /* that the arrays stand in */
 	size_t memory_bytes;
-	bool fresh;              /* came for what waits, and nothing of that has begun yet */
-	struct sequence *seqs;   /* [n_seq] */
-	struct engine_row *rows; /* [n_ubatch] */
-	float *logits;           /* [n_seq][n_vocab] */
-	struct generation_scratch scratch;
-	struct embed *embed;         /* NULL: the model does not embed */
-	struct embed_job *embedding; /* begun; NULL: none */
-	uint32_t turn;               /* who comes first, for fairness */
-	double decode_ns;            /* smoothed: a round of decoding alone */
-	double prompt_ns;            /* smoothed: one row of a prompt */
+	bool fresh;                 /* came for what waits, and nothing of that has begun yet */
+	struct sequence *seqs;      /* [n_seq] */
+	struct engine_row *rows;    /* [n_ubatch] */
+	float *logits;              /* [n_seq][n_vocab] */
+	struct sampling *samplings; /* [n_seq] of this round */
+	size_t n_samplings;
+	struct crew *crew; /* that samples; the engine's, but for `own_crew` */
+	bool own_crew;
+	unsigned n_samplers;                /* threads of it that do */
+	struct generation_scratch *scratch; /* [n_samplers] */
+	struct embed *embed;                /* NULL: the model does not embed */
+	struct embed_job *embedding;        /* begun; NULL: none */
+	uint32_t turn;                      /* who comes first, for fairness */
+	double decode_ns;                   /* smoothed: a round of decoding alone */
+	double prompt_ns;                   /* smoothed: one row of a prompt */
 };
 
 struct scheduler {

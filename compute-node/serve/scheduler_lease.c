@@ -154,8 +154,8 @@ void sequence_end(struct scheduler *sched, struct lane *lane, struct sequence *s
 	}
 	seq->job = NULL;
 	(void)!engine_seq_adapt(lane->model->engine, (uint32_t)(seq - lane->seqs), NULL);
-	wipe(lane->scratch.candidates,
-	    lane->model->info->n_vocab * sizeof(lane->scratch.candidates[0]));
+	for (unsigned i = 0; i < lane->n_samplers; i++)
+		wipe(lane->scratch[i].sampling, sample_scratch_bytes(lane->model->info->n_vocab));
 	if (!keep || !open)
 		sequence_wipe(lane, seq);
 }

@@ -133,13 +133,31 @@ static void note_rows(struct lane *lane, size_t rows)
 	}
 }
 
+static void sample(struct lane *lane, const struct sampling *one, unsigned thread)
+{
+	generation_accept(&one->job->gen, one->logits, &lane->scratch[thread]);
+	wipe(one->logits, lane->model->info->n_vocab * sizeof(one->logits[0]));
+}
+
+/* On each thread of the crew: a row at a time. */
+static void sample_some(void *arg, unsigned thread)
+{
+	struct lane *lane = arg;
+	size_t i;
+
+	if (thread >= lane->n_samplers)
+		return;
+	while ((i = crew_take(lane->crew)) < lane->n_samplings)
+		sample(lane, &lane->samplings[i], thread);
+}
+
 /* Returns how many tokens were sampled. */
 static uint64_t take_logits(struct lane *lane, size_t rows, int64_t now_ns)
 {
 	const uint32_t n_vocab = lane->model->info->n_vocab;
-	float *logits = lane->logits;
 	uint64_t sampled = 0;
 
+	lane->n_samplings = 0;
 	for (size_t i = 0; i < rows; i++) {
 		if (!lane->rows[i].want_logits)
 			continue;
@@ -147,13 +165,18 @@ static uint64_t take_logits(struct lane *lane, size_t rows, int64_t now_ns)
 
 		if (job->prompt_done_ns == 0)
 			job->prompt_done_ns = now_ns;
-		generation_accept(&job->gen, logits, &lane->scratch);
-		sampled += job->gen.has_token;
 		job->finished_ns = now_ns;
 		job->progress_ns = now_ns;
-		wipe(logits, n_vocab * sizeof(logits[0]));
-		logits += n_vocab;
+		lane->samplings[lane->n_samplings] =
+		    (struct sampling){ job, lane->logits + lane->n_samplings * n_vocab };
+		lane->n_samplings++;
 	}
+	if (lane->n_samplings == 1)
+		sample(lane, &lane->samplings[0], 0);
+	else if (lane->n_samplings != 0)
+		crew_run(lane->crew, sample_some, lane);
+	for (size_t i = 0; i < lane->n_samplings; i++)
+		sampled += lane->samplings[i].job->gen.has_token;
 	return sampled;
 }
 

@@ -23,9 +23,9 @@
 #include "base/buf.h"
 #include "golden_models.h"
 #include "infer/engine.h"
-#include "infer/sample.h"
 #include "infer/textstream.h"
 #include "model/model.h"
+#include "plain_sample.h"
 #include "tokenize/tokenizer.h"
 
 #define EMULATED "../../compute-emulated.so"
@@ -231,7 +231,6 @@ struct teller {
 static void tell(struct teller *t, size_t n)
 {
 	const struct sample_params greedy = { 0 };
-	struct sample_candidate candidates[VOCAB];
 	struct engine_row rows[STORY + 1];
 	struct errmsg why = ERRMSG_INIT;
 	float logits[VOCAB];
@@ -246,8 +245,8 @@ static void tell(struct teller *t, size_t n)
 				.answer = done + i >= t->prompt_len };
 		if (engine_forward(t->engine, rows, more, logits, NULL, NULL, &why) != RC_OK)
 			fail_msg("%s", why.text);
-		t->ids[t->len] =
-		    sample_token(&greedy, logits, VOCAB, NULL, 0, NULL, 0, t->len - 1, candidates);
+		t->ids[t->len] = plain_sample(
+		    &greedy, &(struct sample_row){ .logits = logits, .n_vocab = VOCAB });
 		t->len++;
 	}
 }

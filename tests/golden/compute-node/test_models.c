@@ -17,9 +17,9 @@
 #include "base/buf.h"
 #include "golden_models.h"
 #include "infer/engine.h"
-#include "infer/sample.h"
 #include "infer/textstream.h"
 #include "model/model.h"
+#include "plain_sample.h"
 #include "tokenize/tokenizer.h"
 
 #define SKIPPED 77
@@ -119,7 +119,6 @@ static void test_stories_tell_the_expected_text_to_the_byte(void **unused)
 	const struct tokenizer *t = model_tokenizer(model);
 	struct engine_config config = { .n_ctx = 201 };
 	const struct sample_params greedy = { 0 };
-	struct sample_candidate candidates[512];
 	struct engine_row row = { .token = tokenizer_bos(t), .want_logits = true };
 	struct engine *engine = NULL;
 	struct textstream *stream = NULL;
@@ -137,7 +136,7 @@ static void test_stories_tell_the_expected_text_to_the_byte(void **unused)
 	for (; row.pos < 200; row.pos++) {
 		assert_int_equal(engine_forward(engine, &row, 1, logits, NULL, NULL, &why), RC_OK);
 		row.token =
-		    sample_token(&greedy, logits, 512, NULL, 0, NULL, 0, row.pos, candidates);
+		    plain_sample(&greedy, &(struct sample_row){ .logits = logits, .n_vocab = 512 });
 		(void)textstream_push(stream, row.token, &out);
 	}
 	textstream_flush(stream, &out);

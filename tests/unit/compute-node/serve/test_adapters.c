@@ -17,9 +17,9 @@
 #include "adapter_build.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "infer/sample.h"
 #include "model/adapter.h"
 #include "model/model.h"
+#include "plain_sample.h"
 #include "serve/adapter_space.h"
 #include "serve_fixture.h"
 #include "wire/upload.h"
@@ -105,13 +105,12 @@ static void assert_is_engines(const struct serve_answer *answer, const struct ad
 	const struct sample_params params = { .temperature = 0 };
 	const int32_t end = TINY_GGUF_EOS; /* it is ignored */
 	uint32_t n_vocab = model_info(model)->n_vocab;
-	struct sample_candidate *candidates = calloc(n_vocab, sizeof(*candidates));
 	float *logits = calloc(n_vocab, sizeof(*logits));
 	struct engine *engine = NULL;
 	int32_t ids[512];
 	size_t len = answer->prompt_len;
 
-	assert_true(candidates != NULL && logits != NULL && answer->done);
+	assert_true(logits != NULL && answer->done);
 	assert_int_equal(answer->len, N_ANSWER);
 	assert_int_equal(engine_new(model, &config, &engine, NULL), RC_OK);
 	assert_int_equal(engine_seq_adapt(engine, 0, adapter), RC_OK);
@@ -125,11 +124,12 @@ static void assert_is_engines(const struct serve_answer *answer, const struct ad
 		assert_int_equal(engine_forward(engine, &row, 1, logits, NULL, NULL, NULL), RC_OK);
 		if (at + 1 < len)
 			continue;
-		ids[len] = sample_token(&params, logits, n_vocab, ids, len, &end, 1, 0, candidates);
+		ids[len] = plain_sample(&params,
+		    &(struct sample_row){
+			.logits = logits, .n_vocab = n_vocab, .banned = &end, .banned_len = 1 });
 		assert_int_equal(answer->ids[len - answer->prompt_len], ids[len]);
 		len++;
 	}
-	free(candidates);
 	free(logits);
 	engine_free(engine);
 }

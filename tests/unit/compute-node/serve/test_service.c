@@ -14,8 +14,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "infer/engine.h"
-#include "infer/sample.h"
 #include "model/model.h"
+#include "plain_sample.h"
 #include "serve_fixture.h"
 #include "tokenize/tokenizer.h"
 
@@ -90,10 +90,9 @@ static void greedy_reference(
 	assert_int_equal(engine_new(model, &config, &engine, NULL), RC_OK);
 	uint32_t n_vocab = model_info(model)->n_vocab;
 	float *logits = calloc(n_vocab, sizeof(float));
-	struct sample_candidate *candidates = calloc(n_vocab, sizeof(*candidates));
 	int32_t history[512];
 	size_t len = 0;
-	assert_true(logits != NULL && candidates != NULL);
+	assert_non_null(logits);
 	for (size_t i = 0; i < prompt_len; i++)
 		history[len++] = (int32_t)prompt[i];
 	for (size_t at = 0; len < prompt_len + out_len; at++) {
@@ -104,13 +103,12 @@ static void greedy_reference(
 		assert_int_equal(engine_forward(engine, &row, 1, logits, NULL, NULL, NULL), RC_OK);
 		if (at + 1 < len)
 			continue;
-		history[len] =
-		    sample_token(&params, logits, n_vocab, history, len, NULL, 0, 0, candidates);
+		history[len] = plain_sample(
+		    &params, &(struct sample_row){ .logits = logits, .n_vocab = n_vocab });
 		out[len - prompt_len] = (uint32_t)history[len];
 		len++;
 	}
 	free(logits);
-	free(candidates);
 	engine_free(engine);
 	model_close(model);
 }
