@@ -31,7 +31,8 @@
 #define WIRE_SEQS_MAX ((size_t)65536) /* in one FollowAsk */
 #define WIRE_STOPS_MAX ((size_t)16)
 #define WIRE_STOP_BYTES_MAX ((size_t)256)
-#define WIRE_NAME_BYTES_MAX ((size_t)1024) /* names, roles, ids in text */
+#define WIRE_SCHEMA_BYTES_MAX ((size_t)128 << 10) /* of a constraint */
+#define WIRE_NAME_BYTES_MAX ((size_t)1024)        /* names, roles, ids in text */
 #define WIRE_ERROR_TEXT_BYTES_MAX ((size_t)4096)
 
 enum message_kind {
@@ -108,9 +109,10 @@ struct wire_model {
 	uint8_t content_hash[WIRE_HASH_BYTES];
 	const char *architecture;
 	uint64_t context, parameters, weights_bytes;
-	bool chat, embed, absent;
+	bool chat, embed, absent, constrains;
 	const char *chat_template;
 	const char *cache_type;
+	const char *tool_format;
 	uint32_t embedding_length;
 };
 
@@ -198,6 +200,17 @@ struct wire_sampling {
 	bool ignore_eos;
 };
 
+enum wire_constraint_kind {
+	WIRE_CONSTRAINT_NONE,
+	WIRE_CONSTRAINT_JSON_OBJECT,
+	WIRE_CONSTRAINT_JSON_SCHEMA,
+};
+
+struct wire_constraint {
+	enum wire_constraint_kind kind;
+	const char *schema;
+};
+
 struct wire_generate {
 	const char *model;
 	const struct wire_chat_message *messages; /* [messages_len] */
@@ -217,7 +230,8 @@ struct wire_generate {
 	uint32_t credit;
 	const char *tools_json;
 	uint32_t logprobs;
-	bool add_generation_prompt;
+	bool add_generation_prompt, markers;
+	struct wire_constraint constraint;
 };
 
 struct wire_started {
@@ -228,6 +242,7 @@ struct wire_started {
 	const char *chat_template;
 	uint32_t cached_tokens;
 	const char *cache_type;
+	bool reasoning;
 };
 
 struct wire_token_logprobs {

@@ -55,6 +55,8 @@ static enum rc check_model(const struct wire_model *model, struct errmsg *why)
 		rc = check_name("models.chat_template", model->chat_template, why);
 	if (rc == RC_OK)
 		rc = check_name("models.cache_type", model->cache_type, why);
+	if (rc == RC_OK)
+		rc = check_name("models.tool_format", model->tool_format, why);
 	return rc;
 }
 
@@ -146,6 +148,13 @@ static enum rc check_sampling(const struct wire_sampling *sampling, struct errms
 	return rc;
 }
 
+static enum rc check_constraint(const struct wire_constraint *constraint, struct errmsg *why)
+{
+	if ((unsigned)constraint->kind > WIRE_CONSTRAINT_JSON_SCHEMA)
+		return errmsg_rc(why, RC_INVALID, "constraint.kind: not a known value");
+	return check_text("constraint.schema", constraint->schema, WIRE_SCHEMA_BYTES_MAX, why);
+}
+
 static enum rc check_generate(const struct wire_generate *body, struct errmsg *why)
 {
 	enum rc rc = check_name("generate.model", body->model, why);
@@ -170,7 +179,7 @@ static enum rc check_generate(const struct wire_generate *body, struct errmsg *w
 	if (rc == RC_OK)
 		rc = check_text(
 		    "generate.tools_json", body->tools_json, WIRE_MESSAGE_BYTES_MAX, why);
-	return rc;
+	return rc == RC_OK ? check_constraint(&body->constraint, why) : rc;
 }
 
 static enum rc check_started(const struct wire_started *body, struct errmsg *why)

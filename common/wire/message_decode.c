@@ -73,6 +73,8 @@ static enum rc get_model(
 	out->cache_type = from->cache_type;
 	out->embedding_length = from->embedding_length;
 	out->absent = from->absent;
+	out->constrains = from->constrains;
+	out->tool_format = from->tool_format;
 	return get_fixed(
 	    "models.content_hash", &from->content_hash, out->content_hash, WIRE_HASH_BYTES, why);
 }
@@ -231,6 +233,21 @@ static void get_sampling(const Hearth__Compute__Sampling *from, struct wire_samp
 	out->ignore_eos = from->ignore_eos;
 }
 
+/* A kind that is not known must not be passed over: the answer would be free. */
+static enum rc get_constraint(
+    const Hearth__Compute__Constraint *from, struct wire_constraint *out, struct errmsg *why)
+{
+	*out = (struct wire_constraint){ .schema = "" };
+	if (from == NULL)
+		return RC_OK;
+	int kind = (int)from->kind;
+	if (kind < 0 || kind > (int)WIRE_CONSTRAINT_JSON_SCHEMA)
+		return errmsg_rc(why, RC_INVALID, "constraint.kind: not a known value");
+	out->kind = (enum wire_constraint_kind)kind;
+	out->schema = from->schema;
+	return RC_OK;
+}
+
 static enum rc get_generate(const Hearth__Compute__Generate *from, struct arena *arena,
     struct wire_generate *out, struct errmsg *why)
 {
@@ -248,8 +265,11 @@ static enum rc get_generate(const Hearth__Compute__Generate *from, struct arena 
 	out->tools_json = from->tools_json;
 	out->logprobs = from->logprobs;
 	out->add_generation_prompt = from->add_generation_prompt;
+	out->markers = from->markers;
 	get_sampling(from->sampling, &out->sampling);
-	enum rc rc = get_chat_messages(from, arena, out, why);
+	enum rc rc = get_constraint(from->constraint, &out->constraint, why);
+	if (rc == RC_OK)
+		rc = get_chat_messages(from, arena, out, why);
 	if (rc == RC_OK)
 		rc = get_parts(
 		    "generate.raw", from->raw, from->n_raw, arena, &out->raw, &out->raw_len, why);
@@ -265,6 +285,7 @@ static enum rc get_started(
 	out->chat_template = from->chat_template;
 	out->cached_tokens = from->cached_tokens;
 	out->cache_type = from->cache_type;
+	out->reasoning = from->reasoning;
 	return get_fixed(
 	    "started.content_hash", &from->content_hash, out->content_hash, WIRE_HASH_BYTES, why);
 }

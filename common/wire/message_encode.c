@@ -74,6 +74,8 @@ static enum rc put_model(
 	to->cache_type = text_of(model->cache_type);
 	to->embedding_length = model->embedding_length;
 	to->absent = model->absent;
+	to->constrains = model->constrains;
+	to->tool_format = text_of(model->tool_format);
 	*out = to;
 	return RC_OK;
 }
@@ -242,6 +244,16 @@ static enum rc put_sampling(
 	return RC_OK;
 }
 
+static enum rc put_constraint(struct arena *arena, const struct wire_constraint *constraint,
+    Hearth__Compute__Constraint **out)
+{
+	NEW(to, Constraint, constraint);
+	to->kind = (Hearth__Compute__Constraint__Kind)constraint->kind;
+	to->schema = text_of(constraint->schema);
+	*out = to;
+	return RC_OK;
+}
+
 static enum rc put_generate(
     struct arena *arena, const struct wire_generate *body, Hearth__Compute__Envelope *env)
 {
@@ -260,6 +272,8 @@ static enum rc put_generate(
 		rc = put_texts(arena, body->stop, body->stop_len, &to->stop, &to->n_stop);
 	if (rc == RC_OK)
 		rc = put_sampling(arena, &body->sampling, &to->sampling);
+	if (rc == RC_OK && body->constraint.kind != WIRE_CONSTRAINT_NONE)
+		rc = put_constraint(arena, &body->constraint, &to->constraint);
 	to->prompt_ids = (uint32_t *)body->prompt_ids;
 	to->n_prompt_ids = body->prompt_ids_len;
 	to->generated_ids = (uint32_t *)body->generated_ids;
@@ -271,6 +285,7 @@ static enum rc put_generate(
 	to->tools_json = text_of(body->tools_json);
 	to->logprobs = body->logprobs;
 	to->add_generation_prompt = body->add_generation_prompt;
+	to->markers = body->markers;
 	return rc;
 }
 
@@ -285,6 +300,7 @@ static enum rc put_started(
 	to->chat_template = text_of(body->chat_template);
 	to->cached_tokens = body->cached_tokens;
 	to->cache_type = text_of(body->cache_type);
+	to->reasoning = body->reasoning;
 	return RC_OK;
 }
 

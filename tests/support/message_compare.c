@@ -82,6 +82,8 @@ static const char *compare_model(const struct wire_model *a, const struct wire_m
 	SAME_TEXT(cache_type);
 	SAME(embedding_length);
 	SAME(absent);
+	SAME(constrains);
+	SAME_TEXT(tool_format);
 	return NULL;
 }
 
@@ -139,6 +141,11 @@ static const char *compare_generate(const struct wire_generate *a, const struct 
 	SAME_TEXT(tools_json);
 	SAME(logprobs);
 	SAME(add_generation_prompt);
+	SAME(markers);
+	SAME(constraint.kind);
+	/* Without a kind there is no constraint, whatever its text says. */
+	if (a->constraint.kind != WIRE_CONSTRAINT_NONE)
+		SAME_TEXT(constraint.schema);
 	return NULL;
 }
 
@@ -150,6 +157,7 @@ static const char *compare_started(const struct wire_started *a, const struct wi
 	SAME_TEXT(chat_template);
 	SAME(cached_tokens);
 	SAME_TEXT(cache_type);
+	SAME(reasoning);
 	return NULL;
 }
 

@@ -151,6 +151,8 @@ static void random_capabilities(uint64_t *seed, struct arena *arena, struct wire
 		models[i].cache_type = word(seed, arena);
 		models[i].embedding_length = u32(seed);
 		models[i].absent = coin(seed);
+		models[i].constrains = coin(seed);
+		models[i].tool_format = word(seed, arena);
 	}
 	out->models = models;
 }
@@ -191,6 +193,9 @@ static void random_generate(uint64_t *seed, struct arena *arena, struct wire_gen
 	out->tools_json = word(seed, arena);
 	out->logprobs = u32(seed);
 	out->add_generation_prompt = coin(seed);
+	out->markers = coin(seed);
+	out->constraint.kind = (enum wire_constraint_kind)below(seed, 3);
+	out->constraint.schema = word(seed, arena);
 }
 
 static void random_tokens(uint64_t *seed, struct arena *arena, struct wire_tokens *out)
@@ -246,6 +251,7 @@ static void random_started(uint64_t *seed, struct arena *arena, struct wire_star
 	out->chat_template = word(seed, arena);
 	out->cached_tokens = u32(seed);
 	out->cache_type = word(seed, arena);
+	out->reasoning = coin(seed);
 }
 
 static void random_follow_ask(uint64_t *seed, struct arena *arena, struct wire_follow_ask *out)

@@ -1,0 +1,56 @@
+/*
+ * Matcher: where a constrained answer stands in its automaton, and which tokens may
+ * come next.
+ *
+ * The pushdown automaton is made deterministic as far as the answer goes: a set of
+ * (state, stack of returns) is a place, places and steps between them are remembered, and so
+ * are the last few bitmaps.  All of that stands in one block that is taken when the
+ * matcher is made; when it is full, everything but the current place is forgotten.
+ * What is remembered never changes an answer: where an answer stands is a function of
+ * its bytes alone, so one that is resumed by pushing its ids goes on identically.
+ *
+ * An answer with more than MATCHER_OPTIONS_MAX readings at once keeps the first ones.
+ * One thread at a time; nothing but matcher_new() takes memory.
+ */
+#ifndef GRAMMAR_MATCHER_H
+#define GRAMMAR_MATCHER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/errmsg.h"
+
+struct automaton;
+struct vocab;
+struct matcher;
+
+#define MATCHER_OPTIONS_MAX 256u
+
+/* Takes the automaton on success; `vocab` is borrowed.  RC_NOMEM. */
+enum rc matcher_new(
+    struct automaton *automaton_take, const struct vocab *vocab, struct matcher **out) RC_CHECK;
+void matcher_free(struct matcher *matcher); /* wipes */
+
+/* The same bytes for every automaton of a vocabulary of `n_vocab`. */
+size_t matcher_bytes(size_t n_vocab);
+
+/* Go on by a token.  False: it is not allowed; the matcher stays where it was. */
+bool matcher_push(struct matcher *matcher, int32_t token);
+
+/* The same by bytes, which need not be a token's. */
+bool matcher_push_bytes(struct matcher *matcher, const uint8_t *bytes, size_t len);
+
+/*
+ * One bit for each of n_vocab ids, in words of 64, lowest first: what may come next,
+ * tokens that end the answer among them where it may end.  Never empty with a vocabulary
+ * that is whole.  Lives until the next call.  The first time at a place it costs a walk over
+ * the vocabulary.
+ */
+const uint64_t *matcher_allowed(struct matcher *matcher);
+
+/* The answer may end here; it must, because nothing can follow. */
+bool matcher_accepts(const struct matcher *matcher);
+bool matcher_over(const struct matcher *matcher);
+
+#endif

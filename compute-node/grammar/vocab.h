@@ -1,0 +1,42 @@
+/*
+ * Vocab: the texts of a model's tokens in the order of their bytes, so that the tokens
+ * which an automaton allows are found in one walk over common prefixes.
+ *
+ * Special tokens and those without a text are left out: a constrained answer never
+ * has them.  Built once a model; immutable, any thread.
+ */
+#ifndef GRAMMAR_VOCAB_H
+#define GRAMMAR_VOCAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/errmsg.h"
+
+struct tokenizer;
+
+#define VOCAB_TOKEN_BYTES_MAX 255u /* a token with a longer text is never allowed */
+
+struct vocab {
+	size_t n;            /* tokens in here */
+	size_t n_vocab;      /* of the model */
+	int32_t *ids;        /* [n] by the bytes of their texts */
+	uint8_t *common;     /* [n] bytes shared with the one before */
+	uint8_t *rest;       /* [n] bytes behind those */
+	uint8_t *bytes;      /* the latter, one behind another */
+	const int32_t *ends; /* [n_ends] of the tokenizer: they end an answer */
+	size_t n_ends;
+	const struct tokenizer *tokenizer;
+	bool whole; /* every byte that JSON may hold is a token, so nothing is a dead end */
+	size_t taken_bytes;
+};
+
+/* The tokenizer is borrowed for the vocab's life.  RC_NOMEM. */
+enum rc vocab_new(const struct tokenizer *tokenizer, size_t n_vocab, struct vocab **out) RC_CHECK;
+void vocab_free(struct vocab *vocab);
+
+/* What vocab_new() takes at most, for plans. */
+size_t vocab_bytes(const struct tokenizer *tokenizer);
+
+#endif
