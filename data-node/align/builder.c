@@ -41,7 +41,9 @@ enum rc builder_new(
 	(void)pthread_mutex_init(&builder->lock, NULL);
 	(void)pthread_cond_init(&builder->moved, &mono);
 	(void)pthread_condattr_destroy(&mono);
-	enum rc rc = store_derive_key(store, "slice", builder->key);
+	enum rc rc = store_kept_new(&builder->kept);
+	if (rc == RC_OK)
+		rc = store_derive_key(store, "slice", builder->key);
 	if (rc != RC_OK) {
 		builder_close(builder);
 		return errmsg_rc(why, rc, "no key for the hashes of slices");
@@ -121,6 +123,7 @@ void builder_close(struct builder *builder)
 	(void)pthread_mutex_destroy(&builder->lock);
 	lifecycle_fini(&builder->state.life);
 	free(builder->notes);
+	store_kept_free(builder->kept);
 	free(builder);
 }
 

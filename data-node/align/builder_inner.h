@@ -14,6 +14,7 @@
 #include "align/lifecycle.h"
 #include "align/slice_row.h"
 #include "align/touch.h"
+#include "store/store_kept.h"
 
 /* Limits of one pass: what it read, and over how long a time. */
 #define PASS_RECORDS_MAX ((size_t)65536)
@@ -34,6 +35,7 @@ struct note {
 	int64_t end_ns; /* of the observation, as it came */
 	struct slice_track track;
 	bool alone; /* it acts on no other track */
+	bool boots; /* but for the epoch that it names */
 };
 
 /* What is stored with the rows. */
@@ -57,6 +59,7 @@ struct builder {
 	int64_t home_until_ns; /* as of so many changes; INT64_MIN: not known */
 
 	/* Of the pass in progress. */
+	struct store_kept *kept; /* used while few notes are at hand */
 	struct note *notes;
 	size_t notes_len, notes_cap;
 

@@ -68,6 +68,7 @@ static struct note note_of(const struct pass *pass, const struct observation *ob
 	note.end_ns = note.touch.t1_ns;
 	note.track = (struct slice_track){ item.track, rest.lane, obs->layer };
 	note.alone = !item.boots && !item.stop_lane && !item.wide;
+	note.boots = item.boots && !item.stop_lane && !item.wide;
 	return note;
 }
 
@@ -220,11 +221,52 @@ static enum rc clip_by_pass(struct builder *builder)
 			if (next->touch.track != touch->track)
 				break;
 			if (next->is_value && next->touch.t0_ns > touch->t1_ns)
-				touch_clip_at(touch, next->end_ns);
+				touch_clip_at(touch, next->end_ns, next->touch.last_ns);
 		}
 	}
 	free(order);
 	return RC_OK;
+}
+
+static struct store_range range_of(const struct pass *pass, const struct note *note)
+{
+	return (struct store_range){ .layers = LAYER_MASK(note->layer),
+		.as_of_seq = pass->cursor,
+		.kept = pass->builder->kept };
+}
+
+/* What lies within an epoch acts on its track alone. */
+static enum rc settle_epoch(struct pass *pass, struct note *note, struct errmsg *why)
+{
+	struct store_range within = range_of(pass, note);
+	struct observation obs;
+	struct item_rest rest;
+	struct item item;
+
+	arena_reset(&pass->old);
+	enum rc rc = store_get_seqs(
+	    pass->builder->store, &note->seq, 1, pass->cursor, &pass->old, &obs, why);
+	if (rc == RC_OK) {
+		item_of_observation(&obs, pass->builder->policy, &item, &rest);
+		rc = touch_in_epoch(
+		    &item, pass->builder->store, &within, pass->builder->policy, &note->touch, why);
+		note->alone = rc == RC_OK;
+	}
+	return rc == RC_NOTFOUND || rc == RC_CORRUPT ? RC_OK : rc;
+}
+
+static enum rc settle_epochs(struct pass *pass, struct errmsg *why)
+{
+	struct builder *builder = pass->builder;
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0;
+	     i < builder->notes_len && builder->notes_len <= PASS_LOOKS_MAX && rc == RC_OK; i++) {
+		struct note *note = &builder->notes[i];
+		if (note->boots && note->cause == DIRTY_LATE)
+			rc = settle_epoch(pass, note, why);
+	}
+	return rc;
 }
 
 static enum rc clip_by_store(struct pass *pass, struct errmsg *why)
@@ -238,9 +280,11 @@ static enum rc clip_by_store(struct pass *pass, struct errmsg *why)
 		touch->clip_back = touch->clip_back && builder->notes_len <= PASS_LOOKS_MAX;
 		looks += touch->clip != TOUCH_NO_CLIP;
 	}
-	for (size_t i = 0; i < builder->notes_len && looks <= PASS_LOOKS_MAX && rc == RC_OK; i++)
-		rc = touch_clip_by_store(&builder->notes[i].touch, builder->store,
-		    builder->notes[i].layer, pass->cursor, builder->policy, why);
+	for (size_t i = 0; i < builder->notes_len && looks <= PASS_LOOKS_MAX && rc == RC_OK; i++) {
+		struct store_range within = range_of(pass, &builder->notes[i]);
+		rc = touch_clip_by_store(
+		    &builder->notes[i].touch, builder->store, &within, builder->policy, why);
+	}
 	return rc;
 }
 
@@ -313,6 +357,8 @@ static enum rc build_notes(struct pass *pass, struct errmsg *why)
 	size_t n = 0;
 
 	enum rc rc = find_first(builder, &first_ns, why);
+	if (rc == RC_OK)
+		rc = settle_epochs(pass, why);
 	if (rc == RC_OK)
 		rc = clip_by_pass(builder);
 	if (rc == RC_OK)
@@ -445,6 +491,7 @@ enum rc builder_pass(struct builder *builder, bool *more, struct errmsg *why)
 		rc = run(&pass, &view, more, why);
 	arena_fini(&arena);
 	arena_fini(&pass.old);
+	store_kept_reset(builder->kept);
 	(void)pthread_mutex_lock(&builder->lock);
 	if (rc == RC_OK) {
 		builder->cursor = builder->state.cursor;

@@ -375,6 +375,7 @@ static enum rc run_window(struct stretch *s, uint64_t cursor, bool part, struct 
 		.keep_empty = part,
 		.near_only = part && s->near_only,
 		.track = part ? s->track : NULL,
+		.kept = s->builder->kept,
 		.policy = s->builder->policy };
 
 	enum rc rc = slice_build(s->builder->store, &query, part ? visit_part : visit, s, why);
@@ -418,6 +419,7 @@ static enum rc build_part(struct stretch *s, uint64_t cursor, struct errmsg *why
 	enum rc rc = RC_AGAIN;
 
 	fill_init(&s->fill, s->builder->store, s->builder->policy, FACET_MASK_ALL);
+	s->fill.kept = s->builder->kept;
 	if (can_merge(s))
 		rc = run_window(s, cursor, true, NULL);
 	if (rc == RC_AGAIN) {

@@ -24,7 +24,9 @@ struct feed {
 	int64_t skip_before_ns; /* were read by the first pass */
 	/* Of one track. */
 	const struct slice_track *track;
+	struct store_kept *kept;
 	unsigned facets;
+	uint64_t boot;              /* of all epochs that were seen; 0: none was */
 	int64_t after_ns, until_ns; /* what is asked of its values */
 	size_t seen, found;
 	bool enough;
@@ -135,7 +137,8 @@ static enum rc read_all(struct feed *feed, struct store *store, const struct win
 	struct store_range range = { .from_ns = reach.from_ns,
 		.to_ns = reach.to_ns,
 		.layers = layers,
-		.as_of_seq = as_of_seq };
+		.as_of_seq = as_of_seq,
+		.kept = near_only ? feed->kept : NULL };
 	return verdict(feed, store_scan_time(store, &range, NULL, 0, take, feed, feed->why));
 }
 
@@ -157,8 +160,11 @@ static bool is_of_track(
 	feed->seen++;
 	if (rest->lane != feed->track->lane)
 		return false;
-	if (item->boots)
-		feed->rc = RC_AGAIN; /* epochs begin with any record of the lane */
+	if (item->boots && !item->wide) {
+		if (feed->boot != 0 && feed->boot != rest->boot)
+			feed->rc = RC_AGAIN; /* another record of the lane began an epoch */
+		feed->boot = rest->boot;
+	}
 	return item->track == feed->track->track || item->stop_lane;
 }
 
@@ -204,20 +210,24 @@ static bool take_of_track(void *ctx, const struct observation *obs)
 	return feed->rc == RC_OK && !feed->enough && !window_done(feed->window);
 }
 
-/* Few records first, then more, until there are enough. */
-static enum rc scan_steps(
-    struct feed *feed, struct store *store, const struct store_range *range, store_visit_fn *visit)
+static enum rc scan(struct feed *feed, struct store *store, const struct store_range *range,
+    struct store_position *at, size_t limit, store_visit_fn *visit)
 {
-	struct store_position at = { .set = false };
+	enum rc rc = store_scan_time(store, range, at, limit, visit, feed, feed->why);
+
+	return rc == RC_CORRUPT ? RC_AGAIN : verdict(feed, rc);
+}
+
+/* From `at` on few records first, then more, until there are enough. */
+static enum rc scan_steps(struct feed *feed, struct store *store, const struct store_range *range,
+    struct store_position *at, store_visit_fn *visit)
+{
 	size_t before, step = STEP_FIRST;
 	enum rc rc;
 
-	feed->found = 0;
-	feed->enough = false;
 	do {
 		before = feed->seen;
-		rc = store_scan_time(store, range, &at, step, visit, feed, feed->why);
-		rc = rc == RC_CORRUPT ? RC_AGAIN : verdict(feed, rc);
+		rc = scan(feed, store, range, at, step, visit);
 		if (feed->seen - before < step)
 			break; /* to the end of the range */
 		step = step < STEP_MAX ? step * 2 : step;
@@ -231,7 +241,9 @@ static enum rc read_track(
 	struct window_reach reach = window_reach_of(feed->policy, grid);
 	struct store_range range = { .to_ns = grid->from_ns,
 		.layers = LAYER_MASK(feed->track->layer),
-		.as_of_seq = as_of_seq };
+		.as_of_seq = as_of_seq,
+		.kept = feed->kept };
+	struct store_position at = { .set = false };
 	enum rc rc = RC_OK;
 
 	if (reach.from_ns < OBS_TIME_MIN_NS)
@@ -243,7 +255,8 @@ static enum rc read_track(
 		if (range.from_ns <= reach.from_ns)
 			break;
 		feed->after_ns = range.from_ns;
-		rc = scan_steps(feed, store, &range, count_values);
+		feed->found = 0;
+		rc = scan_steps(feed, store, &range, &(struct store_position){ 0 }, count_values);
 	}
 	if (rc != RC_OK)
 		return rc;
@@ -253,9 +266,16 @@ static enum rc read_track(
 		range.from_ns = reach.from_ns;
 		feed->after_ns = INT64_MIN;
 	}
-	range.to_ns = reach.to_ns;
 	feed->until_ns = grid->to_ns;
-	return scan_steps(feed, store, &range, take_of_track);
+	feed->found = 0;
+	feed->enough = false;
+	/* All that may touch the range; most often its next value is among that. */
+	range.to_ns = grid->to_ns + 2 * PLACEMENT_NARROW_NS;
+	rc = scan(feed, store, &range, &at, 0, take_of_track);
+	range.to_ns = reach.to_ns;
+	if (rc == RC_OK && feed->found == 0)
+		rc = scan_steps(feed, store, &range, &at, take_of_track);
+	return rc;
 }
 
 /* ---- slices -------------------------------------------------------------------------- */
@@ -279,6 +299,7 @@ enum rc slice_build(struct store *store, const struct slice_query *asked, slice_
 	struct slice_query checked = *asked, *query = &checked;
 	struct feed feed = { .policy = query->policy != NULL ? query->policy : policy_default(),
 		.track = query->track,
+		.kept = query->kept,
 		.why = why };
 	uint64_t cursor = store_cursor(store);
 

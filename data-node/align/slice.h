@@ -105,6 +105,8 @@ struct slice_query {
 	 * from the track alone, the other ones must be read as well. */
 	const struct slice_track *track;
 	const struct policy *policy; /* NULL: the default one */
+	/* Where near_only or `track`: records that other readings had.  NULL. */
+	struct store_kept *kept;
 };
 
 /* `slice` lives until the visitor returns; false ends the walk. */

@@ -4,6 +4,7 @@
 #include "align/blend.h"
 #include "align/sample.h"
 #include "align/scene.h"
+#include "store/store_kept.h"
 
 #define RECORDS_BYTES_KEPT ((size_t)8 << 20)
 #define RECORDS_BYTES_MAX ((size_t)512 << 20)
@@ -38,11 +39,22 @@ static enum rc keep(
 	return lookup_put(&fill->items, seq, item);
 }
 
+/* Of the records that are there already; NULL. */
+static const struct item *find(struct fill *fill, uint64_t seq)
+{
+	const struct item *item = lookup_find(&fill->items, seq);
+	const struct observation *had = item == NULL ? store_kept_find(fill->kept, seq) : NULL;
+
+	if (had == NULL || had->tombstone)
+		return item;
+	return keep(fill, seq, had, &item) == RC_OK ? item : NULL;
+}
+
 enum rc fill_item(struct fill *fill, uint64_t seq, const struct item **out, struct errmsg *why)
 {
 	struct observation obs;
 
-	*out = lookup_find(&fill->items, seq);
+	*out = find(fill, seq);
 	if (*out != NULL)
 		return RC_OK;
 	enum rc rc = store_get_seq(fill->store, seq, &fill->records, &obs, NULL);
@@ -58,28 +70,27 @@ enum rc fill_item(struct fill *fill, uint64_t seq, const struct item **out, stru
 	return keep(fill, seq, kept, out);
 }
 
-static size_t missing(const struct fill *fill, const struct slice_refs *refs, uint64_t *out)
+static size_t missing(
+    struct fill *fill, const struct slice_refs *refs, unsigned facets, uint64_t *out)
 {
 	size_t n = 0;
 
 	for (int facet = 0; facet < FACET_COUNT; facet++) {
 		const struct cell *cell = &refs->cells[facet];
-		if ((fill->facets & FACET_MASK(facet)) == 0)
+		if ((facets & FACET_MASK(facet)) == 0)
 			continue;
 		for (size_t i = 0; i < cell->values_len; i++) {
 			const struct slice_ref *ref = &refs->refs[facet][i];
-			if (lookup_find(&fill->items, ref->seq) == NULL)
+			if (find(fill, ref->seq) == NULL)
 				out[n++] = ref->seq;
-			if (ref->next_seq != 0 && lookup_find(&fill->items, ref->next_seq) == NULL)
+			if (ref->next_seq != 0 && find(fill, ref->next_seq) == NULL)
 				out[n++] = ref->next_seq;
 		}
 	}
 	return n;
 }
 
-/* All records of a slice in one reading.  Where one cannot be had fill_item()
- * comes to it again. */
-static enum rc fetch_all(struct fill *fill, const struct slice_refs *refs)
+enum rc fill_fetch(struct fill *fill, const struct slice_refs *refs, unsigned facets)
 {
 	size_t most = 0;
 
@@ -88,7 +99,7 @@ static enum rc fetch_all(struct fill *fill, const struct slice_refs *refs)
 	uint64_t *seqs = arena_array(&fill->arena, most + 1, sizeof *seqs);
 	if (seqs == NULL)
 		return RC_NOMEM;
-	size_t n = missing(fill, refs, seqs);
+	size_t n = missing(fill, refs, facets, seqs);
 	struct observation *all = arena_array(&fill->records, n + 1, sizeof *all);
 	if (all == NULL)
 		return RC_NOMEM;
@@ -170,7 +181,7 @@ enum rc fill_slice(
 		lookup_fini(&fill->items);
 		arena_reset(&fill->records);
 	}
-	enum rc rc = fetch_all(fill, refs);
+	enum rc rc = fill_fetch(fill, refs, fill->facets);
 	if (rc != RC_OK)
 		return errmsg_rc(why, rc, "records cannot be fetched");
 	out->labels = (struct cell){ .absent_reason = "none" };

@@ -14,6 +14,7 @@
 
 struct fill {
 	struct store *store;
+	const struct store_kept *kept; /* looked into first; NULL */
 	const struct policy *policy;
 	unsigned facets;      /* that are asked for */
 	struct arena records; /* what `items` points into */
@@ -32,6 +33,10 @@ void fill_fini(struct fill *fill);
  */
 enum rc fill_slice(struct fill *fill, const struct slice_refs *refs, struct slice *out,
     struct errmsg *why) RC_CHECK;
+
+/* The records of those of `facets` of a row that are not there yet, in one reading,
+ * for fill_item(); where one cannot be had, it is told of then.  As above. */
+enum rc fill_fetch(struct fill *fill, const struct slice_refs *refs, unsigned facets) RC_CHECK;
 
 /* A record as an item, which lives until the next fill_slice().  As above. */
 enum rc fill_item(

@@ -121,7 +121,9 @@ enum rc slice_merge_cell(struct fill *fill, enum facet facet, uint64_t track,
 	merge.list.picks = arena_array(arena, most + 1, sizeof *merge.list.picks);
 	if (values == NULL || merged == NULL || merge.list.picks == NULL)
 		return RC_NOMEM;
-	enum rc rc = put_all(&merge, own, stored, refs->refs[facet]);
+	enum rc rc = fill_fetch(fill, refs, FACET_MASK(facet));
+	if (rc == RC_OK)
+		rc = put_all(&merge, own, stored, refs->refs[facet]);
 	if (rc != RC_OK)
 		return rc;
 	if (merge.list.len == 0 && !is_reason_known(own, stored))

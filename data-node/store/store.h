@@ -25,6 +25,7 @@
 
 struct store;
 struct keyring; /* store/keyring.h */
+struct store_kept;
 struct keyring_unlock;
 
 struct store_config {
@@ -114,14 +115,15 @@ struct store_position {
 };
 
 struct store_range {
-	int64_t from_ns, to_ns; /* on the hub's time: observations that intersect
-				   [from, to), intervals that began before `from`
-				   and wide placements that reach into it included */
-	unsigned layers;        /* LAYER_MASK bits; 0: all */
-	const char *source;     /* NULL: all */
-	uint64_t as_of_seq;     /* only records with seq ≤ it; 0: newest */
-	bool all_versions;      /* superseded ones too, each where the newest maps place
-				   it; as_of_seq is 0 */
+	int64_t from_ns, to_ns;  /* on the hub's time: observations that intersect
+				    [from, to), intervals that began before `from`
+				    and wide placements that reach into it included */
+	unsigned layers;         /* LAYER_MASK bits; 0: all */
+	const char *source;      /* NULL: all */
+	uint64_t as_of_seq;      /* only records with seq ≤ it; 0: newest */
+	bool all_versions;       /* superseded ones too, each where the newest maps place
+				    it; as_of_seq is 0 */
+	struct store_kept *kept; /* store_kept.h; NULL: every record is read anew */
 };
 
 /*

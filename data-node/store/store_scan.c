@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "store/store_bundle.h"
+#include "store/store_kept.h"
 
 struct page {
 	struct arena arena;
@@ -383,6 +384,25 @@ static bool was_moved(const struct stream *s, const struct observation *obs)
 	return s->db == DB_PAST && (s->head.t0_ns != now.t0_ns || s->head.t1_ns != now.t1_ns);
 }
 
+/* The record, placed by the newest maps: had before, or read now. */
+static enum rc record_of(const struct time_scan *scan, uint64_t seq, struct page *page,
+    struct observation *obs, struct errmsg *why)
+{
+	struct store_kept *kept = scan->range->kept;
+	const struct observation *had = store_kept_find(kept, seq);
+
+	if (had != NULL) {
+		*obs = *had;
+		return RC_OK;
+	}
+	struct arena *arena = store_kept_arena(kept);
+	enum rc rc = store_record_get(scan->store, scan->txn, seq, &page->scratch,
+	    arena != NULL ? arena : &page->arena, obs, why);
+	if (rc == RC_OK && arena != NULL)
+		store_kept_put(kept, obs);
+	return rc;
+}
+
 /*
  * The record of an entry, placed as of the scan's cursor.  `*stale`: a clock map
  * has moved it, and at that cursor it had another entry.
@@ -393,8 +413,7 @@ static enum rc entry_record(const struct time_scan *scan, const struct stream *s
 	uint64_t seq = s->head.seq, next_since;
 
 	*stale = false;
-	enum rc rc =
-	    store_record_get(scan->store, scan->txn, seq, &page->scratch, &page->arena, obs, why);
+	enum rc rc = record_of(scan, seq, page, obs, why);
 	if (rc == RC_NOTFOUND)
 		return errmsg_rc(why, RC_CORRUPT, "%s: seq %llu is not in the log",
 		    store_db_name(s->db), (unsigned long long)seq);

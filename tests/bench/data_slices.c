@@ -2,7 +2,9 @@
  * Stored slices: one dense day through the builder, late records into it, and
  * the day read from rows and worked out; memory of each in a process of its own.
  *
- *   data_slices [OBSERVATIONS] [LATE]     default 500000 and 50 of each kind
+ *   data_slices [OBSERVATIONS] [LATE] [EPOCH]
+ *
+ * default 500000, 50 of each kind, and records that name no boot epoch.
  */
 #include <ftw.h>
 #include <stdio.h>
@@ -24,6 +26,7 @@
 
 static struct keyring *keyring;
 static struct store *store;
+static const char *epoch = "";
 
 static void must(bool holds, const char *what)
 {
@@ -52,7 +55,7 @@ static struct observation make(size_t stream, int64_t at_ns, int64_t recv_ns)
 		.kind = streams[stream].kind,
 		.shape = SHAPE_INSTANT,
 		.clock_id = "",
-		.boot_epoch = "",
+		.boot_epoch = epoch,
 		.zone = "",
 		.origin = ORIGIN_DEVICE,
 		.text = "some words of a usual length, as people and programs write them",
@@ -175,7 +178,8 @@ int main(int argc, char **argv)
 	struct keyring_unlock unlock = { 0 };
 	struct builder *builder = NULL;
 
-	must(n >= 1000 && late >= 1 && late <= LATE_MAX, "usage: data_slices [N] [LATE]");
+	epoch = argc > 3 ? argv[3] : "";
+	must(n >= 1000 && late >= 1 && late <= LATE_MAX, "usage: data_slices [N] [LATE] [EPOCH]");
 	(void)snprintf(dir, sizeof dir, "%s/data_slices-XXXXXX", base == NULL ? "/tmp" : base);
 	must(mkdtemp(dir) != NULL, "mkdtemp");
 	must(keyring_create(dir, &unlock, NULL) == RC_OK, "keyring");

@@ -253,9 +253,12 @@ static long late_wanted(void)
 	return text == NULL ? 150 : strtol(text, NULL, 10);
 }
 
+/* Epochs that records name: none, any, or most often the same. */
+enum boots { BOOTS_NONE, BOOTS_ANY, BOOTS_FEW };
+
 /* One of a random stream, moved into the day; now and then a new version of one
  * that came before it. */
-static void put_late(struct life *life, uint64_t *seed, long number, bool boots)
+static void put_late(struct life *life, uint64_t *seed, long number, enum boots boots)
 {
 	static struct slice_stream stream;
 
@@ -271,8 +274,10 @@ static void put_late(struct life *life, uint64_t *seed, long number, bool boots)
 	else
 		(void)snprintf(id, sizeof id, "late %ld", number);
 	obs.client_id = id;
-	if (!boots)
+	if (boots == BOOTS_NONE)
 		obs.boot_epoch = "";
+	if (boots == BOOTS_FEW)
+		obs.boot_epoch = random_next(seed) % 30 == 0 ? "two" : "one";
 	obs.dev_t0_ns = BASE_NS + (int64_t)(random_next(seed) % (100 * 60)) * NS_PER_S;
 	obs.dev_t1_ns = obs.dev_t0_ns + length_ns;
 	obs.recv_utc_ns = BASE_NS + 120 * MIN + number * NS_PER_S;
@@ -290,7 +295,7 @@ static void forget_some(struct life *life, uint64_t *seed)
 	PASS(store_forget(life->f.store, &what, &forgotten, &pass_why));
 }
 
-static struct builder_stats come_late(struct life *life, uint64_t seed, bool boots)
+static struct builder_stats come_late(struct life *life, uint64_t seed, enum boots boots)
 {
 	struct builder_stats stats;
 
@@ -321,12 +326,17 @@ static struct builder_stats come_late(struct life *life, uint64_t seed, bool boo
 
 static void test_a_late_record_of_any_kind_is_built_into_its_cells(void **state)
 {
-	assert_true(come_late(*state, 20261128, true).patched > 100);
+	assert_true(come_late(*state, 20261128, BOOTS_ANY).patched > 100);
 }
 
 static void test_a_late_record_is_built_from_its_track_alone(void **state)
 {
-	assert_true(come_late(*state, 20261129, false).merged > 100);
+	assert_true(come_late(*state, 20261129, BOOTS_NONE).merged > 100);
+}
+
+static void test_a_late_record_within_an_epoch_is_built_from_its_track_alone(void **state)
+{
+	assert_true(come_late(*state, 20261130, BOOTS_FEW).merged > 100);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -338,6 +348,7 @@ int main(void)
 		TEST(test_where_a_clock_map_moves_something_both_places_are_reopened),
 		TEST(test_a_late_record_of_any_kind_is_built_into_its_cells),
 		TEST(test_a_late_record_is_built_from_its_track_alone),
+		TEST(test_a_late_record_within_an_epoch_is_built_from_its_track_alone),
 	};
 
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

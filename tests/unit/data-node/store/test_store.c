@@ -71,7 +71,7 @@ static void test_sending_again_is_a_duplicate_and_other_content_supersedes(void 
 	struct fixture f = { 0 };
 	struct observation a = make_obs("x", T0_NS, "one"), b = make_obs("x", T0_NS + 9, "two");
 	struct observation anonymous = make_obs("", T0_NS + 20, "no id");
-	struct store_range range = { T0_NS, T0_NS + 100, 0, NULL, 0, false };
+	struct store_range range = { .from_ns = T0_NS, .to_ns = T0_NS + 100 };
 	struct seen *seen = calloc(1, sizeof(*seen));
 	struct arena arena;
 	struct observation got;
@@ -131,7 +131,7 @@ static void test_scans_resume_where_they_stopped(void **state)
 	(void)state;
 	struct fixture f = { 0 };
 	struct seen *seen = calloc(1, sizeof(*seen));
-	struct store_range range = { T0_NS, T0_NS + 5000, 0, NULL, 0, false };
+	struct store_range range = { .from_ns = T0_NS, .to_ns = T0_NS + 5000 };
 	struct store_position pos = { 0 };
 	struct observation obs[1500];
 	char ids[1500][8];

@@ -138,8 +138,8 @@ static void test_any_flipped_bit_is_named_or_harmless_and_never_crashes(void **s
 		if (rc == RC_OK) {
 			rc = verify(f.store, &faults, NULL);
 			assert_true((rc == RC_OK) == (faults.n == 0));
-			struct store_range all = { OBS_TIME_MIN_NS, OBS_TIME_MAX_NS, 0, NULL, 0,
-				false };
+			struct store_range all = { .from_ns = OBS_TIME_MIN_NS,
+				.to_ns = OBS_TIME_MAX_NS };
 			struct seen *seen = calloc(1, sizeof(*seen));
 			enum rc scanned =
 			    store_scan_time(f.store, &all, NULL, 0, seen_visit, seen, NULL);
@@ -168,7 +168,7 @@ static void test_a_flipped_bit_in_a_record_is_named_by_its_number(void **state)
 	struct faults faults;
 	struct store_verified v;
 	struct seen *seen = calloc(1, sizeof(*seen));
-	struct store_range all = { OBS_TIME_MIN_NS, OBS_TIME_MAX_NS, 0, NULL, 0, false };
+	struct store_range all = { .from_ns = OBS_TIME_MIN_NS, .to_ns = OBS_TIME_MAX_NS };
 	char path[512];
 	uint8_t *bytes, flip;
 	size_t len;

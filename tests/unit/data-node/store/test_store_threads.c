@@ -72,7 +72,7 @@ static bool order_visit(void *ctx, const struct observation *obs)
 static void *read_main(void *arg)
 {
 	struct crowd *crowd = arg;
-	struct store_range all = { OBS_TIME_MIN_NS, OBS_TIME_MAX_NS, 0, NULL, 0, false };
+	struct store_range all = { .from_ns = OBS_TIME_MIN_NS, .to_ns = OBS_TIME_MAX_NS };
 	bool last = false;
 
 	while (!last) {

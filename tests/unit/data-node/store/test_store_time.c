@@ -159,7 +159,7 @@ static void test_an_interval_that_ends_where_the_range_begins_is_not_in_it(void 
 	struct fixture f = { 0 };
 	struct seen *seen = calloc(1, sizeof(*seen));
 	struct observation a = make_obs("a", T0_NS, "x");
-	struct store_range range = { T0_NS + 100, T0_NS + 200, 0, NULL, 0, false };
+	struct store_range range = { .from_ns = T0_NS + 100, .to_ns = T0_NS + 200 };
 
 	fixture_init(&f);
 	a.shape = SHAPE_INTERVAL;
