@@ -78,6 +78,8 @@ static bool must_cut(const struct pass *pass, const struct note *note)
 {
 	const struct builder *builder = pass->builder;
 
+	if (floor_grid(note->touch.from_ns) + BUILDER_GRID_NS > note->closed_ns)
+		return false; /* as most: it touches no slice that could be sealed */
 	for (size_t i = 0; i < builder->notes_len; i++) {
 		const struct note *before = &builder->notes[i];
 		if (before->round + 2 > note->round)

@@ -1,10 +1,13 @@
 /*
- * The aligner from memory: ten streams of one day onto 86,400 slices of a
+ * The aligner from memory: ten streams of one day onto its 86,400 slices of a
  * second, next to a plain backward merge join of the same rows in the same run
  * (which knows none of the semantics).  From the store: data_align_store.c; next
  * to pandas: data_align_pandas.py.
  *
- *   data_align [OBSERVATIONS] [ROUNDS]     default 500000 and 3
+ *   data_align [OBSERVATIONS] [ROUNDS] [STEP_S] [DENSE]
+ *
+ * default 500000, 3 and 1; of 100 observations DENSE are of the first stream, a tenth if
+ * it is left out.
  *
  * The observations come each stream for itself, in order, by the minute, as an as-of
  * join is given them; then all streams in one order, as a log has them; then as
@@ -21,46 +24,11 @@
 #include "align/window.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "slice_day.h"
 
-#define STREAMS 10
-#define SLICES 86400
+#define STREAMS SLICE_DAY_STREAMS
 #define BATCH ((size_t)256)
-#define ROUNDS_MAX 99
-#define START_NS (INT64_C(1763164800) * NS_PER_S)
-
-static void must(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	(void)fprintf(stderr, "data_align: %s\n", what);
-	exit(1);
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *values, int n)
-{
-	qsort(values, (size_t)n, sizeof values[0], compare);
-	return values[n / 2];
-}
-
-static const struct {
-	enum layer layer;
-	const char *kind, *data_json;
-} streams[STREAMS] = { { LAYER_BEHAVIOUR, "heart_rate", "{\"value\":62}" },
-	{ LAYER_BEHAVIOUR, "steps", "{\"value\":3}" },
-	{ LAYER_ENVIRONMENT, "temperature", "{\"room\":\"hall\",\"value\":20.5}" },
-	{ LAYER_ENVIRONMENT, "light", "{\"value\":310}" },
-	{ LAYER_ENVIRONMENT, "noise", "{\"value\":41}" },
-	{ LAYER_ENVIRONMENT, "location", "{\"acc\":5,\"lat\":52.5,\"lon\":13.4}" },
-	{ LAYER_BEHAVIOUR, "app", "{\"app\":\"editor\"}" }, { LAYER_VISUAL, "frame", "" },
-	{ LAYER_AUDITORY, "sound", "" },
-	{ LAYER_HOME, "light", "{\"entity_id\":\"light.hall\",\"state\":\"on\"}" } };
+#define START_NS SLICE_DAY_START_NS
 
 static int by_time(const void *a, const void *b)
 {
@@ -72,22 +40,10 @@ static int by_time(const void *a, const void *b)
 /* The observation of stream `s` with a number and a time. */
 static struct observation make(size_t s, size_t number, int64_t at_ns)
 {
-	struct observation obs = { .seq = number + 1,
-		.source = "source",
-		.client_id = "",
-		.layer = streams[s].layer,
-		.kind = streams[s].kind,
-		.shape = SHAPE_INSTANT,
-		.clock_id = "",
-		.boot_epoch = "",
-		.zone = "",
-		.origin = ORIGIN_DEVICE,
-		.dev_t0_ns = at_ns,
-		.dev_t1_ns = at_ns,
-		.place = placement_trusted(at_ns, at_ns, 0),
-		.text = "",
-		.data_json = streams[s].data_json };
+	struct observation obs = slice_day_make(s, at_ns);
 
+	obs.seq = number + 1;
+	obs.place = placement_trusted(at_ns, at_ns, 0);
 	memcpy(obs.obs_id, &number, sizeof number);
 	return obs;
 }
@@ -97,13 +53,14 @@ static void *rows_new(size_t bytes)
 {
 	void *rows = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	must(rows != MAP_FAILED, "memory");
+	slice_day_must(rows != MAP_FAILED, "memory");
 	(void)madvise(rows, bytes, MADV_HUGEPAGE);
 	return rows;
 }
 
 struct day {
 	size_t n;
+	unsigned dense;          /* of 100; 0: as many as of the other streams */
 	uint8_t *stream;         /* [n] */
 	int64_t *at_ns;          /* [n], in order */
 	struct item *items;      /* [n], in order of time */
@@ -126,6 +83,10 @@ static void make_day(struct day *day)
 	qsort(day->at_ns, day->n, sizeof day->at_ns[0], by_time);
 	for (size_t i = 0; i < day->n; i++) {
 		day->stream[i] = (uint8_t)(random_next(&seed) % STREAMS);
+		if (day->dense > 0)
+			day->stream[i] = random_next(&seed) % 100 < day->dense
+					     ? 0
+					     : (uint8_t)(1 + random_next(&seed) % (STREAMS - 1));
 		struct observation obs = make(day->stream[i], i, day->at_ns[i]);
 		item_of_observation(&obs, policy_default(), &day->items[i], &day->rests[i]);
 	}
@@ -178,10 +139,11 @@ static void push_streams(const struct day *day, struct window *window)
 			size_t from = at[s];
 			while (at[s] < day->first[s + 1] && day->columns[at[s]].t0_ns < until_ns)
 				at[s]++;
-			must(window_push(window, day->columns + from, at[s] - from, NULL) == RC_OK,
+			slice_day_must(
+			    window_push(window, day->columns + from, at[s] - from, NULL) == RC_OK,
 			    "push");
 		}
-		must(window_settle(window, until_ns, NULL) == RC_OK, "settle");
+		slice_day_must(window_settle(window, until_ns, NULL) == RC_OK, "settle");
 	}
 }
 
@@ -197,43 +159,44 @@ static void push_in_order(const struct day *day, struct window *window, bool pre
 			struct observation obs = make(day->stream[i + k], i + k, day->at_ns[i + k]);
 			item_of_observation(&obs, policy_default(), &made[k], &rests[k]);
 		}
-		must(window_settle(window, day->at_ns[i], NULL) == RC_OK, "settle");
-		must(window_push(window, prepared ? &day->items[i] : made, n, NULL) == RC_OK,
+		slice_day_must(window_settle(window, day->at_ns[i], NULL) == RC_OK, "settle");
+		slice_day_must(
+		    window_push(window, prepared ? &day->items[i] : made, n, NULL) == RC_OK,
 		    "push");
 	}
 }
 
 /* Seconds for the window. */
-static double run_window(const struct day *day, enum way way, struct seen *seen)
+static double run_window(const struct day *day, enum way way, int64_t step_ns, struct seen *seen)
 {
 	struct window_grid grid = { .from_ns = START_NS,
 		.to_ns = START_NS + NS_PER_DAY,
-		.step_ns = NS_PER_S,
+		.step_ns = step_ns,
 		.facets = FACET_MASK_ALL & ~FACET_MASK(FACET_SCENE),
 		.borrow = way != WAY_OBSERVATIONS };
 	struct window *window;
 
 	*seen = (struct seen){ .values = 0 };
 	int64_t start_ns = clock_mono_ns();
-	must(window_open(policy_default(), &grid, look_at, seen, &window) == RC_OK, "open");
+	slice_day_must(
+	    window_open(policy_default(), &grid, look_at, seen, &window) == RC_OK, "open");
 	if (way == WAY_STREAMS)
 		push_streams(day, window);
 	else
 		push_in_order(day, window, way == WAY_ONE_ORDER);
-	must(window_finish(window, NULL) == RC_OK, "finish");
+	slice_day_must(window_finish(window, NULL) == RC_OK, "finish");
 	window_close(window);
-	must(seen->values > 0, "no values");
+	slice_day_must(seen->values > 0, "no values");
 	return (double)(clock_mono_ns() - start_ns) / 1e9;
 }
 
 /* The plainest join: the last row of each stream before each slice. */
-static double run_join(const struct day *day, size_t *sum)
+static double run_join(const struct day *day, int64_t step_ns, size_t *sum)
 {
 	size_t last[STREAMS] = { 0 }, at = 0;
 
 	int64_t start_ns = clock_mono_ns();
-	for (size_t slice = 0; slice < SLICES; slice++) {
-		int64_t end_ns = START_NS + (int64_t)(slice + 1) * NS_PER_S;
+	for (int64_t end_ns = START_NS + step_ns; end_ns <= SLICE_DAY_END_NS; end_ns += step_ns) {
 		for (; at < day->n && day->items[at].t0_ns < end_ns; at++)
 			last[day->items[at].track % STREAMS] = at;
 		for (size_t s = 0; s < STREAMS; s++)
@@ -249,31 +212,35 @@ static void print(const char *name, const struct day *day, double seconds, doubl
 
 int main(int argc, char **argv)
 {
-	struct day day = { .n = argc > 1 ? (size_t)strtoull(argv[1], NULL, 10) : 500000 };
+	struct day day = { .n = argc > 1 ? (size_t)strtoull(argv[1], NULL, 10) : 500000,
+		.dense = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 0 };
+	int64_t step_ns = (argc > 3 ? strtol(argv[3], NULL, 10) : 1) * NS_PER_S;
 	int rounds = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 3;
-	double took[3][ROUNDS_MAX], join[ROUNDS_MAX];
+	double took[3][SLICE_DAY_ROUNDS_MAX], join[SLICE_DAY_ROUNDS_MAX];
 	static const char *const names[] = { "window, streams", "window, in one order",
 		"window, from observations" };
 	struct seen seen[3];
 	size_t sum = 0;
 
-	must(day.n >= 1000 && rounds >= 1 && rounds <= ROUNDS_MAX,
-	    "usage: data_align [OBSERVATIONS] [ROUNDS]");
+	slice_day_must(
+	    day.n >= 1000 && rounds >= 1 && rounds <= SLICE_DAY_ROUNDS_MAX && step_ns > 0,
+	    "usage: data_align [OBSERVATIONS] [ROUNDS] [STEP_S] [DENSE]");
 	make_day(&day);
 	make_columns(&day);
 	for (int i = 0; i < rounds; i++) {
 		for (unsigned way = 0; way < 3; way++)
-			took[way][i] = run_window(&day, (enum way)way, &seen[way]);
-		join[i] = run_join(&day, &sum);
+			took[way][i] = run_window(&day, (enum way)way, step_ns, &seen[way]);
+		join[i] = run_join(&day, step_ns, &sum);
 	}
-	must(seen[0].sum == seen[1].sum && seen[0].sum == seen[2].sum, "other slices");
-	double join_s = median(join, rounds);
-	printf("%zu observations, %d streams, 86400 slices of 1 s with %zu values, medians of %d "
+	slice_day_must(seen[0].sum == seen[1].sum && seen[0].sum == seen[2].sum, "other slices");
+	double join_s = slice_day_percentile(join, (size_t)rounds, 50);
+	printf("%zu observations, %d streams, slices of %lld s with %zu values, medians of %d "
 	       "(%zu)\n",
-	    day.n, STREAMS, seen[0].values, rounds, sum % 10);
+	    day.n, STREAMS, (long long)(step_ns / NS_PER_S), seen[0].values, rounds, sum % 10);
 	printf("%-34s %12s %8s\n", "", "M obs/s", "ratio");
 	print("plain backward merge join", &day, join_s, join_s);
 	for (int way = 0; way < 3; way++)
-		print(names[way], &day, median(took[way], rounds), join_s);
+		print(
+		    names[way], &day, slice_day_percentile(took[way], (size_t)rounds, 50), join_s);
 	return 0;
 }

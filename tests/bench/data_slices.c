@@ -6,35 +6,26 @@
  *
  * default 500000, 50 of each kind, and records that name no boot epoch.
  */
-#include <ftw.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "align/builder.h"
 #include "align/slice_serve.h"
 #include "base/clock.h"
 #include "base/random.h"
-#include "store/keyring.h"
+#include "slice_day.h"
 
-#define START_NS (INT64_C(1763164800) * NS_PER_S)
+#define START_NS SLICE_DAY_START_NS
 #define BATCH 1000
 #define LATE_MAX 1000
+#define LOOK_NS (5 * NS_PER_MS)
 
-static struct keyring *keyring;
 static struct store *store;
 static const char *epoch = "";
-
-static void must(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	(void)fprintf(stderr, "data_slices: %s\n", what);
-	exit(1);
-}
 
 static const struct {
 	enum layer layer;
@@ -76,7 +67,7 @@ static void fill(size_t n)
 			int64_t at_ns = START_NS + (int64_t)i * pace_ns;
 			obs[k] = make(i % STREAMS, at_ns, at_ns);
 		}
-		must(store_append(store, obs, k, NULL, NULL, NULL) == RC_OK, "append");
+		slice_day_must(store_append(store, obs, k, NULL, NULL, NULL) == RC_OK, "append");
 	}
 }
 
@@ -86,15 +77,8 @@ static double pass_all(struct builder *builder)
 	bool more = true;
 
 	while (more)
-		must(builder_pass(builder, &more, NULL) == RC_OK, "pass");
+		slice_day_must(builder_pass(builder, &more, NULL) == RC_OK, "pass");
 	return (double)(clock_mono_ns() - start_ns) / 1e9;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
 }
 
 /* Records of one stream that come late, one at a time, each built into its
@@ -111,18 +95,18 @@ static void run_late(struct builder *builder, size_t stream, size_t late)
 	for (size_t i = 0; i < late; i++) {
 		int64_t at_ns = START_NS + (int64_t)(random_next(&seed) % (uint64_t)NS_PER_DAY);
 		struct observation obs = make(stream, at_ns, START_NS + NS_PER_DAY);
-		must(store_append(store, &obs, 1, NULL, NULL, NULL) == RC_OK, "append");
+		slice_day_must(store_append(store, &obs, 1, NULL, NULL, NULL) == RC_OK, "append");
 		uint64_t other_ns = after.commit_ns + after.home_ns;
 		whole[i] = pass_all(builder);
 		builder_get_stats(builder, &after);
 		worked[i] = whole[i] - (double)(after.commit_ns + after.home_ns - other_ns) / 1e9;
 	}
-	qsort(whole, late, sizeof whole[0], compare);
-	qsort(worked, late, sizeof worked[0], compare);
 	printf("late %-12s %6.2f ms worked out (median) %6.2f (95 of 100), all %6.2f %6.2f, "
 	       "%.1f slices looked at\n",
-	    streams[stream].kind, worked[late / 2] * 1e3, worked[late * 95 / 100] * 1e3,
-	    whole[late / 2] * 1e3, whole[late * 95 / 100] * 1e3,
+	    streams[stream].kind, slice_day_percentile(worked, late, 50) * 1e3,
+	    slice_day_percentile(worked, late, 95) * 1e3,
+	    slice_day_percentile(whole, late, 50) * 1e3,
+	    slice_day_percentile(whole, late, 95) * 1e3,
 	    (double)(after.built - before.built) / (double)late);
 }
 
@@ -133,75 +117,106 @@ static bool count(void *ctx, const struct slice *slice)
 	return true;
 }
 
-/* In a child, so that its memory is its own. */
-static void run_read(const char *name, bool work_out, int64_t step_ns)
-{
-	struct rusage before, after;
+struct reading {
+	const char *name;
+	bool work_out;
+	int64_t step_ns;
+};
 
-	(void)fflush(stdout);
-	pid_t pid = fork();
-	must(pid >= 0, "fork");
-	if (pid > 0) {
-		int status = 0;
-		must(waitpid(pid, &status, 0) == pid && status == 0, "reading");
-		return;
-	}
+static void run_read(void *ctx)
+{
+	const struct reading *reading = ctx;
 	struct slice_query query = {
-		.from_ns = START_NS, .to_ns = START_NS + NS_PER_DAY, .step_ns = step_ns
+		.from_ns = START_NS, .to_ns = START_NS + NS_PER_DAY, .step_ns = reading->step_ns
 	};
 	struct slice_source source = { store, policy_default(), START_NS + NS_PER_DAY, false,
-		work_out };
+		reading->work_out };
+	struct rusage before, after;
 	size_t slices = 0;
+
 	(void)getrusage(RUSAGE_SELF, &before);
 	int64_t start_ns = clock_mono_ns();
-	must(slice_serve(&source, &query, count, &slices, NULL, NULL) == RC_OK, "serve");
+	slice_day_must(slice_serve(&source, &query, count, &slices, NULL, NULL) == RC_OK, "serve");
 	double ms = (double)(clock_mono_ns() - start_ns) / 1e6;
 	(void)getrusage(RUSAGE_SELF, &after);
-	printf("%-34s %6zu slices in %7.1f ms, %ld MiB more memory\n", name, slices, ms,
+	printf("%-34s %6zu slices in %7.1f ms, %ld MiB more memory\n", reading->name, slices, ms,
 	    (after.ru_maxrss - before.ru_maxrss) / 1024);
-	(void)fflush(stdout);
-	_exit(0);
 }
 
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+static void run_fill(void *ctx)
 {
-	(void)st, (void)flag, (void)ftw;
-	return remove(path);
+	store = slice_day_open(0);
+	fill(*(const size_t *)ctx);
+	slice_day_close();
+}
+
+/* ---- the builder, its memory watched ---------------------------------------------- */
+
+struct watch {
+	pthread_t thread;
+	atomic_bool over;
+	struct slice_day_memory most;
+};
+
+static void *look_on(void *ctx)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_NS };
+	struct watch *watch = ctx;
+
+	while (!atomic_load(&watch->over)) {
+		slice_day_look(&watch->most);
+		(void)nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+static void run_build(void *ctx)
+{
+	size_t n = *(const size_t *)ctx;
+	struct slice_day_memory before = { 0 };
+	struct builder *builder = NULL;
+	struct watch watch = { .over = false };
+
+	store = slice_day_open(1);
+	slice_day_must(builder_new(store, policy_default(), &builder, NULL) == RC_OK, "builder");
+	slice_day_look(&before);
+	slice_day_must(pthread_create(&watch.thread, NULL, look_on, &watch) == 0, "thread");
+	double seconds = pass_all(builder);
+	atomic_store(&watch.over, true);
+	(void)pthread_join(watch.thread, NULL);
+	printf("built: %zu observations of one day in %.2f s (%.0f a second), at most %zu MiB of "
+	       "own memory (%zu before)\n",
+	    n, seconds, (double)n / seconds, watch.most.own_bytes >> 20, before.own_bytes >> 20);
+	builder_close(builder);
+	slice_day_close();
 }
 
 int main(int argc, char **argv)
 {
 	size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 500000;
 	size_t late = argc > 2 ? strtoul(argv[2], NULL, 10) : 50;
-	const char *base = getenv("TMPDIR");
-	char dir[256];
-	struct keyring_unlock unlock = { 0 };
+	struct reading readings[] = { { "the day from its rows", false, NS_PER_MIN },
+		{ "the day worked out", true, NS_PER_MIN },
+		{ "the day worked out, second by second", true, NS_PER_S } };
 	struct builder *builder = NULL;
 
 	epoch = argc > 3 ? argv[3] : "";
-	must(n >= 1000 && late >= 1 && late <= LATE_MAX, "usage: data_slices [N] [LATE] [EPOCH]");
-	(void)snprintf(dir, sizeof dir, "%s/data_slices-XXXXXX", base == NULL ? "/tmp" : base);
-	must(mkdtemp(dir) != NULL, "mkdtemp");
-	must(keyring_create(dir, &unlock, NULL) == RC_OK, "keyring");
-	must(keyring_open(dir, &unlock, &keyring, NULL) == RC_OK, "keyring");
-	must(store_create(dir, keyring, NULL) == RC_OK, "store");
+	slice_day_must(
+	    n >= 1000 && late <= LATE_MAX, "usage: data_slices [OBSERVATIONS] [LATE] [EPOCH]");
+	slice_day_create();
+	slice_day_apart(run_fill, &n);
+	slice_day_apart(run_build, &n);
 	/* The writer waits for no company: there is none. */
-	struct store_config config = { .dir = dir, .keyring = keyring, .commit_interval_ns = 1 };
-	must(store_open(&config, &store, NULL) == RC_OK, "store");
-	fill(n);
-	must(builder_new(store, policy_default(), &builder, NULL) == RC_OK, "builder");
-	double seconds = pass_all(builder);
+	store = slice_day_open(1);
+	slice_day_must(builder_new(store, policy_default(), &builder, NULL) == RC_OK, "builder");
+	(void)pass_all(builder);
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("built: %zu observations of one day in %.2f s (%.0f a second)\n", n, seconds,
-	    (double)n / seconds);
-	for (size_t i = 0; i < STREAMS; i++)
+	for (size_t i = 0; i < STREAMS && late > 0; i++)
 		run_late(builder, i, late);
-	run_read("the day from its rows", false, NS_PER_MIN);
-	run_read("the day worked out", true, NS_PER_MIN);
-	run_read("the day worked out, second by second", true, NS_PER_S);
+	for (size_t i = 0; i < sizeof readings / sizeof readings[0]; i++)
+		slice_day_apart(run_read, &readings[i]);
 	builder_close(builder);
-	store_close(store);
-	keyring_close(keyring);
-	(void)nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	slice_day_close();
+	slice_day_remove();
 	return 0;
 }
