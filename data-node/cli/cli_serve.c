@@ -30,7 +30,7 @@
 
 struct serve_options {
 	const char *dir, *config, *listen, *host_name, *key_file, *passphrase_file;
-	const char *zone, *model, *log_level, *night_at, *follow_listen;
+	const char *zone, *model, *embed_model, *log_level, *night_at, *follow_listen;
 	const char *tls_cert, *tls_key;
 	bool tls;
 	int64_t resume_timeout_ns, start_timeout_ns, night_time_ns;
@@ -61,6 +61,10 @@ static const struct conf_option options[] = {
 	    .help = "the owner's time zone, as in Europe/Berlin (else the system's)" },
 	{ ROW("model", CONF_STRING, model), .value = "NAME",
 	    .help = "the model that answers as \"hearth\" (else any chat model that is up)" },
+	{ ROW("embed-model", CONF_STRING, embed_model), .value = "NAME|auto|none",
+	    .fallback = "auto",
+	    .help = "the model whose vectors recall uses beside words; auto: the first that a "
+		    "compute node serves for embedding alone" },
 	{ ROW("resume-timeout", CONF_DURATION, resume_timeout_ns), .value = "TIME",
 	    .fallback = "120s",
 	    .help = "how long an answer waits for a compute node that was lost" },
@@ -251,6 +255,7 @@ static enum rc serve(const struct serve_options *values, struct arena *arena, st
 		.key_file = values->key_file,
 		.passphrase_file = values->passphrase_file,
 		.parts = STATION_ALL,
+		.embed_model = values->embed_model,
 		.zone = values->zone,
 		.model = values->model,
 		.resume_timeout_ns = values->resume_timeout_ns,
@@ -267,6 +272,10 @@ static enum rc serve(const struct serve_options *values, struct arena *arena, st
 	struct station *station = NULL;
 	struct tls_identity identity = { 0 };
 
+	if (strcmp(values->embed_model, "none") == 0)
+		config.parts &= ~STATION_VECTORS;
+	if (strcmp(values->embed_model, "auto") == 0)
+		config.embed_model = NULL;
 	int level = log_level_parse(values->log_level);
 	if (level < 0)
 		return errmsg_rc(why, RC_CONFIG, "log-level: error, warn, info or debug");

@@ -232,8 +232,9 @@ enum rc handle_status_json(
 	if (rc == RC_OK)
 		rc = put_clocks(station, out, why);
 	if (rc == RC_OK && station_recall(station) != NULL)
-		buf_printf(out, ",\"recall\":{\"cursor\":%" PRIu64 "}",
-		    recall_cursor(station_recall(station)));
+		buf_printf(out, ",\"recall\":{\"cursor\":%" PRIu64 ",\"vectors\":%zu}",
+		    recall_cursor(station_recall(station)),
+		    recall_vectors(station_recall(station)));
 	if (rc == RC_OK)
 		rc = handle_night_status(station, out, why);
 	if (rc == RC_OK)
@@ -322,9 +323,12 @@ void handle_metrics_get(struct station *station, const struct api_request *reque
 	}
 	metric_print_gauge(out, "hearth_store_cursor", "newest sequence number",
 	    (double)store_cursor(station_store(station)));
-	if (station_recall(station) != NULL)
+	if (station_recall(station) != NULL) {
 		metric_print_gauge(out, "hearth_recall_cursor", "sequence number indexed",
 		    (double)recall_cursor(station_recall(station)));
+		metric_print_gauge(out, "hearth_recall_vectors", "moments that have a vector",
+		    (double)recall_vectors(station_recall(station)));
+	}
 	if (station_pool(station) != NULL &&
 	    pool_list(station_pool(station), arena, &nodes, &len) == RC_OK) {
 		for (size_t i = 0; i < len; i++)

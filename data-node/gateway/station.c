@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "align/builder.h"
+#include "answer/encoder.h"
 #include "answer/pool.h"
 #include "backup/backup_dir.h"
 #include "base/clock.h"
@@ -44,6 +45,7 @@ struct station {
 	_Atomic(struct nightly *) nightly;
 	struct policy_place *policies;
 	struct pool *pool;
+	struct encoder *encoder;
 	struct station_following *following;
 	struct follow_serve *followed;
 	int64_t opened_mono_ns;
@@ -140,6 +142,17 @@ static enum rc open_pool(struct station *s, struct errmsg *why)
 	return rc;
 }
 
+static enum rc open_encoder(struct station *s, struct errmsg *why)
+{
+	struct recall_encoder for_recall;
+
+	enum rc rc = encoder_new(s->pool, s->config.embed_model, &s->encoder);
+	if (rc != RC_OK)
+		return rc;
+	for_recall = encoder_for_recall(s->encoder);
+	return recall_set_encoder(s->recall, &for_recall, why);
+}
+
 static int32_t offset_s(const void *ctx, int64_t utc_ns)
 {
 	return station_time_offset(ctx, utc_ns);
@@ -216,6 +229,9 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 		rc = open_follow(s, why);
 	if (rc == RC_OK && (s->config.parts & STATION_POOL) != 0)
 		rc = open_pool(s, why);
+	if (rc == RC_OK && (s->config.parts & STATION_VECTORS) != 0 && s->recall != NULL &&
+	    s->pool != NULL)
+		rc = open_encoder(s, why);
 	/* Slices and labels of a follower would be sealed under keys that the
 	 * followed node does not know: it works slices out as they are asked for. */
 	if (rc == RC_OK && s->following == NULL)
@@ -255,10 +271,12 @@ void station_close(struct station *s)
 	station_following_close(s->following);
 	follow_serve_close(s->followed);
 	nightly_close(station_nightly(s));
-	if (s->pool != NULL)
-		pool_close(s->pool);
+	encoder_stop(s->encoder);
 	if (s->recall != NULL)
 		recall_close(s->recall);
+	encoder_free(s->encoder);
+	if (s->pool != NULL)
+		pool_close(s->pool);
 	builder_close(station_builder(s));
 	auth_close(s->auth);
 	catalogue_close(s->catalogue);

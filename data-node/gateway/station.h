@@ -27,13 +27,15 @@ struct catalogue;
 struct keyring;
 struct auth;
 
-#define STATION_RECALL 1u  /* open the index */
-#define STATION_POOL 2u    /* dial the compute nodes */
-#define STATION_SLICES 4u  /* keep the stored slices; not while it follows another node */
-#define STATION_NIGHT 8u   /* the thread of the night's work; likewise */
-#define STATION_FOLLOW 16u /* follow, and be followed, as configured */
+#define STATION_RECALL 1u   /* open the index */
+#define STATION_POOL 2u     /* dial the compute nodes */
+#define STATION_SLICES 4u   /* keep the stored slices; not while it follows another node */
+#define STATION_NIGHT 8u    /* the thread of the night's work; likewise */
+#define STATION_FOLLOW 16u  /* follow, and be followed, as configured */
+#define STATION_VECTORS 32u /* recall by meaning as well; with STATION_RECALL and STATION_POOL */
 #define STATION_ALL                                                                                \
-	(STATION_RECALL | STATION_POOL | STATION_SLICES | STATION_NIGHT | STATION_FOLLOW)
+	(STATION_RECALL | STATION_POOL | STATION_SLICES | STATION_NIGHT | STATION_FOLLOW |         \
+	    STATION_VECTORS)
 
 struct station_config {
 	const char *dir;
@@ -42,6 +44,7 @@ struct station_config {
 	unsigned parts;                         /* STATION_… bits */
 	const char *zone;                       /* the owner's, IANA name; NULL: the system's */
 	const char *model;         /* behind "hearth"; NULL: any chat model that is up */
+	const char *embed_model;   /* for recall's vectors; NULL: any that only embeds */
 	int64_t resume_timeout_ns; /* 0: GENERATION_RESUME_TIMEOUT_NS */
 	int64_t start_timeout_ns;  /* wait for a first node; 0: do not */
 	uint32_t context_tokens;   /* budget of the moments in a prompt; 0: 2000 */

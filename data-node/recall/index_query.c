@@ -7,6 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "recall/best.h"
+
 struct sums {
 	const struct index *index;
 	double mean_units;        /* of a document */
@@ -103,53 +105,12 @@ bool index_in_range(const struct index_doc *doc, const struct index_range *range
 	return doc->span_s > 0 && back_s < (double)doc->span_s;
 }
 
-/* True if hit `a` ranks behind `b`. */
-static bool is_behind(
-    const struct index *index, const struct index_hit *a, const struct index_hit *b)
-{
-	const struct index_doc *x = &index->docs[a->doc], *y = &index->docs[b->doc];
-
-	if (a->score != b->score)
-		return a->score < b->score;
-	if (x->t0_ns != y->t0_ns)
-		return x->t0_ns > y->t0_ns;
-	return x->seq > y->seq;
-}
-
-/* Heap with the weakest hit on top. */
-static void sift_down(const struct index *index, struct index_hit *hits, size_t len, size_t i)
-{
-	for (;;) {
-		size_t child = 2 * i + 1;
-		if (child >= len)
-			return;
-		if (child + 1 < len && is_behind(index, &hits[child + 1], &hits[child]))
-			child++;
-		if (!is_behind(index, &hits[child], &hits[i]))
-			return;
-		struct index_hit swap = hits[i];
-		hits[i] = hits[child];
-		hits[child] = swap;
-		i = child;
-	}
-}
-
-static void sift_up(const struct index *index, struct index_hit *hits, size_t i)
-{
-	while (i > 0 && is_behind(index, &hits[i], &hits[(i - 1) / 2])) {
-		struct index_hit swap = hits[i];
-		hits[i] = hits[(i - 1) / 2];
-		hits[(i - 1) / 2] = swap;
-		i = (i - 1) / 2;
-	}
-}
-
 static size_t best_of(
     const struct sums *sums, const struct index_range *range, struct index_hit *hits, size_t k)
 {
 	const struct index *index = sums->index;
 	double lift = range->set && range->lift > 0 ? range->lift : 1;
-	size_t len = 0;
+	struct best best = { .index = index, .hits = hits, .k = k };
 
 	for (size_t doc = 0; doc < index->docs_len; doc++) {
 		const struct index_turn *turn = &index->turns[doc];
@@ -158,28 +119,17 @@ static size_t best_of(
 		struct index_hit hit = { .doc = (uint32_t)doc,
 			.score = sums->docs[doc] +
 				 INDEX_STRETCH_WEIGHT * sums->stretches[turn->stretch] };
-		if (len == k && hit.score * lift < hits[0].score && hit.score < hits[0].score)
+		if (best_is_beaten(&best, hit.score * lift))
 			continue;
 		bool inside = index_in_range(&index->docs[doc], range);
 		if (!inside && range->lift == 0)
 			continue;
 		if (inside)
 			hit.score *= lift;
-		if (len < k) {
-			hits[len] = hit;
-			sift_up(index, hits, len++);
-		} else if (is_behind(index, &hits[0], &hit)) {
-			hits[0] = hit;
-			sift_down(index, hits, len, 0);
-		}
+		best_offer(&best, hit);
 	}
-	for (size_t left = len; left > 1;) { /* weakest to the end */
-		struct index_hit swap = hits[0];
-		hits[0] = hits[--left];
-		hits[left] = swap;
-		sift_down(index, hits, left, 0);
-	}
-	return len;
+	best_sort(&best);
+	return best.len;
 }
 
 static void sums_fini(struct sums *sums)

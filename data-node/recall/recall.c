@@ -1,48 +1,23 @@
-/*
- * Recall: the thread that follows the log, and searches beside it.
- *
- * The index belongs to `lock`: the index thread writes under it record by
- * record, searches read.  Progress (cursor, failure) belongs to `mutex`.
- */
-#include "recall/recall.h"
+/* Recall: its life, and the thread that follows the log. */
+#include "recall/recall_inner.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "recall/anchor.h"
-#include "recall/document.h"
-#include "recall/language.h"
-#include "recall/search.h"
 #include "store/store_forget.h"
 
 #define FOLLOW_WAIT_NS (200 * NS_PER_MS)
 #define FOLLOW_RECORDS_MAX ((size_t)4096) /* between looks at `stopping` */
 #define RETRY_WAIT_NS (500 * NS_PER_MS)
 
-struct recall {
-	struct store *store;
-	pthread_t thread;
-	pthread_rwlock_t lock;
-	struct index *index;
-	struct document_talks *talks;
-	struct language_model *model;
-	uint64_t opened_seq; /* the log's end when it was opened */
-	bool stale;          /* index thread: words of forgotten texts are still in the index */
-	pthread_mutex_t mutex;
-	pthread_cond_t moved;
-	uint64_t cursor;
-	bool stopping;
-};
-
 /* ---- following the log ------------------------------------------------------------------------
  */
 
-static bool is_stopping(struct recall *recall)
+bool recall_is_stopping(struct recall *recall)
 {
 	pthread_mutex_lock(&recall->mutex);
 	bool stopping = recall->stopping;
@@ -57,6 +32,30 @@ static void set_cursor(struct recall *recall, uint64_t cursor)
 		recall->cursor = cursor;
 	pthread_cond_broadcast(&recall->moved);
 	pthread_mutex_unlock(&recall->mutex);
+}
+
+static struct timespec deadline(int64_t wait_ns)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	int64_t ns = until.tv_nsec + wait_ns % NS_PER_S;
+	until.tv_sec += wait_ns / NS_PER_S + ns / NS_PER_S;
+	until.tv_nsec = ns % NS_PER_S;
+	return until;
+}
+
+bool recall_wait(struct recall *recall, uint64_t cursor, int64_t wait_ns)
+{
+	struct timespec until = deadline(wait_ns);
+	int waited = 0;
+
+	pthread_mutex_lock(&recall->mutex);
+	while (recall->cursor < cursor && !recall->stopping && waited != ETIMEDOUT)
+		waited = pthread_cond_timedwait(&recall->moved, &recall->mutex, &until);
+	bool there = recall->cursor >= cursor;
+	pthread_mutex_unlock(&recall->mutex);
+	return there;
 }
 
 /* ---- forgetting
@@ -118,6 +117,7 @@ struct remake {
 	struct recall *recall;
 	struct index *index;
 	struct document_talks *talks;
+	struct vector_index *vectors;
 	uint64_t upto;
 	enum rc rc;
 };
@@ -127,10 +127,52 @@ static bool remake_visit(void *ctx, const struct observation *obs)
 	struct remake *remake = ctx;
 	bool added;
 
-	if (obs->seq > remake->upto || is_stopping(remake->recall))
+	if (obs->seq > remake->upto || recall_is_stopping(remake->recall))
 		return false;
 	remake->rc = document_take(remake->index, remake->talks, obs, &added);
 	return remake->rc == RC_OK;
+}
+
+/* The vectors of documents that both indexes have, by the places of `to`. */
+static enum rc move_vectors(
+    const struct recall *recall, const struct index *to, struct vector_index **out)
+{
+	const struct index_doc *docs = index_docs(to), *old = index_docs(recall->index);
+	size_t old_len = index_docs_len(recall->index), at = 0;
+
+	*out = NULL;
+	if (recall->vectors == NULL)
+		return RC_OK;
+	enum rc rc = vector_index_new(vector_index_length(recall->vectors), out);
+	for (size_t i = 0; i < index_docs_len(to) && rc == RC_OK; i++) {
+		while (at < old_len && old[at].seq < docs[i].seq)
+			at++;
+		if (at < old_len && old[at].seq == docs[i].seq)
+			rc = vector_index_copy(*out, (uint32_t)i, recall->vectors, (uint32_t)at);
+	}
+	return rc;
+}
+
+/* `remake` takes the place of what is in force, and gets it. */
+static enum rc change_over(struct recall *recall, struct remake *remake)
+{
+	struct index *index = recall->index;
+	struct document_talks *talks = recall->talks;
+
+	pthread_rwlock_wrlock(&recall->lock);
+	enum rc rc = move_vectors(recall, remake->index, &remake->vectors);
+	if (rc == RC_OK) {
+		struct vector_index *vectors = recall->vectors;
+		recall->index = remake->index;
+		recall->talks = remake->talks;
+		recall->vectors = remake->vectors;
+		recall->remakes++;
+		remake->index = index;
+		remake->talks = talks;
+		remake->vectors = vectors;
+	}
+	pthread_rwlock_unlock(&recall->lock);
+	return rc;
 }
 
 /* The index of the log up to `upto` as it is now; the old one serves meanwhile. */
@@ -143,19 +185,12 @@ static bool remake_index(struct recall *recall, uint64_t upto)
 		rc = document_talks_new(recall->model, &remake.talks);
 	if (rc == RC_OK)
 		rc = store_scan_log(recall->store, 0, 0, remake_visit, &remake, NULL);
-	if ((rc == RC_OK || rc == RC_CORRUPT) && remake.rc == RC_OK && !is_stopping(recall)) {
-		struct index *index = recall->index;
-		struct document_talks *talks = recall->talks;
-		pthread_rwlock_wrlock(&recall->lock);
-		recall->index = remake.index;
-		recall->talks = remake.talks;
-		pthread_rwlock_unlock(&recall->lock);
-		remake.index = index;
-		remake.talks = talks;
+	if ((rc == RC_OK || rc == RC_CORRUPT) && remake.rc == RC_OK &&
+	    !recall_is_stopping(recall) && change_over(recall, &remake) == RC_OK)
 		recall->stale = false;
-	}
 	index_free(remake.index);
 	document_talks_free(remake.talks);
+	vector_index_free(remake.vectors);
 	return !recall->stale;
 }
 
@@ -211,17 +246,10 @@ static bool follow_log(struct recall *recall, uint64_t newest, uint64_t *done)
 	return read_on;
 }
 
-static void pause_follow(struct recall *recall, int64_t wait_ns)
+void recall_pause(struct recall *recall, int64_t wait_ns)
 {
-	struct timespec until;
+	struct timespec until = deadline(wait_ns);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += wait_ns / NS_PER_S;
-	until.tv_nsec += wait_ns % NS_PER_S;
-	if (until.tv_nsec >= NS_PER_S) {
-		until.tv_sec++;
-		until.tv_nsec -= NS_PER_S;
-	}
 	pthread_mutex_lock(&recall->mutex);
 	while (!recall->stopping &&
 	       pthread_cond_timedwait(&recall->moved, &recall->mutex, &until) != ETIMEDOUT)
@@ -234,13 +262,13 @@ static void *follow_main(void *arg)
 	struct recall *recall = arg;
 	uint64_t done = 0;
 
-	while (!is_stopping(recall)) {
+	while (!recall_is_stopping(recall)) {
 		uint64_t newest = store_wait(recall->store, done, FOLLOW_WAIT_NS);
 		if (newest > done && !follow_log(recall, newest, &done))
-			pause_follow(recall, RETRY_WAIT_NS);
+			recall_pause(recall, RETRY_WAIT_NS);
 		else if (recall->stale && !store_forgetting(recall->store) &&
 			 !remake_index(recall, done))
-			pause_follow(recall, RETRY_WAIT_NS);
+			recall_pause(recall, RETRY_WAIT_NS);
 	}
 	return NULL;
 }
@@ -272,6 +300,7 @@ static void recall_free(struct recall *recall)
 	pthread_mutex_destroy(&recall->mutex);
 	index_free(recall->index);
 	document_talks_free(recall->talks);
+	vector_index_free(recall->vectors);
 	language_free(recall->model);
 	free(recall);
 }
@@ -311,7 +340,19 @@ void recall_close(struct recall *recall)
 	pthread_cond_broadcast(&recall->moved);
 	pthread_mutex_unlock(&recall->mutex);
 	pthread_join(recall->thread, NULL);
+	if (recall->encoder.embed != NULL)
+		pthread_join(recall->embedder, NULL);
 	recall_free(recall);
+}
+
+enum rc recall_set_encoder(
+    struct recall *recall, const struct recall_encoder *encoder, struct errmsg *why)
+{
+	recall->encoder = *encoder;
+	if (pthread_create(&recall->embedder, NULL, recall_embed_main, recall) == 0)
+		return RC_OK;
+	recall->encoder = (struct recall_encoder){ .embed = NULL };
+	return errmsg_rc(why, RC_NOMEM, "cannot start the embedder's thread");
 }
 
 uint64_t recall_cursor(const struct recall *recall)
@@ -324,138 +365,32 @@ uint64_t recall_cursor(const struct recall *recall)
 	return cursor;
 }
 
+size_t recall_vectors(struct recall *recall)
+{
+	struct vector_index_stats stats = { 0 };
+
+	pthread_rwlock_rdlock(&recall->lock);
+	if (recall->vectors != NULL)
+		vector_index_get_stats(recall->vectors, &stats);
+	pthread_rwlock_unlock(&recall->lock);
+	return stats.vectors;
+}
+
 void recall_get_stats(struct recall *recall, struct recall_stats *out)
 {
+	struct vector_index_stats vectors = { 0 };
 	struct index_stats stats;
 
 	pthread_rwlock_rdlock(&recall->lock);
 	index_get_stats(recall->index, &stats);
+	if (recall->vectors != NULL)
+		vector_index_get_stats(recall->vectors, &vectors);
 	uint64_t checksum = index_checksum(recall->index);
 	pthread_rwlock_unlock(&recall->lock);
 	*out = (struct recall_stats){ .items = stats.docs - stats.dead,
 		.terms = stats.terms,
 		.bytes = stats.bytes,
-		.checksum = checksum };
-}
-
-/* ---- searching
- * -------------------------------------------------------------------------------------- */
-
-/* True if the index got to `cursor` in time. */
-static bool wait_for(struct recall *recall, uint64_t cursor, int64_t wait_ns)
-{
-	struct timespec until;
-	int waited = 0;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	int64_t ns = until.tv_nsec + wait_ns % NS_PER_S;
-	until.tv_sec += wait_ns / NS_PER_S + ns / NS_PER_S;
-	until.tv_nsec = ns % NS_PER_S;
-	pthread_mutex_lock(&recall->mutex);
-	while (recall->cursor < cursor && !recall->stopping && waited != ETIMEDOUT)
-		waited = pthread_cond_timedwait(&recall->moved, &recall->mutex, &until);
-	bool there = recall->cursor >= cursor;
-	pthread_mutex_unlock(&recall->mutex);
-	return there;
-}
-
-/* From places in the index to observations; what has gone since, or cannot be
- * read any more, is left out. */
-static enum rc fetch(struct recall *recall, const struct search_hit *found, size_t len,
-    struct arena *arena, struct recall_result *out, struct errmsg *why)
-{
-	struct recall_hit *hits = arena_array(arena, len, sizeof *hits);
-
-	if (hits == NULL)
-		return errmsg_rc(why, RC_NOMEM, "the results do not fit the request's memory");
-	out->hits = hits;
-	for (size_t i = 0; i < len; i++) {
-		struct recall_hit *hit = &hits[out->hits_len];
-		enum rc rc = store_get_seq(recall->store, found[i].seq, arena, &hit->obs, why);
-		if (rc == RC_NOTFOUND || rc == RC_CORRUPT || (rc == RC_OK && hit->obs.tombstone)) {
-			if (why != NULL)
-				errmsg_reset(why);
-			continue;
-		}
-		if (rc != RC_OK)
-			return rc;
-		hit->score = found[i].score;
-		out->hits_len++;
-	}
-	return RC_OK;
-}
-
-enum rc recall_when(const struct index *index, const char *text, size_t len,
-    const enum language *languages, size_t languages_len, int64_t now_utc_ns, int32_t offset_s,
-    struct arena *arena, struct timewords *when)
-{
-	struct anchor anchor;
-	int64_t t0_ns, t1_ns;
-
-	timewords_parse(text, len, languages, languages_len, now_utc_ns, offset_s, when);
-	if (when->found)
-		return RC_OK;
-	anchor_parse(text, len, languages, languages_len, &anchor);
-	if (!anchor.found)
-		return RC_OK;
-	enum rc rc = search_anchor(index, languages, languages_len, text, anchor.what_begin,
-	    anchor.what_end, arena, &t0_ns, &t1_ns);
-	if (rc != RC_OK)
-		return rc == RC_NOTFOUND ? RC_OK : rc;
-	/* Its words stay in the question: what is asked for may stand beside it. */
-	*when = (struct timewords){ .found = true };
-	anchor_range(&anchor, t0_ns, t1_ns, now_utc_ns, &when->from_ns, &when->to_ns);
-	return RC_OK;
-}
-
-/* The caller's range, or the one that the question names. */
-static enum rc set_range(struct recall *recall, const struct recall_query *query,
-    const enum language *languages, size_t languages_len, struct arena *arena,
-    struct search *search, struct timewords *when)
-{
-	enum rc rc = RC_OK;
-
-	if (query->has_range) {
-		search->range = (struct index_range){
-			.set = true, .from_ns = query->from_ns, .to_ns = query->to_ns
-		};
-	} else if (query->read_timewords) {
-		rc = recall_when(recall->index, query->text, query->text_len, languages,
-		    languages_len, query->now_utc_ns, query->offset_s, arena, when);
-		search->range = (struct index_range){
-			.set = when->found, .from_ns = when->from_ns, .to_ns = when->to_ns
-		};
-		search->range_is_hint = when->found;
-	}
-	return rc;
-}
-
-enum rc recall_search(struct recall *recall, const struct recall_query *query, struct arena *arena,
-    struct recall_result *out, struct errmsg *why)
-{
-	struct search search = { .k = query->k };
-	enum language languages[LANGUAGE_COUNT];
-
-	*out = (struct recall_result){ .hits = NULL };
-	if (query->text_len > RECALL_QUERY_BYTES_MAX)
-		return errmsg_rc(
-		    why, RC_LIMIT, "the query is longer than %zu bytes", RECALL_QUERY_BYTES_MAX);
-	if (query->k == 0 || query->k > RECALL_K_MAX)
-		return errmsg_rc(why, RC_INVALID, "k: 1 to %zu", RECALL_K_MAX);
-	out->behind = !wait_for(
-	    recall, query->need_cursor, query->wait_ns > 0 ? query->wait_ns : RECALL_WAIT_NS);
-	pthread_rwlock_rdlock(&recall->lock);
-	size_t languages_len =
-	    document_languages(recall->talks, query->text, query->text_len, languages);
-	enum rc rc = set_range(recall, query, languages, languages_len, arena, &search, &out->when);
-	if (rc == RC_OK)
-		rc = search_prepare(&search, languages, languages_len, query->text, query->text_len,
-		    out->when.begin, out->when.end, arena);
-	if (rc == RC_OK)
-		rc = search_run(recall->index, &search);
-	pthread_rwlock_unlock(&recall->lock);
-	if (rc != RC_OK)
-		return errmsg_rc(why, rc, "no memory for the search");
-	out->support = search.support;
-	return fetch(recall, search.hits, search.hits_len, arena, out, why);
+		.checksum = checksum,
+		.vectors = vectors.vectors,
+		.vector_bytes = vectors.bytes };
 }

@@ -5,6 +5,11 @@
  * log: it lags, never leads; a reader waits a bounded moment for the cursor it
  * needs.  In memory, rebuilt from the log at open (an encrypted snapshot
  * follows).  One index thread follows the store; recall_search() any thread.
+ *
+ * Where an encoder is given (recall_set_encoder), a second thread has it embed the
+ * texts of what the index holds, oldest first, and keeps the vectors in the store
+ * (store/store_vector.h).  They lag further behind and are never waited for: a
+ * search counts those that are there.
  */
 #ifndef RECALL_RECALL_H
 #define RECALL_RECALL_H
@@ -22,12 +27,40 @@ struct recall;
 enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why) RC_CHECK;
 void recall_close(struct recall *recall);
 
+/*
+ * Who turns texts into vectors: called from recall's threads, may block.  Which
+ * encoder it is, is told by a hash: vectors of different ones do not compare.
+ */
+#define RECALL_ENCODER_BYTES 32
+struct recall_encoder {
+	void *ctx;
+	/* The encoder that is there now; `former` (NULL: none) is the one that vectors
+	 * were made by so far, to be kept to.  RC_UNAVAILABLE: none. */
+	enum rc (*which)(void *ctx, const uint8_t *former, uint8_t hash[RECALL_ENCODER_BYTES]);
+	/* Texts [n] to values [n][*length], the caller's to free.  `question`: it is asked
+	 * with it, not searched for.  RC_CONTEXT, RC_INVALID, RC_LIMIT: not these texts;
+	 * anything else: not now. */
+	enum rc (*embed)(void *ctx, const uint8_t hash[RECALL_ENCODER_BYTES],
+	    const char *const *texts, size_t n, bool question, int64_t timeout_ns, float **values,
+	    uint32_t *length);
+	/* Somebody waits for words from it: embed a few texts only. */
+	bool (*busy)(void *ctx);
+};
+
+/* Once, before the first search; `encoder->ctx` lives until recall_close().  RC_NOMEM. */
+enum rc recall_set_encoder(
+    struct recall *recall, const struct recall_encoder *encoder, struct errmsg *why) RC_CHECK;
+
 /* The store's cursor up to which the index knows everything. */
 uint64_t recall_cursor(const struct recall *recall);
+
+/* How many documents have a vector. */
+size_t recall_vectors(struct recall *recall);
 
 struct recall_stats {
 	size_t items, terms, bytes; /* bytes: memory of the index */
 	uint64_t checksum;          /* equal for equal logs, also after a rebuild */
+	size_t vectors, vector_bytes;
 };
 /* O(size of the index). */
 void recall_get_stats(struct recall *recall, struct recall_stats *out);
@@ -80,7 +113,8 @@ struct recall_result {
 	 * in which something happened: 1).  Below RECALL_SUPPORT_MIN the hits are near
 	 * the question, but hardly answer it. */
 	double support;
-	bool behind; /* need_cursor was not reached in time */
+	bool behind;  /* need_cursor was not reached in time */
+	bool vectors; /* what is near by meaning was looked at as well */
 };
 
 /*

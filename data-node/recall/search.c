@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "recall/asked.h"
+#include "recall/best.h"
 #include "recall/moments.h"
 #include "recall/recall.h"
 
@@ -113,8 +114,9 @@ enum rc search_prepare(struct search *search, const enum language *languages, si
 		.search = search, .arena = arena, .skip_begin = skip_begin, .skip_end = skip_end
 	};
 
+	search->rank_k = search->k < SEARCH_NEAR_LEN ? SEARCH_NEAR_LEN : search->k;
 	search->terms = arena_array(arena, SEARCH_TERMS_MAX, sizeof *search->terms);
-	search->room = arena_array(arena, search->k, sizeof *search->room);
+	search->room = arena_array(arena, search->rank_k + SEARCH_NEAR_LEN, sizeof *search->room);
 	search->hits = arena_array(arena, search->k, sizeof *search->hits);
 	search->merged = arena_array(arena, search->k, sizeof *search->merged);
 	search->moments = arena_array(arena, search->k, sizeof *search->moments);
@@ -140,6 +142,7 @@ enum rc search_prepare(struct search *search, const enum language *languages, si
 /* ---- ranking ----------------------------------------------------------------------------------
  */
 
+/* The best by words into `room`. */
 static enum rc rank(
     const struct index *index, struct search *search, const struct index_range *range, size_t k)
 {
@@ -148,21 +151,64 @@ static enum rc rank(
 
 	if (found < 0)
 		return RC_NOMEM;
-	for (long i = 0; i < found; i++)
-		search->hits[i] =
-		    (struct search_hit){ .seq = index_docs(index)[search->room[i].doc].seq,
-			    .score = search->room[i].score };
-	search->hits_len = (size_t)found;
+	search->room_len = (size_t)found;
 	return RC_OK;
 }
 
-/* Of the best hits; before what happened comes among them. */
+static int by_doc(const void *a, const void *b)
+{
+	const struct index_hit *x = a, *y = b;
+
+	return x->doc < y->doc ? -1 : x->doc > y->doc;
+}
+
+/* Joined and best first, on the scale of the best by words. */
+static void add_near(const struct index *index, struct search *search)
+{
+	struct index_hit *room = search->room;
+	size_t words_len = search->room_len, kept = 0;
+	double best = words_len > 0 ? room[0].score : 1;
+	double last = search->near_len > 0 ? search->near[search->near_len - 1].score : 0;
+	double spread = search->near_len > 0 ? search->near[0].score - last : 0;
+
+	if (search->near_len == 0)
+		return;
+	for (size_t i = 0; i < search->near_len; i++) {
+		double near = spread > 0 ? (search->near[i].score - last) / spread : 1;
+		room[words_len + i] = (struct index_hit){ .doc = search->near[i].doc,
+			.score = best * SEARCH_NEAR_WEIGHT * near };
+	}
+	qsort(room, words_len + search->near_len, sizeof *room, by_doc);
+	for (size_t i = 0; i < words_len + search->near_len; i++) {
+		if (kept > 0 && room[kept - 1].doc == room[i].doc)
+			room[kept - 1].score += room[i].score;
+		else
+			room[kept++] = room[i];
+	}
+	struct best sorted = { .index = index, .hits = room, .k = kept };
+	for (size_t i = 0; i < kept; i++)
+		best_offer(&sorted, room[i]);
+	best_sort(&sorted);
+	search->room_len = kept;
+}
+
+/* What of `room` is shown. */
+static void show(const struct index *index, struct search *search)
+{
+	search->hits_len = search->room_len < search->k ? search->room_len : search->k;
+	for (size_t i = 0; i < search->hits_len; i++)
+		search->hits[i] =
+		    (struct search_hit){ .seq = index_docs(index)[search->room[i].doc].seq,
+			    .score = search->room[i].score };
+}
+
+/* Of the best by words; before anything else comes among them. */
 static void judge(const struct index *index, struct search *search)
 {
 	uint32_t docs[INDEX_SUPPORT_DOCS_MAX];
 	size_t len = 0;
 
-	while (len < search->hits_len && len < INDEX_SUPPORT_DOCS_MAX) {
+	while (len < search->room_len && len < INDEX_SUPPORT_DOCS_MAX) {
 		docs[len] = search->room[len].doc;
 		len++;
 	}
@@ -190,13 +236,6 @@ static bool is_among(const struct search_hit *hits, size_t len, uint64_t seq)
 /* ---- what happened ------------------------------------------------------------------------------
  */
 
-static int by_place(const void *a, const void *b)
-{
-	const struct index_hit *x = a, *y = b;
-
-	return x->doc < y->doc ? -1 : x->doc > y->doc;
-}
-
 /* What the `i`-th of so many moments counts, the most telling one being 1. */
 static double fade(long i, long found)
 {
@@ -214,7 +253,7 @@ static enum rc tell_range(const struct index *index, struct search *search)
 	for (long i = 0; i < found; i++)
 		search->room[i] =
 		    (struct index_hit){ .doc = search->moments[i], .score = fade(i, found) };
-	qsort(search->room, (size_t)found, sizeof *search->room, by_place);
+	qsort(search->room, (size_t)found, sizeof *search->room, by_doc);
 	for (long i = 0; i < found; i++)
 		search->hits[i] = (struct search_hit){ index_docs(index)[search->room[i].doc].seq,
 			search->room[i].score };
@@ -264,10 +303,12 @@ enum rc search_run(const struct index *index, struct search *search)
 	if (search->telling_len == 0 && search->range.set)
 		return tell_range(index, search);
 	range.lift = search->range_is_hint ? SEARCH_HINT_LIFT : 0;
-	enum rc rc = rank(index, search, &range, search->k);
+	enum rc rc = rank(index, search, &range, search->near_len > 0 ? search->rank_k : search->k);
 	if (rc != RC_OK)
 		return rc;
 	judge(index, search);
+	add_near(index, search);
+	show(index, search);
 	if (!search->range_is_hint)
 		return RC_OK;
 	/* Nothing inside matches: half of the answer is what happened then. */
@@ -298,7 +339,7 @@ enum rc search_anchor(const struct index *index, const enum language *languages,
 		rc = rank(index, &search, &any, search.k);
 	if (rc != RC_OK)
 		return rc;
-	for (size_t i = 0; i < search.hits_len; i++) {
+	for (size_t i = 0; i < search.room_len; i++) {
 		const struct index_doc *doc = &index_docs(index)[search.room[i].doc];
 		bool equal = search.room[i].score >= ANCHOR_EQUAL * search.room[0].score;
 		if (equal &&

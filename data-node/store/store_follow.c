@@ -149,8 +149,8 @@ static enum rc index_drop(
 	return RC_OK;
 }
 
-/* Bundles over what is here are under a key that is about to go. */
-static int bundles_drop(struct store *store, MDB_txn *txn, MDB_val *key)
+/* Bundles and vectors of what is here are under a key that is about to go. */
+static int derived_drop(struct store *store, MDB_txn *txn, MDB_val *key)
 {
 	struct store_raw old = { .truth = STORE_TRUTH_LOG };
 	int32_t day = 0;
@@ -162,9 +162,10 @@ static int bundles_drop(struct store *store, MDB_txn *txn, MDB_val *key)
 		return err;
 	old.value = value.mv_data;
 	old.value_len = value.mv_size;
-	return store_raw_sealed_under(&old, &day, &layer) && layer > 0
-		   ? store_bundle_drop_day(store, txn, day, layer)
-		   : 0;
+	if (!store_raw_sealed_under(&old, &day, &layer) || layer == 0)
+		return 0;
+	err = store_bundle_drop_day(store, txn, day, layer);
+	return err == 0 ? store_vector_drop_day(store, txn, day, layer) : err;
 }
 
 static enum rc replace_task(
@@ -181,7 +182,7 @@ static enum rc replace_task(
 		if (seq == 0 || seq >= store->next_seq)
 			return errmsg_rc(
 			    why, RC_INVALID, "record %llu is not here", (unsigned long long)seq);
-		*err = bundles_drop(store, txn, &key);
+		*err = derived_drop(store, txn, &key);
 		if (*err == 0 && is_tombstone(entry))
 			rc = index_drop(store, txn, seq, err, why);
 		if (rc == RC_OK && *err == 0)

@@ -133,6 +133,8 @@ enum rc store_forget_retire(
 			enum rc rc = keyring_retire(store->keyring, day, layer, why);
 			if (rc == RC_OK)
 				*err = store_bundle_drop_day(store, txn, day, layer);
+			if (rc == RC_OK && *err == 0)
+				*err = store_vector_drop_day(store, txn, day, layer);
 			if (rc != RC_OK || *err != 0)
 				return rc;
 		}
@@ -262,6 +264,8 @@ static enum rc bury(struct store *store, MDB_txn *txn, struct store_forget_batch
 	*err = unindex(store, txn, obs);
 	if (*err == 0)
 		*err = unrefer(store, txn, batch, obs);
+	if (*err == 0)
+		*err = store_vector_del(store, txn, obs);
 	if (*err != 0)
 		return RC_OK;
 	store_dirty_mark(store, &(struct store_dirty){

@@ -16,6 +16,7 @@
  *   bundle layer(1) t0(8) seq(8)              sealed, and marks: store_bundle.h
  *   digest layer(1) level(1) start(8)         sealed: store_digest.h
  *   orphan name of a blob(32)                 plain: store_blob_sweep.c
+ *   vector layer(1) day(4) seq(8)             sealed: store_vector.h
  *
  * t0 and t1 are the hub's (store/placement.h), of a wide placement its extent.
  * A time is stored with its sign bit flipped.  `class` is the number of bits of
@@ -98,6 +99,7 @@ enum store_db {
 	DB_BUNDLE,
 	DB_DIGEST,
 	DB_ORPHAN,
+	DB_VECTOR,
 	DB_COUNT,
 };
 #define DB_MADE_WHEN_MISSING DB_DIRTY
@@ -302,6 +304,12 @@ int store_digest_touch(struct store *store, MDB_txn *txn, const struct store_ent
 int store_digest_drop_all(struct store *store, MDB_txn *txn);
 /* How many rows do not open. */
 enum rc store_digest_verify(struct store *store, uint64_t *bad, struct errmsg *why) RC_CHECK;
+
+/* ---- store_vector.c: vectors go with what they were made of; writer thread --------- */
+/* Rows of records of that day, sealed under its key. */
+int store_vector_drop_day(struct store *store, MDB_txn *txn, int32_t day, unsigned layer);
+int store_vector_del(struct store *store, MDB_txn *txn, const struct observation *obs);
+int store_vector_drop_all(struct store *store, MDB_txn *txn);
 
 /* Is it in `time`? */
 bool store_index_has(struct store *store, MDB_txn *txn, const struct store_entry *entry);

@@ -142,7 +142,8 @@ int32_t store_day(int64_t utc_ns)
 const char *store_db_name(enum store_db db)
 {
 	static const char *const names[DB_COUNT] = { "meta", "log", "time", "span", "past", "dedup",
-		"seen", "dirty", "slice", "blobref", "clockmap", "bundle", "digest", "orphan" };
+		"seen", "dirty", "slice", "blobref", "clockmap", "bundle", "digest", "orphan",
+		"vector" };
 
 	return names[db];
 }

@@ -14,6 +14,7 @@
 
 #include "store/store_clock_internal.h"
 #include "store/store_pages.h"
+#include "store/store_vector.h"
 
 #define STEP_RECORDS 2000
 #define FAULT_BYTES 320
@@ -449,6 +450,25 @@ static enum rc check_digests(struct verify *v, struct errmsg *why)
 	return rc;
 }
 
+static bool pass_over(void *ctx, uint64_t seq, const uint8_t *bytes, size_t len)
+{
+	(void)ctx;
+	(void)seq;
+	(void)bytes;
+	(void)len;
+	return true;
+}
+
+static enum rc check_vectors(struct verify *v, struct errmsg *why)
+{
+	uint64_t bad = 0;
+	enum rc rc = store_vector_scan(v->store, pass_over, NULL, &bad, why);
+
+	if (bad > 0)
+		fault(v, "vector: %" PRIu64 " rows do not open: a rebuild makes them again", bad);
+	return rc;
+}
+
 enum rc store_verify(struct store *store, store_fault_fn *report, void *ctx,
     struct store_verified *out, struct errmsg *why)
 {
@@ -468,6 +488,8 @@ enum rc store_verify(struct store *store, store_fault_fn *report, void *ctx,
 		rc = check_indexes(&v, why);
 	if (rc == RC_OK && v.out.faults == 0)
 		rc = check_digests(&v, why);
+	if (rc == RC_OK && v.out.faults == 0)
+		rc = check_vectors(&v, why);
 	if (rc == RC_OK)
 		rc = store_blob_verify(store, page_fault, &v, &v.out.blobs, why);
 	buf_fini(&v.scratch);

@@ -1,6 +1,9 @@
 /*
  * Recall: build and query of the lexical index next to SQLite's FTS5 (ranked
- * OR query, porter stemmer, in memory) over the same texts in the same run.
+ * OR query, porter stemmer, in memory) over the same texts in the same run.  Then
+ * the same queries with vectors of 384 values beside (random ones; the question's
+ * embedding not counted), and how fast the vectors are read: GB/s beside plain
+ * reading of as many bytes.
  *
  *   data_recall [ITEMS]...      default 10000 100000; beyond that without the peer
  */
@@ -13,11 +16,13 @@
 #include "base/random.h"
 #include "recall/document.h"
 #include "recall/search.h"
+#include "recall/vector_index.h"
 
 #define QUERIES 200
 #define PEER_ITEMS_MAX 100000 /* its queries take half a second each beyond */
 #define WORDS 30000
 #define K 10
+#define LENGTH 384u
 #define START_NS (INT64_C(1735689600) * NS_PER_S)
 
 static void must(bool holds, const char *what)
@@ -129,18 +134,92 @@ static sqlite3 *build_peer(size_t n, double *seconds)
 	return db;
 }
 
-static double query_ours(const struct index *index, const char *text)
+/* `row` NULL: by words alone. */
+static double query_ours(const struct index *index, const struct vector_index *vectors,
+    const uint8_t *row, const char *text)
 {
 	struct search search = { .k = K };
 	struct arena arena;
 
 	int64_t start_ns = clock_mono_ns();
 	arena_init(&arena, (size_t)1 << 20);
-	must(search_prepare(&search, NULL, 0, text, strlen(text), 0, 0, &arena) == RC_OK &&
-		 search_run(index, &search) == RC_OK,
-	    "search");
+	must(search_prepare(&search, NULL, 0, text, strlen(text), 0, 0, &arena) == RC_OK, "search");
+	if (row != NULL) {
+		struct index_hit *near = arena_array(&arena, SEARCH_NEAR_LEN, sizeof *near);
+		search.near = near;
+		search.near_len =
+		    vector_index_nearest(vectors, row, index, &search.range, near, SEARCH_NEAR_LEN);
+	}
+	must(search_run(index, &search) == RC_OK, "search");
 	arena_fini(&arena);
 	return (double)(clock_mono_ns() - start_ns) / 1e6;
+}
+
+static void draw_row(uint64_t *seed, uint8_t *row)
+{
+	float values[LENGTH];
+
+	for (unsigned i = 0; i < LENGTH; i++)
+		values[i] = (float)(random_next(seed) >> 40) / 16777216.0f - 0.5f;
+	must(vector_pack(values, LENGTH, row) == RC_OK, "pack");
+}
+
+static struct vector_index *build_vectors(size_t n)
+{
+	uint8_t row[VECTOR_ROW_BYTES(LENGTH)];
+	struct vector_index *vectors;
+	uint64_t seed = 5;
+
+	must(vector_index_new(LENGTH, &vectors) == RC_OK, "memory");
+	for (size_t i = 0; i < n; i++) {
+		draw_row(&seed, row);
+		must(vector_index_put(vectors, (uint32_t)i, row, sizeof row) == RC_OK, "memory");
+	}
+	return vectors;
+}
+
+/* GB/s of reading so many bytes with nothing done. */
+static double read_rate(size_t bytes)
+{
+	uint64_t *block = malloc(bytes), sum = 0;
+	double best = 0;
+
+	must(block != NULL, "memory");
+	memset(block, 1, bytes);
+	for (int round = 0; round < 5; round++) {
+		int64_t start_ns = clock_mono_ns();
+		for (size_t i = 0; i + 8 <= bytes / 8; i += 8)
+			sum += block[i] ^ block[i + 1] ^ block[i + 2] ^ block[i + 3] ^
+			       block[i + 4] ^ block[i + 5] ^ block[i + 6] ^ block[i + 7];
+		double rate = (double)bytes / (double)(clock_mono_ns() - start_ns);
+		best = rate > best ? rate : best;
+	}
+	must(sum != 1, "sum");
+	free(block);
+	return best;
+}
+
+static void measure_vectors(size_t n, const struct index *index, double words_p50)
+{
+	struct vector_index *vectors = build_vectors(n);
+	uint8_t row[VECTOR_ROW_BYTES(LENGTH)];
+	struct vector_index_stats stats;
+	double both[QUERIES], read = read_rate(n * LENGTH);
+	uint64_t seed = 77;
+	char text[512];
+
+	for (int i = 0; i < QUERIES; i++) {
+		draw_row(&seed, row);
+		put_text(&seed, 2 + random_next(&seed) % 6, text, sizeof text);
+		both[i] = query_ours(index, vectors, row, text);
+	}
+	qsort(both, QUERIES, sizeof both[0], compare);
+	vector_index_get_stats(vectors, &stats);
+	double scan = (double)(n * LENGTH) / ((both[QUERIES / 2] - words_p50) * 1e6);
+	printf("%8s  +near %9s  %8.3f  %8.3f  %8.0f   %.1f GB/s, %.2f of reading\n", "", "",
+	    both[QUERIES / 2], both[QUERIES * 95 / 100], (double)stats.bytes / (double)n, scan,
+	    scan / read);
+	vector_index_free(vectors);
 }
 
 static double query_peer(sqlite3 *db, const char *text)
@@ -176,7 +255,7 @@ static void measure(size_t n)
 
 	for (int i = 0; i < QUERIES; i++) {
 		put_text(&seed, 2 + random_next(&seed) % 6, text, sizeof text);
-		ours[i] = query_ours(index, text);
+		ours[i] = query_ours(index, NULL, NULL, text);
 		peer[i] = db == NULL ? 0 : query_peer(db, text);
 	}
 	qsort(ours, QUERIES, sizeof ours[0], compare);
@@ -190,6 +269,7 @@ static void measure(size_t n)
 		    peer_s / build_s, peer[QUERIES / 2] / ours[QUERIES / 2],
 		    peer[QUERIES * 95 / 100] / ours[QUERIES * 95 / 100]);
 	sqlite3_close(db);
+	measure_vectors(n, index, ours[QUERIES / 2]);
 	index_free(index);
 }
 
