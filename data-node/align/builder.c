@@ -36,6 +36,7 @@ enum rc builder_new(
 	policy_hash(policy, builder->policy_hash);
 	lifecycle_init(&builder->state.life);
 	builder->home_until_ns = INT64_MIN;
+	episode_build_init(&builder->episodes);
 	(void)pthread_condattr_init(&mono);
 	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
 	(void)pthread_mutex_init(&builder->lock, NULL);
@@ -188,4 +189,17 @@ void builder_keep_home(struct builder *builder)
 	(void)pthread_mutex_lock(&builder->lock);
 	builder->stats.home_ns += (uint64_t)(clock_mono_ns() - start_ns);
 	(void)pthread_mutex_unlock(&builder->lock);
+}
+
+/* Likewise. */
+bool builder_keep_episodes(struct builder *builder)
+{
+	int64_t start_ns = clock_mono_ns();
+
+	enum rc rc = episode_build(&builder->episodes, builder->store, builder->policy,
+	    &builder->state, &builder->stop_pass, NULL);
+	(void)pthread_mutex_lock(&builder->lock);
+	builder->stats.episodes_ns += (uint64_t)(clock_mono_ns() - start_ns);
+	(void)pthread_mutex_unlock(&builder->lock);
+	return rc == RC_OK && builder->episodes.more;
 }

@@ -6,7 +6,8 @@
  * rows, the lifecycle and the place in the log are committed together with the
  * end of the marks they settle.  A pass that was cut off is simply done again.
  * Rows exist for slices that had ended when the log was last written to.  Then
- * the digests of the home (home.h) are brought up to there.
+ * the digests of the home (home.h) are brought up to there, and the episodes
+ * (episode_build.h) up to what is sealed.
  *
  * Invariants:
  *  B1  what a row says is what slice_build() says at any cursor from the row's
@@ -46,13 +47,14 @@ struct builder_stats {
 	uint64_t reopened;      /* versions that were opened */
 	uint64_t commit_ns;     /* what committing took of the passes' time */
 	uint64_t home_ns;       /* and the digests of the home, once the slices stood */
+	uint64_t episodes_ns;   /* and the episodes */
 };
 void builder_get_stats(struct builder *builder, struct builder_stats *out);
 
 /*
- * One pass over at most so much of the log as is settled at once; `*more` says
- * whether there is more to do.  For callers that run no thread (builder_new);
- * builder_open() calls it from its own.
+ * One pass over at most so much of the log as is settled at once, and where that
+ * was all, some of the episodes; `*more` says whether there is more to do.  For callers that run no
+ * thread (builder_new); builder_open() calls it from its own.
  */
 enum rc builder_new(struct store *store, const struct policy *policy, struct builder **out,
     struct errmsg *why) RC_CHECK;

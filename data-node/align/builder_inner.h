@@ -11,6 +11,7 @@
 
 #include "align/builder.h"
 #include "align/bytes.h"
+#include "align/episode_build.h"
 #include "align/lifecycle.h"
 #include "align/slice_row.h"
 #include "align/touch.h"
@@ -57,6 +58,7 @@ struct builder {
 	bool loaded;
 	uint64_t home_touches; /* the digests of the home stand up to home_until_ns */
 	int64_t home_until_ns; /* as of so many changes; INT64_MIN: not known */
+	struct episode_build episodes;
 
 	/* Of the pass in progress. */
 	struct store_kept *kept; /* used while few notes are at hand */
@@ -90,6 +92,8 @@ enum rc builder_history_decode(
 /* ---- builder.c ------------------------------------------------------------------------ */
 /* The digests of the home (home.h), of the time that is over. */
 void builder_keep_home(struct builder *builder);
+/* The stored episodes, of the time that is sealed; true: there is more to do. */
+bool builder_keep_episodes(struct builder *builder);
 
 /* ---- builder_rows.c: the slices of one stretch, built and committed -------------------- */
 /* [from, to) on the grid, at most PASS_SLICES_MAX slices, as of `cursor`; the

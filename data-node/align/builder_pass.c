@@ -332,12 +332,13 @@ static enum rc build_ranges(struct pass *pass, struct range *ranges, size_t n, s
 	return rc;
 }
 
-/* From where on something can stand in slices, if notes go farther back than
- * records do. */
+/* From where on something can stand in slices, or stands in rows (all before it
+ * may be forgotten), if notes go farther back than records do. */
 static enum rc find_first(const struct builder *builder, int64_t *first_ns, struct errmsg *why)
 {
 	struct store_stats stats;
 	bool told = true; /* by records */
+	int64_t row_ns;
 
 	*first_ns = OBS_TIME_MIN_NS;
 	for (size_t i = 0; i < builder->notes_len; i++) {
@@ -347,9 +348,13 @@ static enum rc find_first(const struct builder *builder, int64_t *first_ns, stru
 	if (told)
 		return RC_OK;
 	enum rc rc = store_get_stats(builder->store, &stats, why);
-	if (rc == RC_OK)
-		*first_ns = stats.first_ns - 2 * builder->policy->reach_ns;
-	return rc;
+	if (rc != RC_OK)
+		return rc;
+	*first_ns = stats.first_ns - 2 * builder->policy->reach_ns;
+	rc = store_slice_next(builder->store, BUILDER_GRID_S, OBS_TIME_MIN_NS, &row_ns, why);
+	if (rc == RC_OK && row_ns < *first_ns)
+		*first_ns = row_ns;
+	return rc == RC_NOTFOUND ? RC_OK : rc;
 }
 
 static enum rc build_notes(struct pass *pass, struct errmsg *why)
@@ -506,5 +511,6 @@ enum rc builder_pass(struct builder *builder, bool *more, struct errmsg *why)
 	if (rc != RC_OK || *more)
 		return rc;
 	builder_keep_home(builder);
+	*more = builder_keep_episodes(builder);
 	return RC_OK;
 }

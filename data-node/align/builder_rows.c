@@ -479,6 +479,8 @@ enum rc builder_build(
 		cover(&s);
 		rc = build(&s, cursor, why);
 	}
+	if (s.rows_len > 0)
+		episode_build_touched(&builder->episodes, from_ns);
 	if (rc == RC_OK && s.rows_len > 0)
 		rc = builder_commit(
 		    builder, &(struct store_slice_batch){ .rows = s.rows, .n = s.rows_len }, why);

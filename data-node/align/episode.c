@@ -1,424 +1,269 @@
 /*
- * Episodes: what each slice says of scene, place and company, where that
- * changes, and what the run between two cuts was.
+ * Episodes: from rows where those stand, worked out from the slices where not.
+ *
+ * Time is walked stretch by stretch; what lies before the range is looked into
+ * only as far back as an episode may reach into it.
  */
 #include "align/episode.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "align/blend.h"
-#include "align/builder.h"
-#include "align/lookup.h"
-#include "align/peek.h"
-#include "align/slice_row.h"
+#include "align/builder_inner.h"
+#include "align/episode_inner.h"
 #include "base/clock.h"
 #include "base/timestamp.h"
 
-#define GRID_NS BUILDER_GRID_NS
-#define DAY_SLICES ((size_t)(NS_PER_DAY / BUILDER_GRID_NS))
-#define PART_NS (8 * NS_PER_DAY) /* of one reading */
-#define NAMES_BYTES_MAX ((size_t)16 << 20)
-#define NAME_LEN_MAX ((size_t)200)
-#define SIGN_PEOPLE_MAX 4
+#define STRETCH_NS STORE_EPISODE_STRETCH_NS
+#define BACK_NS (2 * NS_PER_DAY) /* farther back nothing begins that still goes on */
+#define VIEW_ARENA_BYTES ((size_t)128 << 20)
 
-/* What one slice says. */
-struct sign {
-	bool any; /* something was observed */
-	bool has_position, cut;
-	const char *scene, *place; /* interned; NULL: says nothing */
-	const char *people[SIGN_PEOPLE_MAX];
-	size_t people_len;
-	double lat, lon;
-	uint64_t version;
-	const char *state, *cause;
+/* The episodes that begin in one stretch, as a row tells them. */
+struct stretch {
+	bool stands;
+	const struct episode_run *runs; /* [runs_len] */
+	size_t runs_len;
 };
 
 struct walk {
-	int64_t from_ns;    /* of signs[0] */
-	struct sign *signs; /* [len] */
-	size_t len;
-	struct arena names;
-	struct lookup known; /* hash of a name → its text */
+	const struct slice_source *source;
+	int64_t from_ns, to_ns;
+	episode_visit_fn *visit;
+	void *ctx;
+	int64_t first_ns;          /* of stretches[0] */
+	struct stretch *stretches; /* [stretches_len] */
+	size_t stretches_len;
+	struct arena arena;
+	struct store_episode_view view;
+	struct episode_signs signs;
+	struct episode_past past;
+	bool from_row; /* the run at hand */
+	bool stopped;
 	enum rc rc;
 };
 
-/* ---- signs ---------------------------------------------------------------------------- */
-
-/* One pointer a name, so that names compare by pointer. */
-static const char *intern(struct walk *walk, const char *text, size_t len)
+static int64_t start_of(const struct walk *walk, size_t i)
 {
-	uint64_t hash = UINT64_C(0xCBF29CE484222325);
-
-	if (len == 0)
-		return NULL;
-	if (len > NAME_LEN_MAX)
-		len = NAME_LEN_MAX;
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001B3);
-	char *name = lookup_find(&walk->known, hash);
-	if (name != NULL)
-		return name;
-	name = arena_copy(&walk->names, text, len);
-	walk->rc = name == NULL ? RC_NOMEM : lookup_put(&walk->known, hash, name);
-	return walk->rc == RC_OK ? name : NULL;
+	return walk->first_ns + (int64_t)i * STRETCH_NS;
 }
 
-static bool member_is(const struct peek *member, const char *const *names)
+/* ---- which rows stand --------------------------------------------------------------- */
+
+/* Do rows tell of the log up to the cursor, as it is seen now and by this policy? */
+static enum rc rows_count(const struct walk *walk, bool *out)
 {
-	for (; *names != NULL; names++) {
-		if (peek_is(member, *names))
+	const struct slice_source *source = walk->source;
+	const struct store_slice_view *slices = &walk->view.slices;
+	uint8_t hash[POLICY_HASH_BYTES];
+	struct builder_state state;
+
+	*out = false;
+	if (source->as_known || source->work_out_all || slices->state == NULL)
+		return RC_OK;
+	lifecycle_init(&state.life);
+	policy_hash(source->policy, hash);
+	enum rc rc = builder_state_decode(slices->state, slices->state_len, &state);
+	*out = rc == RC_OK && memcmp(state.policy_hash, hash, POLICY_HASH_BYTES) == 0 &&
+	       state.cursor <= walk->signs.cursor && state.life.now_ns <= source->now_ns;
+	lifecycle_fini(&state.life);
+	return rc == RC_CORRUPT ? RC_OK : rc;
+}
+
+/* Does a mark lie over what it was made of? */
+static bool is_marked(const struct walk *walk, const struct store_episode_row *row)
+{
+	const struct store_slice_view *slices = &walk->view.slices;
+	struct touch touch;
+
+	for (size_t i = 0; i < slices->marks_len; i++) {
+		if (slices->marks[i].first_seq > walk->signs.cursor)
+			continue;
+		touch_of_mark(&slices->marks[i], walk->source->policy, &touch);
+		if (touch.from_ns < row->until_ns && touch.to_ns > row->from_ns)
 			return true;
 	}
 	return false;
 }
 
-/* The first string of a member that is one, or a list of them. */
-static bool first_string(const struct peek *member, const char **text, size_t *len)
+static enum rc read_rows(struct walk *walk)
 {
-	if (peek_string(member, text, len))
-		return true;
-	if (member->value_len < 4 || member->value[0] != '[' || member->value[1] != '"')
-		return false;
-	const char *end = memchr(member->value + 2, '"', member->value_len - 2);
-	*text = member->value + 2;
-	*len = end == NULL ? 0 : (size_t)(end - *text);
-	return end != NULL;
-}
+	int64_t end_ns = start_of(walk, walk->stretches_len);
+	bool count = false;
 
-static void read_place(struct walk *walk, const struct cell *cell, struct sign *out)
-{
-	static const char *const names[] = { "place", "region", "inregions", NULL };
-	struct blend_fix fix;
-	struct peek member;
-	const char *text;
-	size_t len;
-
-	for (size_t i = cell->values_len; i-- > 0;) {
-		const struct cell_value *value = &cell->values[i];
-		if (!out->has_position && blend_fix_of(cell_value_data(value), &fix)) {
-			out->has_position = true;
-			out->lat = fix.lat;
-			out->lon = fix.lon;
-		}
-		peek_open(&member, cell_value_data(value));
-		while (out->place == NULL && peek_next(&member)) {
-			if (member_is(&member, names) && first_string(&member, &text, &len))
-				out->place = intern(walk, text, len);
-		}
+	enum rc rc = store_episode_read(walk->source->store, walk->first_ns, end_ns, &walk->arena,
+	    &walk->view, walk->signs.why);
+	if (rc != RC_OK)
+		return rc;
+	if (walk->signs.cursor == 0)
+		walk->signs.cursor = walk->view.slices.cursor;
+	rc = rows_count(walk, &count);
+	for (size_t i = 0; i < walk->view.rows_len && count && rc == RC_OK; i++) {
+		const struct store_episode_row *row = &walk->view.rows[i];
+		struct episode_run *runs = NULL;
+		size_t n = 0;
+		if (row->bytes == NULL || row->start_ns % STRETCH_NS != 0 || is_marked(walk, row))
+			continue;
+		rc = episode_row_decode(
+		    row->bytes, row->len, row->start_ns, &walk->arena, &runs, &n);
+		if (rc == RC_OK)
+			walk->stretches[(row->start_ns - walk->first_ns) / STRETCH_NS] =
+			    (struct stretch){ true, runs, n };
+		else if (rc == RC_CORRUPT)
+			rc = RC_OK;
 	}
+	return rc;
 }
 
-static void read_people(struct walk *walk, const struct cell *cell, struct sign *out)
+/* The first stretch in which something may begin that reaches into the range. */
+static size_t first_stretch(const struct walk *walk)
 {
-	static const char *const names[] = { "speaker", "from", "with", "sender", NULL };
-	struct peek member;
-	const char *text;
-	size_t len;
+	size_t i = (size_t)((walk->from_ns - walk->first_ns) / STRETCH_NS);
 
-	for (size_t i = 0; i < cell->values_len; i++) {
-		peek_open(&member, cell_value_data(&cell->values[i]));
-		while (out->people_len < SIGN_PEOPLE_MAX && peek_next(&member)) {
-			if (!member_is(&member, names) || !first_string(&member, &text, &len))
-				continue;
-			const char *name = intern(walk, text, len);
-			bool seen = name == NULL;
-			for (size_t k = 0; k < out->people_len; k++)
-				seen = seen || out->people[k] == name;
-			if (!seen)
-				out->people[out->people_len++] = name;
-		}
+	for (; i > 0; i--) {
+		const struct stretch *before = &walk->stretches[i - 1];
+		if (!before->stands)
+			return 0;
+		if (before->runs_len > 0)
+			return i - 1;
 	}
+	return 0;
 }
 
-static bool take_slice(void *ctx, const struct slice *slice)
+/* ---- runs into episodes -------------------------------------------------------------- */
+
+/* What the slice at `at` of the run says: read anew for a run from a row. */
+static enum rc sign_of(
+    struct walk *walk, const struct episode_run *run, uint32_t at, const struct sign **out)
+{
+	int64_t at_ns = run->start_ns + (int64_t)at * EPISODE_GRID_NS;
+	enum rc rc = RC_OK;
+
+	if (walk->from_row) {
+		episode_signs_begin(&walk->signs, at_ns);
+		rc = episode_signs_read(&walk->signs, at_ns + EPISODE_GRID_NS);
+	}
+	*out = episode_sign_at(&walk->signs, at_ns);
+	return rc;
+}
+
+/* Names live as long as the walk. */
+static enum rc fill(struct walk *walk, const struct episode_run *run, struct episode *out)
+{
+	const struct sign *sign;
+	enum rc rc = RC_OK;
+
+	if (run->scene_at != EPISODE_NO_SLICE) {
+		rc = sign_of(walk, run, run->scene_at, &sign);
+		out->scene = sign->scene;
+	}
+	if (run->place_at != EPISODE_NO_SLICE && rc == RC_OK) {
+		rc = sign_of(walk, run, run->place_at, &sign);
+		out->place = sign->place;
+	}
+	if (run->position_at != EPISODE_NO_SLICE && rc == RC_OK) {
+		rc = sign_of(walk, run, run->position_at, &sign);
+		out->has_position = sign->has_position;
+		out->lat = sign->lat;
+		out->lon = sign->lon;
+	}
+	for (size_t i = 0; i < run->people_len && rc == RC_OK; i++) {
+		rc = sign_of(walk, run, run->people_at[i], &sign);
+		(void)episode_people_add(out->people, &out->people_len, sign);
+	}
+	return rc;
+}
+
+static const char *state_of(const struct walk *walk, const struct episode_run *run)
+{
+	if (run->end_ns + EPISODE_GAP_SLICES * EPISODE_GRID_NS > walk->source->now_ns)
+		return "open"; /* it may still go on */
+	if (run->sealed)
+		return "sealed";
+	return run->version > 1 ? "reopened" : "provisional";
+}
+
+static bool tell(void *ctx, const struct episode_run *run)
 {
 	struct walk *walk = ctx;
-	struct sign *sign = &walk->signs[(slice->start_ns - walk->from_ns) / GRID_NS];
-	const struct cell *scene = &slice->cells[FACET_SCENE];
+	struct episode episode = { .start_ns = run->start_ns,
+		.end_ns = run->end_ns,
+		.version = run->version,
+		.cause = run->cause,
+		.state = state_of(walk, run),
+		.slices = run->slices };
 
-	sign->any = slice_has_evidence(slice);
-	sign->version = slice->version;
-	sign->state = slice->state;
-	sign->cause = slice->cause;
-	if (scene->values_len > 0)
-		sign->scene = intern(walk, cell_value_text(&scene->values[0]),
-		    strlen(cell_value_text(&scene->values[0])));
-	read_place(walk, &slice->cells[FACET_LOCATION], sign);
-	read_people(walk, &slice->cells[FACET_LANGUAGE], sign);
-	return walk->rc == RC_OK;
+	if (run->end_ns <= walk->from_ns || run->start_ns >= walk->to_ns)
+		return true;
+	walk->rc = fill(walk, run, &episode);
+	if (walk->rc == RC_OK)
+		walk->stopped = !walk->visit(walk->ctx, &episode);
+	return walk->rc == RC_OK && !walk->stopped;
 }
 
-/* ---- cuts ------------------------------------------------------------------------------- */
-
-enum aspect { ASPECT_SCENE, ASPECT_PLACE, ASPECT_POSITION, ASPECT_PEOPLE, ASPECT_COUNT };
-
-static bool says(const struct sign *sign, enum aspect aspect)
+static void tell_row(struct walk *walk, const struct stretch *stretch)
 {
-	switch (aspect) {
-	case ASPECT_SCENE:
-		return sign->scene != NULL;
-	case ASPECT_PLACE:
-		return sign->place != NULL;
-	case ASPECT_POSITION:
-		return sign->has_position;
-	case ASPECT_PEOPLE:
-		return sign->people_len > 0;
-	case ASPECT_COUNT:
-		break;
+	bool more = true;
+
+	walk->from_row = true;
+	for (size_t i = 0; i < stretch->runs_len && more; i++) {
+		episode_past_add(&walk->past, &stretch->runs[i]);
+		more = tell(walk, &stretch->runs[i]);
 	}
-	return false;
+	walk->from_row = false;
 }
 
-/* Both say something of it. */
-static bool agree(const struct sign *a, const struct sign *b, enum aspect aspect)
+static enum rc walk_stretches(struct walk *walk)
 {
-	switch (aspect) {
-	case ASPECT_SCENE:
-		return a->scene == b->scene;
-	case ASPECT_PLACE:
-		return a->place == b->place;
-	case ASPECT_POSITION:
-		return blend_metres(a->lat, a->lon, b->lat, b->lon) <= EPISODE_METRES;
-	case ASPECT_PEOPLE:
-		for (size_t i = 0; i < a->people_len; i++) {
-			for (size_t k = 0; k < b->people_len; k++) {
-				if (a->people[i] == b->people[k])
-					return true;
-			}
+	size_t i = first_stretch(walk);
+	enum rc rc = RC_OK;
+
+	walk->past = (struct episode_past){ start_of(walk, i), INT64_MIN };
+	while (i < walk->stretches_len && rc == RC_OK && !walk->stopped) {
+		size_t end = i + 1;
+		if (walk->stretches[i].stands) {
+			tell_row(walk, &walk->stretches[i]);
+		} else {
+			while (end < walk->stretches_len && !walk->stretches[end].stands)
+				end++;
+			rc = episode_runs(&walk->signs, &walk->past, start_of(walk, i),
+			    start_of(walk, end), tell, walk, NULL, NULL);
 		}
-		return false;
-	case ASPECT_COUNT:
-		break;
+		rc = rc == RC_OK ? walk->rc : rc;
+		i = end;
 	}
-	return true;
-}
-
-static bool after_gap(const struct walk *walk, size_t at)
-{
-	size_t back = at < EPISODE_GAP_SLICES ? at : EPISODE_GAP_SLICES;
-
-	for (size_t i = at - back; i < at; i++) {
-		if (walk->signs[i].any)
-			return false;
-	}
-	return true;
-}
-
-/* Another than it was last known to be, and so for a while?  A return after a
- * moment of something else is no change. */
-static bool changes(const struct walk *walk, size_t at, enum aspect aspect)
-{
-	const struct sign *now = &walk->signs[at];
-	size_t back = at < EPISODE_KNOWN_SLICES ? at : EPISODE_KNOWN_SLICES;
-	size_t before = 0, known = 0;
-
-	if (!says(now, aspect))
-		return false;
-	for (size_t i = at; i-- > at - back;) {
-		if (!says(&walk->signs[i], aspect))
-			continue;
-		if (before > 0 && at - i > EPISODE_HOLD_SLICES)
-			break;
-		if (agree(&walk->signs[i], now, aspect))
-			return false;
-		before++;
-	}
-	for (size_t i = at; i < at + EPISODE_HOLD_SLICES && i < walk->len; i++) {
-		const struct sign *sign = &walk->signs[i];
-		if (!says(sign, aspect))
-			continue;
-		if (!agree(now, sign, aspect))
-			return false;
-		known++;
-	}
-	return before > 0 && known >= EPISODE_HOLD_SLICES / 2;
-}
-
-static void find_cuts(struct walk *walk)
-{
-	size_t since = 0; /* slices since the last cut of kinds E1 and E2 */
-
-	for (size_t i = 0; i < walk->len; i++) {
-		struct sign *sign = &walk->signs[i];
-		bool cut = false;
-		if (sign->any) {
-			cut = after_gap(walk, i);
-			for (int a = 0; a < ASPECT_COUNT && !cut; a++)
-				cut = changes(walk, i, (enum aspect)a);
-		}
-		bool midnight = (walk->from_ns + (int64_t)i * GRID_NS) % NS_PER_DAY == 0;
-		sign->cut = cut || (sign->any && midnight && since >= DAY_SLICES);
-		since = cut ? 1 : since + 1;
-	}
-}
-
-/* ---- runs ----------------------------------------------------------------------------------- */
-
-/* The text that most slices of the run name; the first of equals. */
-static const char *most(const struct sign *signs, size_t n, bool scene)
-{
-	const char *best = NULL;
-	size_t best_count = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const char *name = scene ? signs[i].scene : signs[i].place;
-		size_t count = 0;
-		if (name == NULL || name == best)
-			continue;
-		for (size_t k = i; k < n; k++)
-			count += (scene ? signs[k].scene : signs[k].place) == name;
-		if (count > best_count) {
-			best = name;
-			best_count = count;
-		}
-	}
-	return best;
-}
-
-static void add_people(struct episode *episode, const struct sign *sign)
-{
-	for (size_t i = 0; i < sign->people_len; i++) {
-		bool seen = false;
-		for (size_t k = 0; k < episode->people_len; k++)
-			seen = seen || episode->people[k] == sign->people[i];
-		if (!seen && episode->people_len < EPISODE_PEOPLE_MAX)
-			episode->people[episode->people_len++] = sign->people[i];
-	}
-}
-
-static void set_position(struct episode *episode, const struct sign *signs, size_t n)
-{
-	size_t known = 0, middle = 0;
-
-	for (size_t i = 0; i < n; i++)
-		known += signs[i].has_position;
-	for (size_t i = 0; i < n && known > 0; i++) {
-		if (!signs[i].has_position || middle++ != known / 2)
-			continue;
-		episode->has_position = true;
-		episode->lat = signs[i].lat;
-		episode->lon = signs[i].lon;
-	}
-}
-
-/* The run of signs [begin, end), which begins and ends with something. */
-static void describe(
-    const struct walk *walk, size_t begin, size_t end, int64_t now_ns, struct episode *out)
-{
-	const struct sign *signs = walk->signs + begin;
-	size_t n = end - begin;
-	bool sealed = true;
-
-	*out = (struct episode){ .start_ns = walk->from_ns + (int64_t)begin * GRID_NS,
-		.end_ns = walk->from_ns + (int64_t)end * GRID_NS,
-		.version = 1,
-		.scene = most(signs, n, true),
-		.place = most(signs, n, false) };
-	for (size_t i = 0; i < n; i++) {
-		if (!signs[i].any)
-			continue;
-		out->slices++;
-		sealed = sealed && strcmp(signs[i].state, "sealed") == 0;
-		if (signs[i].version > out->version) {
-			out->version = signs[i].version;
-			out->cause = signs[i].cause;
-		}
-		add_people(out, &signs[i]);
-	}
-	set_position(out, signs, n);
-	if (out->end_ns + EPISODE_GAP_SLICES * GRID_NS > now_ns)
-		out->state = "open"; /* it may still go on */
-	else if (sealed)
-		out->state = "sealed";
-	else
-		out->state = out->version > 1 ? "reopened" : "provisional";
-}
-
-static void visit_runs(const struct walk *walk, int64_t from_ns, int64_t to_ns, int64_t now_ns,
-    episode_visit_fn *visit, void *ctx)
-{
-	for (size_t i = 0; i < walk->len;) {
-		struct episode episode;
-		size_t begin = i, end = i;
-		if (!walk->signs[i].cut) {
-			i++;
-			continue;
-		}
-		for (i++; i < walk->len && !walk->signs[i].cut; i++)
-			end = walk->signs[i].any ? i : end;
-		describe(walk, begin, end + 1, now_ns, &episode);
-		if (episode.end_ns > from_ns && episode.start_ns < to_ns && !visit(ctx, &episode))
-			return;
-	}
-}
-
-static enum rc read_slices(
-    struct walk *walk, const struct slice_source *source, uint64_t as_of_seq, struct errmsg *why)
-{
-	int64_t end_ns = walk->from_ns + (int64_t)walk->len * GRID_NS;
-	struct slice_query query = {
-		.from_ns = walk->from_ns, .step_ns = GRID_NS, .as_of_seq = as_of_seq
-	};
-	bool damaged = false;
-
-	while (query.from_ns < end_ns) {
-		query.to_ns = end_ns - query.from_ns > PART_NS ? query.from_ns + PART_NS : end_ns;
-		enum rc rc = slice_serve(source, &query, take_slice, walk, NULL, why);
-		if (walk->rc != RC_OK)
-			return walk->rc;
-		damaged = damaged || rc == RC_CORRUPT;
-		if (rc != RC_OK && rc != RC_CORRUPT)
-			return rc;
-		query.from_ns = query.to_ns;
-	}
-	return damaged ? RC_CORRUPT : RC_OK;
-}
-
-static int64_t floor_day(int64_t ns)
-{
-	int64_t rest = ns % NS_PER_DAY;
-
-	return ns - (rest < 0 ? rest + NS_PER_DAY : rest);
+	return rc;
 }
 
 enum rc episode_walk(const struct slice_source *source, int64_t from_ns, int64_t to_ns,
     uint64_t as_of_seq, episode_visit_fn *visit, void *ctx, struct errmsg *why)
 {
-	struct walk walk = { .rc = RC_OK };
+	struct walk walk = { .source = source,
+		.from_ns = from_ns,
+		.to_ns = to_ns,
+		.visit = visit,
+		.ctx = ctx,
+		.rc = RC_OK };
 
 	if (from_ns < OBS_TIME_MIN_NS || to_ns > OBS_TIME_MAX_NS || from_ns >= to_ns)
 		return errmsg_rc(
 		    why, RC_INVALID, "from, to: an empty range or outside 1900 to 2200");
 	if (to_ns - from_ns > EPISODE_RANGE_NS_MAX)
 		return errmsg_rc(why, RC_LIMIT, "more than 92 days: ask in parts");
-	/* A day to know of each midnight whether it is a cut, and another for what
-	 * the beginning of the walk itself looks like; none lasts beyond the second
-	 * midnight behind its beginning. */
-	walk.from_ns = floor_day(from_ns) - 3 * NS_PER_DAY;
-	int64_t to_day_ns = floor_day(to_ns) + 3 * NS_PER_DAY;
-	if (walk.from_ns < OBS_TIME_MIN_NS)
-		walk.from_ns = OBS_TIME_MIN_NS;
-	if (to_day_ns > OBS_TIME_MAX_NS)
-		to_day_ns = OBS_TIME_MAX_NS;
-	walk.len = (size_t)((to_day_ns - walk.from_ns) / GRID_NS);
-	walk.signs = calloc(walk.len, sizeof *walk.signs);
-	if (walk.signs == NULL)
-		return RC_NOMEM;
-	arena_init(&walk.names, NAMES_BYTES_MAX);
-	enum rc rc = read_slices(&walk, source, as_of_seq, why);
-	if (rc == RC_OK || rc == RC_CORRUPT) {
-		find_cuts(&walk);
-		visit_runs(&walk, from_ns, to_ns, source->now_ns, visit, ctx);
-	}
-	lookup_fini(&walk.known);
-	arena_fini(&walk.names);
-	free(walk.signs);
+	walk.first_ns = episode_floor(from_ns, STRETCH_NS) - BACK_NS;
+	walk.stretches_len = (size_t)((to_ns - walk.first_ns + STRETCH_NS - 1) / STRETCH_NS);
+	arena_init(&walk.arena, VIEW_ARENA_BYTES);
+	episode_signs_init(&walk.signs, source, as_of_seq, why);
+	walk.stretches = arena_array(&walk.arena, walk.stretches_len, sizeof *walk.stretches);
+	enum rc rc = walk.stretches == NULL ? RC_NOMEM : read_rows(&walk);
+	if (rc == RC_OK)
+		rc = walk_stretches(&walk);
+	if (rc == RC_OK && walk.signs.damaged)
+		rc = RC_CORRUPT;
+	episode_signs_fini(&walk.signs);
+	arena_fini(&walk.arena);
 	return rc;
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------
- */
+/* ---- JSON ---------------------------------------------------------------------------- */
 
 static void put_text(struct buf *out, const char *name, const char *text)
 {

@@ -2,15 +2,21 @@
  * Episodes: runs of slices cut where the scene changes.
  *
  * reference: timeline §3.  Whether a slice begins an episode is decided by the
- * slices around it alone, so episodes are a function of the slices, wherever a
- * reader starts:
+ * slices around it alone, so episodes are a function of the slices in which
+ * something was observed, wherever a reader starts:
  *  E1  after a gap of EPISODE_GAP_SLICES without anything observed;
  *  E2  where scene, named place, position or company is another than it was last
  *      known to be, and stays so for EPISODE_HOLD_SLICES (what says nothing
  *      neither starts nor ends anything);
- *  E3  at a UTC midnight if the day before it had no cut of those kinds.
+ *  E3  at the first slice behind a UTC midnight, if the day before that had no
+ *      cut of those kinds.
  * Version is the highest of its slices', and it is sealed when they are: an
  * episode is reopened as they are.
+ *
+ * Where all is sealed and has ended, episodes are stored by stretches of four
+ * hours (store/store_episode.h), by reference: which slices say what an episode
+ * was.  A row says what would be worked out anew, or a mark lies over it; where
+ * none stands they are worked out, with the same result.
  */
 #ifndef ALIGN_EPISODE_H
 #define ALIGN_EPISODE_H

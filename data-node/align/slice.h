@@ -98,6 +98,8 @@ struct slice_query {
 	unsigned facets;        /* FACET_MASK bits; 0: all */
 	uint64_t as_of_seq;     /* 0: newest */
 	bool keep_empty;        /* also slices in which every asked facet is absent */
+	bool observed_only;     /* only slices in which something was observed or labelled: those
+				   in which a state only holds on may be left out */
 	bool near_only;         /* read only what may touch the range: for cells that are
 				   settled by that, slice_cell_is_settled() */
 	/* NULL: all.  Else cells are made of this track alone, and it is read no

@@ -156,7 +156,8 @@ static enum rc look_home(struct serve *serve, int64_t to_ns)
 		.as_of_seq = serve->cursor };
 
 	serve->home_before = false;
-	if ((serve->query->facets & (FACET_MASK(FACET_HOME) | FACET_MASK(FACET_SCENE))) == 0)
+	if (serve->query->observed_only ||
+	    (serve->query->facets & (FACET_MASK(FACET_HOME) | FACET_MASK(FACET_SCENE))) == 0)
 		return RC_OK;
 	enum rc rc = store_scan_time(
 	    serve->source->store, &range, NULL, 1, stop_at_first, &serve->home_before, serve->why);
@@ -273,7 +274,8 @@ static enum need need_of(const struct serve *serve, int64_t start_ns)
 	if (known->row != NULL)
 		return NEED_ROW;
 	/* Without a row nothing was observed, so only a state can hold on. */
-	bool nothing = known->head.version == 0 && !known->empty && !serve->home_before &&
+	bool holds = serve->home_before && !serve->query->observed_only;
+	bool nothing = known->head.version == 0 && !known->empty && !holds &&
 		       !serve->query->keep_empty && serve->cursor >= serve->state.cursor;
 	return nothing ? NEED_NOTHING : NEED_WORK;
 }

@@ -225,6 +225,9 @@ bool handle_slices_asked(struct station *station, const struct api_request *requ
 		q->facets = FACET_MASK_ALL;
 	if (station_builder(station) != NULL)
 		(void)builder_wait(station_builder(station), cursor, BUILDER_WAIT_NS);
+	/* It may be farther by now, and what it has built tells of no cursor before. */
+	if (!as_known)
+		q->as_of_seq = store_cursor(station_store(station));
 	out->source = (struct slice_source){ .store = station_store(station),
 		.policy = station_policy(station),
 		.now_ns = clock_utc_ns(),

@@ -11,6 +11,7 @@
  *   seen   hash(obs_id, content hash)(16)      seq(8) of a superseded version
  *   dirty  number(8)                           plain: store_dirty.h
  *   slice  grid(4) start(8) version(8)         sealed: store_slice.h
+ *   episode start(8) from(8) until(8)          sealed: store_episode.h
  *   blobref name of a blob(32) seq(8)          empty; every record that refers to one
  *   clockmap                                   store_clock.h
  *   bundle layer(1) t0(8) seq(8)              sealed, and marks: store_bundle.h
@@ -50,7 +51,7 @@
 #include "store/store_lock.h"
 #include "store/store_raw.h"
 
-#define STORE_FORMAT 2u
+#define STORE_FORMAT 3u
 #define STORE_VALUE_VERSION 1u
 #define STORE_ID_BYTES 16
 #define STORE_READERS_MAX 1024
@@ -100,6 +101,7 @@ enum store_db {
 	DB_DIGEST,
 	DB_ORPHAN,
 	DB_VECTOR,
+	DB_EPISODE,
 	DB_COUNT,
 };
 #define DB_MADE_WHEN_MISSING DB_DIRTY
@@ -310,6 +312,14 @@ enum rc store_digest_verify(struct store *store, uint64_t *bad, struct errmsg *w
 int store_vector_drop_day(struct store *store, MDB_txn *txn, int32_t day, unsigned layer);
 int store_vector_del(struct store *store, MDB_txn *txn, const struct observation *obs);
 int store_vector_drop_all(struct store *store, MDB_txn *txn);
+
+/* ---- store_episode.c, store_slice.c: writer thread, LMDB's code --------------------- */
+/* Rows that were made of slices in [from, to) go. */
+int store_episode_touch(struct store *store, MDB_txn *txn, int64_t from_ns, int64_t to_ns);
+/* Of a view: marks, state and cursor. */
+struct store_slice_view;
+enum rc store_slice_marks_read(struct store *store, MDB_txn *txn, struct arena *arena,
+    struct store_slice_view *out, struct errmsg *why) RC_CHECK;
 
 /* Is it in `time`? */
 bool store_index_has(struct store *store, MDB_txn *txn, const struct store_entry *entry);

@@ -8,6 +8,8 @@
  *
  *   2  the log may hold records that say what was forgotten (a program of
  *      format 1 would show them as events); databases added since format 1
+ *   3  episodes are kept (a program of format 2 would build slices anew and leave
+ *      episodes of the old ones)
  */
 #include <inttypes.h>
 
@@ -123,6 +125,7 @@ static enum rc add_databases(struct store *store, struct errmsg *why)
 
 static const struct store_step steps[] = {
 	{ 1, "databases", add_databases },
+	{ 2, "episodes", add_databases },
 };
 
 enum rc store_format_check(struct store *store, struct errmsg *why)

@@ -102,9 +102,12 @@ static const struct derived {
 	{ DB_TIME, STORE_TIME_KEY_BYTES, 0, derive_time },
 	{ DB_SPAN, STORE_SPAN_KEY_BYTES, 0, derive_span },
 	{ DB_PAST, STORE_PAST_KEY_BYTES, 0, derive_past },
-	{ DB_DEDUP, OBS_ID_BYTES, 8, derive_dedup }, { DB_SEEN, OBS_ID_BYTES, 8, derive_seen },
-	{ DB_DIRTY, 0, 0, NULL }, { DB_BLOBREF, STORE_BLOBREF_KEY_BYTES, 0, NULL },
-	{ DB_SLICE, 0, 0, NULL }, /* by their builder, which begins anew */
+	{ DB_DEDUP, OBS_ID_BYTES, 8, derive_dedup },
+	{ DB_SEEN, OBS_ID_BYTES, 8, derive_seen },
+	{ DB_DIRTY, 0, 0, NULL },
+	{ DB_BLOBREF, STORE_BLOBREF_KEY_BYTES, 0, NULL },
+	{ DB_SLICE, 0, 0, NULL }, /* these two by their builder, which begins anew */
+	{ DB_EPISODE, 0, 0, NULL },
 };
 
 #define DERIVED_LEN (sizeof(derived) / sizeof(derived[0]))

@@ -8,6 +8,7 @@
 #define KEY_BYTES 20
 #define GRID_STATE 0u
 #define VERSION_HISTORY 1u
+#define TOUCH_JOIN_NS (30 * NS_PER_MIN)
 
 static void key_make(uint32_t grid_s, int64_t start_ns, uint64_t version, uint8_t out[KEY_BYTES])
 {
@@ -79,6 +80,26 @@ static void mark_missed(struct store *store, const struct commit *commit)
 				});
 }
 
+/* Episodes that were made of the rows of the batch go; rows come mostly in order,
+ * so neighbours are looked up at once. */
+static int touch_episodes(
+    struct store *store, MDB_txn *txn, const struct store_slice_row *rows, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && err == 0;) {
+		int64_t from_ns = rows[i].start_ns, to_ns = from_ns + 1;
+		if (rows[i++].grid_s == GRID_STATE)
+			continue;
+		for (; i < n && rows[i].grid_s != GRID_STATE && rows[i].start_ns >= to_ns - 1 &&
+		       rows[i].start_ns - to_ns < TOUCH_JOIN_NS;
+		     i++)
+			to_ns = rows[i].start_ns + 1;
+		err = store_episode_touch(store, txn, from_ns, to_ns);
+	}
+	return err;
+}
+
 static enum rc commit_task(
     struct store *store, MDB_txn *txn, void *ctx, int *err, struct errmsg *why)
 {
@@ -86,7 +107,7 @@ static enum rc commit_task(
 	const struct store_slice_batch *batch = commit->batch;
 	enum rc rc = RC_OK;
 
-	*err = 0;
+	*err = touch_episodes(store, txn, batch->rows, batch->n);
 	for (size_t i = 0; i < batch->n && rc == RC_OK && *err == 0; i++)
 		rc = row_put(store, txn, &batch->rows[i], err, why);
 	if (rc != RC_OK || *err != 0 || batch->state == NULL)
@@ -117,6 +138,8 @@ static enum rc drop_task(struct store *store, MDB_txn *txn, void *ctx, int *err,
 	*err = mdb_drop(txn, store->dbi[DB_SLICE], 0);
 	if (*err == 0)
 		*err = mdb_drop(txn, store->dbi[DB_DIRTY], 0);
+	if (*err == 0)
+		*err = mdb_drop(txn, store->dbi[DB_EPISODE], 0);
 	return RC_OK;
 }
 
@@ -197,6 +220,22 @@ static enum rc state_read(struct store *store, MDB_txn *txn, struct buf *scratch
 	return rc;
 }
 
+enum rc store_slice_marks_read(struct store *store, MDB_txn *txn, struct arena *arena,
+    struct store_slice_view *out, struct errmsg *why)
+{
+	struct buf scratch;
+
+	buf_init(&scratch, STORE_SLICE_ROW_BYTES_MAX + STORE_SEAL_BYTES);
+	enum rc rc = state_read(store, txn, &scratch, arena, out);
+	buf_fini(&scratch);
+	if (rc == RC_OK)
+		rc = store_dirty_read(
+		    store, txn, arena, &out->marks, &out->marks_len, &out->newest, why);
+	if (rc == RC_OK)
+		rc = store_cursor_read(store, txn, &out->cursor, why);
+	return rc;
+}
+
 static enum rc view_read(struct store *store, MDB_txn *txn, uint32_t grid_s, int64_t from_ns,
     int64_t to_ns, struct arena *arena, struct store_slice_view *out, struct errmsg *why)
 {
@@ -208,17 +247,10 @@ static enum rc view_read(struct store *store, MDB_txn *txn, uint32_t grid_s, int
 	enum rc rc = store_mdb_rc(err);
 	if (rc == RC_OK)
 		rc = rows_read(store, cursor, grid_s, from_ns, to_ns, &scratch, arena, out);
-	if (rc == RC_OK)
-		rc = state_read(store, txn, &scratch, arena, out);
 	if (cursor != NULL)
 		mdb_cursor_close(cursor);
 	buf_fini(&scratch);
-	if (rc == RC_OK)
-		rc = store_dirty_read(
-		    store, txn, arena, &out->marks, &out->marks_len, &out->newest, why);
-	if (rc == RC_OK)
-		rc = store_cursor_read(store, txn, &out->cursor, why);
-	return rc;
+	return rc == RC_OK ? store_slice_marks_read(store, txn, arena, out, why) : rc;
 }
 
 enum rc store_slice_read(struct store *store, uint32_t grid_s, int64_t from_ns, int64_t to_ns,
@@ -233,6 +265,33 @@ enum rc store_slice_read(struct store *store, uint32_t grid_s, int64_t from_ns, 
 	rc = view_read(store, txn, grid_s, from_ns, to_ns, arena, out, why);
 	store_read_end(store, txn);
 	return rc == RC_OK ? rc : errmsg_rc(why, rc, "the stored slices cannot be read");
+}
+
+enum rc store_slice_next(
+    struct store *store, uint32_t grid_s, int64_t from_ns, int64_t *start_ns, struct errmsg *why)
+{
+	uint8_t bytes[KEY_BYTES];
+	MDB_val key = { sizeof bytes, bytes }, value;
+	struct store_slice_row row = { 0 };
+	MDB_cursor *cursor = NULL;
+	MDB_txn *txn = NULL;
+
+	enum rc rc = store_read_begin(store, &txn, why);
+	if (rc != RC_OK)
+		return rc;
+	key_make(grid_s, from_ns, 0, bytes);
+	int err = mdb_cursor_open(txn, store->dbi[DB_SLICE], &cursor);
+	if (err == 0) {
+		err = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+		if (err == 0 && (!key_parse(&key, &row) || row.grid_s != grid_s))
+			err = MDB_NOTFOUND;
+		mdb_cursor_close(cursor);
+	}
+	store_read_end(store, txn);
+	*start_ns = row.start_ns;
+	return err == 0 || err == MDB_NOTFOUND
+		   ? store_mdb_rc(err)
+		   : store_mdb_error(why, err, "the stored slices cannot be read");
 }
 
 enum rc store_slice_history(struct store *store, uint64_t seq, struct arena *arena,

@@ -25,8 +25,9 @@ struct store_slice_row {
 
 /*
  * Rows [n], the state (may be NULL: leave it) and what it settles, in one
- * commit: marks up to number `newest` go, the frontier becomes `built_ns`.
- * Records behind `cursor` that came meanwhile before the new frontier but
+ * commit: episodes that were made of slices of these rows go
+ * (store_episode.h), marks up to number `newest` go, the frontier becomes
+ * `built_ns`.  Records behind `cursor` that came meanwhile before the new frontier but
  * behind the old one are marked.
  */
 struct store_slice_batch {
@@ -60,11 +61,15 @@ struct store_slice_view {
 enum rc store_slice_read(struct store *store, uint32_t grid_s, int64_t from_ns, int64_t to_ns,
     struct arena *arena, struct store_slice_view *out, struct errmsg *why) RC_CHECK;
 
+/* Where the first row of `grid_s` at or behind `from_ns` starts.  RC_NOTFOUND. */
+enum rc store_slice_next(struct store *store, uint32_t grid_s, int64_t from_ns, int64_t *start_ns,
+    struct errmsg *why) RC_CHECK;
+
 /* The last history row with start ≤ seq.  RC_NOTFOUND. */
 enum rc store_slice_history(struct store *store, uint64_t seq, struct arena *arena,
     struct store_slice_row *out, struct errmsg *why) RC_CHECK;
 
-/* Drop all rows, marks and the frontier: the builder begins anew. */
+/* Drop all rows, episodes, marks and the frontier: the builder begins anew. */
 enum rc store_slice_drop(struct store *store, struct errmsg *why) RC_CHECK;
 
 /* A key of this store for `purpose` (keyring_derive). */

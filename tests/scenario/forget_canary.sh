@@ -10,7 +10,8 @@ source "$(dirname "$0")/../support/scenario.sh"
 
 canary='xylophone-canary-4711'
 event() { # SOURCE ID LAYER START-NS TEXT
-	printf '{"source":"%s","id":"%s","layer":"%s","kind":"note","start":%s,"text":"%s"}\n' "$@"
+	printf '{"source":"%s","id":"%s","layer":"%s","kind":"note","start":%s,"text":"%s","data":{"from":"%s"}}\n' \
+		"$@" "$5"
 }
 hour() { # N: nanoseconds
 	echo $((1795100400000000000 + $1 * 3600000000000))
@@ -42,6 +43,11 @@ found() { # what holds it, without neighbours that only stood beside it
 		jq --arg c "$canary" '[.results[] | select(.text | contains($c))] | length'
 }
 expect 'found before' "$(found)" 220
+people() { # that episodes name
+	api GET "/api/v1/episodes?from=$(hour 0)&to=$(hour 200)" |
+		jq --arg c "$canary" '[.episodes[].people[] | select(contains($c))] | length > 0'
+}
+expect 'episodes name it' "$(people)" true
 look 1
 [ "$(figure leaked)" -ge 220 ] || fail "the search must find what is there: $(cat "$T/canary")"
 # One backup stays within reach, one is taken away.
@@ -69,6 +75,7 @@ unset 'PID[client]'
 data_start
 data_cli forget --from "$(hour 0)" --to "$(hour 200)" --layer text --json >"$T/report"
 expect 'found at the end' "$(found)" 0
+expect 'episodes name it no more' "$(people)" false
 follows() { # PATH: as the report says
 	jq --arg p "$1" '.backups[] | select(.path == $p) | .follows' "$T/report"
 }

@@ -23,20 +23,31 @@ static const char *the_text;
 static struct store_canary *result;
 static uint8_t *plain; /* scratch */
 
-static void value_try(const uint8_t *key, const uint8_t *value, size_t len)
+/* Databases with sealed values, by the size of their keys. */
+static const struct {
+	const char *name;
+	size_t key_bytes;
+} sealed[] = { { "log", 8 }, { "bundle", 17 }, { "slice", 20 }, { "digest", 10 },
+	{ "episode", 24 } };
+#define SEALED (sizeof sealed / sizeof sealed[0])
+#define AD_BYTES_MAX 64
+
+static void value_try(size_t db, const uint8_t *key, const uint8_t *value, size_t len)
 {
-	uint8_t ad[4 + 8 + STORE_HEAD_BYTES] = "log";
+	uint8_t ad[AD_BYTES_MAX];
 	const uint8_t *nonce = value + STORE_HEAD_BYTES, *body = nonce + STORE_NONCE_BYTES;
-	size_t plain_len = len - STORE_SEAL_BYTES;
+	size_t plain_len = len - STORE_SEAL_BYTES, name_len = strlen(sealed[db].name) + 1;
+	size_t key_len = sealed[db].key_bytes, ad_len = name_len + key_len + STORE_HEAD_BYTES;
 
 	if (value[0] != STORE_VALUE_VERSION || value[1] > LAYER_COUNT)
 		return;
 	result->values++;
-	memcpy(ad + 4, key, 8);
-	memcpy(ad + 12, value, STORE_HEAD_BYTES);
+	memcpy(ad, sealed[db].name, name_len);
+	memcpy(ad + name_len, key, key_len);
+	memcpy(ad + name_len + key_len, value, STORE_HEAD_BYTES);
 	for (size_t i = 0; i < the_keyring->entries_len; i++) {
 		if (crypto_aead_xchacha20poly1305_ietf_decrypt_detached(plain, NULL, body,
-			plain_len, body + plain_len, ad, sizeof(ad), nonce,
+			plain_len, body + plain_len, ad, ad_len, nonce,
 			the_keyring->entries[i].key) != 0)
 			continue;
 		result->opened++;
@@ -50,13 +61,16 @@ static void node_try(const uint8_t *bytes, size_t len, size_t at)
 {
 	uint16_t lo, hi, flags, ksize;
 	uint64_t page;
+	size_t db = 0;
 
 	memcpy(&lo, bytes + at, 2);
 	memcpy(&hi, bytes + at + 2, 2);
 	memcpy(&flags, bytes + at + 4, 2);
 	memcpy(&ksize, bytes + at + 6, 2);
-	size_t size = (size_t)hi << 16 | lo, data = at + NODE_HEAD_BYTES + 8;
-	if (ksize != 8 || flags > NODE_BIG || size < STORE_SEAL_BYTES ||
+	while (db < SEALED && sealed[db].key_bytes != ksize)
+		db++;
+	size_t size = (size_t)hi << 16 | lo, data = at + NODE_HEAD_BYTES + ksize;
+	if (db == SEALED || flags > NODE_BIG || size < STORE_SEAL_BYTES ||
 	    size > OBS_RECORD_BYTES_MAX || data + 8 > len)
 		return;
 	if (flags == NODE_BIG) {
@@ -66,7 +80,7 @@ static void node_try(const uint8_t *bytes, size_t len, size_t at)
 		data = page * PAGE_BYTES + 16;
 	}
 	if (data <= len && size <= len - data)
-		value_try(bytes + at + NODE_HEAD_BYTES, bytes + data, size);
+		value_try(db, bytes + at + NODE_HEAD_BYTES, bytes + data, size);
 }
 
 static void frame_try(const uint8_t *bytes, size_t len, size_t at)
@@ -80,7 +94,7 @@ static void frame_try(const uint8_t *bytes, size_t len, size_t at)
 	const uint8_t *key = bytes + at + FRAME_HEAD_BYTES;
 	if (size >= STORE_SEAL_BYTES && size <= OBS_RECORD_BYTES_MAX &&
 	    size <= len - at - FRAME_HEAD_BYTES - 8)
-		value_try(key, key + 8, size);
+		value_try(0, key, key + 8, size); /* of the log */
 }
 
 static int file_look(const char *path, const struct stat *st, int flag, struct FTW *ftw)

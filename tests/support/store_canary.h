@@ -3,8 +3,8 @@
  *
  * Reads every byte of every file below it (data.mdb with its free pages,
  * backups, whatever lies there), and tries each remaining key of the keyring on
- * everything that looks like a sealed value of the log: nodes and overflow pages
- * of LMDB, entries of backup segments.
+ * everything that looks like a sealed value of the log or of what is derived from
+ * it: nodes and overflow pages of LMDB, entries of backup segments.
  */
 #ifndef SUPPORT_STORE_CANARY_H
 #define SUPPORT_STORE_CANARY_H
