@@ -6,11 +6,9 @@
 #include <time.h>
 
 #include "align/builder_inner.h"
-#include "align/home.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "os/process.h"
-#include "store/store_digest.h"
 
 #define PAUSE_NS NS_PER_S /* between passes, unless someone waits */
 #define PAUSE_FAILED_NS (30 * NS_PER_S)
@@ -35,7 +33,7 @@ enum rc builder_new(
 	builder->policy = policy;
 	policy_hash(policy, builder->policy_hash);
 	lifecycle_init(&builder->state.life);
-	builder->home_until_ns = INT64_MIN;
+	home_keep_init(&builder->home);
 	episode_build_init(&builder->episodes);
 	(void)pthread_condattr_init(&mono);
 	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
@@ -162,36 +160,22 @@ void builder_get_stats(struct builder *builder, struct builder_stats *out)
 	(void)pthread_mutex_unlock(&builder->lock);
 }
 
-/* They only make slices faster: what goes wrong is tried again with the next
+/* These two only make reading faster: what goes wrong is tried again with a later
  * pass. */
-static void build_home(struct builder *builder)
-{
-	uint64_t touches = store_digest_touches(builder->store);
-	int64_t until_ns = builder->state.ended_ns;
-
-	if (until_ns == INT64_MIN ||
-	    (touches == builder->home_touches && builder->home_until_ns != INT64_MIN &&
-		until_ns - builder->home_until_ns < STORE_DIGEST_LEAF_NS))
-		return;
-	until_ns -= until_ns % STORE_DIGEST_LEAF_NS;
-	if (home_build(builder->store, until_ns, builder->policy, &builder->stop_pass, NULL) !=
-	    RC_OK)
-		return;
-	builder->home_touches = touches;
-	builder->home_until_ns = until_ns;
-}
-
 void builder_keep_home(struct builder *builder)
 {
 	int64_t start_ns = clock_mono_ns();
 
-	build_home(builder);
+	if (builder->state.ended_ns != INT64_MIN) {
+		enum rc ignored = home_keep(&builder->home, builder->store, builder->state.ended_ns,
+		    builder->policy, &builder->stop_pass, NULL);
+		(void)ignored;
+	}
 	(void)pthread_mutex_lock(&builder->lock);
 	builder->stats.home_ns += (uint64_t)(clock_mono_ns() - start_ns);
 	(void)pthread_mutex_unlock(&builder->lock);
 }
 
-/* Likewise. */
 bool builder_keep_episodes(struct builder *builder)
 {
 	int64_t start_ns = clock_mono_ns();

@@ -12,6 +12,7 @@
 #include "align/builder.h"
 #include "align/bytes.h"
 #include "align/episode_build.h"
+#include "align/home.h"
 #include "align/lifecycle.h"
 #include "align/slice_row.h"
 #include "align/touch.h"
@@ -56,8 +57,7 @@ struct builder {
 	uint8_t policy_hash[POLICY_HASH_BYTES];
 	struct builder_state state;
 	bool loaded;
-	uint64_t home_touches; /* the digests of the home stand up to home_until_ns */
-	int64_t home_until_ns; /* as of so many changes; INT64_MIN: not known */
+	struct home_keep home;
 	struct episode_build episodes;
 
 	/* Of the pass in progress. */

@@ -33,4 +33,17 @@ enum rc home_visit(struct store *store, int64_t before_ns, uint64_t cursor,
 enum rc home_build(struct store *store, int64_t until_ns, const struct policy *policy,
     const atomic_bool *stop, struct errmsg *why) RC_CHECK;
 
+/* Up to where digests were made, as of so many changes. */
+struct home_keep {
+	uint64_t touches;
+	int64_t until_ns; /* INT64_MIN: not known */
+};
+void home_keep_init(struct home_keep *keep);
+
+/* home_build() of the whole leaves before `until_ns`, if another of them is over or
+ * something changed since the last time.  For whoever keeps the digests; what
+ * fails is tried again with the next call, for they only make slices faster. */
+enum rc home_keep(struct home_keep *keep, struct store *store, int64_t until_ns,
+    const struct policy *policy, const atomic_bool *stop, struct errmsg *why) RC_CHECK;
+
 #endif

@@ -239,3 +239,23 @@ enum rc home_build(struct store *store, int64_t until_ns, const struct policy *p
 	free(make);
 	return rc;
 }
+
+void home_keep_init(struct home_keep *keep)
+{
+	*keep = (struct home_keep){ .until_ns = INT64_MIN };
+}
+
+enum rc home_keep(struct home_keep *keep, struct store *store, int64_t until_ns,
+    const struct policy *policy, const atomic_bool *stop, struct errmsg *why)
+{
+	uint64_t touches = store_digest_touches(store);
+
+	if (touches == keep->touches && keep->until_ns != INT64_MIN &&
+	    until_ns - keep->until_ns < STORE_DIGEST_LEAF_NS)
+		return RC_OK;
+	until_ns -= until_ns % STORE_DIGEST_LEAF_NS;
+	enum rc rc = home_build(store, until_ns, policy, stop, why);
+	if (rc == RC_OK)
+		*keep = (struct home_keep){ touches, until_ns };
+	return rc;
+}

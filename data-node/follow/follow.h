@@ -16,6 +16,7 @@
 #ifndef FOLLOW_FOLLOW_H
 #define FOLLOW_FOLLOW_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -125,6 +126,9 @@ struct follow_run_config {
 	enum rc (*state)(void *ctx, const uint8_t *bytes, size_t len, struct errmsg *why);
 	/* Something was forgotten: what holds words in memory lets go of them. */
 	void (*forgotten)(void *ctx);
+	/* Nothing more has come for now: time for work beside the records, in this
+	 * thread, until `*stop`.  NULL: none. */
+	void (*level)(void *ctx, const atomic_bool *stop);
 	void *ctx;
 };
 

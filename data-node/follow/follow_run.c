@@ -312,11 +312,14 @@ static enum rc round_once(struct follow_run *r, struct errmsg *why)
 		rc = store_follow_append(r->config.store, r->entries, n, why);
 	if (rc != RC_OK)
 		return rc;
+	bool level = store_cursor(r->config.store) >= cursor;
 	(void)pthread_mutex_lock(&r->lock);
 	r->status.cursor = cursor;
-	if (store_cursor(r->config.store) >= cursor)
+	if (level)
 		r->status.level_ns = clock_mono_ns();
 	(void)pthread_mutex_unlock(&r->lock);
+	if (level && r->config.level != NULL)
+		r->config.level(r->config.ctx, &r->stop);
 	return RC_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "align/home.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "gateway/auth.h"
@@ -24,6 +25,7 @@ struct station_following {
 	struct station *station;
 	pthread_mutex_t taking_over;
 	struct follow_run *run; /* NULL: a command's station does not ask */
+	struct home_keep home;  /* its thread's */
 	char address[CATALOGUE_ADDRESS_BYTES_MAX + 1];
 	uint8_t key[WIRE_KEY_BYTES];
 };
@@ -61,6 +63,17 @@ static enum rc adopt_state(void *ctx, const uint8_t *bytes, size_t len, struct e
 	return rc == RC_OK ? adopt_policy(f, &view, why) : rc;
 }
 
+/* Digests are of keys that the other node knows as well, so a follower keeps its
+ * own: neither its answers nor a take-over need to read all of the home's past. */
+static void keep_home(void *ctx, const atomic_bool *stop)
+{
+	struct station_following *f = ctx;
+
+	enum rc ignored = home_keep(&f->home, station_store(f->station), clock_utc_ns(),
+	    station_policy(f->station), stop, NULL);
+	(void)ignored; /* again in a moment */
+}
+
 static enum rc read_settings(struct station_following *f, bool *any, struct errmsg *why)
 {
 	struct catalogue *catalogue = station_catalogue(f->station);
@@ -91,6 +104,7 @@ enum rc station_following_open(struct station *station, const struct wire_keypai
 	if (f == NULL)
 		return RC_NOMEM;
 	f->station = station;
+	home_keep_init(&f->home);
 	(void)pthread_mutex_init(&f->taking_over, NULL);
 	enum rc rc = read_settings(f, &any, why);
 	if (rc == RC_OK && any)
@@ -102,6 +116,7 @@ enum rc station_following_open(struct station *station, const struct wire_keypai
 			.store = station_store(station),
 			.keyring = station_keyring(station),
 			.state = adopt_state,
+			.level = keep_home,
 			.ctx = f,
 		};
 		rc = follow_run_open(&config, &f->run, why);

@@ -10,6 +10,7 @@
 #include "gateway/station_follow.h"
 #include "os/file.h"
 #include "store/store.h"
+#include "store/store_digest.h"
 
 #define WAIT_S 30
 #define RANGE "from=2026-11-19T10:00:00Z&to=2026-11-19T11:00:00Z&step=60"
@@ -219,12 +220,74 @@ static void test_who_takes_over_builds_slices_and_labels_at_once(void **state)
 	fixture_open(&first, 0);
 }
 
+static void switch_light(const char *id, int hour, const char *state)
+{
+	char body[300];
+
+	(void)snprintf(body, sizeof(body),
+	    "{\"source\":\"hub\",\"id\":\"%s\",\"layer\":\"home\",\"kind\":\"light\","
+	    "\"start\":\"2026-11-19T%02d:00:00Z\","
+	    "\"data\":{\"entity_id\":\"light\",\"state\":\"%s\"}}\n",
+	    id, hour, state);
+	assert_int_equal(fixture_call(&first, "POST", "/api/v1/events", body), 200);
+}
+
+/* Of the day: a digest of the second node. */
+static bool has_digest(void)
+{
+	unsigned level = 2;
+	int64_t start_ns = INT64_C(1795046400) * NS_PER_S, span_ns = store_digest_span_ns(level);
+	struct buf row;
+
+	buf_init(&row, STORE_DIGEST_BYTES_MAX);
+	enum rc rc = store_digest_get(station_store(second.station), LAYER_HOME, level,
+	    start_ns - start_ns % span_ns, &row, &pass_why);
+	buf_fini(&row);
+	return rc == RC_OK;
+}
+
+static void wait_digest(void)
+{
+	int64_t end_ns = clock_mono_ns() + WAIT_S * NS_PER_S;
+
+	while (!has_digest()) {
+		assert_true(clock_mono_ns() < end_ns);
+		(void)store_wait(station_store(second.station), UINT64_MAX, NS_PER_S / 20);
+	}
+}
+
+static void test_a_follower_keeps_digests_of_the_home_as_records_come(void **state)
+{
+	char id[8];
+
+	(void)state;
+	for (int hour = 0; hour < 12; hour++) {
+		(void)snprintf(id, sizeof(id), "%d", hour);
+		switch_light(id, hour, hour % 2 == 0 ? "on" : "off");
+	}
+	second_follows();
+	wait_level();
+	wait_digest();
+	assert_same_slices();
+	/* One that comes late takes them away with it, and they are made anew. */
+	uint64_t touches = store_digest_touches(station_store(second.station));
+	switch_light("late", 9, "unavailable");
+	wait_level();
+	assert_true(store_digest_touches(station_store(second.station)) > touches);
+	wait_digest();
+	assert_same_slices();
+	/* Who takes over has them. */
+	PASS(station_take_over(second.station, &pass_why));
+	assert_true(has_digest());
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_follower_makes_slices_by_the_policy_of_the_node_it_follows),
 		TEST(test_who_takes_over_builds_slices_and_labels_at_once),
+		TEST(test_a_follower_keeps_digests_of_the_home_as_records_come),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
