@@ -329,7 +329,7 @@ enum rc builder_finish(
 	enum rc rc = builder_rc(builder);
 
 	if (rc != RC_OK)
-		return errmsg_rc(why, rc, "the schema needs more than %u states or %u steps",
+		return errmsg_rc(why, rc, "schema: it needs more than %u states or %u steps",
 		    AUTOMATON_STATES_MAX, AUTOMATON_EDGES_MAX);
 	automaton = block_of(builder);
 	from = calloc((size_t)builder->n_edges + 1, sizeof(from[0]));
@@ -339,7 +339,8 @@ enum rc builder_finish(
 		goto out;
 	}
 	if (too_many_edges(builder, counts)) {
-		rc = errmsg_rc(why, RC_LIMIT, "more than %u choices at one place", UINT16_MAX);
+		rc = errmsg_rc(
+		    why, RC_LIMIT, "schema: more than %u choices at one place", UINT16_MAX);
 		goto out;
 	}
 	automaton->start = start;
@@ -351,7 +352,7 @@ enum rc builder_finish(
 	rc = find_needs(automaton, from);
 	if (rc == RC_OK && automaton->states[start].need == AUTOMATON_NEVER)
 		rc = errmsg_rc(why, RC_UNSUPPORTED,
-		    "the schema allows no value that ends within %u levels", AUTOMATON_DEPTH_MAX);
+		    "schema: no value is allowed that ends within %u levels", AUTOMATON_DEPTH_MAX);
 out:
 	free(from);
 	free(counts);

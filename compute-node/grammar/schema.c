@@ -415,7 +415,7 @@ static enum rc finish(
 	builder_free(c->builder);
 	arena_fini(&c->arena);
 	if (rc == RC_NOMEM)
-		return errmsg_rc(why, rc, "the schema needs more memory than it may have");
+		return errmsg_rc(why, rc, "schema: it needs more memory than it may have");
 	return rc;
 }
 

@@ -145,11 +145,3 @@ void vocab_free(struct vocab *vocab)
 	free(vocab->bytes);
 	free(vocab);
 }
-
-size_t vocab_bytes(const struct tokenizer *tokenizer)
-{
-	size_t bytes = 0;
-	size_t n = gather(tokenizer, tokenizer_vocab_size(tokenizer), NULL, NULL, &bytes);
-
-	return sizeof(struct vocab) + n * (sizeof(int32_t) + 2) + bytes;
-}

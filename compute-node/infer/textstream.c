@@ -27,7 +27,8 @@ struct textstream {
 	size_t held_len, held_cap;
 	uint64_t offset;
 	const char *stop; /* the one that matched */
-	char *piece;      /* [TOKEN_BYTES_MAX] */
+	bool markers;
+	char *piece; /* [TOKEN_BYTES_MAX] */
 };
 
 static enum rc copy_stops(
@@ -179,10 +180,37 @@ static bool drain(struct textstream *s, bool last, struct buf *out)
 	return false;
 }
 
+void textstream_show_markers(struct textstream *s)
+{
+	s->markers = true;
+}
+
+static bool is_marker(const char *text, size_t len)
+{
+#define BAR "\xef\xbd\x9c"
+#define GAP "\xe2\x96\x81"
+	static const char *const markers[] = { "<think>", "</think>", "<tool_call>", "</tool_call>",
+		"<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "[TOOL_CALLS]", "[ARGS]",
+		"[CALL_ID]", "<|python_tag|>", "<" BAR "tool" GAP "calls" GAP "begin" BAR ">",
+		"<" BAR "tool" GAP "calls" GAP "end" BAR ">",
+		"<" BAR "tool" GAP "call" GAP "begin" BAR ">",
+		"<" BAR "tool" GAP "call" GAP "end" BAR ">", "<" BAR "tool" GAP "sep" BAR ">" };
+
+	for (size_t i = 0; i < sizeof(markers) / sizeof(markers[0]); i++) {
+		if (strlen(markers[i]) == len && memcmp(markers[i], text, len) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool textstream_push(struct textstream *s, int32_t token, struct buf *out)
 {
 	size_t len = tokenizer_piece(s->tokenizer, token, false, s->piece, TOKEN_BYTES_MAX);
 
+	if (len == 0 && s->markers) {
+		len = tokenizer_piece(s->tokenizer, token, true, s->piece, TOKEN_BYTES_MAX);
+		len = len <= TOKEN_BYTES_MAX && is_marker(s->piece, len) ? len : 0;
+	}
 	if (s->stop != NULL)
 		return true;
 	for (size_t i = 0; i < len; i++) {

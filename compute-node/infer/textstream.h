@@ -26,6 +26,10 @@ enum rc textstream_new(const struct tokenizer *tokenizer, const char *const *sto
     bool skip_first_space, struct textstream **out, struct errmsg *why) RC_CHECK;
 void textstream_free(struct textstream *stream);
 
+/* From here on the special tokens that mark tool calls and reasoning are text too;
+ * others never are. */
+void textstream_show_markers(struct textstream *stream);
+
 /* Add a token; text that became safe is appended to `out`.
  * Returns true once a stop string has matched: the answer is over. */
 bool textstream_push(struct textstream *stream, int32_t token, struct buf *out);

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "grammar/vocab.h"
 #include "os/memory.h"
 #include "serve/prompt.h"
 #include "serve/scheduler.h"
+#include "serve/tool_format.h"
 
 #define CONTEXT_STEP 64
 #define CONTEXT_SHRUNK_MIN 512u
@@ -111,6 +113,12 @@ const struct served_model *fleet_find(const struct fleet *fleet, const char *nam
 	return NULL;
 }
 
+/* The sorted vocabulary, which answers that are constrained share. */
+static uint64_t constraint_bytes(const struct model_info *info)
+{
+	return info->causal ? (uint64_t)info->n_vocab * VOCAB_PLAN_BYTES : 0;
+}
+
 enum rc fleet_plan(const struct model *model, const struct engine_config *config,
     struct engine_plan *out, struct errmsg *why)
 {
@@ -120,7 +128,8 @@ enum rc fleet_plan(const struct model *model, const struct engine_config *config
 	if (rc == RC_OK)
 		rc = engine_resolve(model, config, &resolved, why);
 	if (rc == RC_OK && resolved.backend == NULL)
-		out->scratch_bytes += scheduler_lane_bytes(model_info(model), &resolved);
+		out->scratch_bytes += scheduler_lane_bytes(model_info(model), &resolved) +
+				      constraint_bytes(model_info(model));
 	return rc;
 }
 
@@ -149,11 +158,14 @@ static void open_template(struct served_model *served)
 {
 	const char *source = served->info->chat_template;
 
+	served->tool_format = "";
 	if (source == NULL || served->tokenizer == NULL)
 		return;
 	if (template_compile(source, strlen(source), &served->template, &served->template_why) !=
 	    RC_OK)
 		served->template = NULL;
+	else
+		served->tool_format = tool_format_of(source);
 }
 
 const char *fleet_template_name(const struct served_model *model)
@@ -204,6 +216,11 @@ static enum rc open_model(
 	served->info = model_info(served->model);
 	served->tokenizer = model_tokenizer(served->model);
 	open_template(served);
+	if (served->tokenizer != NULL && served->info->causal)
+		rc = vocab_new(served->tokenizer, served->info->n_vocab, &served->vocab);
+	if (rc != RC_OK)
+		return errmsg_rc(
+		    why, rc, "model %.120s: no memory for its sorted vocabulary", path);
 	served->config = config->engine;
 	served->config.adapters = served->info->causal && config->adapter_bytes != 0;
 	shrink(&served->config, served->info, config->halvings);
@@ -369,6 +386,7 @@ void fleet_close(struct fleet *fleet)
 		if (fleet->models[i].engine != NULL)
 			engine_free(fleet->models[i].engine);
 		template_free(fleet->models[i].template);
+		vocab_free(fleet->models[i].vocab);
 		model_close(fleet->models[i].model);
 	}
 	*fleet = (struct fleet){ .n = 0 };
@@ -427,6 +445,8 @@ void fleet_describe(const struct fleet *fleet, struct wire_model out[FLEET_MODEL
 			.embed = served->info->pools,
 			.chat_template = fleet_template_name(served),
 			.cache_type = served->cache_type,
+			.constrains = served->vocab != NULL && served->vocab->whole,
+			.tool_format = served->tool_format,
 			.absent = !atomic_load(&served->present),
 			.embedding_length = served->info->n_embd };
 		memcpy(out[i].content_hash, served->info->content_hash, WIRE_HASH_BYTES);

@@ -42,9 +42,11 @@ struct served_model {
 	struct engine *engine; /* NULL: absent; the scheduler's */
 	atomic_bool present;
 	const struct model_info *info;
-	const struct tokenizer *tokenizer;      /* NULL: no vocabulary */
-	struct template *template;              /* NULL: none, or none we can run */
-	struct errmsg template_why;             /* in the latter case: why not */
+	const struct tokenizer *tokenizer; /* NULL: no vocabulary */
+	struct template *template;         /* NULL: none, or none we can run */
+	struct errmsg template_why;        /* in the latter case: why not */
+	const char *tool_format;           /* see serve/tool_format.h; "" also without template */
+	struct vocab *vocab;               /* for constraints; NULL: it does not generate */
 	char numerics_id[FLEET_NUMERICS_BYTES]; /* as soon as it was present */
 	const char *cache_type;                 /* "f16" */
 	struct engine_config config;            /* effective */

@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "base/wipe.h"
+#include "serve/constraint.h"
 #include "serve/prompt.h"
+
+#define REASONING_LOOK_BACK 8u /* tokens that "<think>" and a line feed may be */
 
 /* Of the pending token: itself first, then the best ones. */
 struct generation_logprobs {
@@ -33,6 +36,7 @@ void generation_fini(struct generation *gen)
 	free_wiped(gen->ids, gen->ids_cap * sizeof(gen->ids[0]));
 	if (gen->stream != NULL)
 		textstream_free(gen->stream);
+	constraint_free(gen->constraint);
 	free_wiped(gen->logprobs, sizeof(*gen->logprobs));
 	buf_fini(&gen->text);
 	wipe(gen, sizeof(*gen));
@@ -121,6 +125,42 @@ static enum rc take_memory(struct generation *gen, const struct wire_generate *r
 	    tokenizer, request->stop, request->stop_len, alone, &gen->stream, why);
 }
 
+/* The prompt's last words open reasoning, as templates of models that think have it. */
+static bool ends_in_reasoning(const struct tokenizer *tokenizer, const struct tokens *prompt)
+{
+	static const char mark[] = "<think>";
+	char text[REASONING_LOOK_BACK * GENERATION_PIECE_BYTES_MAX];
+	size_t first = prompt->len > REASONING_LOOK_BACK ? prompt->len - REASONING_LOOK_BACK : 0;
+	size_t len = 0;
+
+	for (size_t i = first; tokenizer != NULL && i < prompt->len; i++) {
+		size_t n = tokenizer_piece(
+		    tokenizer, prompt->ids[i], true, text + len, GENERATION_PIECE_BYTES_MAX);
+
+		len += n < GENERATION_PIECE_BYTES_MAX ? n : GENERATION_PIECE_BYTES_MAX;
+	}
+	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' '))
+		len--;
+	bool is = len >= strlen(mark) && memcmp(text + len - strlen(mark), mark, strlen(mark)) == 0;
+	wipe(text, sizeof(text));
+	return is;
+}
+
+/* The ids of an earlier run under the constraint: they must be what it allows. */
+static enum rc replay_constraint(
+    struct generation *gen, const struct wire_generate *request, struct errmsg *why)
+{
+	enum rc rc = constraint_new(gen->model, &request->constraint, &gen->constraint, why);
+
+	for (size_t i = 0; rc == RC_OK && gen->constraint != NULL && i < request->generated_ids_len;
+	     i++) {
+		if (!matcher_push(gen->constraint, (int32_t)request->generated_ids[i]))
+			rc = errmsg_rc(why, RC_INVALID,
+			    "generated_ids[%zu]: not what the constraint allows", i);
+	}
+	return rc;
+}
+
 /* The ids of an earlier run: what they gave was sent by it. */
 static void replay(struct generation *gen, const struct wire_generate *request)
 {
@@ -137,7 +177,7 @@ static void replay(struct generation *gen, const struct wire_generate *request)
 	buf_reset(&gen->text);
 	if (gen->stream != NULL)
 		gen->text_offset = textstream_offset(gen->stream);
-	if (stopped)
+	if (stopped || (gen->constraint != NULL && matcher_over(gen->constraint)))
 		gen->finish = WIRE_FINISH_STOP;
 	else if (gen->len == gen->ids_cap)
 		gen->finish = WIRE_FINISH_LENGTH;
@@ -158,12 +198,19 @@ enum rc generation_init(struct generation *gen, const struct served_model *model
 	rc = check_request(request, model, answer_max, &why);
 	if (rc == RC_OK)
 		rc = take_memory(gen, request, prompt, answer_max, &why);
+	if (rc == RC_OK)
+		rc = replay_constraint(gen, request, &why);
 	if (rc != RC_OK) {
 		fault_from_rc(fault, rc, &why);
 		generation_fini(gen);
 		return rc;
 	}
 	set_params(gen, &request->sampling);
+	if (gen->constraint != NULL)
+		gen->ignore_eos = false; /* a whole answer has nothing else to go on with */
+	if (gen->stream != NULL && request->markers)
+		textstream_show_markers(gen->stream);
+	gen->reasoning = ends_in_reasoning(model->tokenizer, prompt);
 	replay(gen, request);
 	return RC_OK;
 }
@@ -254,6 +301,19 @@ static void take_logprobs(struct generation *gen, int32_t chosen, const float *l
 		.top_len = lp->top_len };
 }
 
+/* What the newest id means for the text, and whether the answer is over. */
+static void accept_text(struct generation *gen, int32_t id)
+{
+	bool stopped = gen->stream != NULL && textstream_push(gen->stream, id, &gen->text);
+	bool whole = gen->constraint != NULL && matcher_over(gen->constraint);
+
+	if (!stopped && !whole && gen->len < gen->ids_cap)
+		return;
+	if (!stopped && gen->stream != NULL)
+		textstream_flush(gen->stream, &gen->text);
+	gen->finish = stopped || whole ? WIRE_FINISH_STOP : WIRE_FINISH_LENGTH;
+}
+
 void generation_accept(
     struct generation *gen, float *logits, const struct generation_scratch *scratch)
 {
@@ -265,6 +325,8 @@ void generation_accept(
 	assert(!gen->has_token && gen->finish == WIRE_FINISH_UNKNOWN);
 	if (gen->ignore_eos && tokenizer != NULL)
 		banned = tokenizer_ends(tokenizer, &banned_len);
+	if (gen->constraint != NULL)
+		gen->allowed = matcher_allowed(gen->constraint);
 	if (gen->logprobs != NULL)
 		memcpy(scratch->logits, logits, n_vocab * sizeof(logits[0]));
 	const struct sample_row row = { .logits = logits,
@@ -286,16 +348,15 @@ void generation_accept(
 		take_logprobs(gen, id, scratch->logits);
 		wipe(scratch->logits, n_vocab * sizeof(logits[0]));
 	}
+	if (gen->constraint != NULL && !matcher_push(gen->constraint, id)) {
+		gen->finish =
+		    WIRE_FINISH_ERROR; /* nothing was allowed: no answer rather than any */
+		return;
+	}
 	gen->has_token = true;
 	gen->token = id;
 	gen->ids[gen->len++] = id;
-	if (gen->stream != NULL && textstream_push(gen->stream, id, &gen->text)) {
-		gen->finish = WIRE_FINISH_STOP;
-	} else if (gen->len == gen->ids_cap) {
-		if (gen->stream != NULL)
-			textstream_flush(gen->stream, &gen->text);
-		gen->finish = WIRE_FINISH_LENGTH;
-	}
+	accept_text(gen, id);
 }
 
 void generation_stop(struct generation *gen, enum wire_finish finish)

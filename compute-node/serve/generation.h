@@ -14,6 +14,8 @@
  *  G2  text sent + text pending = what the ids give, up to what may still be
  *      part of a stop string or of an unfinished code point.
  *  G3  nothing is sampled while a token is pending or after the finish.
+ *  G4  under a constraint the answer's ids are what its matcher was pushed: it is never
+ *      anything but the front of what is allowed, and STOP without a stop string means whole.
  * One thread at a time: first the desk's, then the scheduler's, and in its stead, while
  * it waits, one of its crew that samples.
  */
@@ -37,6 +39,7 @@
 #define GENERATION_TEXT_BYTES_MAX ((size_t)1 << 20) /* pending at once */
 
 struct generation_logprobs;
+struct matcher; /* grammar/matcher.h */
 
 struct generation {
 	const struct served_model *model;
@@ -46,10 +49,12 @@ struct generation {
 	uint32_t prompt_len; /* ≥ 1 */
 	uint32_t len;
 	uint32_t resumed; /* tokens of the answer that came with the request */
+	bool reasoning;   /* the prompt ends within it */
 	struct sample_params params;
 	bool ignore_eos;
+	struct matcher *constraint; /* NULL: none */
 	/* Ids of which the next is chosen, as struct sample_row has them; borrowed.  NULL:
-	 * all.  Set by whoever constrains the answer, before each token. */
+	 * all.  The constraint's, before each token. */
 	const uint64_t *allowed;
 	struct textstream *stream; /* NULL: no vocabulary, no text */
 

@@ -42,6 +42,7 @@ static enum outcome send_started(struct scheduler *sched, struct job *job)
 	started->chat_template = job->gen.template_name;
 	started->cached_tokens = job->cached_tokens;
 	started->cache_type = job->model->cache_type;
+	started->reasoning = job->gen.reasoning;
 	enum outcome outcome = send(sched, job, &message);
 	if (outcome == SENT)
 		job->started_sent = true;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "answer/reply.h"
+#include "answer/responses.h"
 #include "base/clock.h"
 
 #define REQUEST_ARENA_BYTES_MAX ((size_t)64 << 20)
@@ -18,6 +19,7 @@ struct run {
 	struct arena arena; /* of `request` */
 	struct chat_request request;
 	struct reply *reply;
+	struct responses *responses; /* writes the answer; NULL: chunks do */
 
 	/* streams */
 	struct buf out;
@@ -36,6 +38,7 @@ static void run_free(void *ctx)
 	if (run == NULL)
 		return;
 	reply_free(run->reply);
+	responses_fini(run->responses);
 	buf_fini(&run->out);
 	arena_fini(&run->arena);
 	free(run);
@@ -56,6 +59,34 @@ static bool gone(const struct run *run, const struct api_request *request)
 
 /* ---- whole answers ---- */
 
+static enum rc put_body(struct run *run, struct buf *out)
+{
+	const struct chunk_answer answer = reply_answer(run->reply);
+
+	if (run->responses != NULL)
+		return responses_body(run->responses, out, reply_end(run->reply));
+	if (buf_rc(answer.text) != RC_OK || buf_rc(answer.reasoning) != RC_OK ||
+	    buf_rc(answer.calls) != RC_OK)
+		return RC_LIMIT;
+	chunk_body(out, reply_head(run->reply), reply_end(run->reply), &answer);
+	return RC_OK;
+}
+
+/* A Responses answer is made of the events that nobody reads here. */
+static void take_event(struct run *run, const struct generation_event *event)
+{
+	if (run->responses == NULL)
+		return;
+	buf_reset(&run->out);
+	if (!run->opened)
+		responses_begin(run->responses, &run->out, reply_head(run->reply));
+	run->opened = true;
+	if (event->kind == GENERATION_DONE)
+		responses_end(run->responses, &run->out, reply_end(run->reply));
+	else
+		responses_event(run->responses, &run->out, event);
+}
+
 static void respond_whole(
     struct run *run, const struct api_request *request, struct api_response *response)
 {
@@ -73,17 +104,15 @@ static void respond_whole(
 			respond_fault(&fault, response);
 			return;
 		}
+		take_event(run, &event);
 	}
-	const struct buf *text = reply_text(run->reply);
-	if (buf_rc(text) != RC_OK) {
+	if (put_body(run, &response->body) != RC_OK) {
 		api_error(response, 500, "server_error", "limit_exceeded", NULL,
 		    "the answer is too long to be sent in one piece");
 		return;
 	}
 	response->status = 200;
 	response->content_type = "application/json";
-	chunk_body(&response->body, reply_head(run->reply), reply_end(run->reply), buf_text(text),
-	    text->len);
 }
 
 /* ---- streams ---- */
@@ -93,6 +122,13 @@ static void end_stream(struct run *run, const struct reply_fault *fault)
 	const struct chunk_head *head = reply_head(run->reply);
 
 	run->ended = true;
+	if (run->responses != NULL) {
+		if (fault != NULL)
+			responses_fail(run->responses, &run->out, fault->code, fault->message);
+		else
+			responses_end(run->responses, &run->out, reply_end(run->reply));
+		return;
+	}
 	if (fault != NULL) {
 		chunk_error(&run->out, fault->type, fault->code, fault->message);
 		return;
@@ -102,19 +138,44 @@ static void end_stream(struct run *run, const struct reply_fault *fault)
 	chunk_done(&run->out);
 }
 
-static void write_event(
-    struct run *run, const struct generation_event *event, const struct reply_fault *fault)
+static void open_stream(struct run *run)
+{
+	if (run->opened)
+		return;
+	run->opened = true;
+	if (run->responses != NULL)
+		responses_begin(run->responses, &run->out, reply_head(run->reply));
+	else
+		chunk_role(&run->out, reply_head(run->reply));
+}
+
+/* What the answer says, thinks or calls. */
+static void write_piece(struct run *run, const struct generation_event *event)
 {
 	const struct chunk_head *head = reply_head(run->reply);
 
+	if (run->responses != NULL)
+		responses_event(run->responses, &run->out, event);
+	else if (event->kind == GENERATION_TEXT)
+		chunk_text(&run->out, head, event->text, event->text_len);
+	else if (event->kind == GENERATION_REASONING)
+		chunk_reasoning(&run->out, head, event->text, event->text_len);
+	else
+		chunk_call(&run->out, head, event->call_index, event->call_id, event->call_name,
+		    event->text);
+}
+
+static void write_event(
+    struct run *run, const struct generation_event *event, const struct reply_fault *fault)
+{
 	switch (event->kind) {
 	case GENERATION_STARTED:
-		if (!run->opened)
-			chunk_role(&run->out, head);
-		run->opened = true;
+		open_stream(run);
 		break;
 	case GENERATION_TEXT:
-		chunk_text(&run->out, head, event->text, event->text_len);
+	case GENERATION_REASONING:
+	case GENERATION_CALL:
+		write_piece(run, event);
 		break;
 	case GENERATION_WAITING:
 		chunk_comment(&run->out, "waiting for a compute node");
@@ -149,8 +210,10 @@ static void refill(struct run *run)
 		return;
 	}
 	if (run->host.stopping != NULL && run->host.stopping(run->host.ctx)) {
-		chunk_error(&run->out, "server_error", "stopping", "the data node is going down");
-		run->ended = true;
+		const struct reply_fault stopping = { .type = "server_error",
+			.code = "stopping",
+			.message = "the data node is going down" };
+		end_stream(run, &stopping);
 		return;
 	}
 	reply_next(run->reply, ANSWER_PULL_NS, &event, &fault);
@@ -241,7 +304,17 @@ static void respond_parse(enum rc rc, const struct chat_fault *fault, struct api
 	    fault->param[0] == '\0' ? NULL : fault->param, fault->message);
 }
 
-void answer_run(const struct host *host, bool completion, const struct api_request *request,
+static enum rc parse(struct run *run, enum answer_kind kind, const struct api_request *request,
+    struct chat_fault *unread)
+{
+	if (kind == ANSWER_RESPONSES)
+		return responses_parse(request->body, request->body_len, &run->arena, &run->request,
+		    &run->responses, unread);
+	return chat_request_parse(kind == ANSWER_COMPLETION ? CHAT_KIND_COMPLETION : CHAT_KIND_CHAT,
+	    request->body, request->body_len, &run->arena, &run->request, unread);
+}
+
+void answer_run(const struct host *host, enum answer_kind kind, const struct api_request *request,
     struct api_response *response)
 {
 	struct chat_fault unread = { 0 };
@@ -252,8 +325,7 @@ void answer_run(const struct host *host, bool completion, const struct api_reque
 		api_error_rc(response, RC_NOMEM, NULL, NULL);
 		return;
 	}
-	enum rc rc = chat_request_parse(completion ? CHAT_KIND_COMPLETION : CHAT_KIND_CHAT,
-	    request->body, request->body_len, &run->arena, &run->request, &unread);
+	enum rc rc = parse(run, kind, request, &unread);
 	if (rc != RC_OK) {
 		respond_parse(rc, &unread, response);
 		goto out;
@@ -335,7 +407,7 @@ void answer_api_chat(struct station *station, const struct api_request *request,
 
 	(void)arena;
 	host_of(station, &host);
-	answer_run(&host, false, request, response);
+	answer_run(&host, ANSWER_CHAT, request, response);
 }
 
 void answer_api_completions(struct station *station, const struct api_request *request,
@@ -345,7 +417,17 @@ void answer_api_completions(struct station *station, const struct api_request *r
 
 	(void)arena;
 	host_of(station, &host);
-	answer_run(&host, true, request, response);
+	answer_run(&host, ANSWER_COMPLETION, request, response);
+}
+
+void answer_api_responses(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	struct host host;
+
+	(void)arena;
+	host_of(station, &host);
+	answer_run(&host, ANSWER_RESPONSES, request, response);
 }
 
 void answer_api_models(struct station *station, const struct api_request *request,

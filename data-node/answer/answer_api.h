@@ -1,5 +1,5 @@
 /*
- * Answer API: the handlers of POST /v1/chat/completions, POST /v1/completions
+ * Answer API: the handlers of POST /v1/chat/completions, /v1/completions, /v1/responses
  * and GET /v1/models, in OpenAI's shapes.  Interfaces §4, DESIGN §7.
  *
  *  model "hearth"     with the person's context; stored as memory when complete;
@@ -29,8 +29,13 @@ void answer_api_completions(struct station *station, const struct api_request *r
 void answer_api_models(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response);
 
-/* The same on a host table; `completion`: /v1/completions. */
-void answer_run(const struct host *host, bool completion, const struct api_request *request,
+void answer_api_responses(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response);
+
+enum answer_kind { ANSWER_CHAT, ANSWER_COMPLETION, ANSWER_RESPONSES };
+
+/* The same on a host table. */
+void answer_run(const struct host *host, enum answer_kind kind, const struct api_request *request,
     struct api_response *response);
 void answer_models(const struct host *host, struct arena *arena, struct api_response *response);
 

@@ -21,6 +21,7 @@ struct call_want {
 	const uint8_t *content_hash; /* this very model, by any name; NULL: any */
 	const char *numerics_id;     /* preferred; NULL: no matter */
 	const char *cache_type;      /* preferred; NULL: no matter */
+	bool constrains;             /* holds the answer to a constraint */
 	bool goes_on;                /* has begun: a node that drains will do */
 	uint64_t context_min;        /* tokens one sequence must hold; 0: no matter */
 	const uint64_t *avoid;       /* [avoid_len] node ids that will not do now */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "answer/background.h"
+#include "answer/response_format.h"
 #include "base/random.h"
 
 struct parse {
@@ -458,24 +459,6 @@ static enum rc read_stream(struct parse *parse, const json_t *root)
 	return read_bool(parse, options, "include_usage", &parse->out->include_usage);
 }
 
-/* A choice that only stands for "the usual" passes; anything more is refused. */
-static enum rc refuse_format(struct parse *parse, const json_t *root)
-{
-	const json_t *format = field(root, "response_format");
-	const char *type = json_string_value(json_object_get(format, "type"));
-
-	if (format != NULL && (type == NULL || strcmp(type, "text") != 0))
-		return fault_set(parse, "unsupported_value", "response_format",
-		    "response_format: only text is supported");
-	const json_t *choice = field(root, "tool_choice");
-	const char *word = json_string_value(choice);
-	if (choice != NULL &&
-	    (word == NULL || (strcmp(word, "auto") != 0 && strcmp(word, "none") != 0)))
-		return fault_set(parse, "unsupported_value", "tool_choice",
-		    "tool_choice: a call of a tool cannot be forced");
-	return RC_OK;
-}
-
 static enum rc refuse_unsupported(struct parse *parse, const json_t *root)
 {
 	int64_t n = 1;
@@ -505,7 +488,7 @@ static enum rc refuse_unsupported(struct parse *parse, const json_t *root)
 	if (rc == RC_OK && parse->out->kind == CHAT_KIND_COMPLETION && suffix != NULL &&
 	    json_string_length(suffix) > 0)
 		return fault_set(parse, "unsupported_value", "suffix", "suffix is not supported");
-	return rc == RC_OK ? refuse_format(parse, root) : rc;
+	return rc;
 }
 
 static enum rc read_root(struct parse *parse, const json_t *root)
@@ -531,7 +514,11 @@ static enum rc read_root(struct parse *parse, const json_t *root)
 		rc = read_max_tokens(parse, root);
 	if (rc == RC_OK)
 		rc = read_stream(parse, root);
-	return rc == RC_OK ? refuse_unsupported(parse, root) : rc;
+	if (rc == RC_OK)
+		rc = refuse_unsupported(parse, root);
+	if (rc == RC_OK && out->kind == CHAT_KIND_CHAT)
+		rc = response_format_read(root, parse->arena, out, parse->fault);
+	return rc;
 }
 
 enum rc chat_request_parse(enum chat_kind kind, const char *body, size_t len, struct arena *arena,
@@ -540,7 +527,9 @@ enum rc chat_request_parse(enum chat_kind kind, const char *body, size_t len, st
 	struct parse parse = { .arena = arena, .out = out, .fault = fault };
 	json_error_t error;
 
-	*out = (struct chat_request){ .kind = kind };
+	*out = (struct chat_request){
+		.kind = kind, .tools = { .json = "" }, .format = { .constraint = { .schema = "" } }
+	};
 	*fault = (struct chat_fault){ 0 };
 	if (len > CHAT_BODY_BYTES_MAX) {
 		(void)fault_set(&parse, "request_too_large", "", "the body is over %zu bytes",

@@ -2,10 +2,9 @@
  * Chat request: the JSON body of /v1/chat/completions and /v1/completions,
  * checked field by field.  Interfaces §4.
  *
- * Unknown fields are ignored.  What we know but cannot do (n > 1, images,
- * response_format, a forced tool) is refused by name rather than ignored,
- * where ignoring it would hand the client something else than it asked for.
- * `tools` alone is ignored: the model may always answer in words.
+ * Unknown fields are ignored.  What we know but cannot do (n > 1, images) is refused by
+ * name rather than ignored, where ignoring it would hand the client something else than
+ * it asked for.  What the answer has to be is read by response_format.h.
  *
  * Defaults: temperature 0.7 for "hearth", the API's 1 for a model's own id;
  * a random seed; 16 completion tokens for /v1/completions, as in OpenAI's API.
@@ -27,6 +26,22 @@
 
 enum chat_kind { CHAT_KIND_CHAT, CHAT_KIND_COMPLETION };
 
+enum chat_tool_choice { CHAT_TOOLS_NONE, CHAT_TOOLS_AUTO, CHAT_TOOLS_REQUIRED, CHAT_TOOLS_NAMED };
+
+struct chat_tools {
+	const char *json;   /* the array as it came, for the template; "" = show none */
+	const char **names; /* [len] */
+	size_t len, named;  /* NAMED: which */
+	enum chat_tool_choice choice;
+	bool one_call; /* parallel_tool_calls is false */
+};
+
+struct chat_format {
+	struct wire_constraint constraint;
+	const char *param; /* the field that a refusal of the constraint is about */
+	bool calls;        /* the constraint lets calls through, as {"name":…,"arguments":…} */
+};
+
 struct chat_request {
 	enum chat_kind kind;
 	const char *model;
@@ -44,6 +59,8 @@ struct chat_request {
 	size_t stop_len;
 	bool stream, include_usage;
 	const char *user; /* "" = none */
+	struct chat_tools tools;
+	struct chat_format format;
 };
 
 struct chat_fault {

@@ -34,9 +34,11 @@ static void put_head(struct buf *out, const struct chunk_head *head, bool whole)
 	buf_puts(out, ",\"choices\":[");
 }
 
-static const char *finish_word(enum wire_finish finish)
+static const char *finish_word(const struct chunk_end *end)
 {
-	return finish == WIRE_FINISH_LENGTH ? "length" : "stop";
+	if (end->finish == WIRE_FINISH_LENGTH)
+		return "length";
+	return end->calls > 0 ? "tool_calls" : "stop";
 }
 
 static void begin(struct buf *out, const struct chunk_head *head)
@@ -64,7 +66,7 @@ static void put_source(struct buf *out, const struct pack_item *item)
 	buf_putc(out, '}');
 }
 
-static void put_hearth(struct buf *out, const struct chunk_end *end)
+void chunk_put_hearth(struct buf *out, const struct chunk_end *end)
 {
 	if (end->mode == NULL)
 		return;
@@ -109,14 +111,49 @@ void chunk_text(struct buf *out, const struct chunk_head *head, const char *text
 	buf_puts(out, "}\n\n");
 }
 
+void chunk_reasoning(struct buf *out, const struct chunk_head *head, const char *text, size_t len)
+{
+	begin(out, head);
+	buf_puts(out, "{\"index\":0,\"delta\":{\"reasoning_content\":");
+	buf_json_string(out, text, len);
+	buf_puts(out, "},\"logprobs\":null,\"finish_reason\":null}");
+	end_choices(out, head);
+	buf_puts(out, "}\n\n");
+}
+
+void chunk_put_call(
+    struct buf *out, int index, const char *id, const char *name, const char *arguments)
+{
+	buf_putc(out, '{');
+	if (index >= 0)
+		buf_printf(out, "\"index\":%d,", index);
+	buf_puts(out, "\"id\":");
+	put_text(out, id);
+	buf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
+	put_text(out, name);
+	buf_puts(out, ",\"arguments\":");
+	put_text(out, arguments);
+	buf_puts(out, "}}");
+}
+
+void chunk_call(struct buf *out, const struct chunk_head *head, unsigned index, const char *id,
+    const char *name, const char *arguments)
+{
+	begin(out, head);
+	buf_puts(out, "{\"index\":0,\"delta\":{\"tool_calls\":[");
+	chunk_put_call(out, (int)index, id, name, arguments);
+	buf_puts(out, "]},\"logprobs\":null,\"finish_reason\":null}");
+	end_choices(out, head);
+	buf_puts(out, "}\n\n");
+}
+
 void chunk_finish(struct buf *out, const struct chunk_head *head, const struct chunk_end *end)
 {
 	begin(out, head);
 	buf_printf(out, "{\"index\":0,%s,\"logprobs\":null,\"finish_reason\":\"%s\"}",
-	    head->kind == CHAT_KIND_CHAT ? "\"delta\":{}" : "\"text\":\"\"",
-	    finish_word(end->finish));
+	    head->kind == CHAT_KIND_CHAT ? "\"delta\":{}" : "\"text\":\"\"", finish_word(end));
 	end_choices(out, head);
-	put_hearth(out, end);
+	chunk_put_hearth(out, end);
 	buf_puts(out, "}\n\n");
 }
 
@@ -127,7 +164,7 @@ void chunk_usage(struct buf *out, const struct chunk_head *head, const struct ch
 	begin(out, head);
 	buf_putc(out, ']');
 	put_usage(out, end);
-	put_hearth(out, end);
+	chunk_put_hearth(out, end);
 	buf_puts(out, "}\n\n");
 }
 
@@ -148,20 +185,39 @@ void chunk_error(struct buf *out, const char *type, const char *code, const char
 	buf_printf(out, ",\"type\":\"%s\",\"param\":null,\"code\":\"%s\"}}\n\n", type, code);
 }
 
+static void put_message(
+    struct buf *out, const struct chunk_end *end, const struct chunk_answer *answer)
+{
+	buf_puts(out, "\"message\":{\"role\":\"assistant\",\"content\":");
+	if (end->calls > 0 && answer->text->len == 0)
+		buf_puts(out, "null");
+	else
+		buf_json_string(out, buf_text(answer->text), answer->text->len);
+	if (answer->reasoning->len > 0) {
+		buf_puts(out, ",\"reasoning_content\":");
+		buf_json_string(out, buf_text(answer->reasoning), answer->reasoning->len);
+	}
+	if (end->calls > 0) {
+		buf_puts(out, ",\"tool_calls\":[");
+		buf_append(out, buf_text(answer->calls), answer->calls->len);
+		buf_putc(out, ']');
+	}
+	buf_puts(out, ",\"refusal\":null}");
+}
+
 void chunk_body(struct buf *out, const struct chunk_head *head, const struct chunk_end *end,
-    const char *text, size_t len)
+    const struct chunk_answer *answer)
 {
 	put_head(out, head, true);
+	buf_puts(out, "{\"index\":0,");
 	if (head->kind == CHAT_KIND_CHAT) {
-		buf_puts(out, "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-		buf_json_string(out, text, len);
-		buf_puts(out, ",\"refusal\":null}");
+		put_message(out, end, answer);
 	} else {
-		buf_puts(out, "{\"index\":0,\"text\":");
-		buf_json_string(out, text, len);
+		buf_puts(out, "\"text\":");
+		buf_json_string(out, buf_text(answer->text), answer->text->len);
 	}
-	buf_printf(out, ",\"logprobs\":null,\"finish_reason\":\"%s\"}]", finish_word(end->finish));
+	buf_printf(out, ",\"logprobs\":null,\"finish_reason\":\"%s\"}]", finish_word(end));
 	put_usage(out, end);
-	put_hearth(out, end);
+	chunk_put_hearth(out, end);
 	buf_puts(out, "}\n");
 }

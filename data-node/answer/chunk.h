@@ -26,10 +26,26 @@ struct chunk_end {
 	uint32_t prompt_tokens, completion_tokens;
 	const char *mode;        /* "full", "recall-only"; NULL: no hearth object */
 	const struct pack *pack; /* its sources; may be NULL */
+	unsigned calls;          /* of tools, in the answer */
+};
+
+/* A whole answer. */
+struct chunk_answer {
+	const struct buf *text, *reasoning;
+	const struct buf *calls; /* what chunk_put_call() wrote, with commas between */
 };
 
 void chunk_role(struct buf *out, const struct chunk_head *head); /* nothing for completions */
 void chunk_text(struct buf *out, const struct chunk_head *head, const char *text, size_t len);
+void chunk_reasoning(struct buf *out, const struct chunk_head *head, const char *text, size_t len);
+/* One whole call: clients read the first of a chunk only. */
+void chunk_call(struct buf *out, const struct chunk_head *head, unsigned index, const char *id,
+    const char *name, const char *arguments);
+/* {"id":…,"type":"function","function":{…}}, with an index if `index` ≥ 0. */
+void chunk_put_call(
+    struct buf *out, int index, const char *id, const char *name, const char *arguments);
+/* ,"hearth":{…}, if there is one. */
+void chunk_put_hearth(struct buf *out, const struct chunk_end *end);
 void chunk_finish(struct buf *out, const struct chunk_head *head, const struct chunk_end *end);
 /* The usage chunk, if the client asked for it; it carries the hearth object
  * again, as it is then the last one. */
@@ -39,6 +55,6 @@ void chunk_comment(struct buf *out, const char *words);
 void chunk_error(struct buf *out, const char *type, const char *code, const char *message);
 
 void chunk_body(struct buf *out, const struct chunk_head *head, const struct chunk_end *end,
-    const char *text, size_t len);
+    const struct chunk_answer *answer);
 
 #endif

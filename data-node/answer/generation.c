@@ -80,6 +80,7 @@ static enum rc open_call(struct generation *generation)
 	struct call_want want = {
 		.model = model[0] == '\0' ? NULL : model,
 		.context_min = generation->context_min,
+		.constrains = generation->base.constraint.kind != WIRE_CONSTRAINT_NONE,
 		.avoid = avoid,
 		.avoid_len = generation->avoid_len,
 	};
@@ -203,6 +204,7 @@ static void fill_event(
 		.prompt_tokens = generation->prompt_tokens,
 		.model = generation->model,
 		.numerics_id = generation->numerics_id,
+		.reasoning = generation->reasoning,
 	};
 }
 
@@ -430,6 +432,7 @@ static bool look(struct generation *generation, struct generation_event *event)
 	if (begins) {
 		memcpy(generation->numerics_id, inbox->numerics_id, sizeof(inbox->numerics_id));
 		generation->prompt_tokens = (uint32_t)inbox->prompt_ids_len;
+		generation->reasoning = inbox->reasoning;
 	} else if (generation->phase == PHASE_RUNNING) {
 		fresh = take_text(generation);
 	}

@@ -34,6 +34,9 @@ enum generation_event_kind {
 	GENERATION_IDLE,    /* nothing within the timeout */
 	GENERATION_DONE,    /* finish, usage */
 	GENERATION_FAILED,  /* rc, error text; ends the stream */
+	/* What reply.h makes of the text besides. */
+	GENERATION_REASONING, /* text, text_len */
+	GENERATION_CALL,      /* call_name, call_id, call_index; text: its arguments */
 };
 
 struct generation_event {
@@ -43,10 +46,13 @@ struct generation_event {
 	uint32_t tokens; /* generated so far */
 	uint32_t prompt_tokens;
 	bool numerics_changed;
+	bool reasoning; /* STARTED: the answer begins within it */
 	enum wire_finish finish;
 	enum rc rc; /* FAILED: UNAVAILABLE, TIMEOUT, CONTEXT, INVALID, … */
 	char error[256];
 	uint64_t context, needed; /* rc CONTEXT */
+	const char *call_name, *call_id;
+	unsigned call_index;
 	/* Of the node that answers; live until the next call; "" before STARTED. */
 	const char *model, *numerics_id;
 };

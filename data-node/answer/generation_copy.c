@@ -69,8 +69,10 @@ enum rc generation_copy(
 	out->model = text(arena, from->model);
 	out->now_zone = text(arena, from->now_zone);
 	out->tools_json = text(arena, from->tools_json);
+	out->constraint.schema = text(arena, from->constraint.schema);
 	const char **stop = arena_array(arena, from->stop_len, sizeof(*stop));
-	if (out->model == NULL || out->now_zone == NULL || out->tools_json == NULL || stop == NULL)
+	if (out->model == NULL || out->now_zone == NULL || out->tools_json == NULL ||
+	    out->constraint.schema == NULL || stop == NULL)
 		return RC_NOMEM;
 	for (size_t i = 0; i < from->stop_len; i++) {
 		stop[i] = text(arena, from->stop[i]);

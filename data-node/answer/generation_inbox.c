@@ -60,6 +60,7 @@ static bool take_first_started(struct inbox *inbox, const struct wire_started *s
 	memcpy(inbox->content_hash, started->content_hash, WIRE_HASH_BYTES);
 	keep_text(inbox->first_numerics_id, sizeof(inbox->first_numerics_id), started->numerics_id);
 	keep_text(inbox->cache_type, sizeof(inbox->cache_type), started->cache_type);
+	inbox->reasoning = started->reasoning;
 	inbox->known = true;
 	return true;
 }

@@ -38,6 +38,7 @@ struct inbox {
 	uint8_t content_hash[WIRE_HASH_BYTES];
 	char first_numerics_id[128];
 	char cache_type[32];
+	bool reasoning;       /* the answer begins within it */
 	uint32_t *prompt_ids; /* [prompt_ids_len] */
 	size_t prompt_ids_len;
 	uint32_t *ids; /* [ids_len] generated */
@@ -89,6 +90,7 @@ struct generation {
 	char model[POOL_MODEL_NAME_BYTES_MAX];
 	char numerics_id[128];
 	uint32_t prompt_tokens;
+	bool reasoning;
 	struct generation_event last;
 
 	pthread_mutex_t lock;

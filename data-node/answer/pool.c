@@ -96,6 +96,7 @@ static void keep_capabilities(struct node *node, const struct wire_capabilities 
 		models[i].architecture = keep_text(arena, can->models[i].architecture);
 		models[i].chat_template = keep_text(arena, can->models[i].chat_template);
 		models[i].cache_type = keep_text(arena, can->models[i].cache_type);
+		models[i].tool_format = keep_text(arena, can->models[i].tool_format);
 	}
 	node->can.models_len = can->models_len;
 }
@@ -364,7 +365,7 @@ const struct wire_model *node_find(const struct node *node, const struct call_wa
 			continue;
 		}
 		if (!(want->embeds ? model->embed : model->chat) ||
-		    model->context < want->context_min)
+		    model->context < want->context_min || (want->constrains && !model->constrains))
 			continue;
 		return model;
 	}
@@ -426,11 +427,14 @@ static enum rc list_models(
 			.parameters = model->parameters,
 			.chat = model->chat,
 			.embed = model->embed,
+			.constrains = model->constrains,
+			.tool_format = arena_strdup(
+			    arena, model->tool_format == NULL ? "" : model->tool_format),
 			.tokens_per_second = speed_of(&node->speeds, model->content_hash),
 		};
 		if (models[i].name == NULL || models[i].architecture == NULL ||
 		    models[i].chat_template == NULL || models[i].cache_type == NULL ||
-		    models[i].content_hash == NULL)
+		    models[i].tool_format == NULL || models[i].content_hash == NULL)
 			return RC_NOMEM;
 	}
 	*out = models;

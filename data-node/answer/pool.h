@@ -45,10 +45,10 @@ enum rc pool_remove(struct pool *pool, const char *name) RC_CHECK;
 enum rc pool_drain(struct pool *pool, const char *name, bool drains) RC_CHECK;
 
 struct pool_model {
-	const char *name, *architecture, *chat_template, *numerics_id, *cache_type;
+	const char *name, *architecture, *chat_template, *numerics_id, *cache_type, *tool_format;
 	const uint8_t *content_hash; /* [WIRE_HASH_BYTES] */
 	uint64_t context, parameters;
-	bool chat, embed;
+	bool chat, embed, constrains;
 	double tokens_per_second; /* of one answer, as measured here; 0: not yet */
 };
 

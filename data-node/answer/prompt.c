@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "answer/prompt_tools.h"
 #include "answer/quote.h"
 
 #define MESSAGE_TOKENS 8u /* a template's words around one message */
@@ -153,16 +154,25 @@ enum rc prompt_build(const struct chat_request *request, const struct prompt_con
 		out->add_generation_prompt = false;
 		return raw_prompt(request, config, arena, out);
 	}
-	if (config->pack != NULL)
-		return chat_with_context(request, config, arena, out);
+	enum rc rc = RC_OK;
+	out->markers = true;
+	out->constraint = request->format.constraint;
 	out->messages = request->messages;
 	out->messages_len = request->messages_len;
+	if (config->pack != NULL)
+		rc = chat_with_context(request, config, arena, out);
+	if (rc != RC_OK)
+		return rc;
+	if (config->tool_format == NULL || config->tool_format[0] == '\0')
+		return prompt_tools_fold(out->messages, out->messages_len, request->tools.json,
+		    arena, &out->messages, &out->messages_len);
+	out->tools_json = request->tools.json;
 	return RC_OK;
 }
 
 uint32_t prompt_estimate(const struct chat_request *request, const struct prompt_config *config)
 {
-	size_t bytes = request->prompt_len;
+	size_t bytes = request->prompt_len + strlen(request->tools.json);
 
 	if (config->pack != NULL)
 		bytes += strlen(instruction(config)[0]) + strlen(instruction(config)[1]) +

@@ -22,6 +22,7 @@ struct prompt_config {
 	int64_t now_utc_ns;
 	int32_t offset_s;
 	const char *zone;
+	const char *tool_format; /* of that model; "" or NULL: tools are told in words */
 };
 
 /* Strings of `request` are borrowed, the rest lives in `arena`.  RC_NOMEM. */

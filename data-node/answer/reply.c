@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "answer/exchange.h"
+#include "answer/output.h"
 #include "answer/prompt.h"
 #include "answer/recall_only.h"
 #include "base/clock.h"
@@ -34,6 +35,8 @@ struct reply {
 
 	const char *model; /* on the nodes */
 	uint64_t context;
+	const char *tool_format;
+	bool unheld;       /* some node has the model, but cannot hold it to a constraint */
 	struct pack found; /* every candidate */
 	struct pack pack;  /* what is in the prompt */
 	uint32_t max_tokens;
@@ -42,9 +45,13 @@ struct reply {
 	char fingerprint[128];
 	char answered_by[POOL_MODEL_NAME_BYTES_MAX];
 
-	struct buf text;     /* the answer so far */
-	struct buf canned;   /* RECALL_ONLY: the answer */
-	size_t canned_given; /* bytes of it handed out */
+	struct output *output; /* of a chat; NULL: the text is what it is */
+	bool ending;           /* `last` follows what `output` has left */
+	struct generation_event last;
+
+	struct buf text, reasoning, calls; /* the answer so far */
+	struct buf canned;                 /* RECALL_ONLY: the answer */
+	size_t canned_given;               /* bytes of it handed out */
 };
 
 static void set_fault(struct reply_fault *fault, int status, const char *type, const char *code,
@@ -60,6 +67,11 @@ static void set_fault(struct reply_fault *fault, int status, const char *type, c
 static bool personal(const struct reply *reply)
 {
 	return reply->request->hearth && !reply->request->background;
+}
+
+static bool constrained(const struct reply *reply)
+{
+	return reply->request->format.constraint.kind != WIRE_CONSTRAINT_NONE;
 }
 
 static const char *prompt_param(const struct reply *reply)
@@ -89,8 +101,13 @@ static enum rc find_model(struct reply *reply, const char *name, bool *known)
 			*known = true;
 			if (!nodes[i].takes)
 				continue;
+			if (constrained(reply) && !model->constrains) {
+				reply->unheld = true;
+				continue;
+			}
 			reply->model = model->name;
 			reply->context = model->context;
+			reply->tool_format = model->tool_format;
 			return RC_OK;
 		}
 	}
@@ -122,6 +139,20 @@ static enum rc choose_hearth(struct reply *reply)
 	return wait_for_model(reply, NULL);
 }
 
+/* No node, or none that does what is asked for; said so instead of anything else. */
+static enum rc set_away(const struct reply *reply, struct reply_fault *fault, const char *text)
+{
+	if (reply->unheld)
+		set_fault(fault, 400, "invalid_request_error", "unsupported_value",
+		    reply->request->format.param,
+		    "no compute node that serves this model can hold its answer to a format: it "
+		    "has to "
+		    "be upgraded, or its vocabulary lacks letters");
+	else
+		set_fault(fault, 503, "server_error", "model_unavailable", NULL, text);
+	return RC_UNAVAILABLE;
+}
+
 static enum rc choose_named(struct reply *reply, struct reply_fault *fault)
 {
 	bool known;
@@ -137,9 +168,7 @@ static enum rc choose_named(struct reply *reply, struct reply_fault *fault)
 		    "no such model: GET /v1/models lists what there is");
 		return RC_NOTFOUND;
 	}
-	set_fault(fault, 503, "server_error", "model_unavailable", NULL,
-	    "no compute node that serves this model takes requests now");
-	return RC_UNAVAILABLE;
+	return set_away(reply, fault, "no compute node that serves this model takes requests now");
 }
 
 /* ---- asking ---- */
@@ -183,6 +212,7 @@ static enum rc ask(struct reply *reply, struct reply_fault *fault)
 		.offset_s =
 		    host->offset_s == NULL ? 0 : host->offset_s(host->ctx, reply->asked_utc_ns),
 		.zone = host->zone == NULL ? "" : host->zone,
+		.tool_format = reply->tool_format,
 	};
 	struct generation_request request = {
 		.resume_timeout_ns = host->resume_timeout_ns,
@@ -257,6 +287,9 @@ static enum rc open_personal(struct reply *reply, struct reply_fault *fault)
 	}
 	if (rc == RC_OK)
 		rc = ask(reply, fault);
+	if (rc == RC_UNAVAILABLE && constrained(reply))
+		return set_away(
+		    reply, fault, "no compute node is up, and recall alone answers in no format");
 	if (rc == RC_UNAVAILABLE) {
 		go_recall_only(reply);
 		return RC_OK;
@@ -275,13 +308,31 @@ static enum rc open_plain(struct reply *reply, struct reply_fault *fault)
 	} else {
 		rc = choose_hearth(reply);
 		if (rc == RC_UNAVAILABLE)
-			set_fault(fault, 503, "server_error", "model_unavailable", NULL,
-			    "no compute node is up");
+			rc = set_away(reply, fault, "no compute node is up");
 	}
 	if (rc != RC_OK)
 		return rc;
 	reply->max_tokens = answer_limit(reply);
 	return ask(reply, fault);
+}
+
+/* How the text of a chat is to be read; a model says how it calls once it is chosen. */
+static enum rc open_output(struct reply *reply)
+{
+	const struct chat_request *request = reply->request;
+	bool calls = request->tools.choice != CHAT_TOOLS_NONE;
+	const struct output_config config = {
+		.calls = request->format.calls          ? OUTPUT_CALLS_FORCED
+			 : calls && !constrained(reply) ? OUTPUT_CALLS_TAGS
+							: OUTPUT_CALLS_NONE,
+		.format = reply->tool_format == NULL ? "" : reply->tool_format,
+		.one_call = request->tools.one_call,
+		.reasoning = !constrained(reply),
+	};
+
+	if (request->kind != CHAT_KIND_CHAT || reply->generation == NULL)
+		return RC_OK;
+	return output_new(&config, &reply->output);
 }
 
 static void make_id(struct reply *reply)
@@ -304,6 +355,8 @@ enum rc reply_open(const struct host *host, const struct chat_request *request, 
 	reply->asked_utc_ns = clock_utc_ns();
 	arena_init(&reply->arena, ARENA_BYTES_MAX);
 	buf_init(&reply->text, REPLY_TEXT_BYTES_MAX);
+	buf_init(&reply->reasoning, REPLY_TEXT_BYTES_MAX);
+	buf_init(&reply->calls, REPLY_TEXT_BYTES_MAX);
 	buf_init(&reply->canned, REPLY_TEXT_BYTES_MAX);
 	make_id(reply);
 	reply->head = (struct chunk_head){
@@ -315,6 +368,8 @@ enum rc reply_open(const struct host *host, const struct chat_request *request, 
 		.include_usage = request->include_usage,
 	};
 	enum rc rc = personal(reply) ? open_personal(reply, fault) : open_plain(reply, fault);
+	if (rc == RC_OK)
+		rc = open_output(reply);
 	if (rc != RC_OK) {
 		reply_free(reply);
 		return rc;
@@ -328,7 +383,10 @@ void reply_free(struct reply *reply)
 	if (reply == NULL)
 		return;
 	generation_free(reply->generation);
+	output_free(reply->output);
 	buf_fini(&reply->text);
+	buf_fini(&reply->reasoning);
+	buf_fini(&reply->calls);
 	buf_fini(&reply->canned);
 	arena_fini(&reply->arena);
 	free(reply);
@@ -368,6 +426,7 @@ static void finish(struct reply *reply, struct generation_event *event)
 		.finish = event->finish,
 		.prompt_tokens = event->prompt_tokens,
 		.completion_tokens = event->tokens,
+		.calls = reply->output == NULL ? 0 : output_calls(reply->output),
 	};
 	if (reply->request->hearth) {
 		reply->end.mode = reply->mode == REPLY_RECALL_ONLY ? "recall-only" : "full";
@@ -380,7 +439,9 @@ static void finish(struct reply *reply, struct generation_event *event)
 	metric_add(METRIC_ANSWERS, 1);
 	if (reply->mode == REPLY_RECALL_ONLY)
 		metric_add(METRIC_ANSWERS_RECALL_ONLY, 1);
-	keep_exchange(reply);
+	/* What calls tools is on its way to an answer, and none yet. */
+	if (reply->end.calls == 0)
+		keep_exchange(reply);
 }
 
 /* A recall-only answer as events, a line or so at a time. */
@@ -425,7 +486,7 @@ static bool try_shorter(struct reply *reply, struct reply_fault *fault)
 	generation_free(reply->generation);
 	reply->generation = NULL;
 	enum rc rc = ask(reply, fault);
-	if (rc == RC_UNAVAILABLE && personal(reply)) {
+	if (rc == RC_UNAVAILABLE && personal(reply) && !constrained(reply)) {
 		go_recall_only(reply);
 		return true;
 	}
@@ -449,7 +510,10 @@ static void fault_of(
 	case RC_LIMIT:
 	case RC_UNSUPPORTED:
 		set_fault(fault, 400, "invalid_request_error",
-		    event->rc == RC_UNSUPPORTED ? "unsupported_value" : "invalid_value", NULL,
+		    event->rc == RC_UNSUPPORTED ? "unsupported_value" : "invalid_value",
+		    strncmp(event->error, "schema", strlen("schema")) == 0
+			? reply->request->format.param
+			: NULL,
 		    event->error);
 		break;
 	case RC_TIMEOUT:
@@ -478,7 +542,8 @@ static void on_failed(
 		event->kind = GENERATION_IDLE;
 		return;
 	}
-	if (!reply->started && event->rc == RC_UNAVAILABLE && personal(reply)) {
+	if (!reply->started && event->rc == RC_UNAVAILABLE && personal(reply) &&
+	    !constrained(reply)) {
 		go_recall_only(reply);
 		event->kind = GENERATION_IDLE;
 		return;
@@ -489,6 +554,94 @@ static void on_failed(
 	reply->over = true;
 }
 
+/* ---- what the text holds ---- */
+
+static void keep_piece(struct reply *reply, const struct output_piece *piece)
+{
+	bool keeps = !reply->request->stream || personal(reply);
+
+	if (!keeps)
+		return;
+	switch (piece->kind) {
+	case OUTPUT_TEXT:
+		buf_append(&reply->text, piece->text, piece->len);
+		break;
+	case OUTPUT_REASONING:
+		if (!reply->request->stream)
+			buf_append(&reply->reasoning, piece->text, piece->len);
+		break;
+	case OUTPUT_CALL:
+		if (reply->request->stream)
+			break;
+		if (reply->calls.len > 0)
+			buf_putc(&reply->calls, ',');
+		chunk_put_call(&reply->calls, -1, piece->id, piece->name, piece->text);
+		break;
+	}
+}
+
+/* The next piece of the text so far, in place of the event that brought it. */
+static bool next_piece(struct reply *reply, struct generation_event *event)
+{
+	static const enum generation_event_kind kinds[] = {
+		[OUTPUT_TEXT] = GENERATION_TEXT,
+		[OUTPUT_REASONING] = GENERATION_REASONING,
+		[OUTPUT_CALL] = GENERATION_CALL,
+	};
+	struct output_piece piece;
+
+	if (reply->output == NULL || !output_next(reply->output, &piece))
+		return false;
+	keep_piece(reply, &piece);
+	event->kind = kinds[piece.kind];
+	event->text = piece.text;
+	event->text_len = piece.len;
+	event->call_name = piece.name;
+	event->call_id = piece.id;
+	event->call_index = piece.index;
+	return true;
+}
+
+static void on_started(struct reply *reply, const struct generation_event *event)
+{
+	if (event->kind == GENERATION_STARTED && event->reasoning && reply->output != NULL)
+		output_begin_within(reply->output);
+	reply->started = true;
+	(void)snprintf(reply->fingerprint, sizeof(reply->fingerprint), "%s", event->numerics_id);
+	(void)snprintf(reply->answered_by, sizeof(reply->answered_by), "%s", event->model);
+	if (event->kind == GENERATION_RESUMED)
+		metric_add(METRIC_ANSWERS_RESUMED, 1);
+}
+
+static void on_text(struct reply *reply, struct generation_event *event, struct reply_fault *fault)
+{
+	if (reply->output == NULL) {
+		if (!reply->request->stream || personal(reply))
+			buf_append(&reply->text, event->text, event->text_len);
+		return;
+	}
+	output_push(reply->output, event->text, event->text_len);
+	if (output_rc(reply->output) != RC_OK) {
+		event->kind = GENERATION_FAILED;
+		event->rc = output_rc(reply->output);
+		on_failed(reply, event, fault);
+	} else if (!next_piece(reply, event)) {
+		event->kind = GENERATION_IDLE;
+	}
+}
+
+static void on_done(struct reply *reply, struct generation_event *event)
+{
+	if (reply->output != NULL && !reply->ending) {
+		reply->ending = true;
+		reply->last = *event;
+		output_end(reply->output);
+		if (next_piece(reply, event))
+			return;
+	}
+	finish(reply, event);
+}
+
 void reply_next(struct reply *reply, int64_t timeout_ns, struct generation_event *event,
     struct reply_fault *fault)
 {
@@ -496,29 +649,26 @@ void reply_next(struct reply *reply, int64_t timeout_ns, struct generation_event
 		next_canned(reply, event);
 		return;
 	}
-	generation_next(reply->generation, timeout_ns, event);
+	*event = reply->last;
+	if (next_piece(reply, event))
+		return;
+	if (!reply->ending)
+		generation_next(reply->generation, timeout_ns, event);
 	switch (event->kind) {
 	case GENERATION_STARTED:
 	case GENERATION_RESUMED:
-		reply->started = true;
-		(void)snprintf(
-		    reply->fingerprint, sizeof(reply->fingerprint), "%s", event->numerics_id);
-		(void)snprintf(reply->answered_by, sizeof(reply->answered_by), "%s", event->model);
-		if (event->kind == GENERATION_RESUMED)
-			metric_add(METRIC_ANSWERS_RESUMED, 1);
+		on_started(reply, event);
 		break;
 	case GENERATION_TEXT:
-		if (!reply->request->stream || personal(reply))
-			buf_append(&reply->text, event->text, event->text_len);
+		on_text(reply, event, fault);
 		break;
 	case GENERATION_DONE:
-		finish(reply, event);
+		on_done(reply, event);
 		break;
 	case GENERATION_FAILED:
 		on_failed(reply, event, fault);
 		break;
-	case GENERATION_WAITING:
-	case GENERATION_IDLE:
+	default:
 		break;
 	}
 }
@@ -533,7 +683,9 @@ const struct chunk_end *reply_end(const struct reply *reply)
 	return &reply->end;
 }
 
-const struct buf *reply_text(const struct reply *reply)
+struct chunk_answer reply_answer(const struct reply *reply)
 {
-	return &reply->text;
+	return (struct chunk_answer){
+		.text = &reply->text, .reasoning = &reply->reasoning, .calls = &reply->calls
+	};
 }

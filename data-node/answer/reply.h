@@ -27,14 +27,16 @@ struct reply_fault {
 
 /*
  * Recall, pack and ask.  `request` and its strings are borrowed until
- * reply_free(), `host` is copied.  RC_OK, or anything else with `fault` filled.
+ * reply_free(), `host` is copied.  What has to be of a form is never answered by recall alone.
+ * RC_OK, or anything else with `fault` filled.
  */
 enum rc reply_open(const struct host *host, const struct chat_request *request, struct reply **out,
     struct reply_fault *fault) RC_CHECK;
 void reply_free(struct reply *reply); /* cancels if needed */
 
 /*
- * The next event, as of generation_next(), but: STARTED comes once also for a
+ * The next event, as of generation_next(), but: the text of a chat is parted into TEXT,
+ * REASONING and CALL (output.h); STARTED comes once also for a
  * recall-only answer; a prompt that proves too long is tried again with fewer
  * moments; DONE comes after the exchange is durable.  FAILED fills `fault`.
  */
@@ -44,7 +46,7 @@ void reply_next(struct reply *reply, int64_t timeout_ns, struct generation_event
 const struct chunk_head *reply_head(const struct reply *reply);
 /* After DONE: finish, usage, mode, sources. */
 const struct chunk_end *reply_end(const struct reply *reply);
-/* The whole text so far. */
-const struct buf *reply_text(const struct reply *reply);
+/* All of it so far; of a stream only what is kept. */
+struct chunk_answer reply_answer(const struct reply *reply);
 
 #endif

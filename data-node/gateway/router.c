@@ -39,6 +39,7 @@ static const struct route routes[] = {
 	{ "GET", "/v1/models", ACCESS_PERSON, answer_api_models },
 	{ "POST", "/v1/chat/completions", ACCESS_PERSON, answer_api_chat },
 	{ "POST", "/v1/completions", ACCESS_PERSON, answer_api_completions },
+	{ "POST", "/v1/responses", ACCESS_PERSON, answer_api_responses },
 	{ "POST", "/v1/embeddings", ACCESS_PERSON, answer_api_embeddings },
 	{ "GET", "/metrics", ACCESS_DEVICE, handle_metrics_get },
 	{ "GET", "/healthz", ACCESS_OPEN, handle_healthz_get },

@@ -38,17 +38,26 @@ struct fake_script fake_script_default(void)
 
 /* ---- the model ---- */
 
+#define FAKE_PIECE_BYTES ((size_t)3)
+
 static uint32_t token_id(uint32_t index)
 {
 	return index * 7919U % 30011U;
 }
 
-static void put_piece(uint32_t index, struct buf *out)
+static void put_piece(const struct fake_script *script, uint32_t index, struct buf *out)
 {
 	static const char *const pieces[] = { "one", " two", " \xC3\xA9t\xC3\xA9", "\n",
 		" \"quoted\"", " \xE6\xBC\xA2\xE5\xAD\x97", " \xF0\x9F\x8C\x8D" };
 
-	buf_printf(out, "%s%u", pieces[index % 7], (unsigned)index);
+	if (script == NULL || script->text == NULL) {
+		buf_printf(out, "%s%u", pieces[index % 7], (unsigned)index);
+		return;
+	}
+	size_t len = strlen(script->text), at = (size_t)index * FAKE_PIECE_BYTES;
+	if (at < len)
+		buf_append(out, script->text + at,
+		    len - at < FAKE_PIECE_BYTES ? len - at : FAKE_PIECE_BYTES);
 }
 
 /* How many tokens' text is out once `n` tokens are: each third lags. */
@@ -57,13 +66,13 @@ static uint32_t text_tokens(uint32_t n)
 	return n > 0 && n % 3 == 0 ? n - 1 : n;
 }
 
-static uint64_t text_end(uint32_t n)
+static uint64_t text_end(const struct fake_script *script, uint32_t n)
 {
 	struct buf text;
 
 	buf_init(&text, PROMPT_BYTES_MAX);
 	for (uint32_t i = 0; i < text_tokens(n); i++)
-		put_piece(i, &text);
+		put_piece(script, i, &text);
 	uint64_t len = text.len;
 	buf_fini(&text);
 	return len;
@@ -72,7 +81,7 @@ static uint64_t text_end(uint32_t n)
 void fake_compute_text(uint32_t tokens, struct buf *out)
 {
 	for (uint32_t i = 0; i < tokens; i++)
-		put_piece(i, out);
+		put_piece(NULL, i, out);
 }
 
 /* ---- sending ---- */
@@ -107,7 +116,8 @@ static void send_started(struct fake_compute *fake, const struct fake_run *run)
 		    .prompt_ids_len = fake->script.prompt_tokens,
 		    .numerics_id = fake->script.numerics_id,
 		    .chat_template = "plain",
-		    .cache_type = fake->script.cache_type },
+		    .cache_type = fake->script.cache_type,
+		    .reasoning = fake->script.reasoning },
 	};
 
 	for (uint32_t i = 0; i < fake->script.prompt_tokens; i++)
@@ -129,7 +139,7 @@ static enum rc send_tokens(
 	for (uint32_t i = from; i < to; i++)
 		ids[i - from] = token_id(i);
 	for (uint32_t i = text_tokens(from); i < until; i++)
-		put_piece(i, &text);
+		put_piece(&fake->script, i, &text);
 	struct message message = {
 		.kind = MESSAGE_TOKENS,
 		.request_id = run->request_id,
@@ -138,7 +148,7 @@ static enum rc send_tokens(
 		    .ids_len = to - from,
 		    .text = text.bytes,
 		    .text_len = text.len,
-		    .text_offset = text_end(from) },
+		    .text_offset = text_end(&fake->script, from) },
 	};
 	if (fake->script.lie_about_text) {
 		message.u.tokens.text_offset += 1;
@@ -241,6 +251,11 @@ static void note_prompt(struct fake_compute *fake, const struct wire_generate *g
 		put_part(fake, "raw", &generate->raw[i]);
 	fake->last_max_tokens = generate->max_tokens;
 	fake->last_sampling = generate->sampling;
+	fake->last_constraint = generate->constraint.kind;
+	buf_reset(&fake->last_schema);
+	buf_puts(&fake->last_schema, generate->constraint.schema);
+	buf_reset(&fake->last_tools);
+	buf_puts(&fake->last_tools, generate->tools_json);
 }
 
 /* A resumed answer must bring the ids we made, and the prompt's. */
@@ -456,6 +471,8 @@ static void capabilities(void *ctx, struct wire_capabilities *out)
 		.embedding_length = fake->script.embeds ? FAKE_VECTOR_LEN : 0,
 		.chat_template = "plain",
 		.cache_type = fake->script.cache_type,
+		.constrains = !fake->script.free_only,
+		.tool_format = fake->script.tool_format,
 	};
 	memset(fake->offered.content_hash, fake->script.hash, WIRE_HASH_BYTES);
 	out->program = "compute-node fake";
@@ -524,6 +541,8 @@ void fake_compute_open(struct fake_compute *fake, const struct fake_script *scri
 	memset(fake, 0, sizeof(*fake));
 	fake->script = *script;
 	buf_init(&fake->last_prompt, PROMPT_BYTES_MAX);
+	buf_init(&fake->last_schema, PROMPT_BYTES_MAX);
+	buf_init(&fake->last_tools, PROMPT_BYTES_MAX);
 	(void)snprintf(fake->dir, sizeof(fake->dir), "/tmp/hearth-fake-XXXXXX");
 	require(mkdtemp(fake->dir) != NULL, "mkdtemp");
 	(void)snprintf(fake->allow_path, sizeof(fake->allow_path), "%s/allow", fake->dir);
@@ -547,6 +566,8 @@ void fake_compute_close(struct fake_compute *fake)
 	(void)pthread_mutex_unlock(&fake->lock);
 	(void)pthread_join(fake->thread, NULL);
 	buf_fini(&fake->last_prompt);
+	buf_fini(&fake->last_schema);
+	buf_fini(&fake->last_tools);
 	(void)unlink(fake->allow_path);
 	(void)rmdir(fake->dir);
 	(void)pthread_cond_destroy(&fake->changed);

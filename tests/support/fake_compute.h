@@ -44,6 +44,10 @@ struct fake_script {
 	bool lie_about_text; /* leaves a gap in the text once */
 	bool ignore_credit;
 	enum wire_finish finish; /* STOP */
+	const char *text;        /* ASCII: the answer, three bytes a token; NULL: made up */
+	bool free_only;          /* cannot be held to a constraint */
+	bool reasoning;          /* its answers begin within it */
+	const char *tool_format; /* "" */
 	struct wire_stats stats; /* what a StatsRequest is answered with */
 };
 
@@ -73,6 +77,8 @@ struct fake_compute {
 	unsigned generates, resumes, cancels, tokenizes, refused, sent_ahead_max;
 	uint32_t last_max_tokens, last_resumed_from;
 	struct wire_sampling last_sampling;
+	enum wire_constraint_kind last_constraint;
+	struct buf last_schema, last_tools;
 	struct buf last_prompt; /* "<trust>role: text" of every part, one a line */
 };
 

@@ -392,10 +392,28 @@ static const struct {
 	{ "{\"model\":\"t\"," MESSAGES ",\"seed\":\"x\"}", "\"seed\"", "invalid_type" },
 	{ "{\"model\":\"t\"," MESSAGES ",\"user\":{}}", "\"user\"", "invalid_type" },
 	{ "{\"model\":\"t\"," MESSAGES ",\"logprobs\":true}", "\"logprobs\"", "unsupported_value" },
-	{ "{\"model\":\"t\"," MESSAGES ",\"response_format\":{\"type\":\"json_object\"}}",
+	{ "{\"model\":\"t\"," MESSAGES ",\"response_format\":{\"type\":\"yaml\"}}",
 	    "\"response_format\"", "unsupported_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"response_format\":{\"type\":\"json_schema\"}}",
+	    "\"response_format.json_schema\"", "missing_required_parameter" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"response_format\":{\"type\":\"json_schema\","
+	  "\"json_schema\":{\"name\":\"x\",\"schema\":[]}}}",
+	    "\"response_format.json_schema.schema\"", "invalid_type" },
 	{ "{\"model\":\"t\"," MESSAGES ",\"tool_choice\":\"required\"}", "\"tool_choice\"",
-	    "unsupported_value" },
+	    "invalid_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"tools\":{}}", "\"tools\"", "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"tools\":[{\"type\":\"function\"}]}",
+	    "\"tools[0].function\"", "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"tools\":[{\"type\":\"function\",\"function\":"
+	  "{\"name\":\"two words\"}}]}",
+	    "\"tools[0].function.name\"", "invalid_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"tools\":[{\"type\":\"function\",\"function\":"
+	  "{\"name\":\"f\",\"parameters\":[]}}]}",
+	    "\"tools[0].function.parameters\"", "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"tools\":[{\"type\":\"function\",\"function\":"
+	  "{\"name\":\"f\"}}],\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}}"
+	  "}",
+	    "\"tool_choice.function.name\"", "invalid_value" },
 };
 
 static void test_every_malformed_body_is_a_400_that_names_the_field(void **state)
@@ -468,7 +486,8 @@ static void test_unknown_fields_and_usual_extras_are_accepted(void **state)
 	    CHAT_TINY ",\"surprise\":{\"a\":[1]},\"n\":1,\"user\":\"u\",\"presence_penalty\":0,"
 		      "\"frequency_penalty\":0,\"stop\":\"\",\"top_k\":-1,\"min_p\":0.05,"
 		      "\"max_completion_tokens\":9,\"logprobs\":false,\"seed\":-4,"
-		      "\"tools\":[{\"type\":\"function\"}],\"tool_choice\":\"auto\","
+		      "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
+		      "\"tool_choice\":\"auto\","
 		      "\"response_format\":{\"type\":\"text\"},\"temperature\":null}");
 	assert_int_equal(world.response.status, 200);
 	assert_int_equal(world.rig.nodes[0].last_max_tokens, 9);
@@ -695,7 +714,7 @@ static void test_a_client_that_leaves_a_whole_answer_cancels_the_compute_node(vo
 		.gone = gone_atomic,
 		.gone_ctx = &world,
 	};
-	answer_run(&world.host, false, &world.request, &world.response);
+	answer_run(&world.host, ANSWER_CHAT, &world.request, &world.response);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_int_equal(world.response.status, 499);
 	fake_compute_wait(&world.rig.nodes[0], &world.rig.nodes[0].cancels, 1);

@@ -147,21 +147,26 @@ static inline struct recall_hit *world_moment(
 }
 
 /* Run a handler; the response stands in `world`, its stream is not read yet. */
-static inline void world_post(struct world *world, bool completion, const char *body)
+static inline void world_ask(struct world *world, enum answer_kind kind, const char *body)
 {
 	world_reset(world);
 	api_response_init(&world->response);
 	world->request = (struct api_request){
 		.method = "POST",
-		.path = completion ? "/v1/completions" : "/v1/chat/completions",
+		.path = "/v1/…",
 		.body = body,
 		.body_len = strlen(body),
 		.gone = world_gone,
 		.gone_ctx = world,
 	};
-	answer_run(&world->host, completion, &world->request, &world->response);
+	answer_run(&world->host, kind, &world->request, &world->response);
 	if (world->response.pull == NULL)
 		buf_append(&world->read, world->response.body.bytes, world->response.body.len);
+}
+
+static inline void world_post(struct world *world, bool completion, const char *body)
+{
+	world_ask(world, completion ? ANSWER_COMPLETION : ANSWER_CHAT, body);
 }
 
 /* One pull of at most `max` bytes; false at the end. */

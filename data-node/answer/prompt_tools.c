@@ -1,0 +1,92 @@
+/* Tools in words: the system message, and turns that the template does not know. */
+#include "answer/prompt_tools.h"
+
+#include <string.h>
+
+static const char offer_words[] = "You may call functions. To call one, answer with nothing but "
+				  "<tool_call>{\"name\": \"its name\", \"arguments\": {its "
+				  "arguments}}</tool_call>, once for each "
+				  "call; what it gave comes back to you. The functions, as JSON:\n";
+static const char result_words[] = "What the function gave:\n";
+static const char call_open[] = "\n<tool_call>", call_close[] = "</tool_call>";
+
+static struct wire_part part_of(const char *text, bool trusted)
+{
+	return (struct wire_part){ .kind = WIRE_PART_TEXT,
+		.data = (const uint8_t *)text,
+		.data_len = strlen(text),
+		.trusted = trusted,
+		.media_type = "" };
+}
+
+/* The parts with some before and some behind them. */
+static enum rc frame(struct wire_chat_message *message, const struct wire_part *before,
+    size_t n_before, const struct wire_part *behind, size_t n_behind, struct arena *arena)
+{
+	struct wire_part *parts =
+	    arena_array(arena, n_before + message->parts_len + n_behind, sizeof(parts[0]));
+
+	if (parts == NULL)
+		return RC_NOMEM;
+	for (size_t i = 0; i < n_before; i++)
+		parts[i] = before[i];
+	for (size_t i = 0; i < message->parts_len; i++)
+		parts[n_before + i] = message->parts[i];
+	for (size_t i = 0; i < n_behind; i++)
+		parts[n_before + message->parts_len + i] = behind[i];
+	message->parts = parts;
+	message->parts_len += n_before + n_behind;
+	return RC_OK;
+}
+
+static enum rc fold(struct wire_chat_message *message, struct arena *arena)
+{
+	enum rc rc = RC_OK;
+
+	if (message->tool_calls_json[0] != '\0') {
+		const struct wire_part behind[] = { part_of(call_open, true),
+			part_of(message->tool_calls_json, false), part_of(call_close, true) };
+
+		rc = frame(message, NULL, 0, behind, 3, arena);
+		message->tool_calls_json = "";
+	}
+	if (rc == RC_OK && strcmp(message->role, "tool") == 0) {
+		const struct wire_part before = part_of(result_words, true);
+
+		rc = frame(message, &before, 1, NULL, 0, arena);
+		message->role = "user";
+		message->tool_call_id = "";
+		message->name = "";
+	}
+	return rc;
+}
+
+enum rc prompt_tools_fold(const struct wire_chat_message *messages, size_t len,
+    const char *tools_json, struct arena *arena, const struct wire_chat_message **out,
+    size_t *out_len)
+{
+	const bool offers = tools_json[0] != '\0';
+	const bool joins = len > 0 && strcmp(messages[0].role, "system") == 0;
+	struct wire_chat_message *list = arena_array(arena, len + 1, sizeof(list[0]));
+	size_t n = 0;
+	enum rc rc = list == NULL ? RC_NOMEM : RC_OK;
+
+	if (rc == RC_OK && offers && !joins)
+		list[n++] = (struct wire_chat_message){
+			.role = "system", .name = "", .tool_call_id = "", .tool_calls_json = ""
+		};
+	for (size_t i = 0; rc == RC_OK && i < len; i++) {
+		list[n] = messages[i];
+		rc = fold(&list[n++], arena);
+	}
+	if (rc == RC_OK && offers) {
+		const struct wire_part words[] = { part_of(joins ? "\n" : "", true),
+			part_of(offer_words, true), part_of(tools_json, false),
+			part_of("\n", true) };
+
+		rc = frame(&list[0], NULL, 0, words, 4, arena);
+	}
+	*out = list;
+	*out_len = n;
+	return rc;
+}

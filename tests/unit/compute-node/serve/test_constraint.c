@@ -1,0 +1,206 @@
+/* Constrained answers of a whole compute node: valid whatever the weights, the same when
+ * resumed at any token, refused where they cannot be held to what was asked for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "schema_validate.h"
+#include "serve/tool_format.h"
+#include "serve_fixture.h"
+#include "template/template.h"
+
+#define PLENTY 100000
+
+static const char schema[] =
+    "{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\",\"minimum\":-5,\"maximum\":"
+    "120},"
+    "\"s\":{\"type\":\"string\",\"maxLength\":6},\"list\":{\"type\":\"array\",\"items\":{\"enum\":"
+    "[\"x\",true,null,2.5]},\"minItems\":1,\"maxItems\":3}},\"required\":[\"n\",\"s\",\"list\"],"
+    "\"additionalProperties\":false}";
+
+static struct serve_fixture node;
+
+static int setup(void **state)
+{
+	(void)state;
+	log_set_level(LOG_LEVEL_ERROR);
+	serve_fixture_init(&node, &(struct tiny_gguf){ .seed = 23 });
+	serve_fixture_start(&node);
+	serve_fixture_connect(&node, 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	serve_fixture_fini(&node);
+	return 0;
+}
+
+static const struct wire_part prompt = { .data = (const uint8_t *)"Tell", .data_len = 4 };
+
+static struct message generate(uint64_t seed, const char *json_schema)
+{
+	struct message message = { .kind = MESSAGE_GENERATE };
+
+	message.u.generate = (struct wire_generate){ .model = "tiny",
+		.raw = &prompt,
+		.raw_len = 1,
+		.credit = PLENTY,
+		.sampling = { .temperature = 1, .seed = seed },
+		.constraint = { .kind = WIRE_CONSTRAINT_JSON_SCHEMA, .schema = json_schema } };
+	return message;
+}
+
+static struct serve_answer *run(struct message *message)
+{
+	return serve_fixture_wait(&node, serve_fixture_send(&node, 0, message));
+}
+
+static bool is_valid(const struct serve_answer *answer)
+{
+	struct value root, value;
+	struct arena arena;
+
+	arena_init(&arena, (size_t)4 << 20);
+	bool ok = template_parse_json(schema, strlen(schema), &arena, &root, NULL) == RC_OK &&
+		  template_parse_json(
+		      buf_text(&answer->text), answer->text.len, &arena, &value, NULL) == RC_OK &&
+		  schema_validate(root, root, value);
+	arena_fini(&arena);
+	return ok;
+}
+
+static void test_the_model_says_that_it_can_be_constrained(void **state)
+{
+	(void)state;
+	assert_true(node.links[0].model.constrains);
+}
+
+static void test_any_weights_give_a_valid_answer(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 0; seed < 12; seed++) {
+		struct message message = generate(seed, schema);
+
+		message.u.generate.sampling.temperature = seed == 0 ? 0 : 1.5F;
+		message.u.generate.sampling.ignore_eos = seed == 1;
+		message.u.generate.sampling.repeat_penalty = seed == 2 ? 2 : 0;
+		struct serve_answer *answer = run(&message);
+		assert_true(answer->done);
+		assert_int_equal(answer->end.finish, WIRE_FINISH_STOP);
+		if (!is_valid(answer))
+			fail_msg("%s", buf_text(&answer->text));
+	}
+}
+
+static void test_any_object_begins_and_ends_as_one(void **state)
+{
+	struct message message = generate(5, "");
+
+	(void)state;
+	message.u.generate.constraint.kind = WIRE_CONSTRAINT_JSON_OBJECT;
+	struct serve_answer *answer = run(&message);
+	assert_true(answer->done);
+	assert_int_equal(buf_text(&answer->text)[0], '{');
+	if (answer->end.finish == WIRE_FINISH_STOP)
+		assert_int_equal(buf_text(&answer->text)[answer->text.len - 1], '}');
+}
+
+static void test_a_limit_in_the_middle_is_said_to_be_one(void **state)
+{
+	struct message message = generate(3, schema);
+
+	(void)state;
+	message.u.generate.max_tokens = 4;
+	struct serve_answer *answer = run(&message);
+	assert_int_equal(answer->len, 4);
+	assert_int_equal(answer->end.finish, WIRE_FINISH_LENGTH);
+}
+
+static void test_an_answer_resumed_at_any_token_is_the_same(void **state)
+{
+	struct message message = generate(8, schema);
+	struct serve_answer *whole = run(&message);
+
+	(void)state;
+	assert_true(whole->done && whole->len > 5);
+	for (size_t at = 1; at <= whole->len; at += 2) {
+		struct message again = generate(8, schema);
+
+		again.u.generate.raw_len = 0;
+		again.u.generate.prompt_ids = whole->prompt_ids;
+		again.u.generate.prompt_ids_len = whole->prompt_len;
+		again.u.generate.generated_ids = whole->ids;
+		again.u.generate.generated_ids_len = at;
+		struct serve_answer *rest = run(&again);
+		assert_true(rest->done);
+		assert_int_equal(rest->end.finish, WIRE_FINISH_STOP);
+		assert_int_equal(rest->len, whole->len - at);
+		if (rest->len > 0)
+			assert_memory_equal(
+			    rest->ids, whole->ids + at, rest->len * sizeof(rest->ids[0]));
+	}
+}
+
+static void refused(struct message *message, enum wire_error code, const char *words)
+{
+	struct serve_answer *answer = run(message);
+
+	assert_true(answer->failed);
+	assert_int_equal(answer->code, code);
+	if (strstr(answer->error, words) == NULL)
+		fail_msg("%s", answer->error);
+}
+
+static void test_what_cannot_be_held_is_refused(void **state)
+{
+	const uint32_t foreign[] = { TINY_GGUF_BYTE0 + 'x' };
+	struct message message = generate(1, "{\"not\":{}}");
+
+	(void)state;
+	refused(&message, WIRE_ERROR_UNSUPPORTED, "schema at not");
+	message = generate(1, "{\"type\":");
+	refused(&message, WIRE_ERROR_INVALID, "JSON");
+	message = generate(1, "{\"items\":{\"maxItems\":99999}}");
+	refused(&message, WIRE_ERROR_LIMIT, "items: maxItems");
+	message = generate(1, schema);
+	message.u.generate.generated_ids = foreign;
+	message.u.generate.generated_ids_len = 1;
+	refused(&message, WIRE_ERROR_INVALID, "generated_ids[0]");
+}
+
+static void test_templates_tell_how_tools_are_called(void **state)
+{
+	(void)state;
+	assert_string_equal(tool_format_of(NULL), "");
+	assert_string_equal(tool_format_of("{{ messages }}<tool_call>"), "");
+	assert_string_equal(tool_format_of("{% if tools %}<tool_call>"), "hermes");
+	assert_string_equal(tool_format_of("{% if tools %}[TOOL_CALLS]"), "mistral");
+	assert_string_equal(tool_format_of("{% if tools %}Environment: ipython"), "llama3");
+	assert_string_equal(tool_format_of("{% if tools %}<tool\xe2\x96\x81"
+					   "calls\xe2\x96\x81"
+					   "begin>"),
+	    "deepseek");
+	assert_string_equal(tool_format_of("{% if tools %}"), "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_model_says_that_it_can_be_constrained),
+		cmocka_unit_test(test_any_weights_give_a_valid_answer),
+		cmocka_unit_test(test_any_object_begins_and_ends_as_one),
+		cmocka_unit_test(test_a_limit_in_the_middle_is_said_to_be_one),
+		cmocka_unit_test(test_an_answer_resumed_at_any_token_is_the_same),
+		cmocka_unit_test(test_what_cannot_be_held_is_refused),
+		cmocka_unit_test(test_templates_tell_how_tools_are_called),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,227 @@
+/* What a model's text is parted into, for each family's way to call tools, however it is cut. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "answer/output.h"
+#include "base/buf.h"
+#include "base/random.h"
+
+#define BAR "\xef\xbd\x9c"
+#define GAP "\xe2\x96\x81"
+#define DS(words) "<" BAR words BAR ">"
+
+/* Everything that comes out: t(text) r(reasoning) c(name arguments). */
+static void take(struct output *o, struct buf *out, char *open)
+{
+	struct output_piece piece;
+
+	while (output_next(o, &piece)) {
+		static const char letters[] = "trc";
+		char letter = letters[piece.kind];
+
+		assert_true(piece.len > 0);
+		if (letter == 'c') {
+			assert_int_equal(strncmp(piece.id, "call_", 5), 0);
+			buf_printf(out, "%sc(%s %.*s", *open != '\0' ? ")" : "", piece.name,
+			    (int)piece.len, piece.text);
+		} else {
+			if (*open != letter)
+				buf_printf(out, "%s%c(", *open != '\0' ? ")" : "", letter);
+			buf_append(out, piece.text, piece.len);
+		}
+		*open = letter;
+	}
+}
+
+/* `step` bytes at a time; 0: at random. */
+static void run(const struct output_config *config, const char *text, size_t step, struct buf *out)
+{
+	struct output *o = NULL;
+	uint64_t seed = strlen(text);
+	char open = '\0';
+
+	assert_int_equal(output_new(config, &o), RC_OK);
+	for (size_t at = 0, len = strlen(text); at < len;) {
+		size_t n = step > 0 ? step : 1 + random_next(&seed) % 9;
+
+		n = n < len - at ? n : len - at;
+		output_push(o, text + at, n);
+		take(o, out, &open);
+		at += n;
+	}
+	output_end(o);
+	take(o, out, &open);
+	if (open != '\0')
+		buf_putc(out, ')');
+	assert_int_equal(output_rc(o), RC_OK);
+	output_free(o);
+}
+
+static void expect(const struct output_config *config, const char *text, const char *expected)
+{
+	static const size_t steps[] = { 1, 2, 3, 7, 0, 100000 };
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		struct buf out;
+
+		buf_init(&out, 1 << 16);
+		run(config, text, steps[i], &out);
+		if (strcmp(buf_text(&out), expected) != 0)
+			fail_msg("%s\nbecame %s\nnot    %s", text, buf_text(&out), expected);
+		buf_fini(&out);
+	}
+}
+
+static struct output_config with(const char *format)
+{
+	return (struct output_config){
+		.calls = OUTPUT_CALLS_TAGS, .format = format, .reasoning = true
+	};
+}
+
+static void test_text_alone_is_text(void **unused)
+{
+	const struct output_config plain = { .reasoning = true, .format = "" };
+	const struct output_config hermes = with("hermes");
+
+	(void)unused;
+	expect(&plain, "Hello <tool_call> you", "t(Hello <tool_call> you)");
+	expect(&hermes, "a < b <tool", "t(a < b <tool)");
+	expect(&plain, "  I <think>so</think>", "t(  I <think>so</think>)");
+	expect(&plain, "<thin ice", "t(<thin ice)");
+	expect(&plain, "", "");
+}
+
+static void test_reasoning_stands_in_front(void **unused)
+{
+	struct output_config config = { .reasoning = true, .format = "" };
+
+	(void)unused;
+	expect(&config, "\n<think>\nhm < x\n</think>\n\nYes.", "r(\nhm < x\n)t(Yes.)");
+	expect(&config, "<think>never closed", "r(never closed)");
+	expect(&config, "<think></think>Yes.", "t(Yes.)");
+	config.within = true;
+	expect(&config, "so\n</think>\nYes. </think>", "r(so\n)t(Yes. </think>)");
+	config.within = config.reasoning = false;
+	expect(&config, "<think>x</think>", "t(<think>x</think>)");
+}
+
+static void test_hermes(void **unused)
+{
+	const struct output_config config = with("hermes");
+	struct output_config one = config;
+
+	(void)unused;
+	expect(&config,
+	    "<think>a</think>\nLet me look.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": "
+	    "[1, "
+	    "\"</b>\"]}}\n</tool_call>\n<tool_call>{\"name\":\"g\"}</tool_call>",
+	    "r(a)t(Let me look.\n)c(f {\"x\":[1,\"</b>\"]})c(g {})");
+	expect(&config, "<tool_call>{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}",
+	    "c(f {\"a\":1})");
+	expect(&config, "<tool_call>{broken</tool_call> x", "t(<tool_call>{broken</tool_call> x)");
+	expect(&config, "<tool_call>{\"name\":\"f\",\"arguments\":3}</tool_call>",
+	    "t(<tool_call>{\"name\":\"f\",\"arguments\":3}</tool_call>)");
+	one.one_call = true;
+	expect(&one,
+	    "<tool_call>{\"name\":\"f\"}</tool_call><tool_call>{\"name\":\"g\"}</tool_call>",
+	    "c(f {})");
+}
+
+static void test_functions_and_keys_in_tags(void **unused)
+{
+	const struct output_config config = with("hermes");
+
+	(void)unused;
+	expect(&config,
+	    "<tool_call>\n<function=get_weather>\n<parameter=city>\nNew York\n</parameter>\n"
+	    "<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>",
+	    "c(get_weather {\"city\":\"New York\",\"days\":3})");
+	expect(&config,
+	    "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Bonn</arg_value>\n"
+	    "<arg_key>days</arg_key>\n<arg_value>[1,2]</arg_value>\n</tool_call>",
+	    "c(get_weather {\"city\":\"Bonn\",\"days\":[1,2]})");
+	expect(&config, "<tool_call>ping</tool_call>", "c(ping {})");
+	expect(&config, "<tool_call><function=f><parameter=x>1</tool_call>",
+	    "t(<tool_call><function=f><parameter=x>1</tool_call>)");
+}
+
+static void test_llama(void **unused)
+{
+	const struct output_config config = with("llama3");
+
+	(void)unused;
+	expect(&config, "{\"name\": \"f\", \"parameters\": {\"a\": \"b\"}}", "c(f {\"a\":\"b\"})");
+	expect(&config,
+	    "<|python_tag|>{\"name\":\"f\",\"parameters\":{}}; {\"name\":\"g\",\"parameters\":{}}",
+	    "c(f {})c(g {})");
+	expect(&config, "{\"name\": \"f\"} is how I would call it",
+	    "t({\"name\": \"f\"} is how I would call it)");
+	expect(&config, "{\"answer\": 1}", "t({\"answer\": 1})");
+	expect(&config, "Say {\"name\":\"f\"}", "t(Say {\"name\":\"f\"})");
+}
+
+static void test_mistral(void **unused)
+{
+	const struct output_config config = with("mistral");
+
+	(void)unused;
+	expect(&config,
+	    "[TOOL_CALLS] [{\"name\": \"f\", \"arguments\": {\"a\": 1}}, {\"name\": \"g\", "
+	    "\"arguments\": {}}]",
+	    "c(f {\"a\":1})c(g {})");
+	expect(&config, "Wait.[TOOL_CALLS]f[ARGS]{\"a\": 1}[TOOL_CALLS]g{\"b\":2}",
+	    "t(Wait.)c(f {\"a\":1})c(g {\"b\":2})");
+	expect(&config, "[TOOL_CALLS]f[CALL_ID]abc[ARGS]{}", "c(f {})");
+	expect(&config, "[TOOL_CALLS] nothing", "t([TOOL_CALLS] nothing)");
+}
+
+static void test_deepseek(void **unused)
+{
+	const struct output_config config = with("deepseek");
+	const char *old = "Ok." DS("tool" GAP "calls" GAP "begin")
+	    DS("tool" GAP "call" GAP "begin") "function" DS(
+		"tool" GAP "sep") "f\n```json\n{\"a\": 1}\n```" DS("tool" GAP "call" GAP "end")
+		DS("tool" GAP "calls" GAP "end");
+	const char *new =
+	    DS("tool" GAP "calls" GAP "begin") DS("tool" GAP "call" GAP "begin") "f" DS(
+		"tool" GAP "sep") "{\"a\":1}" DS("tool" GAP "call" GAP "end")
+		DS("tool" GAP "call" GAP "begin") "g" DS("tool" GAP "sep") "{}" DS(
+		    "tool" GAP "call" GAP "end") DS("tool" GAP "calls" GAP "end");
+
+	(void)unused;
+	expect(&config, old, "t(Ok.)c(f {\"a\":1})");
+	expect(&config, new, "c(f {\"a\":1})c(g {})");
+}
+
+static void test_forced_answers_are_one_call_or_text(void **unused)
+{
+	const struct output_config config = { .calls = OUTPUT_CALLS_FORCED, .format = "hermes" };
+
+	(void)unused;
+	expect(&config, "{\"name\":\"f\",\"arguments\":{ \"a\": 1}}", "c(f {\"a\":1})");
+	expect(&config, "{\"title\":\"<tool_call>\"}", "t({\"title\":\"<tool_call>\"})");
+	expect(&config, "{\"name\":\"f\",\"argu", "t({\"name\":\"f\",\"argu)");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_text_alone_is_text),
+		cmocka_unit_test(test_reasoning_stands_in_front),
+		cmocka_unit_test(test_hermes),
+		cmocka_unit_test(test_functions_and_keys_in_tags),
+		cmocka_unit_test(test_llama),
+		cmocka_unit_test(test_mistral),
+		cmocka_unit_test(test_deepseek),
+		cmocka_unit_test(test_forced_answers_are_one_call_or_text),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
