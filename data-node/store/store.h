@@ -2,8 +2,8 @@
  * Store: the encrypted timeline in one directory (LMDB).
  *
  * reference: timeline §5.  `log` (seq → record) is the truth; `time`
- * (layer|t|seq), `dedup` (obs_id → seq) and the rest are derived and can be
- * rebuilt equal.  Values are XChaCha20-Poly1305 under random per-(day, layer)
+ * (layer|t|seq), `recent` and `dedup` (obs_id → seq) and the rest are derived and
+ * can be rebuilt equal.  Values are XChaCha20-Poly1305 under random per-(day, layer)
  * keys of the keyring; lmdb.h is seen in this folder only.
  *
  * Threads: one writer thread owns every write transaction and commits groups;
@@ -34,6 +34,7 @@ struct store_config {
 	int64_t commit_interval_ns; /* longest wait for company; 0: 2 ms, ≤ 50 ms */
 	size_t commit_records_max;  /* 0: 4096 */
 	size_t queue_records_max;   /* bounded queue; 0: 65536 */
+	size_t recent_ids_max;      /* kept apart from the index of all ids; 0: 61440 */
 	uint64_t map_bytes;         /* LMDB map, grown by the writer; 0: 1 GiB start */
 	uint64_t quota_bytes;       /* 0: none */
 	bool read_only;

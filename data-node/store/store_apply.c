@@ -94,7 +94,7 @@ enum rc store_plain_put(struct store *store, MDB_txn *txn, const struct store_pl
 	if (*err == MDB_KEYEXIST)
 		*err = MDB_CORRUPTED;
 	if (*err == 0)
-		*err = store_seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
+		*err = store_id_put(store, plain->obs_id, seq);
 	return RC_OK;
 }
 
@@ -110,33 +110,29 @@ int store_supersede(struct store *store, MDB_txn *txn, const struct observation 
 }
 
 /*
- * Claim the id for `seq`.  If it was taken: is this a duplicate (the current
- * version, or one before it, has this content)?  Otherwise `old` is the current
- * version (old->seq != 0), which `seq` is to supersede.
+ * Was the id there before?  Is this a duplicate (the current version, or one
+ * before it, has this content)?  Otherwise `old` is the current version, which
+ * the new record is to supersede; old->seq is 0 if there is none.
  */
-static enum rc id_claim(struct store *store, MDB_txn *txn, const struct store_plain *plain,
-    uint64_t seq, struct observation *old, uint64_t *duplicate_seq, int *err, struct errmsg *why)
+static enum rc id_look(struct store *store, MDB_txn *txn, const struct store_plain *plain,
+    struct observation *old, uint64_t *duplicate_seq, int *err, struct errmsg *why)
 {
-	uint8_t id[OBS_ID_BYTES], seq_bytes[8], version[OBS_ID_BYTES];
-	MDB_val key = { sizeof(id), id }, value = { sizeof(seq_bytes), seq_bytes };
+	uint8_t version[OBS_ID_BYTES];
+	uint64_t current = 0;
 
 	*duplicate_seq = 0;
 	old->seq = 0;
-	memcpy(id, plain->obs_id, sizeof(id));
-	store_put_be64(seq_bytes, seq);
-	*err = mdb_put(txn, store->dbi[DB_DEDUP], &key, &value, MDB_NOOVERWRITE);
-	if (*err != MDB_KEYEXIST)
+	*err = store_id_get(store, txn, plain->obs_id, &current);
+	if (*err == MDB_NOTFOUND) {
+		*err = 0;
 		return RC_OK;
-	*err = value.mv_size == 8 ? 0 : MDB_CORRUPTED;
+	}
 	if (*err != 0)
 		return RC_OK;
-	uint64_t current = store_get_be64(value.mv_data);
 	arena_reset(&store->old);
 	enum rc rc = store_record_get(store, txn, current, &store->scratch, &store->old, old, NULL);
 	if (rc == RC_CORRUPT || rc == RC_NOTFOUND) {
-		/* Damaged: nothing to compare with, so what comes now is kept. */
-		old->seq = 0;
-		*err = store_seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
+		old->seq = 0; /* nothing to compare with, so what comes now is kept */
 		return RC_OK;
 	}
 	if (rc != RC_OK)
@@ -174,7 +170,7 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 	size_t len = plain->len;
 	struct observation old;
 
-	enum rc rc = id_claim(store, txn, plain, seq, &old, &duplicate_seq, err, why);
+	enum rc rc = id_look(store, txn, plain, &old, &duplicate_seq, err, why);
 	if (rc != RC_OK || *err != 0)
 		return rc;
 	memcpy(result->obs_id, plain->obs_id, OBS_ID_BYTES);
@@ -184,6 +180,9 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 		store->group_duplicates++;
 		return RC_OK;
 	}
+	*err = store_id_put(store, plain->obs_id, seq);
+	if (*err != 0)
+		return RC_OK;
 	store->next_seq++;
 	struct observation obs = job->obs[i];
 	rc = store_clock_take(store, txn, &obs, seq, err, why);
@@ -194,8 +193,6 @@ enum rc store_apply(struct store *store, MDB_txn *txn, const struct store_job *j
 		*err = store_supersede(store, txn, &old, seq);
 		if (*err == 0 && old.clock_id[0] != '\0')
 			*err = store_clock_close(store, txn, old.seq);
-		if (*err == 0)
-			*err = store_seq_put(store, txn, DB_DEDUP, plain->obs_id, seq);
 		if (*err != 0)
 			return RC_OK;
 		rc = reencode(store, &job->obs[i], plain, old.seq, why);

@@ -40,7 +40,7 @@ static enum rc old_find(struct store *store, MDB_txn *txn, const struct observat
 	uint64_t seq = 0;
 
 	old->seq = 0;
-	*err = store_seq_get(store, txn, DB_DEDUP, obs->obs_id, &seq);
+	*err = store_id_get(store, txn, obs->obs_id, &seq);
 	if (*err == MDB_NOTFOUND) {
 		*err = 0;
 		return RC_OK;
@@ -71,7 +71,7 @@ static enum rc index_new(
 			*err = store_clock_close(store, txn, old.seq);
 	}
 	if (*err == 0)
-		*err = store_seq_put(store, txn, DB_DEDUP, obs->obs_id, obs->seq);
+		*err = store_id_put(store, obs->obs_id, obs->seq);
 	if (*err == 0)
 		*err = store_blobref_put(store, txn, obs, obs->seq);
 	if (*err != 0 || obs->tombstone)
@@ -138,7 +138,7 @@ static enum rc index_drop(
 	if (rc != RC_OK)
 		return rc;
 	struct store_entry entry = store_entry_of(&obs, seq);
-	*err = store_seq_get(store, txn, DB_DEDUP, obs.obs_id, &current);
+	*err = store_id_get(store, txn, obs.obs_id, &current);
 	if (*err != 0 && *err != MDB_NOTFOUND)
 		return RC_OK;
 	*err = *err == 0 && current == seq ? store_index_del(store, txn, &entry)

@@ -207,19 +207,16 @@ static int unindex_places(struct store *store, MDB_txn *txn, const struct observ
 static int unindex(struct store *store, MDB_txn *txn, const struct observation *obs)
 {
 	struct store_entry entry = store_entry_of(obs, obs->seq);
-	uint8_t id[OBS_ID_BYTES];
-	MDB_val key = { sizeof(id), id }, value;
+	uint64_t newest = 0;
 
-	memcpy(id, obs->obs_id, sizeof(id));
 	int err = unindex_places(store, txn, obs);
 	if (err != 0)
 		return err;
-	err = mdb_get(txn, store->dbi[DB_DEDUP], &key, &value);
+	err = store_id_get(store, txn, obs->obs_id, &newest);
 	if (err != 0 && err != MDB_NOTFOUND)
 		return err;
-	bool current = err == 0 && value.mv_size == 8 && store_get_be64(value.mv_data) == obs->seq;
-	return current ? store_index_del(store, txn, &entry)
-		       : store_index_del_past(store, txn, &entry);
+	return newest == obs->seq ? store_index_del(store, txn, &entry)
+				  : store_index_del_past(store, txn, &entry);
 }
 
 /* Replace the value of `seq` by `plain`, sealed under (day, layer). */

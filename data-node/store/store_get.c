@@ -58,26 +58,21 @@ enum rc store_get_seqs(struct store *store, const uint64_t *seqs, size_t n, uint
 enum rc store_get_id(struct store *store, const uint8_t obs_id[OBS_ID_BYTES], struct arena *arena,
     struct observation *out, struct errmsg *why)
 {
-	uint8_t bytes[OBS_ID_BYTES];
-	MDB_val key = { sizeof(bytes), bytes }, value;
 	MDB_txn *txn = NULL;
 	struct buf scratch;
+	uint64_t seq = 0;
 
-	memcpy(bytes, obs_id, sizeof(bytes));
 	enum rc rc = store_read_begin(store, &txn, why);
 	if (rc != RC_OK)
 		return rc;
 	buf_init(&scratch, OBS_RECORD_BYTES_MAX);
-	int err = mdb_get(txn, store->dbi[DB_DEDUP], &key, &value);
+	int err = store_id_find(store, txn, NULL, obs_id, &seq);
 	if (err == MDB_NOTFOUND)
 		rc = RC_NOTFOUND;
 	else if (err != 0)
 		rc = store_mdb_error(why, err, "the id index cannot be read");
-	else if (value.mv_size != 8)
-		rc = errmsg_rc(why, RC_CORRUPT, "dedup: a value has a wrong size");
 	else
-		rc = store_record_get(
-		    store, txn, store_get_be64(value.mv_data), &scratch, arena, out, why);
+		rc = store_record_get(store, txn, seq, &scratch, arena, out, why);
 	buf_fini(&scratch);
 	store_read_end(store, txn);
 	return rc;

@@ -8,6 +8,7 @@
  *   span   layer(1) class(1) t0(8) seq(8) t1(8) empty; current versions, t1 > t0
  *   past   layer(1) class(1) t0(8) seq(8) t1(8) by(8) empty; superseded versions
  *   dedup  obs_id(16)                          seq(8) of the current version
+ *   recent seq(8)                              obs_id(16) × n: store_id.h
  *   seen   hash(obs_id, content hash)(16)      seq(8) of a superseded version
  *   dirty  number(8)                           plain: store_dirty.h
  *   slice  grid(4) start(8) version(8)         sealed: store_slice.h
@@ -48,10 +49,11 @@
 #include "store/store.h"
 #include "store/store_blob.h"
 #include "store/store_dirty.h"
+#include "store/store_id.h"
 #include "store/store_lock.h"
 #include "store/store_raw.h"
 
-#define STORE_FORMAT 3u
+#define STORE_FORMAT 4u
 #define STORE_VALUE_VERSION 1u
 #define STORE_ID_BYTES 16
 #define STORE_READERS_MAX 1024
@@ -102,6 +104,7 @@ enum store_db {
 	DB_ORPHAN,
 	DB_VECTOR,
 	DB_EPISODE,
+	DB_RECENT,
 	DB_COUNT,
 };
 #define DB_MADE_WHEN_MISSING DB_DIRTY
@@ -222,6 +225,7 @@ struct store {
 	uint8_t nonces[STORE_NONCES][STORE_NONCE_BYTES]; /* drawn ahead: a system call each */
 	size_t nonces_left;
 	struct store_clock_desk *clocks;
+	struct store_ids ids;
 	bool bundle_loaded; /* store_bundle.h: */
 	int64_t bundle_until_ns[LAYER_COUNT + 1];
 	struct store_day_mark bundle_marked[LAYER_COUNT + 1];
@@ -397,7 +401,7 @@ enum rc store_blob_verify(struct store *store, store_fault_fn *report, void *ctx
     struct errmsg *why) RC_CHECK;
 
 /* ---- store_apply.c: one observation into the databases, writer thread -------- */
-/* In dedup or seen; these return LMDB's code. */
+/* In dedup (store_id.h knows the rest) or seen; these return LMDB's code. */
 int store_seq_get(struct store *store, MDB_txn *txn, enum store_db db,
     const uint8_t id[OBS_ID_BYTES], uint64_t *seq);
 int store_seq_put(struct store *store, MDB_txn *txn, enum store_db db,

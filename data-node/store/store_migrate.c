@@ -10,6 +10,8 @@
  *      format 1 would show them as events); databases added since format 1
  *   3  episodes are kept (a program of format 2 would build slices anew and leave
  *      episodes of the old ones)
+ *   4  the newest ids are in `recent` alone (a program of format 3 would take
+ *      what is sent again for new)
  */
 #include <inttypes.h>
 
@@ -126,6 +128,7 @@ static enum rc add_databases(struct store *store, struct errmsg *why)
 static const struct store_step steps[] = {
 	{ 1, "databases", add_databases },
 	{ 2, "episodes", add_databases },
+	{ 3, "recent ids", add_databases },
 };
 
 enum rc store_format_check(struct store *store, struct errmsg *why)

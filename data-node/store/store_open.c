@@ -38,6 +38,7 @@ static void store_free(struct store *store)
 	buf_fini(&store->sealed);
 	arena_fini(&store->old);
 	store_clock_desk_free(store);
+	store_id_close(store);
 	(void)pthread_cond_destroy(&store->work);
 	(void)pthread_cond_destroy(&store->committed);
 	(void)pthread_cond_destroy(&store->upkeep);
@@ -284,6 +285,8 @@ static void config_apply(struct store *store, const struct store_config *config)
 	    config->commit_records_max == 0 ? 4096 : config->commit_records_max;
 	store->queue_records_max =
 	    config->queue_records_max == 0 ? 65536 : config->queue_records_max;
+	store->ids.recent_max =
+	    config->recent_ids_max == 0 ? STORE_ID_RECENT_MAX : config->recent_ids_max;
 	store->map_bytes = config->map_bytes == 0 ? STORE_MAP_FIRST_BYTES : config->map_bytes;
 	store->quota_bytes = config->quota_bytes;
 	if (store->quota_bytes != 0 && store->map_bytes > store_quota_for_appends(store))
@@ -360,6 +363,8 @@ enum rc store_open(const struct store_config *config, struct store **out, struct
 		rc = rebuild_finish(store, why);
 	if (rc == RC_OK && !store->read_only)
 		store_blob_clear_uploads(store);
+	if (rc == RC_OK && !store->read_only)
+		rc = store_id_open(store, why);
 	if (rc == RC_OK && !store->read_only)
 		rc = store_writer_start(store, why);
 	if (rc == RC_OK && !store->read_only)

@@ -103,6 +103,7 @@ static const struct derived {
 	{ DB_SPAN, STORE_SPAN_KEY_BYTES, 0, derive_span },
 	{ DB_PAST, STORE_PAST_KEY_BYTES, 0, derive_past },
 	{ DB_DEDUP, OBS_ID_BYTES, 8, derive_dedup },
+	{ DB_RECENT, 0, 0, NULL }, /* all of them are in `dedup` */
 	{ DB_SEEN, OBS_ID_BYTES, 8, derive_seen },
 	{ DB_DIRTY, 0, 0, NULL },
 	{ DB_BLOBREF, STORE_BLOBREF_KEY_BYTES, 0, NULL },

@@ -30,6 +30,7 @@ struct verify {
 	bool no_memory; /* what cannot be read for want of it is no fault: give up */
 	struct buf scratch;
 	struct arena arena;
+	struct recent recent; /* as the transaction of this step sees it */
 };
 
 static void fault(struct verify *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -88,18 +89,6 @@ static enum rc read_newest(const struct verify *v, uint64_t *seq, struct errmsg 
 
 /* ---- the log and what belongs to each record ------------------------------ */
 
-static bool seq_is(struct verify *v, MDB_txn *txn, enum store_db db, const void *id, uint64_t *seq)
-{
-	uint8_t bytes[OBS_ID_BYTES];
-	MDB_val key = { sizeof(bytes), bytes }, value;
-
-	memcpy(bytes, id, sizeof(bytes));
-	if (mdb_get(txn, v->store->dbi[db], &key, &value) != 0 || value.mv_size != 8)
-		return false;
-	*seq = store_get_be64(value.mv_data);
-	return true;
-}
-
 static bool key_there(struct verify *v, MDB_txn *txn, enum store_db db, void *bytes, size_t len)
 {
 	MDB_val key = { len, bytes }, value;
@@ -157,7 +146,7 @@ static void check_seen(struct verify *v, MDB_txn *txn, const struct observation 
 
 	v->superseded++;
 	store_hash_version(v->store, obs->obs_id, obs->content_hash, version);
-	if (!seq_is(v, txn, DB_SEEN, version, &seq) || seq != obs->seq)
+	if (store_seq_get(v->store, txn, DB_SEEN, version, &seq) != 0 || seq != obs->seq)
 		fault(v, "seen: no entry for seq %" PRIu64, obs->seq);
 }
 
@@ -255,7 +244,7 @@ static void check_record(struct verify *v, MDB_txn *txn, uint64_t seq, const MDB
 	check_place(v, txn, &obs);
 	struct store_entry entry = store_entry_of(&obs, seq);
 	check_references(v, txn, &obs);
-	if (!seq_is(v, txn, DB_DEDUP, obs.obs_id, &newest))
+	if (store_id_find(v->store, txn, &v->recent, obs.obs_id, &newest) != 0)
 		fault(v, "dedup: no entry for seq %" PRIu64, seq);
 	else if (newest == seq)
 		check_current(v, txn, &obs, &entry);
@@ -317,11 +306,18 @@ static enum rc check_log(struct verify *v, struct errmsg *why)
 		enum rc rc = store_read_begin(v->store, &txn, why);
 		if (rc != RC_OK)
 			return rc;
-		int err = mdb_cursor_open(txn, v->store->dbi[DB_LOG], &cursor);
-		if (err == 0) {
+		int err = store_id_load(v->store, txn, &v->recent);
+		if (err == MDB_CORRUPTED) { /* no id would be found where it belongs */
+			fault(v, "recent: its rows are no run of ids");
+			done = true;
+			err = 0;
+		} else if (err == 0)
+			err = mdb_cursor_open(txn, v->store->dbi[DB_LOG], &cursor);
+		if (cursor != NULL) {
 			check_log_step(v, txn, cursor, &done);
 			mdb_cursor_close(cursor);
 		}
+		recent_fini(&v->recent);
 		store_read_end(v->store, txn);
 		if (err != 0)
 			return store_mdb_error(why, err, "the log cannot be read");
@@ -409,6 +405,41 @@ static enum rc check_walk(struct verify *v, struct walk *w, struct errmsg *why)
 	return RC_OK;
 }
 
+struct newer {
+	struct verify *v;
+	MDB_txn *txn;
+	uint64_t n;
+};
+
+static int count_new(void *ctx, const uint8_t id[OBS_ID_BYTES], uint64_t seq)
+{
+	struct newer *newer = ctx;
+	uint64_t older;
+
+	(void)seq;
+	int err = store_seq_get(newer->v->store, newer->txn, DB_DEDUP, id, &older);
+	newer->n += err == MDB_NOTFOUND;
+	return err == MDB_NOTFOUND ? 0 : err;
+}
+
+/* How many ids are in `recent` alone. */
+static enum rc count_recent(struct verify *v, uint64_t *out, struct errmsg *why)
+{
+	struct newer newer = { .v = v };
+	struct recent recent = { 0 };
+
+	enum rc rc = store_read_begin(v->store, &newer.txn, why);
+	if (rc != RC_OK)
+		return rc;
+	int err = store_id_load(v->store, newer.txn, &recent);
+	for (size_t i = 0; i < recent_chains(&recent) && err == 0; i++)
+		err = recent_each(&recent, i, count_new, &newer);
+	store_read_end(v->store, newer.txn);
+	recent_fini(&recent);
+	*out = newer.n;
+	return err == 0 ? RC_OK : store_mdb_error(why, err, "the recent ids cannot be read");
+}
+
 static enum rc check_indexes(struct verify *v, struct errmsg *why)
 {
 	static const enum store_db dbs[] = { DB_TIME, DB_SPAN, DB_PAST, DB_DEDUP, DB_SEEN };
@@ -421,10 +452,13 @@ static enum rc check_indexes(struct verify *v, struct errmsg *why)
 			return rc;
 		entries[dbs[i]] = w.entries;
 	}
+	uint64_t newest = 0, recent = 0;
+	enum rc rc = count_recent(v, &recent, why);
+	entries[DB_DEDUP] += recent;
 	v->out.time_entries = entries[DB_TIME];
 	v->out.dedup_entries = entries[DB_DEDUP];
-	uint64_t newest = 0;
-	enum rc rc = read_newest(v, &newest, why);
+	if (rc == RC_OK)
+		rc = read_newest(v, &newest, why);
 	if (rc != RC_OK || v->out.faults != 0 || newest != v->last_seq)
 		return rc; /* counts only compare in a store at rest */
 	const struct {

@@ -155,6 +155,7 @@ static enum rc group_txn(struct store *store, struct group *group, int *err, str
 	store->next_seq = atomic_load(&store->cursor) + 1;
 	store->group_duplicates = 0;
 	store->dirty_len = 0;
+	store_id_begin(store);
 	memset(store->bundle_marked, 0, sizeof(store->bundle_marked));
 	*err = mdb_txn_begin(store->env, NULL, 0, &txn);
 	if (*err != 0)
@@ -169,6 +170,10 @@ static enum rc group_txn(struct store *store, struct group *group, int *err, str
 		rc = apply_rc(RC_OK, *err, why);
 	}
 	if (rc == RC_OK) {
+		*err = store_id_flush(store, txn);
+		rc = apply_rc(RC_OK, *err, why);
+	}
+	if (rc == RC_OK) {
 		rc = keyring_sync(store->keyring, why);
 		if (rc == RC_IO)
 			atomic_store(&store->failed, true);
@@ -179,8 +184,10 @@ static enum rc group_txn(struct store *store, struct group *group, int *err, str
 		return rc;
 	}
 	*err = mdb_txn_commit(txn);
-	if (*err == 0)
+	if (*err == 0) {
+		store_id_committed(store);
 		return RC_OK;
+	}
 	store_clock_desk_clear(store);
 	/* Out of room leaves the last commit as it was; anything else that a
 	 * write or a sync says ends the environment (S4). */
@@ -273,8 +280,7 @@ void store_deadline(int64_t ns, struct timespec *out)
 	out->tv_nsec = (long)(sum % NS_PER_S);
 }
 
-/* A step of what there is to do when nothing else is. */
-static void idle_step(struct store *store)
+static bool bundles_step(struct store *store)
 {
 	struct store_bundle_task *task = &store->bundle_task;
 	struct store_job job = { .task = store_bundle_step, .task_ctx = task };
@@ -283,6 +289,24 @@ static void idle_step(struct store *store)
 	task->in.before_ns = clock_utc_ns() - DAY_SETTLED_NS;
 	if (job_commit(store, &job, NULL) != RC_OK)
 		task->out.more = false; /* in vain; again when the clock says so */
+	return task->out.more;
+}
+
+/* A transaction moves ids by itself. */
+static bool ids_step(struct store *store)
+{
+	struct store_job job = { 0 };
+
+	store->ids.quiet = true;
+	enum rc rc = job_commit(store, &job, NULL);
+	store->ids.quiet = false;
+	return rc == RC_OK;
+}
+
+/* A step of what there is to do when nothing else is; is more left? */
+static bool idle_step(struct store *store)
+{
+	return store_id_left(store) ? ids_step(store) : bundles_step(store);
 }
 
 /* Under `lock`: sleep until something is queued, and use the quiet. */
@@ -297,8 +321,7 @@ static void wait_for_work(struct store *store)
 		    store->queue != NULL)
 			continue;
 		(void)pthread_mutex_unlock(&store->lock);
-		idle_step(store);
-		wait_ns = store->bundle_task.out.more ? STEP_PAUSE_NS : RECHECK_NS;
+		wait_ns = idle_step(store) ? STEP_PAUSE_NS : RECHECK_NS;
 		(void)pthread_mutex_lock(&store->lock);
 	}
 }

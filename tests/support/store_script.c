@@ -294,7 +294,7 @@ static bool open_and_check(struct check *c, const char *dir, bool grow)
 	enum rc rc = keyring_open(dir, &unlock, &keyring, &why);
 	if (rc != RC_OK)
 		return wrong(c, "keyring: %s", errmsg_text(&why, rc));
-	struct store_config config = { .dir = dir, .keyring = keyring };
+	struct store_config config = { .dir = dir, .keyring = keyring, .recent_ids_max = 40 };
 	rc = store_open(&config, &store, &why);
 	if (rc != RC_OK)
 		(void)wrong(c, "open: %s", errmsg_text(&why, rc));

@@ -31,6 +31,7 @@
 #define BROKEN 3
 #define MARKS_BYTES_MAX ((size_t)64 << 20)
 #define ALLOCATIONS_MAX 100000
+#define RECENT_IDS 40 /* so that ids are moved all the time */
 #define AFTER_ERROR 4 /* batches tried after the first refusal */
 
 static int marks_fd;
@@ -58,7 +59,9 @@ static enum rc open_store(struct errmsg *why)
 	enum rc rc = keyring_open(dir, &unlock, &keyring, why);
 	if (rc != RC_OK)
 		return rc;
-	struct store_config config = { .dir = dir, .keyring = keyring };
+	struct store_config config = {
+		.dir = dir, .keyring = keyring, .recent_ids_max = RECENT_IDS
+	};
 	rc = store_open(&config, &store, why);
 	if (rc != RC_OK) {
 		keyring_close(keyring);

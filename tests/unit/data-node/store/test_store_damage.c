@@ -344,7 +344,7 @@ static void test_a_newer_format_is_refused(void **state)
 	mdb_env_close(env);
 	assert_int_equal(try_open(&f, &unlock, &why), RC_UNSUPPORTED);
 	assert_non_null(strstr(why.text, "format 99"));
-	assert_non_null(strstr(why.text, "up to 3"));
+	assert_non_null(strstr(why.text, "up to 4"));
 	fixture_remove(f.dir);
 }
 

@@ -66,6 +66,7 @@ static void test_random_histories_verify_and_reopen(void **state)
 
 	memset(text, 'r', TEXT_MAX);
 	f.config.map_bytes = 1 << 20;
+	f.config.recent_ids_max = 100;
 	fixture_init(&f);
 	for (size_t round = 0; round < rounds; round++) {
 		for (uint64_t i = random_next(&rng) % 6; i > 0; i--)

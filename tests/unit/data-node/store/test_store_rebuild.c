@@ -4,15 +4,16 @@
  */
 #include "store_fixture.h"
 
-#include <lmdb.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "store/store_internal.h"
 #include "store/store_rebuild.h"
 
 #define RECORDS 3000
 #define IDS 1700
+#define RECENT 400 /* the rest of the ids is moved */
 
 /* Everything that is derived, in one text of keys and values. */
 struct image {
@@ -20,7 +21,7 @@ struct image {
 	size_t len, cap, entries;
 };
 
-static const char *const derived[] = { "time", "span", "past", "dedup", "seen" };
+static const char *const derived[] = { "time", "span", "past", "seen" };
 
 static void image_add(struct image *image, const MDB_val *part)
 {
@@ -38,6 +39,54 @@ static void image_add(struct image *image, const MDB_val *part)
 	image->len = need;
 }
 
+static MDB_cursor *cursor_of(MDB_txn *txn, const char *name)
+{
+	MDB_cursor *cursor;
+	MDB_dbi dbi;
+
+	assert_int_equal(mdb_dbi_open(txn, name, 0, &dbi), 0);
+	assert_int_equal(mdb_cursor_open(txn, dbi, &cursor), 0);
+	return cursor;
+}
+
+#define ID_ROW 24
+
+static int compare_rows(const void *a, const void *b)
+{
+	return memcmp(a, b, ID_ROW);
+}
+
+/* An id is in `dedup`, or still in `recent`, or newer there. */
+static void image_add_ids(struct image *image, MDB_txn *txn)
+{
+	static uint8_t rows[8 * RECORDS][ID_ROW];
+	MDB_cursor *dedup = cursor_of(txn, "dedup"), *recent = cursor_of(txn, "recent");
+	MDB_val key, value;
+	size_t n = 0;
+
+	for (; mdb_cursor_get(dedup, &key, &value, MDB_NEXT) == 0; n++) {
+		memcpy(rows[n], key.mv_data, 16);
+		memcpy(rows[n] + 16, value.mv_data, 8);
+	}
+	while (mdb_cursor_get(recent, &key, &value, MDB_NEXT) == 0) {
+		uint64_t seq = store_get_be64(key.mv_data);
+		for (size_t i = 0; i < value.mv_size / 16; i++, n++) {
+			memcpy(rows[n], (uint8_t *)value.mv_data + 16 * i, 16);
+			store_put_be64(rows[n] + 16, seq + i);
+		}
+	}
+	mdb_cursor_close(dedup);
+	mdb_cursor_close(recent);
+	qsort(rows, n, ID_ROW, compare_rows);
+	for (size_t i = 0; i < n; i++) {
+		if (i + 1 < n && memcmp(rows[i], rows[i + 1], 16) == 0)
+			continue;
+		value = (MDB_val){ ID_ROW, rows[i] };
+		image_add(image, &value);
+		image->entries++;
+	}
+}
+
 static void image_read(const char *dir, struct image *image)
 {
 	MDB_env *env;
@@ -51,11 +100,8 @@ static void image_read(const char *dir, struct image *image)
 	assert_int_equal(mdb_env_open(env, path, MDB_RDONLY, 0600), 0);
 	assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
 	for (size_t i = 0; i < sizeof(derived) / sizeof(derived[0]); i++) {
-		MDB_cursor *cursor;
+		MDB_cursor *cursor = cursor_of(txn, derived[i]);
 		MDB_val key, value;
-		MDB_dbi dbi;
-		assert_int_equal(mdb_dbi_open(txn, derived[i], 0, &dbi), 0);
-		assert_int_equal(mdb_cursor_open(txn, dbi, &cursor), 0);
 		while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
 			image_add(image, &key);
 			image_add(image, &value);
@@ -63,6 +109,7 @@ static void image_read(const char *dir, struct image *image)
 		}
 		mdb_cursor_close(cursor);
 	}
+	image_add_ids(image, txn);
 	mdb_txn_abort(txn);
 	mdb_env_close(env);
 }
@@ -131,7 +178,7 @@ static void verify(struct fixture *f)
 static void test_what_is_remade_equals_what_appending_made(void **state)
 {
 	(void)state;
-	struct fixture f = { 0 };
+	struct fixture f = { .config = { .recent_ids_max = RECENT } };
 	struct store_rebuilt out = { 0 };
 	struct image before;
 
@@ -163,7 +210,7 @@ static void test_what_is_remade_equals_what_appending_made(void **state)
 static void test_an_empty_store_is_remade(void **state)
 {
 	(void)state;
-	struct fixture f = { 0 };
+	struct fixture f = { .config = { .recent_ids_max = RECENT } };
 	struct store_rebuilt out = { 0 };
 
 	fixture_init(&f);
@@ -179,7 +226,7 @@ static void test_an_empty_store_is_remade(void **state)
 static void test_damaged_indexes_are_put_right(void **state)
 {
 	(void)state;
-	struct fixture f = { 0 };
+	struct fixture f = { .config = { .recent_ids_max = RECENT } };
 	struct image before;
 	MDB_env *env;
 	MDB_txn *txn;
@@ -223,7 +270,7 @@ static bool stop_there(void *ctx, uint64_t done, uint64_t total)
 static void test_broken_off_it_is_finished_at_the_next_start(void **state)
 {
 	(void)state;
-	struct fixture f = { 0 };
+	struct fixture f = { .config = { .recent_ids_max = RECENT } };
 	struct stop stop = { .at = 1 };
 	struct image before;
 
@@ -251,7 +298,7 @@ static void test_broken_off_it_is_finished_at_the_next_start(void **state)
 static void test_killed_at_any_moment_nothing_is_missing_afterwards(void **state)
 {
 	(void)state;
-	struct fixture f = { 0 };
+	struct fixture f = { .config = { .recent_ids_max = RECENT } };
 	struct image before;
 	uint64_t rng = 11;
 
@@ -282,7 +329,7 @@ static void test_killed_at_any_moment_nothing_is_missing_afterwards(void **state
 static void test_a_store_that_is_open_is_left_alone(void **state)
 {
 	(void)state;
-	struct fixture f = { 0 };
+	struct fixture f = { .config = { .recent_ids_max = RECENT } };
 	struct errmsg why = ERRMSG_INIT;
 
 	fixture_init(&f);
