@@ -146,15 +146,48 @@ static bool ends_in_reasoning(const struct tokenizer *tokenizer, const struct to
 	return is;
 }
 
+/* The mark that closes reasoning ends in this token, or in its middle. */
+static bool closes_reasoning(struct generation *gen, int32_t id)
+{
+	static const char mark[] = "</think>";
+	char text[GENERATION_TAIL_BYTES + GENERATION_PIECE_BYTES_MAX];
+	size_t len = gen->tail_len;
+
+	memcpy(text, gen->tail, len);
+	size_t n = tokenizer_piece(
+	    gen->model->tokenizer, id, true, text + len, GENERATION_PIECE_BYTES_MAX);
+	len += n < GENERATION_PIECE_BYTES_MAX ? n : GENERATION_PIECE_BYTES_MAX;
+	bool closes = memmem(text, len, mark, strlen(mark)) != NULL;
+	gen->tail_len = len < GENERATION_TAIL_BYTES ? len : GENERATION_TAIL_BYTES;
+	memcpy(gen->tail, text + len - gen->tail_len, gen->tail_len);
+	wipe(text, sizeof(text));
+	return closes;
+}
+
+/* Go on by a token; false: it is not allowed. */
+static bool push_constraint(struct generation *gen, int32_t id)
+{
+	if (!gen->waits)
+		return matcher_push(gen->constraint, id);
+	gen->waits = !closes_reasoning(gen, id);
+	return true;
+}
+
+static bool is_whole(const struct generation *gen)
+{
+	return gen->constraint != NULL && !gen->waits && matcher_over(gen->constraint);
+}
+
 /* The ids of an earlier run under the constraint: they must be what it allows. */
 static enum rc replay_constraint(
     struct generation *gen, const struct wire_generate *request, struct errmsg *why)
 {
 	enum rc rc = constraint_new(gen->model, &request->constraint, &gen->constraint, why);
 
+	gen->waits = gen->reasoning && gen->constraint != NULL;
 	for (size_t i = 0; rc == RC_OK && gen->constraint != NULL && i < request->generated_ids_len;
 	     i++) {
-		if (!matcher_push(gen->constraint, (int32_t)request->generated_ids[i]))
+		if (!push_constraint(gen, (int32_t)request->generated_ids[i]))
 			rc = errmsg_rc(why, RC_INVALID,
 			    "generated_ids[%zu]: not what the constraint allows", i);
 	}
@@ -177,7 +210,7 @@ static void replay(struct generation *gen, const struct wire_generate *request)
 	buf_reset(&gen->text);
 	if (gen->stream != NULL)
 		gen->text_offset = textstream_offset(gen->stream);
-	if (stopped || (gen->constraint != NULL && matcher_over(gen->constraint)))
+	if (stopped || is_whole(gen))
 		gen->finish = WIRE_FINISH_STOP;
 	else if (gen->len == gen->ids_cap)
 		gen->finish = WIRE_FINISH_LENGTH;
@@ -198,6 +231,7 @@ enum rc generation_init(struct generation *gen, const struct served_model *model
 	rc = check_request(request, model, answer_max, &why);
 	if (rc == RC_OK)
 		rc = take_memory(gen, request, prompt, answer_max, &why);
+	gen->reasoning = ends_in_reasoning(model->tokenizer, prompt);
 	if (rc == RC_OK)
 		rc = replay_constraint(gen, request, &why);
 	if (rc != RC_OK) {
@@ -210,7 +244,6 @@ enum rc generation_init(struct generation *gen, const struct served_model *model
 		gen->ignore_eos = false; /* a whole answer has nothing else to go on with */
 	if (gen->stream != NULL && request->markers)
 		textstream_show_markers(gen->stream);
-	gen->reasoning = ends_in_reasoning(model->tokenizer, prompt);
 	replay(gen, request);
 	return RC_OK;
 }
@@ -305,7 +338,7 @@ static void take_logprobs(struct generation *gen, int32_t chosen, const float *l
 static void accept_text(struct generation *gen, int32_t id)
 {
 	bool stopped = gen->stream != NULL && textstream_push(gen->stream, id, &gen->text);
-	bool whole = gen->constraint != NULL && matcher_over(gen->constraint);
+	bool whole = is_whole(gen);
 
 	if (!stopped && !whole && gen->len < gen->ids_cap)
 		return;
@@ -323,10 +356,10 @@ void generation_accept(
 	size_t banned_len = 0;
 
 	assert(!gen->has_token && gen->finish == WIRE_FINISH_UNKNOWN);
-	if (gen->ignore_eos && tokenizer != NULL)
+	if ((gen->ignore_eos || gen->waits) && tokenizer != NULL)
 		banned = tokenizer_ends(tokenizer, &banned_len);
 	if (gen->constraint != NULL)
-		gen->allowed = matcher_allowed(gen->constraint);
+		gen->allowed = gen->waits ? NULL : matcher_allowed(gen->constraint);
 	if (gen->logprobs != NULL)
 		memcpy(scratch->logits, logits, n_vocab * sizeof(logits[0]));
 	const struct sample_row row = { .logits = logits,
@@ -348,7 +381,7 @@ void generation_accept(
 		take_logprobs(gen, id, scratch->logits);
 		wipe(scratch->logits, n_vocab * sizeof(logits[0]));
 	}
-	if (gen->constraint != NULL && !matcher_push(gen->constraint, id)) {
+	if (gen->constraint != NULL && !push_constraint(gen, id)) {
 		gen->finish =
 		    WIRE_FINISH_ERROR; /* nothing was allowed: no answer rather than any */
 		return;

@@ -13,18 +13,25 @@
 #define CHUNK_BYTES_MAX ((size_t)32 << 20)
 #define MODELS_CREATED_S INT64_C(1763683200) /* of every entry: clients want a number */
 
+struct choice {
+	struct reply *reply;
+	bool opened; /* the role chunk is written */
+	bool over;
+};
+
 /* One request on its way; lives in the heap, as a stream outlives its handler. */
 struct run {
 	struct host host;
 	struct arena arena; /* of `request` */
 	struct chat_request request;
-	struct reply *reply;
-	struct responses *responses; /* writes the answer; NULL: chunks do */
+	struct choice choices[CHAT_CHOICES_MAX]; /* [n], asked for side by side */
+	size_t n, at;                            /* `at`: the one that events are of */
+	struct responses *responses;             /* writes the answer; NULL: chunks do */
 
 	/* streams */
 	struct buf out;
-	size_t sent; /* bytes of `out` */
-	bool opened; /* the role chunk is written */
+	struct buf logprobs; /* of the chunk that is written */
+	size_t sent;         /* bytes of `out` */
 	bool ended;
 	int64_t wrote_ns; /* when something was last written */
 	bool has_first;
@@ -37,9 +44,11 @@ static void run_free(void *ctx)
 
 	if (run == NULL)
 		return;
-	reply_free(run->reply);
+	for (size_t i = 0; i < run->n; i++)
+		reply_free(run->choices[i].reply);
 	responses_fini(run->responses);
 	buf_fini(&run->out);
+	buf_fini(&run->logprobs);
 	arena_fini(&run->arena);
 	free(run);
 }
@@ -49,6 +58,20 @@ static void respond_fault(const struct reply_fault *fault, struct api_response *
 	api_error(response, fault->status, fault->type, fault->code, fault->param, fault->message);
 	if (fault->retry_after != NULL)
 		api_header(response, "Retry-After", fault->retry_after);
+}
+
+static struct choice *now(struct run *run)
+{
+	return &run->choices[run->at];
+}
+
+/* All choices go by the first one's name. */
+static struct chunk_head head_of(const struct run *run)
+{
+	struct chunk_head head = *reply_head(run->choices[0].reply);
+
+	head.index = (unsigned)run->at;
+	return head;
 }
 
 static bool gone(const struct run *run, const struct api_request *request)
@@ -61,14 +84,19 @@ static bool gone(const struct run *run, const struct api_request *request)
 
 static enum rc put_body(struct run *run, struct buf *out)
 {
-	const struct chunk_answer answer = reply_answer(run->reply);
+	struct chunk_answer answers[CHAT_CHOICES_MAX];
+	struct chunk_end ends[CHAT_CHOICES_MAX];
 
 	if (run->responses != NULL)
-		return responses_body(run->responses, out, reply_end(run->reply));
-	if (buf_rc(answer.text) != RC_OK || buf_rc(answer.reasoning) != RC_OK ||
-	    buf_rc(answer.calls) != RC_OK)
-		return RC_LIMIT;
-	chunk_body(out, reply_head(run->reply), reply_end(run->reply), &answer);
+		return responses_body(run->responses, out, reply_end(run->choices[0].reply));
+	for (size_t i = 0; i < run->n; i++) {
+		answers[i] = reply_answer(run->choices[i].reply);
+		ends[i] = *reply_end(run->choices[i].reply);
+		if (buf_rc(answers[i].text) != RC_OK || buf_rc(answers[i].reasoning) != RC_OK ||
+		    buf_rc(answers[i].calls) != RC_OK)
+			return RC_LIMIT;
+	}
+	chunk_body(out, reply_head(run->choices[0].reply), ends, answers, run->n);
 	return RC_OK;
 }
 
@@ -78,16 +106,18 @@ static void take_event(struct run *run, const struct generation_event *event)
 	if (run->responses == NULL)
 		return;
 	buf_reset(&run->out);
-	if (!run->opened)
-		responses_begin(run->responses, &run->out, reply_head(run->reply));
-	run->opened = true;
+	if (!now(run)->opened)
+		responses_begin(run->responses, &run->out, reply_head(now(run)->reply));
+	now(run)->opened = true;
 	if (event->kind == GENERATION_DONE)
-		responses_end(run->responses, &run->out, reply_end(run->reply));
+		responses_end(run->responses, &run->out, reply_end(now(run)->reply));
 	else
 		responses_event(run->responses, &run->out, event);
 }
 
-static void respond_whole(
+/* One choice to its end; false: `response` is an error.  The others run beside it as far
+ * as they may be ahead. */
+static bool await_choice(
     struct run *run, const struct api_request *request, struct api_response *response)
 {
 	struct generation_event event = { .kind = GENERATION_IDLE };
@@ -97,15 +127,26 @@ static void respond_whole(
 		if (gone(run, request)) {
 			api_error(
 			    response, 499, "server_error", "cancelled", NULL, "the client is gone");
-			return;
+			return false;
 		}
-		reply_next(run->reply, ANSWER_PULL_NS, &event, &fault);
+		reply_next(now(run)->reply, ANSWER_PULL_NS, &event, &fault);
 		if (event.kind == GENERATION_FAILED) {
 			respond_fault(&fault, response);
-			return;
+			return false;
 		}
 		take_event(run, &event);
 	}
+	return true;
+}
+
+static void respond_whole(
+    struct run *run, const struct api_request *request, struct api_response *response)
+{
+	for (run->at = 0; run->at < run->n; run->at++) {
+		if (!await_choice(run, request, response))
+			return;
+	}
+	run->at = 0;
 	if (put_body(run, &response->body) != RC_OK) {
 		api_error(response, 500, "server_error", "limit_exceeded", NULL,
 		    "the answer is too long to be sent in one piece");
@@ -117,52 +158,68 @@ static void respond_whole(
 
 /* ---- streams ---- */
 
-static void end_stream(struct run *run, const struct reply_fault *fault)
+static void fail_stream(struct run *run, const struct reply_fault *fault)
 {
-	const struct chunk_head *head = reply_head(run->reply);
-
 	run->ended = true;
-	if (run->responses != NULL) {
-		if (fault != NULL)
-			responses_fail(run->responses, &run->out, fault->code, fault->message);
-		else
-			responses_end(run->responses, &run->out, reply_end(run->reply));
-		return;
-	}
-	if (fault != NULL) {
+	if (run->responses != NULL)
+		responses_fail(run->responses, &run->out, fault->code, fault->message);
+	else
 		chunk_error(&run->out, fault->type, fault->code, fault->message);
+}
+
+/* A choice is over; with the last one the stream is. */
+static void end_choice(struct run *run)
+{
+	const struct chunk_head head = head_of(run);
+	struct chunk_end ends[CHAT_CHOICES_MAX];
+
+	now(run)->over = run->ended = true;
+	for (size_t i = 0; i < run->n; i++)
+		run->ended = run->ended && run->choices[i].over;
+	if (run->responses != NULL) {
+		responses_end(run->responses, &run->out, reply_end(now(run)->reply));
 		return;
 	}
-	chunk_finish(&run->out, head, reply_end(run->reply));
-	chunk_usage(&run->out, head, reply_end(run->reply));
+	reply_take_logprobs(now(run)->reply, &run->logprobs);
+	chunk_finish(&run->out, &head, reply_end(now(run)->reply), &run->logprobs);
+	if (!run->ended)
+		return;
+	for (size_t i = 0; i < run->n; i++)
+		ends[i] = *reply_end(run->choices[i].reply);
+	ends[0] = chunk_sum(ends, run->n);
+	chunk_usage(&run->out, &head, &ends[0]);
 	chunk_done(&run->out);
 }
 
-static void open_stream(struct run *run)
+static void open_choice(struct run *run)
 {
-	if (run->opened)
+	const struct chunk_head head = head_of(run);
+
+	if (now(run)->opened)
 		return;
-	run->opened = true;
+	now(run)->opened = true;
 	if (run->responses != NULL)
-		responses_begin(run->responses, &run->out, reply_head(run->reply));
+		responses_begin(run->responses, &run->out, &head);
 	else
-		chunk_role(&run->out, reply_head(run->reply));
+		chunk_role(&run->out, &head);
 }
 
 /* What the answer says, thinks or calls. */
 static void write_piece(struct run *run, const struct generation_event *event)
 {
-	const struct chunk_head *head = reply_head(run->reply);
+	const struct chunk_head head = head_of(run);
 
-	if (run->responses != NULL)
+	if (run->responses != NULL) {
 		responses_event(run->responses, &run->out, event);
-	else if (event->kind == GENERATION_TEXT)
-		chunk_text(&run->out, head, event->text, event->text_len);
-	else if (event->kind == GENERATION_REASONING)
-		chunk_reasoning(&run->out, head, event->text, event->text_len);
-	else
-		chunk_call(&run->out, head, event->call_index, event->call_id, event->call_name,
+	} else if (event->kind == GENERATION_TEXT) {
+		reply_take_logprobs(now(run)->reply, &run->logprobs);
+		chunk_text(&run->out, &head, event->text, event->text_len, &run->logprobs);
+	} else if (event->kind == GENERATION_REASONING) {
+		chunk_reasoning(&run->out, &head, event->text, event->text_len);
+	} else {
+		chunk_call(&run->out, &head, event->call_index, event->call_id, event->call_name,
 		    event->text);
+	}
 }
 
 static void write_event(
@@ -170,7 +227,7 @@ static void write_event(
 {
 	switch (event->kind) {
 	case GENERATION_STARTED:
-		open_stream(run);
+		open_choice(run);
 		break;
 	case GENERATION_TEXT:
 	case GENERATION_REASONING:
@@ -185,10 +242,10 @@ static void write_event(
 		    &run->out, event->numerics_changed ? "resumed with other numerics" : "resumed");
 		break;
 	case GENERATION_DONE:
-		end_stream(run, NULL);
+		end_choice(run);
 		break;
 	case GENERATION_FAILED:
-		end_stream(run, fault);
+		fail_stream(run, fault);
 		break;
 	case GENERATION_IDLE:
 		if (clock_mono_ns() - run->wrote_ns >= ANSWER_COMMENT_NS)
@@ -213,10 +270,13 @@ static void refill(struct run *run)
 		const struct reply_fault stopping = { .type = "server_error",
 			.code = "stopping",
 			.message = "the data node is going down" };
-		end_stream(run, &stopping);
+		fail_stream(run, &stopping);
 		return;
 	}
-	reply_next(run->reply, ANSWER_PULL_NS, &event, &fault);
+	do
+		run->at = (run->at + 1) % run->n;
+	while (now(run)->over);
+	reply_next(now(run)->reply, ANSWER_PULL_NS / (int64_t)run->n, &event, &fault);
 	write_event(run, &event, &fault);
 }
 
@@ -255,7 +315,7 @@ static bool await_start(
 			    response, 499, "server_error", "cancelled", NULL, "the client is gone");
 			return false;
 		}
-		reply_next(run->reply, ANSWER_PULL_NS, &run->first, &fault);
+		reply_next(now(run)->reply, ANSWER_PULL_NS, &run->first, &fault);
 		if (run->first.kind == GENERATION_FAILED) {
 			respond_fault(&fault, response);
 			return false;
@@ -291,6 +351,7 @@ static struct run *run_new(const struct host *host)
 	run->host = *host;
 	arena_init(&run->arena, REQUEST_ARENA_BYTES_MAX);
 	buf_init(&run->out, CHUNK_BYTES_MAX);
+	buf_init(&run->logprobs, CHUNK_BYTES_MAX);
 	return run;
 }
 
@@ -334,9 +395,12 @@ void answer_run(const struct host *host, enum answer_kind kind, const struct api
 		api_error_rc(response, RC_UNAVAILABLE, NULL, NULL);
 		goto out;
 	}
-	if (reply_open(host, &run->request, &run->reply, &fault) != RC_OK) {
-		respond_fault(&fault, response);
-		goto out;
+	for (; run->n < run->request.choices; run->n++) {
+		if (reply_open(host, &run->request, (unsigned)run->n, &run->choices[run->n].reply,
+			&fault) != RC_OK) {
+			respond_fault(&fault, response);
+			goto out;
+		}
 	}
 	if (!run->request.stream) {
 		respond_whole(run, request, response);

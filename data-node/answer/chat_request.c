@@ -459,27 +459,51 @@ static enum rc read_stream(struct parse *parse, const json_t *root)
 	return read_bool(parse, options, "include_usage", &parse->out->include_usage);
 }
 
+/* Of chats; of completions they are a number, and not given. */
+static enum rc read_logprobs(struct parse *parse, const json_t *root)
+{
+	struct chat_request *out = parse->out;
+	int64_t top = 0;
+
+	if (out->kind == CHAT_KIND_COMPLETION)
+		return field(root, "logprobs") == NULL || json_is_false(field(root, "logprobs"))
+			   ? RC_OK
+			   : fault_set(parse, "unsupported_value", "logprobs",
+				 "logprobs are not given for completions");
+	enum rc rc = read_bool(parse, root, "logprobs", &out->logprobs);
+	if (rc == RC_OK)
+		rc = read_int(parse, root, "top_logprobs", 0, CHAT_TOP_LOGPROBS_MAX, &top);
+	if (rc == RC_OK && top > 0 && !out->logprobs)
+		return fault_set(parse, "invalid_value", "top_logprobs",
+		    "top_logprobs: only with logprobs true");
+	out->top_logprobs = (uint32_t)top;
+	return rc;
+}
+
+static enum rc read_store(struct parse *parse, const json_t *root)
+{
+	bool store = true;
+	enum rc rc = read_bool(parse, root, "store", &store);
+
+	parse->out->forget = !store;
+	return rc;
+}
+
 static enum rc refuse_unsupported(struct parse *parse, const json_t *root)
 {
 	int64_t n = 1;
-	bool logprobs = false;
 	bool echo = false;
-	enum rc rc = read_int(parse, root, "n", 1, 128, &n);
+	enum rc rc = read_int(parse, root, "n", 1, CHAT_CHOICES_MAX, &n);
 
-	if (rc == RC_OK && n > 1)
-		return fault_set(parse, "unsupported_value", "n", "n: one choice at a time");
+	parse->out->choices = (size_t)n;
+	n = 1;
 	if (rc == RC_OK)
 		rc = read_int(parse, root, "best_of", 1, 128, &n);
 	if (rc == RC_OK && n > 1)
 		return fault_set(
 		    parse, "unsupported_value", "best_of", "best_of: one choice at a time");
-	if (rc == RC_OK && json_is_number(json_object_get(root, "logprobs")))
-		logprobs = json_number_value(json_object_get(root, "logprobs")) != 0;
-	else if (rc == RC_OK)
-		rc = read_bool(parse, root, "logprobs", &logprobs);
-	if (rc == RC_OK && logprobs)
-		return fault_set(
-		    parse, "unsupported_value", "logprobs", "logprobs are not supported");
+	if (rc == RC_OK)
+		rc = read_logprobs(parse, root);
 	if (rc == RC_OK)
 		rc = read_bool(parse, root, "echo", &echo);
 	if (rc == RC_OK && echo)
@@ -515,6 +539,8 @@ static enum rc read_root(struct parse *parse, const json_t *root)
 	if (rc == RC_OK)
 		rc = read_stream(parse, root);
 	if (rc == RC_OK)
+		rc = read_store(parse, root);
+	if (rc == RC_OK)
 		rc = refuse_unsupported(parse, root);
 	if (rc == RC_OK && out->kind == CHAT_KIND_CHAT)
 		rc = response_format_read(root, parse->arena, out, parse->fault);
@@ -527,9 +553,10 @@ enum rc chat_request_parse(enum chat_kind kind, const char *body, size_t len, st
 	struct parse parse = { .arena = arena, .out = out, .fault = fault };
 	json_error_t error;
 
-	*out = (struct chat_request){
-		.kind = kind, .tools = { .json = "" }, .format = { .constraint = { .schema = "" } }
-	};
+	*out = (struct chat_request){ .kind = kind,
+		.choices = 1,
+		.tools = { .json = "" },
+		.format = { .constraint = { .schema = "" } } };
 	*fault = (struct chat_fault){ 0 };
 	if (len > CHAT_BODY_BYTES_MAX) {
 		(void)fault_set(&parse, "request_too_large", "", "the body is over %zu bytes",

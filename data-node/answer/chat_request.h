@@ -2,7 +2,7 @@
  * Chat request: the JSON body of /v1/chat/completions and /v1/completions,
  * checked field by field.  Interfaces §4.
  *
- * Unknown fields are ignored.  What we know but cannot do (n > 1, images) is refused by
+ * Unknown fields are ignored.  What we know but cannot do (images, echo) is refused by
  * name rather than ignored, where ignoring it would hand the client something else than
  * it asked for.  What the answer has to be is read by response_format.h.
  *
@@ -21,6 +21,8 @@
 #define CHAT_PARTS_MAX ((size_t)4096) /* content parts of one message */
 #define CHAT_NAME_BYTES_MAX ((size_t)64)
 #define CHAT_USER_BYTES_MAX ((size_t)256)
+#define CHAT_TOP_LOGPROBS_MAX 20
+#define CHAT_CHOICES_MAX 8
 #define CHAT_MODEL_HEARTH "hearth"
 #define COMPLETION_TOKENS_DEFAULT 16u
 
@@ -58,6 +60,10 @@ struct chat_request {
 	const char **stop;   /* [stop_len] */
 	size_t stop_len;
 	bool stream, include_usage;
+	bool logprobs;
+	uint32_t top_logprobs;
+	size_t choices;   /* n */
+	bool forget;      /* "store": false: not remembered, whoever answers */
 	const char *user; /* "" = none */
 	struct chat_tools tools;
 	struct chat_format format;

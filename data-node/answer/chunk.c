@@ -53,6 +53,11 @@ static void end_choices(struct buf *out, const struct chunk_head *head)
 	buf_puts(out, head->include_usage ? "],\"usage\":null" : "]");
 }
 
+static void begin_choice(struct buf *out, const struct chunk_head *head)
+{
+	buf_printf(out, "{\"index\":%u,", head->index);
+}
+
 static void put_source(struct buf *out, const struct pack_item *item)
 {
 	char start[TIMESTAMP_TEXT_BYTES];
@@ -93,20 +98,35 @@ void chunk_role(struct buf *out, const struct chunk_head *head)
 	if (head->kind == CHAT_KIND_COMPLETION)
 		return;
 	begin(out, head);
-	buf_puts(out, "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
+	begin_choice(out, head);
+	buf_puts(out, "\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
 		      "\"logprobs\":null,\"finish_reason\":null}");
 	end_choices(out, head);
 	buf_puts(out, "}\n\n");
 }
 
-void chunk_text(struct buf *out, const struct chunk_head *head, const char *text, size_t len)
+static void put_logprobs(struct buf *out, const struct buf *logprobs)
+{
+	buf_puts(out, ",\"logprobs\":");
+	if (logprobs == NULL || logprobs->len == 0) {
+		buf_puts(out, "null");
+		return;
+	}
+	buf_puts(out, "{\"content\":[");
+	buf_append(out, buf_text(logprobs), logprobs->len);
+	buf_puts(out, "],\"refusal\":null}");
+}
+
+void chunk_text(struct buf *out, const struct chunk_head *head, const char *text, size_t len,
+    const struct buf *logprobs)
 {
 	begin(out, head);
-	buf_puts(out, head->kind == CHAT_KIND_CHAT ? "{\"index\":0,\"delta\":{\"content\":"
-						   : "{\"index\":0,\"text\":");
+	begin_choice(out, head);
+	buf_puts(out, head->kind == CHAT_KIND_CHAT ? "\"delta\":{\"content\":" : "\"text\":");
 	buf_json_string(out, text, len);
-	buf_puts(out, head->kind == CHAT_KIND_CHAT ? "},\"logprobs\":null,\"finish_reason\":null}"
-						   : ",\"logprobs\":null,\"finish_reason\":null}");
+	buf_puts(out, head->kind == CHAT_KIND_CHAT ? "}" : "");
+	put_logprobs(out, logprobs);
+	buf_puts(out, ",\"finish_reason\":null}");
 	end_choices(out, head);
 	buf_puts(out, "}\n\n");
 }
@@ -114,7 +134,8 @@ void chunk_text(struct buf *out, const struct chunk_head *head, const char *text
 void chunk_reasoning(struct buf *out, const struct chunk_head *head, const char *text, size_t len)
 {
 	begin(out, head);
-	buf_puts(out, "{\"index\":0,\"delta\":{\"reasoning_content\":");
+	begin_choice(out, head);
+	buf_puts(out, "\"delta\":{\"reasoning_content\":");
 	buf_json_string(out, text, len);
 	buf_puts(out, "},\"logprobs\":null,\"finish_reason\":null}");
 	end_choices(out, head);
@@ -140,18 +161,22 @@ void chunk_call(struct buf *out, const struct chunk_head *head, unsigned index, 
     const char *name, const char *arguments)
 {
 	begin(out, head);
-	buf_puts(out, "{\"index\":0,\"delta\":{\"tool_calls\":[");
+	begin_choice(out, head);
+	buf_puts(out, "\"delta\":{\"tool_calls\":[");
 	chunk_put_call(out, (int)index, id, name, arguments);
 	buf_puts(out, "]},\"logprobs\":null,\"finish_reason\":null}");
 	end_choices(out, head);
 	buf_puts(out, "}\n\n");
 }
 
-void chunk_finish(struct buf *out, const struct chunk_head *head, const struct chunk_end *end)
+void chunk_finish(struct buf *out, const struct chunk_head *head, const struct chunk_end *end,
+    const struct buf *logprobs)
 {
 	begin(out, head);
-	buf_printf(out, "{\"index\":0,%s,\"logprobs\":null,\"finish_reason\":\"%s\"}",
-	    head->kind == CHAT_KIND_CHAT ? "\"delta\":{}" : "\"text\":\"\"", finish_word(end));
+	begin_choice(out, head);
+	buf_puts(out, head->kind == CHAT_KIND_CHAT ? "\"delta\":{}" : "\"text\":\"\"");
+	put_logprobs(out, logprobs);
+	buf_printf(out, ",\"finish_reason\":\"%s\"}", finish_word(end));
 	end_choices(out, head);
 	chunk_put_hearth(out, end);
 	buf_puts(out, "}\n\n");
@@ -205,19 +230,36 @@ static void put_message(
 	buf_puts(out, ",\"refusal\":null}");
 }
 
-void chunk_body(struct buf *out, const struct chunk_head *head, const struct chunk_end *end,
-    const struct chunk_answer *answer)
+struct chunk_end chunk_sum(const struct chunk_end *ends, size_t n)
 {
+	struct chunk_end sum = ends[0];
+
+	for (size_t i = 1; i < n; i++)
+		sum.completion_tokens += ends[i].completion_tokens;
+	return sum;
+}
+
+void chunk_body(struct buf *out, const struct chunk_head *head, const struct chunk_end *ends,
+    const struct chunk_answer *answers, size_t n)
+{
+	const struct chunk_end sum = chunk_sum(ends, n);
+
 	put_head(out, head, true);
-	buf_puts(out, "{\"index\":0,");
-	if (head->kind == CHAT_KIND_CHAT) {
-		put_message(out, end, answer);
-	} else {
-		buf_puts(out, "\"text\":");
-		buf_json_string(out, buf_text(answer->text), answer->text->len);
+	for (size_t i = 0; i < n; i++) {
+		const struct chunk_answer *answer = &answers[i];
+
+		buf_printf(out, "%s{\"index\":%zu,", i > 0 ? "," : "", i);
+		if (head->kind == CHAT_KIND_CHAT) {
+			put_message(out, &ends[i], answer);
+		} else {
+			buf_puts(out, "\"text\":");
+			buf_json_string(out, buf_text(answer->text), answer->text->len);
+		}
+		put_logprobs(out, answer->logprobs);
+		buf_printf(out, ",\"finish_reason\":\"%s\"}", finish_word(&ends[i]));
 	}
-	buf_printf(out, ",\"logprobs\":null,\"finish_reason\":\"%s\"}]", finish_word(end));
-	put_usage(out, end);
-	chunk_put_hearth(out, end);
+	buf_putc(out, ']');
+	put_usage(out, &sum);
+	chunk_put_hearth(out, &sum);
 	buf_puts(out, "}\n");
 }

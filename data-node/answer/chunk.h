@@ -14,6 +14,7 @@
 
 struct chunk_head {
 	enum chat_kind kind;
+	unsigned index; /* of the choice */
 	const char *id; /* "chatcmpl-…" */
 	int64_t created_s;
 	const char *model;       /* as the client named it */
@@ -32,11 +33,14 @@ struct chunk_end {
 /* A whole answer. */
 struct chunk_answer {
 	const struct buf *text, *reasoning;
-	const struct buf *calls; /* what chunk_put_call() wrote, with commas between */
+	const struct buf *calls;    /* what chunk_put_call() wrote, with commas between */
+	const struct buf *logprobs; /* JSON objects with commas between; NULL: not asked for */
 };
 
 void chunk_role(struct buf *out, const struct chunk_head *head); /* nothing for completions */
-void chunk_text(struct buf *out, const struct chunk_head *head, const char *text, size_t len);
+/* `logprobs` as in struct chunk_answer. */
+void chunk_text(struct buf *out, const struct chunk_head *head, const char *text, size_t len,
+    const struct buf *logprobs);
 void chunk_reasoning(struct buf *out, const struct chunk_head *head, const char *text, size_t len);
 /* One whole call: clients read the first of a chunk only. */
 void chunk_call(struct buf *out, const struct chunk_head *head, unsigned index, const char *id,
@@ -46,15 +50,19 @@ void chunk_put_call(
     struct buf *out, int index, const char *id, const char *name, const char *arguments);
 /* ,"hearth":{…}, if there is one. */
 void chunk_put_hearth(struct buf *out, const struct chunk_end *end);
-void chunk_finish(struct buf *out, const struct chunk_head *head, const struct chunk_end *end);
+void chunk_finish(struct buf *out, const struct chunk_head *head, const struct chunk_end *end,
+    const struct buf *logprobs);
 /* The usage chunk, if the client asked for it; it carries the hearth object
  * again, as it is then the last one. */
 void chunk_usage(struct buf *out, const struct chunk_head *head, const struct chunk_end *end);
+/* What n choices took: the prompt once. */
+struct chunk_end chunk_sum(const struct chunk_end *ends, size_t n);
 void chunk_done(struct buf *out);
 void chunk_comment(struct buf *out, const char *words);
 void chunk_error(struct buf *out, const char *type, const char *code, const char *message);
 
-void chunk_body(struct buf *out, const struct chunk_head *head, const struct chunk_end *end,
-    const struct chunk_answer *answer);
+/* One choice or several; usage is of all, the hearth object the first one's. */
+void chunk_body(struct buf *out, const struct chunk_head *head, const struct chunk_end *ends,
+    const struct chunk_answer *answers, size_t n);
 
 #endif

@@ -200,6 +200,7 @@ static void fill_event(
 	*event = (struct generation_event){
 		.kind = kind,
 		.text = "",
+		.logprobs = "",
 		.tokens = generation->drained,
 		.prompt_tokens = generation->prompt_tokens,
 		.model = generation->model,
@@ -403,7 +404,26 @@ static size_t take_text(struct generation *generation)
 	generation->out = inbox->text;
 	inbox->text = empty;
 	generation->drained = (uint32_t)inbox->ids_len;
+	if (inbox->logprobs.len > 0) {
+		if (generation->logprobs.len > 0)
+			buf_putc(&generation->logprobs, ',');
+		buf_append(&generation->logprobs, buf_text(&inbox->logprobs), inbox->logprobs.len);
+		buf_reset(&inbox->logprobs);
+	}
 	return fresh;
+}
+
+/* What the last event handed out is gone. */
+static void drop_logprobs(struct generation *generation)
+{
+	buf_consume(&generation->logprobs, generation->logprobs_given);
+	generation->logprobs_given = 0;
+}
+
+static void give_logprobs(struct generation *generation, struct generation_event *event)
+{
+	event->logprobs = buf_text(&generation->logprobs);
+	event->logprobs_len = generation->logprobs_given = generation->logprobs.len;
 }
 
 static bool finish(struct generation *generation, enum wire_finish how, bool changed,
@@ -417,6 +437,7 @@ static bool finish(struct generation *generation, enum wire_finish how, bool cha
 	event->finish = how;
 	event->numerics_changed = changed;
 	generation->last = *event;
+	give_logprobs(generation, event);
 	return true;
 }
 
@@ -461,6 +482,7 @@ static bool look(struct generation *generation, struct generation_event *event)
 		fill_event(generation, GENERATION_TEXT, event);
 		event->text = buf_text(&generation->out);
 		event->text_len = generation->out.len;
+		give_logprobs(generation, event);
 		event->numerics_changed = changed;
 		return true;
 	}
@@ -497,6 +519,7 @@ void generation_next(
 {
 	int64_t deadline = wait_deadline(clock_mono_ns(), timeout_ns);
 
+	drop_logprobs(generation);
 	if (generation->phase == PHASE_ENDED) {
 		*event = generation->last;
 		return;
@@ -535,6 +558,7 @@ static void destroy(struct generation *generation)
 	arena_fini(&generation->arena);
 	generation_inbox_fini(&generation->inbox);
 	buf_fini(&generation->out);
+	buf_fini(&generation->logprobs);
 	(void)pthread_cond_destroy(&generation->cond);
 	(void)pthread_mutex_destroy(&generation->lock);
 	free(generation);
@@ -562,6 +586,9 @@ enum rc generation_start(struct pool *pool, const struct generation_request *req
 	arena_init(&generation->arena, WIRE_ARENA_BYTES_MAX);
 	buf_init(&generation->out, GENERATION_TEXT_BYTES_MAX);
 	buf_init(&generation->inbox.text, GENERATION_TEXT_BYTES_MAX);
+	buf_init(&generation->inbox.logprobs, GENERATION_TEXT_BYTES_MAX);
+	buf_init(&generation->logprobs, GENERATION_TEXT_BYTES_MAX);
+	generation->top_logprobs = request->top_logprobs;
 	set_times(generation, request);
 	if (generation_copy(&generation->arena, &request->generate, &generation->base) != RC_OK) {
 		destroy(generation);

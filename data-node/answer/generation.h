@@ -21,6 +21,7 @@ struct generation;
 struct generation_request {
 	struct wire_generate generate; /* copied, with everything it points to;
 					  credit and ids are the generation's own */
+	uint32_t top_logprobs;         /* alternatives beside each token, if it asks for any */
 	int64_t resume_timeout_ns;     /* 0: the default */
 	int64_t start_timeout_ns;      /* wait for a first node so long; 0: do not */
 	int64_t ttl_ns;                /* of the whole answer; 0: the default */
@@ -51,6 +52,10 @@ struct generation_event {
 	enum rc rc; /* FAILED: UNAVAILABLE, TIMEOUT, CONTEXT, INVALID, … */
 	char error[256];
 	uint64_t context, needed; /* rc CONTEXT */
+	/* TEXT, DONE: of the tokens since the last one that had them; JSON objects with commas
+	 * between, "" where none were asked for. */
+	const char *logprobs;
+	size_t logprobs_len;
 	const char *call_name, *call_id;
 	unsigned call_index;
 	/* Of the node that answers; live until the next call; "" before STARTED. */

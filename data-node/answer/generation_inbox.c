@@ -32,6 +32,7 @@ void generation_inbox_fini(struct inbox *inbox)
 	ids_free(inbox->ids, inbox->ids_cap);
 	inbox->prompt_ids = inbox->ids = NULL;
 	buf_fini(&inbox->text);
+	buf_fini(&inbox->logprobs);
 }
 
 static void keep_text(char *out, size_t size, const char *text)
@@ -107,7 +108,8 @@ static bool append_ids(struct inbox *inbox, const uint32_t *ids, size_t len)
 }
 
 /* G2: only what lies behind the known end counts; a gap is the node's fault. */
-static bool take_tokens(struct inbox *inbox, const struct wire_tokens *tokens)
+static bool take_tokens(
+    struct inbox *inbox, const struct wire_tokens *tokens, uint32_t top_logprobs)
 {
 	if (!inbox->started || tokens->first_index > inbox->ids_len)
 		return false;
@@ -120,6 +122,11 @@ static bool take_tokens(struct inbox *inbox, const struct wire_tokens *tokens)
 		size_t fresh = tokens->ids_len - old_ids;
 		if (inbox->ids_len + fresh > inbox->limit ||
 		    !append_ids(inbox, tokens->ids + old_ids, fresh))
+			return false;
+		for (size_t i = old_ids; i < tokens->logprobs_len; i++)
+			generation_put_logprob(
+			    &inbox->logprobs, &tokens->logprobs[i], top_logprobs);
+		if (buf_rc(&inbox->logprobs) != RC_OK)
 			return false;
 	}
 	uint64_t old_text = inbox->text_end - tokens->text_offset;
@@ -157,7 +164,7 @@ void generation_on_message(void *ctx, const struct message *message)
 			ok = take_started(inbox, &message->u.started);
 			break;
 		case MESSAGE_TOKENS:
-			ok = take_tokens(inbox, &message->u.tokens);
+			ok = take_tokens(inbox, &message->u.tokens, generation->top_logprobs);
 			break;
 		case MESSAGE_DONE:
 			ok = inbox->started;

@@ -43,9 +43,10 @@ struct inbox {
 	size_t prompt_ids_len;
 	uint32_t *ids; /* [ids_len] generated */
 	size_t ids_len, ids_cap;
-	uint64_t text_end; /* bytes of the answer received */
-	struct buf text;   /* its end that was not pulled yet */
-	bool text_gap;     /* a node left out text: the next one starts from the prompt */
+	uint64_t text_end;   /* bytes of the answer received */
+	struct buf text;     /* its end that was not pulled yet */
+	struct buf logprobs; /* of the ids that were not pulled yet: JSON objects, commas between */
+	bool text_gap;       /* a node left out text: the next one starts from the prompt */
 };
 
 struct avoid {
@@ -84,9 +85,12 @@ struct generation {
 	struct avoid avoid[CALL_AVOID_MAX];
 	size_t avoid_len;
 
-	uint32_t drained;  /* ids whose text was pulled */
-	uint32_t credited; /* ids the node may send in all */
-	struct buf out;    /* text of the event handed out */
+	uint32_t drained;      /* ids whose text was pulled */
+	uint32_t credited;     /* ids the node may send in all */
+	struct buf out;        /* text of the event handed out */
+	struct buf logprobs;   /* of the ids since the last event that had them */
+	size_t logprobs_given; /* bytes of them that the last event handed out */
+	uint32_t top_logprobs; /* alternatives beside each token */
 	char model[POOL_MODEL_NAME_BYTES_MAX];
 	char numerics_id[128];
 	uint32_t prompt_tokens;
@@ -100,6 +104,9 @@ struct generation {
 
 /* Room above the credit for a node that counts in batches. */
 #define GENERATION_SLACK GENERATION_WINDOW
+
+/* A token's log-probability as clients read it, with `top` alternatives. */
+void generation_put_logprob(struct buf *out, const struct wire_token_logprobs *entry, uint32_t top);
 
 /* Handlers of a call and of the pool's watch; `ctx` is the generation. */
 void generation_on_message(void *ctx, const struct message *message);

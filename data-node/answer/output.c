@@ -35,10 +35,10 @@ enum rc output_new(const struct output_config *config, struct output **out)
 	o->config = *config;
 	if (config->calls == OUTPUT_CALLS_TAGS)
 		o->marks = tool_marks_of(config->format);
-	o->where = config->calls == OUTPUT_CALLS_FORCED ? IN_CALL
-		   : config->within                     ? IN_REASONING
-		   : config->reasoning                  ? AT_START
-							: IN_TEXT;
+	o->where = config->within                         ? IN_REASONING
+		   : config->calls == OUTPUT_CALLS_FORCED ? IN_CALL
+		   : config->reasoning                    ? AT_START
+							  : IN_TEXT;
 	buf_init(&o->held, OUTPUT_BYTES_MAX);
 	*out = o;
 	return RC_OK;
@@ -55,8 +55,7 @@ void output_free(struct output *o)
 
 void output_begin_within(struct output *o)
 {
-	if (o->where == AT_START)
-		o->where = IN_REASONING;
+	o->where = IN_REASONING;
 }
 
 void output_push(struct output *o, const char *text, size_t len)
@@ -132,7 +131,9 @@ static bool begin(struct output *o)
 	}
 	if (o->where == BEHIND_REASONING)
 		buf_consume(&o->held, n); /* the blanks between the two are neither's */
-	o->where = o->marks != NULL && o->marks->bare && *text == '{' ? IN_CALL : IN_TEXT;
+	o->where = o->config.calls == OUTPUT_CALLS_FORCED               ? IN_CALL
+		   : o->marks != NULL && o->marks->bare && *text == '{' ? IN_CALL
+									: IN_TEXT;
 	return true;
 }
 

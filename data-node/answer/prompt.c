@@ -156,6 +156,8 @@ enum rc prompt_build(const struct chat_request *request, const struct prompt_con
 	}
 	enum rc rc = RC_OK;
 	out->markers = true;
+	if (request->logprobs)
+		out->logprobs = request->top_logprobs > 0 ? request->top_logprobs : 1;
 	out->constraint = request->format.constraint;
 	out->messages = request->messages;
 	out->messages_len = request->messages_len;

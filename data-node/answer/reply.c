@@ -26,6 +26,7 @@ enum reply_mode { REPLY_PLAIN, REPLY_FULL, REPLY_RECALL_ONLY };
 struct reply {
 	struct host host;
 	const struct chat_request *request;
+	unsigned choice;
 	struct arena arena;
 	char id[ID_BYTES];
 	struct chunk_head head;
@@ -50,6 +51,7 @@ struct reply {
 	struct generation_event last;
 
 	struct buf text, reasoning, calls; /* the answer so far */
+	struct buf logprobs;               /* of what was not handed out by a stream */
 	struct buf canned;                 /* RECALL_ONLY: the answer */
 	size_t canned_given;               /* bytes of it handed out */
 };
@@ -215,11 +217,13 @@ static enum rc ask(struct reply *reply, struct reply_fault *fault)
 		.tool_format = reply->tool_format,
 	};
 	struct generation_request request = {
+		.top_logprobs = reply->request->top_logprobs,
 		.resume_timeout_ns = host->resume_timeout_ns,
 		.start_timeout_ns = host->start_timeout_ns,
 	};
 	enum rc rc = prompt_build(reply->request, &config, &reply->arena, &request.generate);
 
+	request.generate.sampling.seed += reply->choice;
 	if (rc == RC_OK)
 		rc = generation_start(host->pool, &request, &reply->generation, &why);
 	if (rc == RC_UNAVAILABLE)
@@ -342,8 +346,8 @@ static void make_id(struct reply *reply)
 	    (unsigned long long)random_u64(), (unsigned long long)(random_u64() >> 32));
 }
 
-enum rc reply_open(const struct host *host, const struct chat_request *request, struct reply **out,
-    struct reply_fault *fault)
+enum rc reply_open(const struct host *host, const struct chat_request *request, unsigned choice,
+    struct reply **out, struct reply_fault *fault)
 {
 	struct reply *reply = calloc(1, sizeof(*reply));
 
@@ -352,11 +356,13 @@ enum rc reply_open(const struct host *host, const struct chat_request *request, 
 		return RC_NOMEM;
 	reply->host = *host;
 	reply->request = request;
+	reply->choice = choice;
 	reply->asked_utc_ns = clock_utc_ns();
 	arena_init(&reply->arena, ARENA_BYTES_MAX);
 	buf_init(&reply->text, REPLY_TEXT_BYTES_MAX);
 	buf_init(&reply->reasoning, REPLY_TEXT_BYTES_MAX);
 	buf_init(&reply->calls, REPLY_TEXT_BYTES_MAX);
+	buf_init(&reply->logprobs, REPLY_TEXT_BYTES_MAX);
 	buf_init(&reply->canned, REPLY_TEXT_BYTES_MAX);
 	make_id(reply);
 	reply->head = (struct chunk_head){
@@ -387,6 +393,7 @@ void reply_free(struct reply *reply)
 	buf_fini(&reply->text);
 	buf_fini(&reply->reasoning);
 	buf_fini(&reply->calls);
+	buf_fini(&reply->logprobs);
 	buf_fini(&reply->canned);
 	arena_fini(&reply->arena);
 	free(reply);
@@ -440,7 +447,7 @@ static void finish(struct reply *reply, struct generation_event *event)
 	if (reply->mode == REPLY_RECALL_ONLY)
 		metric_add(METRIC_ANSWERS_RECALL_ONLY, 1);
 	/* What calls tools is on its way to an answer, and none yet. */
-	if (reply->end.calls == 0)
+	if (reply->end.calls == 0 && !reply->request->forget && reply->choice == 0)
 		keep_exchange(reply);
 }
 
@@ -602,6 +609,15 @@ static bool next_piece(struct reply *reply, struct generation_event *event)
 	return true;
 }
 
+static void take_logprobs(struct reply *reply, const struct generation_event *event)
+{
+	if (event->logprobs_len == 0)
+		return;
+	if (reply->logprobs.len > 0)
+		buf_putc(&reply->logprobs, ',');
+	buf_append(&reply->logprobs, event->logprobs, event->logprobs_len);
+}
+
 static void on_started(struct reply *reply, const struct generation_event *event)
 {
 	if (event->kind == GENERATION_STARTED && event->reasoning && reply->output != NULL)
@@ -635,6 +651,7 @@ static void on_done(struct reply *reply, struct generation_event *event)
 	if (reply->output != NULL && !reply->ending) {
 		reply->ending = true;
 		reply->last = *event;
+		reply->last.logprobs_len = 0; /* they are taken */
 		output_end(reply->output);
 		if (next_piece(reply, event))
 			return;
@@ -660,9 +677,11 @@ void reply_next(struct reply *reply, int64_t timeout_ns, struct generation_event
 		on_started(reply, event);
 		break;
 	case GENERATION_TEXT:
+		take_logprobs(reply, event);
 		on_text(reply, event, fault);
 		break;
 	case GENERATION_DONE:
+		take_logprobs(reply, event);
 		on_done(reply, event);
 		break;
 	case GENERATION_FAILED:
@@ -686,6 +705,18 @@ const struct chunk_end *reply_end(const struct reply *reply)
 struct chunk_answer reply_answer(const struct reply *reply)
 {
 	return (struct chunk_answer){
-		.text = &reply->text, .reasoning = &reply->reasoning, .calls = &reply->calls
+		.text = &reply->text,
+		.reasoning = &reply->reasoning,
+		.calls = &reply->calls,
+		.logprobs = reply->request->logprobs ? &reply->logprobs : NULL,
 	};
+}
+
+void reply_take_logprobs(struct reply *reply, struct buf *out)
+{
+	struct buf taken = reply->logprobs;
+
+	buf_reset(out);
+	reply->logprobs = *out;
+	*out = taken;
 }

@@ -26,12 +26,13 @@ struct reply_fault {
 };
 
 /*
- * Recall, pack and ask.  `request` and its strings are borrowed until
+ * Recall, pack and ask for the choice of that number: each has a seed of its own, and the
+ * first is the one that is remembered.  `request` and its strings are borrowed until
  * reply_free(), `host` is copied.  What has to be of a form is never answered by recall alone.
  * RC_OK, or anything else with `fault` filled.
  */
-enum rc reply_open(const struct host *host, const struct chat_request *request, struct reply **out,
-    struct reply_fault *fault) RC_CHECK;
+enum rc reply_open(const struct host *host, const struct chat_request *request, unsigned choice,
+    struct reply **out, struct reply_fault *fault) RC_CHECK;
 void reply_free(struct reply *reply); /* cancels if needed */
 
 /*
@@ -46,6 +47,9 @@ void reply_next(struct reply *reply, int64_t timeout_ns, struct generation_event
 const struct chunk_head *reply_head(const struct reply *reply);
 /* After DONE: finish, usage, mode, sources. */
 const struct chunk_end *reply_end(const struct reply *reply);
+/* Log-probabilities since the last call of it, into a buffer for as much, as a stream takes them.
+ */
+void reply_take_logprobs(struct reply *reply, struct buf *out);
 /* All of it so far; of a stream only what is kept. */
 struct chunk_answer reply_answer(const struct reply *reply);
 

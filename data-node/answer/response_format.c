@@ -333,6 +333,9 @@ enum rc response_format_read(
 	const json_t *schema = NULL;
 	bool any = false;
 
+	if (json_array_size(field(root, "functions")) > 0)
+		return refuse(
+		    fault, "unsupported_value", "functions", "functions: send them as tools");
 	out->tools = (struct chat_tools){ .json = "" };
 	out->format = (struct chat_format){ .constraint = { .schema = "" } };
 	enum rc rc = read_tools(root, arena, &out->tools, fault);

@@ -215,7 +215,7 @@ static int put_plain(json_t *chat, const json_t *root)
 {
 	static const char *const names[][2] = { { "model", "model" }, { "stream", "stream" },
 		{ "temperature", "temperature" }, { "top_p", "top_p" }, { "user", "user" },
-		{ "max_output_tokens", "max_tokens" }, { "seed", "seed" },
+		{ "max_output_tokens", "max_tokens" }, { "seed", "seed" }, { "store", "store" },
 		{ "parallel_tool_calls", "parallel_tool_calls" } };
 	int failed = 0;
 

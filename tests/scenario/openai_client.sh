@@ -44,6 +44,16 @@ for await (const chunk of await client.chat.completions.create(
 assert.equal(text, whole.choices[0].message.content);
 assert.deepEqual(last.choices, []);
 assert.ok(last.usage.completion_tokens > 0);
+const several = await client.chat.completions.create({ ...base, n: 3, temperature: 1 });
+assert.deepEqual(several.choices.map((choice) => choice.index), [0, 1, 2]);
+assert.equal(new Set(several.choices.map((choice) => choice.message.content)).size, 3);
+const sure = await client.chat.completions.create(
+	{ ...base, max_tokens: 5, logprobs: true, top_logprobs: 3 });
+assert.equal(sure.choices[0].logprobs.content.length, sure.usage.completion_tokens);
+for (const token of sure.choices[0].logprobs.content) {
+	assert.ok(token.logprob <= 0 && token.top_logprobs.length === 3);
+	assert.ok(token.top_logprobs[0].logprob >= token.top_logprobs[1].logprob);
+}
 done('chat');
 
 const schema = { type: 'object', additionalProperties: false, required: ['city', 'days', 'kind'],

@@ -150,6 +150,24 @@ static enum rc send_tokens(
 		    .text_len = text.len,
 		    .text_offset = text_end(&fake->script, from) },
 	};
+	const uint32_t best = 7;
+	const float worse = -1.5F;
+	const uint8_t *best_text = (const uint8_t *)"\xff";
+	const size_t best_len = 1;
+	struct wire_token_logprobs logprobs[64];
+	for (uint32_t i = from; run->logprobs > 0 && i < to; i++)
+		logprobs[i - from] = (struct wire_token_logprobs){ .logprob = -0.5F,
+			.text = (const uint8_t *)"t",
+			.text_len = 1,
+			.top_ids = &best,
+			.top_logprobs = &worse,
+			.top_texts = &best_text,
+			.top_text_lens = &best_len,
+			.top_len = 1 };
+	if (run->logprobs > 0) {
+		message.u.tokens.logprobs = logprobs;
+		message.u.tokens.logprobs_len = to - from;
+	}
 	if (fake->script.lie_about_text) {
 		message.u.tokens.text_offset += 1;
 		fake->script.lie_about_text = false;
@@ -294,6 +312,7 @@ static void start_run(struct fake_compute *fake, wire_peer peer, const struct me
 		.next = from - back,
 		.limit = from + generate->credit,
 		.end = fake->script.tokens,
+		.logprobs = generate->logprobs,
 	};
 	if (generate->max_tokens != 0 && generate->max_tokens < run->end)
 		run->end = generate->max_tokens;

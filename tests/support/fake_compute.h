@@ -55,7 +55,7 @@ struct fake_run {
 	bool active;
 	wire_peer peer;
 	uint64_t request_id;
-	uint32_t next, limit, end;
+	uint32_t next, limit, end, logprobs;
 };
 
 struct fake_compute {

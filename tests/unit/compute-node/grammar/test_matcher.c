@@ -67,10 +67,10 @@ static void test_bitmap_is_what_can_be_pushed(void **unused)
 	(void)unused;
 	for (size_t s = 0; s < sizeof(schemas) / sizeof(schemas[0]); s++) {
 		struct matcher *m = fixture_matcher(schemas[s]);
-		int32_t ids[24];
+		int32_t ids[16];
 
 		seed = 5 + s;
-		for (size_t n = 0; n < 24 && !matcher_over(m); n++) {
+		for (size_t n = 0; n < 16 && !matcher_over(m); n++) {
 			const uint64_t *bitmap = matcher_allowed(m);
 
 			if (n % 5 == 0)

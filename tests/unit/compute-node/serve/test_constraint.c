@@ -148,6 +148,32 @@ static void test_an_answer_resumed_at_any_token_is_the_same(void **state)
 	}
 }
 
+/* A prompt that opens reasoning: what is thought is free, and not the end; then it holds. */
+static void test_reasoning_that_the_prompt_opened_is_free(void **state)
+{
+	static const char think[] = "hm</think>";
+	const struct wire_part opened = { .data = (const uint8_t *)"So <think>", .data_len = 10 };
+	uint32_t ids[sizeof(think) - 1];
+	struct message message = generate(2, schema);
+
+	(void)state;
+	message.u.generate.raw = &opened;
+	message.u.generate.max_tokens = 40;
+	struct serve_answer *answer = run(&message);
+	assert_int_equal(answer->end.finish, WIRE_FINISH_LENGTH);
+	assert_int_equal(answer->len, 40);
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		ids[i] = TINY_GGUF_BYTE0 + (uint32_t)think[i];
+	message.u.generate.max_tokens = 0;
+	message.u.generate.generated_ids = ids;
+	message.u.generate.generated_ids_len = sizeof(ids) / sizeof(ids[0]);
+	answer = run(&message);
+	assert_true(answer->done);
+	assert_int_equal(answer->end.finish, WIRE_FINISH_STOP);
+	if (!is_valid(answer))
+		fail_msg("%s", buf_text(&answer->text));
+}
+
 static void refused(struct message *message, enum wire_error code, const char *words)
 {
 	struct serve_answer *answer = run(message);
@@ -198,6 +224,7 @@ int main(void)
 		cmocka_unit_test(test_any_object_begins_and_ends_as_one),
 		cmocka_unit_test(test_a_limit_in_the_middle_is_said_to_be_one),
 		cmocka_unit_test(test_an_answer_resumed_at_any_token_is_the_same),
+		cmocka_unit_test(test_reasoning_that_the_prompt_opened_is_free),
 		cmocka_unit_test(test_what_cannot_be_held_is_refused),
 		cmocka_unit_test(test_templates_tell_how_tools_are_called),
 	};

@@ -381,7 +381,8 @@ static const struct {
 	{ "{\"model\":\"t\"," MESSAGES ",\"temperature\":\"hot\"}", "\"temperature\"",
 	    "invalid_type" },
 	{ "{\"model\":\"t\"," MESSAGES ",\"top_p\":-0.1}", "\"top_p\"", "invalid_value" },
-	{ "{\"model\":\"t\"," MESSAGES ",\"n\":2}", "\"n\"", "unsupported_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"n\":9}", "\"n\"", "invalid_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"n\":0}", "\"n\"", "invalid_value" },
 	{ "{\"model\":\"t\"," MESSAGES ",\"stop\":7}", "\"stop\"", "invalid_type" },
 	{ "{\"model\":\"t\"," MESSAGES ",\"stop\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\","
 	  "\"7\",\"8\",\"9\",\"10\",\"11\",\"12\",\"13\",\"14\",\"15\",\"16\",\"17\"]}",
@@ -391,7 +392,11 @@ static const struct {
 	    "invalid_type" },
 	{ "{\"model\":\"t\"," MESSAGES ",\"seed\":\"x\"}", "\"seed\"", "invalid_type" },
 	{ "{\"model\":\"t\"," MESSAGES ",\"user\":{}}", "\"user\"", "invalid_type" },
-	{ "{\"model\":\"t\"," MESSAGES ",\"logprobs\":true}", "\"logprobs\"", "unsupported_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"logprobs\":2}", "\"logprobs\"", "invalid_type" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"top_logprobs\":2}", "\"top_logprobs\"",
+	    "invalid_value" },
+	{ "{\"model\":\"t\"," MESSAGES ",\"logprobs\":true,\"top_logprobs\":21}",
+	    "\"top_logprobs\"", "invalid_value" },
 	{ "{\"model\":\"t\"," MESSAGES ",\"response_format\":{\"type\":\"yaml\"}}",
 	    "\"response_format\"", "unsupported_value" },
 	{ "{\"model\":\"t\"," MESSAGES ",\"response_format\":{\"type\":\"json_schema\"}}",
@@ -448,6 +453,7 @@ static void test_completions_refuse_what_they_cannot_do(void **state)
 		{ "{\"model\":\"t\",\"prompt\":\"a\",\"echo\":true}", "echo" },
 		{ "{\"model\":\"t\",\"prompt\":\"a\",\"best_of\":3}", "best_of" },
 		{ "{\"model\":\"t\",\"prompt\":\"a\",\"suffix\":\"b\"}", "suffix" },
+		{ "{\"model\":\"t\",\"prompt\":\"a\",\"logprobs\":3}", "logprobs" },
 	};
 	struct world world;
 	world_open(&world, NULL, 0);

@@ -203,10 +203,15 @@ static void test_deepseek(void **unused)
 static void test_forced_answers_are_one_call_or_text(void **unused)
 {
 	const struct output_config config = { .calls = OUTPUT_CALLS_FORCED, .format = "hermes" };
+	const struct output_config within = {
+		.calls = OUTPUT_CALLS_FORCED, .format = "", .within = true
+	};
 
 	(void)unused;
 	expect(&config, "{\"name\":\"f\",\"arguments\":{ \"a\": 1}}", "c(f {\"a\":1})");
 	expect(&config, "{\"title\":\"<tool_call>\"}", "t({\"title\":\"<tool_call>\"})");
+	expect(&within, "hm</think>\n{\"name\":\"f\",\"arguments\":{}}", "r(hm)c(f {})");
+	expect(&within, "hm</think>{\"x\":1}", "r(hm)t({\"x\":1})");
 	expect(&config, "{\"name\":\"f\",\"argu", "t({\"name\":\"f\",\"argu)");
 }
 

@@ -240,6 +240,110 @@ static void test_a_call_for_the_person_is_not_kept(void **state)
 	world_close(&world);
 }
 
+static size_t logprobs_of(const json_t *root)
+{
+	const json_t *choice = json_array_get(json_object_get(root, "choices"), 0);
+	const json_t *list = json_object_get(json_object_get(choice, "logprobs"), "content");
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *one = json_array_get(list, i);
+
+		assert_true(json_real_value(json_object_get(one, "logprob")) < -0.4);
+		expect_text((json_t *)one, "token", "t");
+		assert_int_equal(json_array_size(json_object_get(one, "bytes")), 1);
+		assert_int_equal(json_array_size(json_object_get(one, "top_logprobs")), 1);
+		expect_text((json_t *)one, "top_logprobs.0.token", "\xef\xbf\xbd");
+	}
+	return json_array_size(list);
+}
+
+static void test_each_token_has_its_logprob(void **state)
+{
+	struct fake_script script = says("<think>because</think>It is so.", "");
+	struct world world;
+	size_t streamed = 0;
+	json_t *root;
+
+	(void)state;
+	world_open(&world, &script, 1);
+	world_post(&world, false, CHAT ",\"logprobs\":true,\"top_logprobs\":2}");
+	root = json_loads(buf_text(&world.read), 0, NULL);
+	assert_int_equal(logprobs_of(root), script.tokens);
+	json_decref(root);
+	world_post(&world, false, CHAT STREAM ",\"logprobs\":true,\"top_logprobs\":1}");
+	drain(&world);
+	for (size_t n = 0; (root = event(&world, n)) != NULL; n++) {
+		streamed += logprobs_of(root);
+		json_decref(root);
+	}
+	assert_int_equal(streamed, script.tokens);
+	world_post(&world, false, CHAT ",\"logprobs\":true}");
+	assert_non_null(strstr(buf_text(&world.read), "\"top_logprobs\":[]"));
+	world_close(&world);
+}
+
+static void test_several_choices_share_a_prompt(void **state)
+{
+	struct fake_script script = says("One of three.", "");
+	struct world world;
+	size_t finished = 0, roles = 0, n = 0;
+	char texts[3][64] = { "" };
+	json_t *root;
+
+	(void)state;
+	world_open(&world, &script, 1);
+	world_post(&world, false, HEARTH ",\"n\":3}");
+	root = json_loads(buf_text(&world.read), 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(root, "choices")), 3);
+	expect_text(root, "choices.2.message.content", "One of three.");
+	assert_int_equal(json_integer_value(
+			     json_object_get(json_object_get(root, "usage"), "completion_tokens")),
+	    3 * script.tokens);
+	json_decref(root);
+	assert_int_equal(world.rig.nodes[0].generates, 3);
+	assert_int_equal(world.appends, 1);
+	world_post(
+	    &world, false, CHAT STREAM ",\"n\":3,\"stream_options\":{\"include_usage\":true}}");
+	drain(&world);
+	for (; (root = event(&world, n)) != NULL; n++) {
+		const json_t *choice = json_array_get(json_object_get(root, "choices"), 0);
+		const json_t *delta = json_object_get(choice, "delta");
+		const char *content = json_string_value(json_object_get(delta, "content"));
+		json_int_t index = json_integer_value(json_object_get(choice, "index"));
+		size_t len = strlen(texts[index]);
+
+		roles += json_object_get(delta, "role") != NULL;
+		finished += json_is_string(json_object_get(choice, "finish_reason"));
+		if (content != NULL)
+			(void)snprintf(texts[index] + len, sizeof(texts[0]) - len, "%s", content);
+		json_decref(root);
+	}
+	assert_int_equal(roles, 3);
+	assert_int_equal(finished, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_string_equal(texts[i], "One of three.");
+	assert_non_null(strstr(buf_text(&world.read), "[DONE]"));
+	world_close(&world);
+}
+
+static void test_what_is_not_to_be_stored_is_not_kept(void **state)
+{
+	struct fake_script script = says("Hello.", "");
+	struct world world;
+
+	(void)state;
+	world_open(&world, &script, 1);
+	world_post(&world, false, HEARTH ",\"store\":false}");
+	assert_int_equal(world.response.status, 200);
+	assert_int_equal(world.appends, 0);
+	world_ask(
+	    &world, ANSWER_RESPONSES, "{\"model\":\"hearth\",\"input\":\"Hi\",\"store\":false}");
+	assert_int_equal(world.appends, 0);
+	world_post(&world, false, HEARTH "}");
+	assert_int_equal(world.appends, 1);
+	world_close(&world);
+}
+
 static void test_a_forced_call_is_constrained_to_its_parameters(void **state)
 {
 	struct fake_script script = says("{\"name\":\"look\",\"arguments\":{\"at\":\"x\"}}", "");
@@ -405,6 +509,9 @@ int main(void)
 		cmocka_unit_test(test_a_call_streams_as_one_chunk_and_ends_apart),
 		cmocka_unit_test(test_a_whole_answer_has_its_calls_and_no_content),
 		cmocka_unit_test(test_a_call_for_the_person_is_not_kept),
+		cmocka_unit_test(test_each_token_has_its_logprob),
+		cmocka_unit_test(test_several_choices_share_a_prompt),
+		cmocka_unit_test(test_what_is_not_to_be_stored_is_not_kept),
 		cmocka_unit_test(test_a_forced_call_is_constrained_to_its_parameters),
 		cmocka_unit_test(test_turns_with_tools_go_in),
 		cmocka_unit_test(test_a_response_has_items),
