@@ -147,6 +147,39 @@ static inline void show(
 	out->certainty = (enum certainty)(behind_ns < span->certain_until_ns);
 }
 
+static inline void put(const struct track_entry *entry, int64_t age_ns, enum certainty certainty,
+    struct cell_value *out)
+{
+	out->item = entry->item;
+	out->made = NULL;
+	out->age_ns = age_ns;
+	out->mode = CELL_OBSERVED;
+	out->certainty = certainty;
+}
+
+/* As show() for entries in order of time: only those that began in the slice can be
+ * certain, and they have no age. */
+static bool show_all(
+    const struct track_entry *entries, size_t n, const struct span *span, struct cell_value *out)
+{
+	int64_t start_ns = span->start_ns, end_ns = span->end_ns, certain_ns = span->certain_ns;
+	uint64_t until_ns = span->certain_until_ns;
+	unsigned any = 0;
+	size_t i = 0;
+
+	for (; i < n && entries[i].t0_ns < start_ns; i++)
+		put(&entries[i], start_ns - entries[i].t0_ns, CERTAINTY_POSSIBLE, &out[i]);
+	for (; i < n && entries[i].t0_ns <= end_ns; i++) {
+		uint64_t behind_ns = (uint64_t)entries[i].t0_ns - (uint64_t)certain_ns;
+		unsigned certain = behind_ns < until_ns;
+		put(&entries[i], 0, (enum certainty)certain, &out[i]);
+		any |= certain;
+	}
+	for (; i < n; i++)
+		put(&entries[i], entries[i].t0_ns - end_ns, CERTAINTY_POSSIBLE, &out[i]);
+	return any != 0;
+}
+
 void cell_of_track(const struct track *track, const struct policy *policy, int64_t start_ns,
     int64_t end_ns, struct cell_value *values, struct cell *out)
 {
@@ -156,26 +189,21 @@ void cell_of_track(const struct track *track, const struct policy *policy, int64
 	const struct item *carried = pick_carried(track, policy, start_ns, end_ns, &age_ns);
 	size_t held = carried != NULL, total = track->mid - track->head;
 	size_t n = total + held < SLICE_CELL_VALUES_MAX ? total : SLICE_CELL_VALUES_MAX - held;
-	unsigned certain = 0;
 
 	if (carried != NULL) {
 		values[0] =
 		    (struct cell_value){ .item = carried, .age_ns = age_ns, .mode = CELL_CARRIED };
 		error_ns = larger(error_ns, item_error_ns(carried));
 	}
-	for (size_t i = 0; i < n; i++) {
-		show(&entries[i], &span, &values[held + i]);
-		certain |= (unsigned)values[held + i].certainty;
-	}
-	*out = (struct cell){
-		.mode = CELL_OBSERVED,
-		.values = values,
-		.values_len = held + n,
-		.values_total = held + total,
-		.age_ns = larger(values[held].age_ns, values[held + n - 1].age_ns),
-		.error_ns = error_ns,
-		.certainty = (enum certainty)certain,
-	};
+	bool certain = show_all(entries, n, &span, values + held);
+	out->mode = CELL_OBSERVED;
+	out->absent_reason = NULL;
+	out->values = values;
+	out->values_len = held + n;
+	out->values_total = held + total;
+	out->age_ns = larger(values[held].age_ns, values[held + n - 1].age_ns);
+	out->error_ns = error_ns;
+	out->certainty = certain ? CERTAINTY_CERTAIN : CERTAINTY_POSSIBLE;
 }
 
 /* Before the value that came from `entry`?  They rarely share a time. */

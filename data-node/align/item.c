@@ -32,10 +32,18 @@ static uint64_t mix_bytes(uint64_t hash, const char *bytes, size_t len)
 	return mix(hash, word);
 }
 
-static bool in_list(const char *const *list, const struct peek *member)
+/* Words of members; most members are of another length than any of them. */
+struct words {
+	uint32_t lens; /* bit n: one of n letters */
+	const char *list[8];
+};
+
+static bool in_list(const struct words *words, const struct peek *member)
 {
-	for (; *list != NULL; list++) {
-		if (peek_is(member, *list))
+	if (member->key_len >= 32 || (words->lens >> member->key_len & 1) == 0)
+		return false;
+	for (const char *const *word = words->list; *word != NULL; word++) {
+		if (peek_is(member, *word))
 			return true;
 	}
 	return false;
@@ -48,11 +56,13 @@ static bool word_is(const char *text, size_t len, const char *word)
 
 /* ---- what a track is about ---------------------------------------------------- */
 
-static const char *const home_names[] = { "entity_id", "entity", "device", "name", "room", NULL };
-static const char *const sensor_names[] = { "entity_id", "entity", "sensor", "room", NULL };
+static const struct words home_names = { 1u << 4 | 1u << 6 | 1u << 9,
+	{ "entity_id", "entity", "device", "name", "room", NULL } };
+static const struct words sensor_names = { 1u << 4 | 1u << 6 | 1u << 9,
+	{ "entity_id", "entity", "sensor", "room", NULL } };
 
 /* An entity id names the thing alone; else all names together do. */
-static uint64_t entity_hash(const char *data_json, const char *const *names)
+static uint64_t entity_hash(const char *data_json, const struct words *names)
 {
 	struct peek member;
 	uint64_t hash = HASH_SEED;
@@ -105,19 +115,22 @@ static bool still_word(const struct peek *member)
 
 bool item_is_stationary(const struct item *item)
 {
-	static const char *const speeds[] = { "vel", "speed", "velocity", NULL };
-	static const char *const regions[] = { "inregions", "inrids", "region", "place", NULL };
-	static const char *const activities[] = { "activity", "motionactivities", NULL };
+	static const struct words speeds = { 1u << 3 | 1u << 5 | 1u << 8,
+		{ "vel", "speed", "velocity", NULL } };
+	static const struct words regions = { 1u << 5 | 1u << 6 | 1u << 9,
+		{ "inregions", "inrids", "region", "place", NULL } };
+	static const struct words activities = { 1u << 8 | 1u << 16,
+		{ "activity", "motionactivities", NULL } };
 	struct peek member;
 	double number;
 
 	peek_open(&member, item->locates ? item->rest->data_json : NULL);
 	while (peek_next(&member)) {
-		if (in_list(speeds, &member) && peek_number(&member, &number) && number == 0)
+		if (in_list(&speeds, &member) && peek_number(&member, &number) && number == 0)
 			return true;
-		if (in_list(regions, &member) && !peek_empty(&member))
+		if (in_list(&regions, &member) && !peek_empty(&member))
 			return true;
-		if (in_list(activities, &member) && still_word(&member))
+		if (in_list(&activities, &member) && still_word(&member))
 			return true;
 		if (peek_is(&member, "stationary") && peek_true(&member))
 			return true;
@@ -196,7 +209,7 @@ static void set_role(const struct observation *obs, const struct item_name *name
 	if (obs->gap) {
 		set_stop(out, rest, "gap",
 		    obs->layer != LAYER_HOME ||
-			entity_hash(obs->data_json, home_names) == HASH_SEED);
+			entity_hash(obs->data_json, &home_names) == HASH_SEED);
 	} else if (name->suspend) {
 		set_stop(out, rest, "suspend", true);
 	} else if (obs->layer == LAYER_HOME) {
@@ -233,9 +246,9 @@ void item_name_of(enum layer layer, const char *source, const char *kind, struct
 static uint64_t track_of(const struct observation *obs, uint64_t track, unsigned facets)
 {
 	if (obs->layer == LAYER_HOME)
-		return mix(track, entity_hash(obs->data_json, home_names));
+		return mix(track, entity_hash(obs->data_json, &home_names));
 	if (facets & FACET_MASK(FACET_ENVIRONMENT))
-		return mix(track, entity_hash(obs->data_json, sensor_names));
+		return mix(track, entity_hash(obs->data_json, &sensor_names));
 	if (facets == FACET_MASK(FACET_SCENE)) /* several may hold at one time */
 		return mix_bytes(track, obs->client_id, strlen(obs->client_id));
 	return track;

@@ -8,6 +8,8 @@
 #include "base/wipe.h"
 
 #define TRACK_ENTRIES_FIRST ((size_t)8)
+/* facets, role and all that follows: alike where their bytes are. */
+#define ITEM_MARKS_BYTES (sizeof(struct item) - offsetof(struct item, facets))
 
 /* ---- holds ---------------------------------------------------------------------- */
 
@@ -267,9 +269,13 @@ static int64_t off_middle(const struct track *track, int64_t t0_ns, int64_t step
 static void open_stretch(struct track *track, const struct item *item, int64_t pause_ns,
     const struct track_round *round, struct track_use *use)
 {
-	int64_t rest_ns = (item->t0_ns - round->start_ns) % round->step_ns;
+	int64_t step_ns = round->step_ns;
 
-	track->stretch_end_ns = item->t0_ns - rest_ns + round->step_ns;
+	if (track->stretch_end_ns != INT64_MIN && item->t0_ns - track->stretch_end_ns < step_ns)
+		track->stretch_end_ns += step_ns; /* of a dense track it is the next one */
+	else
+		track->stretch_end_ns =
+		    item->t0_ns - (item->t0_ns - round->start_ns) % step_ns + step_ns;
 	track->first = track->best = track->len;
 	track->best_off_ns = off_middle(track, item->t0_ns, round->step_ns);
 	put_entry(track, item, pause_ns, use);
@@ -318,22 +324,25 @@ static void put_after(struct track *track, const struct item *items, size_t i, i
 }
 
 /* Of the items, those of the open stretch: they come ever nearer to its middle and
- * then go away from it, so the two around it and the last one are all it takes. */
+ * then go away from it, so the nearer one of the two around it and the last one are
+ * all it takes. */
 static size_t put_stretch(struct track *track, const struct item *items, size_t n, int64_t last_ns,
     const struct track_round *round, struct track_use *use)
 {
-	int64_t end_ns = track->stretch_end_ns, middle_ns = end_ns - round->step_ns / 2;
-	size_t middle = 0, end;
+	int64_t step_ns = round->step_ns, end_ns = track->stretch_end_ns;
+	int64_t middle_ns = end_ns - step_ns / 2;
+	size_t nearest = 0, end;
 
-	while (middle < n && items[middle].t0_ns < middle_ns)
-		middle++;
-	for (end = middle; end < n && items[end].t0_ns < end_ns;)
+	while (nearest < n && items[nearest].t0_ns < middle_ns)
+		nearest++;
+	for (end = nearest; end < n && items[end].t0_ns < end_ns;)
 		end++;
-	if (middle > 0)
-		put_after(track, items, middle - 1, last_ns, round, use);
-	if (middle < end)
-		put_after(track, items, middle, last_ns, round, use);
-	if (middle + 1 < end)
+	if (nearest == end ||
+	    (nearest > 0 && off_middle(track, items[nearest - 1].t0_ns, step_ns) <=
+				off_middle(track, items[nearest].t0_ns, step_ns)))
+		nearest--; /* the earlier one of two that are as near */
+	put_after(track, items, nearest, last_ns, round, use);
+	if (nearest + 1 < end)
 		put_after(track, items, end - 1, last_ns, round, use);
 	return end;
 }
@@ -343,10 +352,12 @@ static size_t run_length(const struct track *track, const struct item *items, si
 {
 	int64_t early_ns = track->early_ns, late_ns = track->late_ns;
 	uint64_t key = items->track;
-	unsigned facets = items->facets;
 	size_t i = 0;
 
-	while (i + 1 < n && items[i].usual && items[i].track == key && items[i].facets == facets &&
+	if (!items->usual)
+		return 0;
+	while (i + 1 < n && items[i].track == key &&
+	       memcmp(&items[i].facets, &items->facets, ITEM_MARKS_BYTES) == 0 &&
 	       items[i].early_ns == early_ns && items[i].late_ns == late_ns &&
 	       items[i + 1].t0_ns != items[i].t0_ns)
 		i++;

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "align/item_names.h"
 #include "align/policy.h"
 #include "align/window.h"
 #include "base/clock.h"
@@ -37,14 +38,19 @@ static int by_time(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static void number(struct observation *obs, size_t number, int64_t at_ns)
+{
+	obs->seq = number + 1;
+	obs->place = placement_trusted(at_ns, at_ns, 0);
+	memcpy(obs->obs_id, &number, sizeof number);
+}
+
 /* The observation of stream `s` with a number and a time. */
-static struct observation make(size_t s, size_t number, int64_t at_ns)
+static struct observation make(size_t s, size_t at, int64_t at_ns)
 {
 	struct observation obs = slice_day_make(s, at_ns);
 
-	obs.seq = number + 1;
-	obs.place = placement_trusted(at_ns, at_ns, 0);
-	memcpy(obs.obs_id, &number, sizeof number);
+	number(&obs, at, at_ns);
 	return obs;
 }
 
@@ -148,16 +154,22 @@ static void push_streams(const struct day *day, struct window *window)
 }
 
 /* All of them in one order; items that lie ready, or are made here by the batch. */
-static void push_in_order(const struct day *day, struct window *window, bool prepared)
+static void push_in_order(
+    const struct day *day, struct window *window, struct item_names *names, bool prepared)
 {
+	struct observation obs[STREAMS];
+
 	static struct item made[BATCH];
 	static struct item_rest rests[BATCH];
 
+	for (size_t s = 0; s < STREAMS; s++)
+		obs[s] = make(s, 0, START_NS);
 	for (size_t i = 0; i < day->n; i += BATCH) {
 		size_t n = day->n - i < BATCH ? day->n - i : BATCH;
 		for (size_t k = 0; k < n && !prepared; k++) {
-			struct observation obs = make(day->stream[i + k], i + k, day->at_ns[i + k]);
-			item_of_observation(&obs, policy_default(), &made[k], &rests[k]);
+			struct observation *next = &obs[day->stream[i + k]];
+			number(next, i + k, day->at_ns[i + k]);
+			item_of_names(names, next, policy_default(), &made[k], &rests[k]);
 		}
 		slice_day_must(window_settle(window, day->at_ns[i], NULL) == RC_OK, "settle");
 		slice_day_must(
@@ -174,8 +186,10 @@ static double run_window(const struct day *day, enum way way, int64_t step_ns, s
 		.step_ns = step_ns,
 		.facets = FACET_MASK_ALL & ~FACET_MASK(FACET_SCENE),
 		.borrow = way != WAY_OBSERVATIONS };
+	struct item_names *names = item_names_new();
 	struct window *window;
 
+	slice_day_must(names != NULL, "names");
 	*seen = (struct seen){ .values = 0 };
 	int64_t start_ns = clock_mono_ns();
 	slice_day_must(
@@ -183,9 +197,10 @@ static double run_window(const struct day *day, enum way way, int64_t step_ns, s
 	if (way == WAY_STREAMS)
 		push_streams(day, window);
 	else
-		push_in_order(day, window, way == WAY_ONE_ORDER);
+		push_in_order(day, window, names, way == WAY_ONE_ORDER);
 	slice_day_must(window_finish(window, NULL) == RC_OK, "finish");
 	window_close(window);
+	item_names_free(names);
 	slice_day_must(seen->values > 0, "no values");
 	return (double)(clock_mono_ns() - start_ns) / 1e9;
 }
