@@ -21,8 +21,10 @@
 /* Limits of one pass: what it read, and over how long a time. */
 #define PASS_RECORDS_MAX ((size_t)65536)
 #define PASS_ROUNDS_MAX 360
-#define PASS_LOOKS_MAX ((size_t)64)     /* touches that are clipped by the store */
-#define PASS_SLICES_MAX ((size_t)16384) /* built and committed at once */
+#define PASS_LOOKS_MAX ((size_t)64) /* touches that are clipped by the store */
+/* Built and committed at once: of a home of 250 things a row takes some 4 KB, as it was
+ * and as it is. */
+#define PASS_SLICES_MAX ((size_t)4096)
 #define PASS_ARENA_BYTES ((size_t)96 << 20)
 #define SLICE_ARENA_BYTES ((size_t)16 << 20)
 

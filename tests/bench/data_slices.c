@@ -2,9 +2,10 @@
  * Stored slices: one dense day through the builder, late records into it, and
  * the day read from rows and worked out; memory of each in a process of its own.
  *
- *   data_slices [OBSERVATIONS] [LATE] [EPOCH]
+ *   data_slices [OBSERVATIONS] [LATE] [EPOCH] [HOURS]
  *
- * default 500000, 50 of each kind, and records that name no boot epoch.
+ * default 500000, 50 of each kind, records that name no boot epoch, and a whole day: of
+ * a dense one some hours tell the memory.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,6 +27,7 @@
 
 static struct store *store;
 static const char *epoch = "";
+static int64_t length_ns = NS_PER_DAY;
 
 static const struct {
 	enum layer layer;
@@ -59,7 +61,7 @@ static struct observation make(size_t stream, int64_t at_ns, int64_t recv_ns)
 static void fill(size_t n)
 {
 	static struct observation obs[BATCH];
-	int64_t pace_ns = NS_PER_DAY / (int64_t)n;
+	int64_t pace_ns = length_ns / (int64_t)n;
 
 	for (size_t i = 0; i < n;) {
 		size_t k = 0;
@@ -93,8 +95,8 @@ static void run_late(struct builder *builder, size_t stream, size_t late)
 	builder_get_stats(builder, &before);
 	after = before;
 	for (size_t i = 0; i < late; i++) {
-		int64_t at_ns = START_NS + (int64_t)(random_next(&seed) % (uint64_t)NS_PER_DAY);
-		struct observation obs = make(stream, at_ns, START_NS + NS_PER_DAY);
+		int64_t at_ns = START_NS + (int64_t)(random_next(&seed) % (uint64_t)length_ns);
+		struct observation obs = make(stream, at_ns, START_NS + length_ns);
 		slice_day_must(store_append(store, &obs, 1, NULL, NULL, NULL) == RC_OK, "append");
 		uint64_t other_ns = after.commit_ns + after.home_ns;
 		whole[i] = pass_all(builder);
@@ -127,9 +129,9 @@ static void run_read(void *ctx)
 {
 	const struct reading *reading = ctx;
 	struct slice_query query = {
-		.from_ns = START_NS, .to_ns = START_NS + NS_PER_DAY, .step_ns = reading->step_ns
+		.from_ns = START_NS, .to_ns = START_NS + length_ns, .step_ns = reading->step_ns
 	};
-	struct slice_source source = { store, policy_default(), START_NS + NS_PER_DAY, false,
+	struct slice_source source = { store, policy_default(), START_NS + length_ns, false,
 		reading->work_out };
 	struct rusage before, after;
 	size_t slices = 0;
@@ -184,7 +186,7 @@ static void run_build(void *ctx)
 	double seconds = pass_all(builder);
 	atomic_store(&watch.over, true);
 	(void)pthread_join(watch.thread, NULL);
-	printf("built: %zu observations of one day in %.2f s (%.0f a second), at most %zu MiB of "
+	printf("built: %zu observations in %.2f s (%.0f a second), at most %zu MiB of "
 	       "own memory (%zu before)\n",
 	    n, seconds, (double)n / seconds, watch.most.own_bytes >> 20, before.own_bytes >> 20);
 	builder_close(builder);
@@ -201,8 +203,9 @@ int main(int argc, char **argv)
 	struct builder *builder = NULL;
 
 	epoch = argc > 3 ? argv[3] : "";
-	slice_day_must(
-	    n >= 1000 && late <= LATE_MAX, "usage: data_slices [OBSERVATIONS] [LATE] [EPOCH]");
+	length_ns = argc > 4 ? strtol(argv[4], NULL, 10) * NS_PER_HOUR : NS_PER_DAY;
+	slice_day_must(n >= 1000 && late <= LATE_MAX && length_ns > 0,
+	    "usage: data_slices [OBSERVATIONS] [LATE] [EPOCH] [HOURS]");
 	slice_day_create();
 	slice_day_apart(run_fill, &n);
 	slice_day_apart(run_build, &n);
