@@ -68,16 +68,15 @@ static enum rc rows_count(const struct walk *walk, bool *out)
 	return rc == RC_CORRUPT ? RC_OK : rc;
 }
 
-/* Does a mark lie over what it was made of? */
-static bool is_marked(const struct walk *walk, const struct store_episode_row *row)
+bool episode_is_marked(const struct store_episode_row *row, const struct store_slice_view *slices,
+    uint64_t cursor, const struct policy *policy)
 {
-	const struct store_slice_view *slices = &walk->view.slices;
 	struct touch touch;
 
 	for (size_t i = 0; i < slices->marks_len; i++) {
-		if (slices->marks[i].first_seq > walk->signs.cursor)
+		if (slices->marks[i].first_seq > cursor)
 			continue;
-		touch_of_mark(&slices->marks[i], walk->source->policy, &touch);
+		touch_of_mark(&slices->marks[i], policy, &touch);
 		if (touch.from_ns < row->until_ns && touch.to_ns > row->from_ns)
 			return true;
 	}
@@ -100,7 +99,9 @@ static enum rc read_rows(struct walk *walk)
 		const struct store_episode_row *row = &walk->view.rows[i];
 		struct episode_run *runs = NULL;
 		size_t n = 0;
-		if (row->bytes == NULL || row->start_ns % STRETCH_NS != 0 || is_marked(walk, row))
+		if (row->bytes == NULL || row->start_ns % STRETCH_NS != 0 ||
+		    episode_is_marked(
+			row, &walk->view.slices, walk->signs.cursor, walk->source->policy))
 			continue;
 		rc = episode_row_decode(
 		    row->bytes, row->len, row->start_ns, &walk->arena, &runs, &n);

@@ -54,6 +54,14 @@ typedef bool episode_visit_fn(void *ctx, const struct episode *episode);
 enum rc episode_walk(const struct slice_source *source, int64_t from_ns, int64_t to_ns,
     uint64_t as_of_seq, episode_visit_fn *visit, void *ctx, struct errmsg *why) RC_CHECK;
 
+/*
+ * Make each stored row again from the slices and compare; faults as
+ * home_verify().  Rows under a mark, or of another policy, do not count for
+ * readers either.  RC_NOMEM, slice_serve()'s errors.
+ */
+enum rc episode_verify(struct store *store, const struct policy *policy, store_fault_fn *report,
+    void *ctx, uint64_t *faults, struct errmsg *why) RC_CHECK;
+
 /* One episode as JSON. */
 enum rc episode_json(const struct episode *episode, struct buf *out) RC_CHECK;
 

@@ -107,6 +107,12 @@ void episode_past_add(struct episode_past *past, const struct episode_run *run);
  * room; true if there was one. */
 bool episode_people_add(const char **people, size_t *len, const struct sign *sign);
 
+/* ---- episode.c ---------------------------------------------------------------------------- */
+
+/* Does a mark of the log up to `cursor` lie over what the row was made of? */
+bool episode_is_marked(const struct store_episode_row *row, const struct store_slice_view *slices,
+    uint64_t cursor, const struct policy *policy);
+
 static inline int64_t episode_floor(int64_t ns, int64_t span_ns)
 {
 	int64_t rest = ns % span_ns;

@@ -33,6 +33,14 @@ enum rc home_visit(struct store *store, int64_t before_ns, uint64_t cursor,
 enum rc home_build(struct store *store, int64_t until_ns, const struct policy *policy,
     const atomic_bool *stop, struct errmsg *why) RC_CHECK;
 
+/*
+ * Make each digest again and compare: `report` is called for those that would
+ * lead a reader astray, which are counted in `*faults`.  One after the other,
+ * beside whatever else goes on.  RC_NOMEM, the store's errors.
+ */
+enum rc home_verify(struct store *store, const struct policy *policy, store_fault_fn *report,
+    void *ctx, uint64_t *faults, struct errmsg *why) RC_CHECK;
+
 /* Up to where digests were made, as of so many changes. */
 struct home_keep {
 	uint64_t touches;

@@ -11,10 +11,11 @@
 
 _Static_assert(PUT_ROWS <= STORE_DIGEST_ROWS_MAX, "rows of one commit");
 
-struct make {
+struct home_make {
 	struct store *store;
 	struct home_gather gather;
 	const atomic_bool *stop;
+	bool put_nothing;
 	uint64_t touches;
 	struct store_digest_row rows[PUT_ROWS]; /* [rows_len], not put yet */
 	size_t rows_len;
@@ -26,7 +27,7 @@ struct make {
 	struct errmsg *why;
 };
 
-static enum rc put_rows(struct make *make)
+static enum rc put_rows(struct home_make *make)
 {
 	bool stale = false;
 
@@ -40,7 +41,8 @@ static enum rc put_rows(struct make *make)
 }
 
 /* What does not fit is told as such: its parts are looked at. */
-static enum rc add_row(struct make *make, unsigned level, int64_t start_ns, struct home_fold *fold)
+static enum rc add_row(
+    struct home_make *make, unsigned level, int64_t start_ns, struct home_fold *fold)
 {
 	struct store_digest_row row = { .level = level, .start_ns = start_ns };
 
@@ -52,7 +54,7 @@ static enum rc add_row(struct make *make, unsigned level, int64_t start_ns, stru
 		buf_reset(&make->bytes);
 		rc = home_fold_encode(fold, start_ns, &make->bytes);
 	}
-	if (rc != RC_OK)
+	if (rc != RC_OK || make->put_nothing)
 		return rc;
 	if (make->rows_len == PUT_ROWS)
 		rc = put_rows(make);
@@ -68,7 +70,7 @@ static enum rc add_row(struct make *make, unsigned level, int64_t start_ns, stru
 
 /* ---- leaves --------------------------------------------------------------------------- */
 
-static enum rc gather_leaf(struct make *make, int64_t start_ns, int64_t end_ns)
+static enum rc gather_leaf(struct home_make *make, int64_t start_ns, int64_t end_ns)
 {
 	struct home_gather *gather = &make->gather;
 
@@ -84,7 +86,7 @@ static enum rc gather_leaf(struct make *make, int64_t start_ns, int64_t end_ns)
 }
 
 /* The records of a day at once, cut into its leaves. */
-static enum rc read_day(struct make *make, int64_t start_ns)
+static enum rc read_day(struct home_make *make, int64_t start_ns)
 {
 	struct home_fold *all = &make->gather.fold;
 	enum rc rc = RC_OK;
@@ -105,7 +107,7 @@ static enum rc read_day(struct make *make, int64_t start_ns)
 	return rc;
 }
 
-static enum rc make_leaf(struct make *make, int64_t start_ns, struct home_fold *out)
+static enum rc make_leaf(struct home_make *make, int64_t start_ns, struct home_fold *out)
 {
 	int64_t end_ns = start_ns + STORE_DIGEST_LEAF_NS, leaf;
 	struct store_digest_seqs seqs = { 0 };
@@ -135,7 +137,7 @@ static enum rc make_leaf(struct make *make, int64_t start_ns, struct home_fold *
 /* ---- stretches -------------------------------------------------------------------------- */
 
 /* The row that stands, or that nothing lies in the stretch.  RC_NOTFOUND: neither. */
-static enum rc have(struct make *make, unsigned level, int64_t start_ns, struct home_fold *out)
+static enum rc have(struct home_make *make, unsigned level, int64_t start_ns, struct home_fold *out)
 {
 	int64_t span_ns = store_digest_span_ns(level);
 	struct store_digest_seqs seqs;
@@ -154,10 +156,10 @@ static enum rc have(struct make *make, unsigned level, int64_t start_ns, struct 
 }
 
 static enum rc make_block(
-    struct make *make, unsigned level, int64_t start_ns, struct home_fold *out);
+    struct home_make *make, unsigned level, int64_t start_ns, struct home_fold *out);
 
 static enum rc make_parts(
-    struct make *make, unsigned level, int64_t start_ns, struct home_fold *out)
+    struct home_make *make, unsigned level, int64_t start_ns, struct home_fold *out)
 {
 	int64_t span_ns = store_digest_span_ns(level - 1);
 	struct home_fold part;
@@ -178,7 +180,7 @@ static enum rc make_parts(
 
 /* `out` is empty, and becomes what the stretch comes to. */
 static enum rc make_block(
-    struct make *make, unsigned level, int64_t start_ns, struct home_fold *out)
+    struct home_make *make, unsigned level, int64_t start_ns, struct home_fold *out)
 {
 	bool parts = true;
 
@@ -202,7 +204,7 @@ static enum rc make_block(
 
 static enum rc make_one(void *ctx, unsigned level, int64_t start_ns)
 {
-	struct make *make = ctx;
+	struct home_make *make = ctx;
 	struct home_fold fold;
 
 	home_fold_init(&fold);
@@ -211,32 +213,63 @@ static enum rc make_one(void *ctx, unsigned level, int64_t start_ns)
 	return rc;
 }
 
-enum rc home_build(struct store *store, int64_t until_ns, const struct policy *policy,
-    const atomic_bool *stop, struct errmsg *why)
+enum rc home_make_new(
+    struct store *store, const struct policy *policy, struct home_make **out, struct errmsg *why)
 {
-	struct make *make = calloc(1, sizeof *make);
-	int64_t end_ns;
+	struct home_make *make = calloc(1, sizeof *make);
 
 	if (make == NULL)
 		return RC_NOMEM;
 	make->store = store;
-	make->stop = stop;
+	make->put_nothing = true;
 	make->why = why;
 	arena_init(&make->arena, ROWS_BYTES_MAX);
 	buf_init(&make->bytes, STORE_DIGEST_BYTES_MAX);
-	enum rc rc = store_digest_begin(store, LAYER_HOME, until_ns, &make->touches, why);
+	enum rc rc = home_gather_init(&make->gather, store, policy);
 	if (rc == RC_OK)
-		rc = home_gather_init(&make->gather, store, policy);
-	if (rc == RC_OK)
-		rc = home_blocks(until_ns, make_one, make, &end_ns);
-	if (rc == RC_OK)
-		rc = put_rows(make);
+		*out = make;
+	else
+		home_make_free(make);
+	return rc;
+}
+
+void home_make_free(struct home_make *make)
+{
+	if (make == NULL)
+		return;
 	for (unsigned i = 0; i < DAY_LEAVES; i++)
 		home_fold_fini(&make->day[i]);
 	home_fold_fini(&make->gather.fold);
 	buf_fini(&make->bytes);
 	arena_fini(&make->arena);
 	free(make);
+}
+
+enum rc home_make_again(
+    struct home_make *make, unsigned level, int64_t start_ns, struct home_fold *out)
+{
+	make->has_day = false;
+	home_fold_reset(out);
+	return level == 0 ? make_leaf(make, start_ns, out) : make_parts(make, level, start_ns, out);
+}
+
+enum rc home_build(struct store *store, int64_t until_ns, const struct policy *policy,
+    const atomic_bool *stop, struct errmsg *why)
+{
+	struct home_make *make = NULL;
+	int64_t end_ns;
+
+	enum rc rc = home_make_new(store, policy, &make, why);
+	if (rc != RC_OK)
+		return rc;
+	make->stop = stop;
+	make->put_nothing = false;
+	rc = store_digest_begin(store, LAYER_HOME, until_ns, &make->touches, why);
+	if (rc == RC_OK)
+		rc = home_blocks(until_ns, make_one, make, &end_ns);
+	if (rc == RC_OK)
+		rc = put_rows(make);
+	home_make_free(make);
 	return rc;
 }
 

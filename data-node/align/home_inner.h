@@ -27,6 +27,17 @@ enum rc home_gather_init(
 enum rc home_gather_log(struct home_gather *gather, struct store *store, int64_t from_ns,
     int64_t to_ns, uint64_t cursor, struct errmsg *why) RC_CHECK;
 
+/* ---- home_build.c: digests made again, to compare ---------------------------------- */
+struct home_make;
+/* `store`, `policy` and `why` are borrowed until home_make_free(). */
+enum rc home_make_new(struct store *store, const struct policy *policy, struct home_make **out,
+    struct errmsg *why) RC_CHECK;
+void home_make_free(struct home_make *make);
+/* What the stretch of a digest comes to by the digests of its parts, and by the
+ * records where those have none.  Puts nothing. */
+enum rc home_make_again(
+    struct home_make *make, unsigned level, int64_t start_ns, struct home_fold *out) RC_CHECK;
+
 /* Call `visit` with the blocks of the digests that make up the time before
  * `until_ns`, rounded down, in order; that is `*end_ns`. */
 typedef enum rc home_block_fn(void *ctx, unsigned level, int64_t start_ns);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "align/episode.h"
+#include "align/home.h"
 #include "base/clock.h"
 #include "base/timestamp.h"
 #include "gateway/catalogue.h"
@@ -166,6 +168,18 @@ static void report_fault(void *ctx, const char *fault)
 	buf_json_string(f->out, fault, strlen(fault));
 }
 
+/* What the aligner keeps, against what it was made of. */
+static enum rc verify_kept(
+    struct station *station, struct faults *faults, struct store_verified *v, struct errmsg *why)
+{
+	struct store *store = station_store(station);
+	const struct policy *policy = station_policy(station);
+
+	enum rc rc = home_verify(store, policy, report_fault, faults, &v->faults, why);
+	return rc == RC_OK ? episode_verify(store, policy, report_fault, faults, &v->faults, why)
+			   : rc;
+}
+
 static enum rc verify_station(
     struct job *job, struct faults *faults, struct store_verified *v, struct errmsg *why)
 {
@@ -177,6 +191,10 @@ static enum rc verify_station(
 		return rc;
 	if (rc == RC_CORRUPT && v->faults == 0)
 		v->faults = 1;
+	/* Where the log or its indexes are broken, these would only repeat it. */
+	rc = v->faults == 0 ? verify_kept(station, faults, v, why) : RC_OK;
+	if (rc != RC_OK)
+		return rc;
 	enum rc catalogue = catalogue_verify(station_catalogue(station), &deep);
 	if (catalogue != RC_OK) {
 		report_fault(faults, errmsg_text(&deep, catalogue));

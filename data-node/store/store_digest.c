@@ -206,6 +206,33 @@ enum rc store_digest_get(struct store *store, enum layer layer, unsigned level, 
 	return rc == RC_CORRUPT || rc == RC_UNSUPPORTED ? RC_NOTFOUND : rc;
 }
 
+enum rc store_digest_next(struct store *store, enum layer layer, unsigned level, int64_t from_ns,
+    int64_t *start_ns, struct errmsg *why)
+{
+	unsigned its_layer = 0, its_level = 0;
+	uint8_t bytes[KEY_BYTES];
+	MDB_val key = { sizeof bytes, bytes }, value;
+	MDB_cursor *cursor = NULL;
+	MDB_txn *txn = NULL;
+
+	key_make(layer, level, from_ns, bytes);
+	enum rc rc = store_read_begin(store, &txn, why);
+	if (rc != RC_OK)
+		return rc;
+	int err = mdb_cursor_open(txn, store->dbi[DB_DIGEST], &cursor);
+	if (err == 0) {
+		err = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+		if (err == 0 && (!key_parse(&key, &its_layer, &its_level, start_ns) ||
+				    its_layer != layer || its_level != level))
+			err = MDB_NOTFOUND;
+		mdb_cursor_close(cursor);
+	}
+	store_read_end(store, txn);
+	return err == 0 || err == MDB_NOTFOUND
+		   ? store_mdb_rc(err)
+		   : store_mdb_error(why, err, "the digests cannot be read");
+}
+
 enum rc store_digest_below(struct store *store, enum layer layer, unsigned level, int64_t start_ns,
     bool *any, struct errmsg *why)
 {

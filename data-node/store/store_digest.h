@@ -39,6 +39,10 @@ static inline int64_t store_digest_span_ns(unsigned level)
 enum rc store_digest_get(struct store *store, enum layer layer, unsigned level, int64_t start_ns,
     struct buf *out, struct errmsg *why) RC_CHECK;
 
+/* Where the first row of that level at or behind `from_ns` starts.  RC_NOTFOUND. */
+enum rc store_digest_next(struct store *store, enum layer layer, unsigned level, int64_t from_ns,
+    int64_t *start_ns, struct errmsg *why) RC_CHECK;
+
 /* Is there a row of a level below `level` within the stretch of such a one? */
 enum rc store_digest_below(struct store *store, enum layer layer, unsigned level, int64_t start_ns,
     bool *any, struct errmsg *why) RC_CHECK;

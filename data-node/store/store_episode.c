@@ -187,3 +187,30 @@ enum rc store_episode_read(struct store *store, int64_t from_ns, int64_t to_ns, 
 	store_read_end(store, txn);
 	return rc == RC_OK ? rc : errmsg_rc(why, rc, "the stored episodes cannot be read");
 }
+
+enum rc store_episode_next(
+    struct store *store, int64_t from_ns, int64_t *start_ns, struct errmsg *why)
+{
+	uint8_t first[8];
+	MDB_val key = { sizeof first, first }, value;
+	MDB_cursor *cursor = NULL;
+	MDB_txn *txn = NULL;
+
+	time_put(first, from_ns);
+	enum rc rc = store_read_begin(store, &txn, why);
+	if (rc != RC_OK)
+		return rc;
+	int err = mdb_cursor_open(txn, store->dbi[DB_EPISODE], &cursor);
+	if (err == 0) {
+		err = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+		if (err == 0 && key.mv_size != KEY_BYTES)
+			err = MDB_CORRUPTED;
+		if (err == 0)
+			*start_ns = time_get(key.mv_data);
+		mdb_cursor_close(cursor);
+	}
+	store_read_end(store, txn);
+	return err == 0 || err == MDB_NOTFOUND
+		   ? store_mdb_rc(err)
+		   : store_mdb_error(why, err, "the stored episodes cannot be read");
+}

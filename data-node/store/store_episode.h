@@ -41,6 +41,10 @@ struct store_episode_view {
 enum rc store_episode_read(struct store *store, int64_t from_ns, int64_t to_ns, struct arena *arena,
     struct store_episode_view *out, struct errmsg *why) RC_CHECK;
 
+/* Where the first row at or behind `from_ns` starts.  RC_NOTFOUND. */
+enum rc store_episode_next(
+    struct store *store, int64_t from_ns, int64_t *start_ns, struct errmsg *why) RC_CHECK;
+
 /* Rows [n] in one commit.  For whoever commits slices: none changed since the
  * rows were made. */
 enum rc store_episode_put(struct store *store, const struct store_episode_row *rows, size_t n,

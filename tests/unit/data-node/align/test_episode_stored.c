@@ -143,6 +143,22 @@ static void assert_rows_equal(
 	}
 }
 
+static void count_fault(void *ctx, const char *text)
+{
+	assert_non_null(strstr(text, "episode: the row of 20"));
+	++*(uint64_t *)ctx;
+}
+
+static uint64_t verify(struct life *life)
+{
+	uint64_t reported = 0, faults = 0;
+
+	PASS(episode_verify(
+	    life->f.store, policy_default(), count_fault, &reported, &faults, &pass_why));
+	assert_int_equal(reported, faults);
+	return faults;
+}
+
 /* ---- the twin ---------------------------------------------------------------------------- */
 
 static bool twin_is_change(const struct life *life, int i)
@@ -311,6 +327,7 @@ static void test_rows_tell_what_is_worked_out_and_what_the_twin_says(void **stat
 			    from + 1 + (int64_t)below(life, (uint64_t)(MINUTES - from)));
 		}
 		compare_with_twin(life, 0, MINUTES);
+		assert_int_equal(verify(life), 0);
 	}
 	*state = life;
 }
@@ -424,22 +441,25 @@ static void test_what_goes_on_or_may_still_change_has_no_row(void **state)
 	look(life, 0, 1440, 0);
 }
 
-/* A row that tells something else is told: so it is rows that are read. */
-static void test_readers_read_rows(void **state)
+/* A row that tells something else is told, so it is rows that are read; and verify
+ * names it. */
+static void test_readers_read_rows_and_verify_names_those_that_differ(void **state)
 {
 	struct life *life = *state;
 	struct store_episode_view view;
 	struct arena arena;
-	size_t episodes;
+	size_t episodes, wrong = 0;
 
 	live_two_days(life);
 	look(life, 0, 1440, 0);
+	assert_int_equal(verify(life), 0);
 	episodes = told[0].len;
 	view = read_rows(life, &arena);
 	for (size_t i = 0; i < view.rows_len; i++) {
 		struct store_episode_row *row = &view.rows[i];
 		if (row->start_ns < BASE_NS || row->start_ns >= BASE_NS + NS_PER_DAY)
 			continue;
+		wrong += row->len != 2;
 		row->bytes = (const uint8_t *)"\x01\x00"; /* nothing begins in it */
 		row->len = 2;
 		PASS(store_episode_put(life->f.store, row, 1, &pass_why));
@@ -451,6 +471,12 @@ static void test_readers_read_rows(void **state)
 	told[0].len = 0;
 	PASS(episode_walk(&source, BASE_NS, BASE_NS + NS_PER_DAY, 0, tell, &told[0], &pass_why));
 	assert_true(told[0].len < episodes);
+	assert_true(wrong > 1);
+	assert_int_equal(verify(life), wrong);
+	/* Not where a mark lies over them, for then they are not read either. */
+	put(life, LAYER_AUDITORY, "speech", 500, "late", "{\"speaker\":\"Cleo\"}");
+	assert_true(verify(life) < wrong);
+	look(life, 500, 510, 0);
 }
 
 #define CANARY "Xylophone4711"
@@ -512,7 +538,7 @@ int main(void)
 		TEST(test_a_late_word_takes_away_what_it_touches_and_it_comes_again),
 		TEST(test_rows_are_remade_as_they_were),
 		TEST(test_what_goes_on_or_may_still_change_has_no_row),
-		TEST(test_readers_read_rows),
+		TEST(test_readers_read_rows_and_verify_names_those_that_differ),
 		TEST(test_rows_hold_no_content_so_what_is_forgotten_is_nowhere),
 	};
 

@@ -226,6 +226,21 @@ static void step(struct home *home)
 	}
 }
 
+static void count_fault(void *ctx, const char *text)
+{
+	assert_non_null(strstr(text, "digest: level "));
+	++*(uint64_t *)ctx;
+}
+
+static uint64_t verify(struct fixture *f)
+{
+	uint64_t reported = 0, faults = 0;
+
+	PASS(home_verify(f->store, policy_default(), count_fault, &reported, &faults, &pass_why));
+	assert_int_equal(reported, faults);
+	return faults;
+}
+
 static void test_digests_tell_what_all_records_tell(void **state)
 {
 	uint64_t seed = 20261127;
@@ -244,6 +259,7 @@ static void test_digests_tell_what_all_records_tell(void **state)
 			for (int k = 0; k < 6; k++)
 				compare(&home);
 		}
+		assert_int_equal(verify(&home.f), 0);
 		fixture_fini(&home.f);
 	}
 }
@@ -329,12 +345,57 @@ static void test_a_moment_needs_one_record_a_thing_however_long_the_past(void **
 	fixture_fini(&f);
 }
 
+/* The leaf of one change, in which another record stands. */
+static void test_verify_names_a_digest_that_differs_from_its_records(void **state)
+{
+	struct fixture f = { .in_memory = true };
+	struct store_digest_row row = { .start_ns = BASE_NS + 6 * NS_PER_HOUR };
+	struct home_fold fold;
+	struct buf bytes;
+	uint64_t touches;
+	bool stale;
+
+	(void)state;
+	fixture_init(&f);
+	for (int i = 0; i < 16 * 4; i++)
+		put_light(&f, BASE_NS + i * (NS_PER_DAY / 4), "", i % 2 == 0 ? "on" : "off");
+	PASS(home_build(f.store, BASE_NS + 16 * NS_PER_DAY, policy_default(), NULL, &pass_why));
+	assert_int_equal(verify(&f), 0);
+	home_fold_init(&fold);
+	buf_init(&bytes, STORE_DIGEST_BYTES_MAX);
+	PASS(store_digest_get(f.store, LAYER_HOME, 0, row.start_ns, &bytes, &pass_why));
+	PASS(home_fold_decode(bytes.bytes, bytes.len, row.start_ns, STORE_DIGEST_LEAF_NS, &fold));
+	assert_int_equal(fold.len, 1);
+	PASS(store_digest_begin(f.store, LAYER_HOME, BASE_NS, &touches, &pass_why));
+	for (int wrong = 0; wrong < 3; wrong++) {
+		if (wrong == 0)
+			fold.refs[0].seq += 5;
+		else if (wrong == 1)
+			fold.last_seq--; /* it would count for a cursor before the record */
+		else
+			fold.dense = true; /* no harm: the records are read */
+		buf_reset(&bytes);
+		PASS(home_fold_encode(&fold, row.start_ns, &bytes));
+		row.bytes = bytes.bytes;
+		row.len = bytes.len;
+		PASS(store_digest_put(f.store, LAYER_HOME, &row, 1, touches, &stale, &pass_why));
+		assert_false(stale);
+		if (wrong < 2)
+			assert_true(verify(&f) > 0);
+		fold.refs[0].seq -= wrong == 0 ? 5 : 0;
+	}
+	buf_fini(&bytes);
+	home_fold_fini(&fold);
+	fixture_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_digests_tell_what_all_records_tell),
 		cmocka_unit_test(test_a_late_change_takes_one_digest_of_each_size_away_and_no_more),
 		cmocka_unit_test(test_a_moment_needs_one_record_a_thing_however_long_the_past),
+		cmocka_unit_test(test_verify_names_a_digest_that_differs_from_its_records),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,10 @@
 /* Routes and handlers on a real station: shapes, limits, paging, refusals. */
 #include "gateway_fixture.h"
 
+#include "align/builder.h"
 #include "base/timestamp.h"
-#include "store/store.h"
+#include "store/store_digest.h"
+#include "store/store_episode.h"
 
 static struct fixture fx;
 
@@ -413,6 +415,33 @@ static void test_verify_finds_nothing_wrong_with_a_good_store(void **state)
 	assert_int_equal(fixture_number(&fx, "records"), 50);
 }
 
+/* A digest and an episode of what never was; the store's own pass cannot tell. */
+static void test_verify_names_what_the_aligner_keeps_of_nothing(void **state)
+{
+	struct store *store = station_store(fx.station);
+	int64_t start_ns = INT64_C(1763568000) * NS_PER_S; /* 16:00 that day */
+	/* Format, flags, first and last seq; a value, its track, lane, seq and times. */
+	const uint8_t fold[24] = { 1, 0, 1, 1, 1, [20] = 1, 1, 0 };
+	struct store_digest_row digest = { 0, start_ns - start_ns % STORE_DIGEST_LEAF_NS, fold,
+		23 };
+	struct store_episode_row episode = { start_ns, start_ns - 30 * NS_PER_MIN,
+		start_ns + 5 * NS_PER_HOUR, (const uint8_t *)"\x01\x00", 2 };
+	uint64_t touches;
+	bool stale;
+
+	(void)state;
+	post_notes(50);
+	assert_true(builder_wait(station_builder(fx.station), store_cursor(store), 30 * NS_PER_S));
+	PASS(store_digest_begin(store, LAYER_HOME, start_ns, &touches, &pass_why));
+	PASS(store_digest_put(store, LAYER_HOME, &digest, 1, touches, &stale, &pass_why));
+	PASS(store_episode_put(store, &episode, 1, &pass_why));
+	assert_int_equal(fixture_control(&fx, "POST", "/control/verify", "{}"), 200);
+	assert_int_equal(fixture_number(&fx, "faults"), 2);
+	const char *body = buf_text(&fx.response.body);
+	assert_non_null(strstr(body, "digest: level 0 from 2025-11-19T15:00:00.000000000Z"));
+	assert_non_null(strstr(body, "episode: the row of 2025-11-19T16:00:00.000000000Z"));
+}
+
 static void test_models_are_listed_without_a_pool(void **state)
 {
 	(void)state;
@@ -444,6 +473,7 @@ int main(void)
 		TEST(test_the_page_is_locked_down),
 		TEST(test_status_and_metrics_hold_numbers_only),
 		TEST(test_verify_finds_nothing_wrong_with_a_good_store),
+		TEST(test_verify_names_what_the_aligner_keeps_of_nothing),
 		TEST(test_models_are_listed_without_a_pool),
 	};
 
