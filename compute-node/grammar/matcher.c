@@ -15,7 +15,10 @@
 #define FRAMES_MAX 8192u
 #define BUCKETS 4096u /* a power of two: of places, of frames */
 #define SEEN_MAX (2 * MATCHER_OPTIONS_MAX)
+#define SEEN_INDEX_BITS 12
+#define SEEN_SLOTS 2048u /* a power of two, well above SEEN_MAX */
 #define BITMAPS 12u
+#define WORK_MAX 100000u /* options that one bitmap looks at */
 #define WORD_BITS 64u
 
 /* Steps: not tried yet, no way on, else a place. */
@@ -58,6 +61,13 @@ struct matcher {
 
 	struct option seen[SEEN_MAX]; /* of the place being made */
 	size_t n_seen;
+	uint32_t seen_slots[SEEN_SLOTS]; /* round of the place << 12 | index in `seen` */
+	uint32_t round;
+
+	/* Of the bitmap being made: steps that it took, found before or not, and what they
+	 * cost, so that where it is cut short does not depend on what is remembered. */
+	uint64_t touched[PLACES_MAX][(UINT8_MAX + 1) / WORD_BITS];
+	uint32_t work;
 	uint16_t moved[FRAMES_MAX]; /* while forgetting: a frame's new number */
 	uint16_t path[VOCAB_TOKEN_BYTES_MAX + 1];
 
@@ -99,12 +109,29 @@ static void see(struct matcher *m, uint16_t state, uint16_t frame)
 {
 	if (m->frames[frame].depth + m->automaton->states[state].need > AUTOMATON_DEPTH_MAX)
 		return;
-	for (size_t i = 0; i < m->n_seen; i++) {
-		if (m->seen[i].state == state && m->seen[i].frame == frame)
+	uint32_t slot = mix(mix(0, state), frame) & (SEEN_SLOTS - 1);
+	for (; m->seen_slots[slot] >> SEEN_INDEX_BITS == m->round;
+	     slot = (slot + 1) & (SEEN_SLOTS - 1)) {
+		const struct option *have =
+		    &m->seen[m->seen_slots[slot] & ((1u << SEEN_INDEX_BITS) - 1)];
+
+		if (have->state == state && have->frame == frame)
 			return;
 	}
-	if (m->n_seen < SEEN_MAX)
-		m->seen[m->n_seen++] = (struct option){ state, frame };
+	if (m->n_seen == SEEN_MAX)
+		return;
+	m->seen_slots[slot] = m->round << SEEN_INDEX_BITS | (uint32_t)m->n_seen;
+	m->seen[m->n_seen++] = (struct option){ state, frame };
+}
+
+/* An empty list of options; the slots of old ones are told by their round. */
+static void see_nothing(struct matcher *m)
+{
+	m->n_seen = 0;
+	if (++m->round == 1u << (32 - SEEN_INDEX_BITS)) {
+		memset(m->seen_slots, 0, sizeof(m->seen_slots));
+		m->round = 1;
+	}
 }
 
 /* Follow what takes no byte; the list grows while it is walked. */
@@ -208,7 +235,7 @@ static uint16_t take_step(struct matcher *m, uint16_t from, uint8_t byte)
 {
 	const struct place *place = &m->places[from];
 
-	m->n_seen = 0;
+	see_nothing(m);
 	for (size_t i = 0; i < place->n; i++) {
 		struct option at = m->options[place->first + i];
 		const struct state *state = &m->automaton->states[at.state];
@@ -228,7 +255,7 @@ static uint16_t step(struct matcher *m, uint16_t from, uint8_t byte)
 {
 	uint16_t to = m->steps[from][byte];
 
-	if (to == STEP_NEW)
+	if (to == STEP_NEW && !m->full)
 		to = m->steps[from][byte] = take_step(m, from, byte);
 	return to;
 }
@@ -307,6 +334,7 @@ enum rc matcher_new(
 	m->words = words_of(vocab->n_vocab);
 	m->bytes = bytes;
 	forget_all(m);
+	see_nothing(m);
 	see(m, m->automaton->start, 0);
 	close_over(m);
 	uint16_t first = place_of(m);
@@ -370,22 +398,43 @@ static void set_bit(uint64_t *bitmap, int32_t id)
 	bitmap[(uint32_t)id / WORD_BITS] |= UINT64_C(1) << (uint32_t)id % WORD_BITS;
 }
 
-/* Tokens in the order of their bytes: what follows a dead prefix is passed over. */
-static void fill(struct matcher *m, uint64_t *bitmap)
+/* A step of a bitmap: each counts once, by the options that it starts from; past
+ * WORK_MAX there are no more. */
+static uint16_t counted_step(struct matcher *m, uint16_t from, uint8_t byte)
+{
+	uint64_t *word = &m->touched[from][byte / WORD_BITS], bit = UINT64_C(1) << byte % WORD_BITS;
+
+	if ((*word & bit) == 0) {
+		if (m->work > WORK_MAX)
+			return STEP_DEAD;
+		*word |= bit;
+		m->work += m->places[from].n;
+	}
+	return step(m, from, byte);
+}
+
+/* Tokens in the order of their bytes: what follows a dead prefix is passed over.  `whole`:
+ * give up as soon as something does not fit. */
+static void fill(struct matcher *m, uint64_t *bitmap, bool whole)
 {
 	const struct vocab *vocab = m->vocab;
 	const uint8_t *bytes = vocab->bytes;
 	unsigned alive = 0; /* bytes of the token before that have a place */
 
 	memset(bitmap, 0, m->words * sizeof(bitmap[0]));
+	memset(m->touched, 0, sizeof(m->touched));
+	m->work = 0;
 	m->path[0] = m->here;
 	for (size_t i = 0; i < vocab->n; bytes += vocab->rest[i], i++) {
 		unsigned depth = vocab->common[i], end = depth + vocab->rest[i];
 
+		if (whole && m->full)
+			return;
 		if (depth > alive)
 			continue;
 		for (; depth < end; depth++) {
-			uint16_t to = step(m, m->path[depth], bytes[depth - vocab->common[i]]);
+			uint16_t to =
+			    counted_step(m, m->path[depth], bytes[depth - vocab->common[i]]);
 
 			if (to < STEP_PLACE)
 				break;
@@ -409,12 +458,12 @@ const uint64_t *matcher_allowed(struct matcher *m)
 	uint64_t *bitmap = m->bitmaps + slot * m->words;
 
 	m->bitmap_place[slot] = 0;
-	fill(m, bitmap);
+	fill(m, bitmap, true);
 	if (m->full) {
 		/* From here on it depends on this place alone: what does not fit now is
 		 * not allowed, in each run of this answer. */
 		forget_but_here(m);
-		fill(m, bitmap);
+		fill(m, bitmap, false);
 		m->full = false;
 	}
 	m->bitmap_place[slot] = (uint16_t)(m->here + 1);

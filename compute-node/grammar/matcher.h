@@ -9,7 +9,9 @@
  * What is remembered never changes an answer: where an answer stands is a function of
  * its bytes alone, so one that is resumed by pushing its ids goes on identically.
  *
- * An answer with more than MATCHER_OPTIONS_MAX readings at once keeps the first ones.
+ * Work is bounded, for each request computes beside others: an answer with more than
+ * MATCHER_OPTIONS_MAX readings at once keeps the first ones, and a bitmap that costs more
+ * than some ten milliseconds is cut short, at the same token in each run.
  * One thread at a time; nothing but matcher_new() takes memory.
  */
 #ifndef GRAMMAR_MATCHER_H
@@ -44,8 +46,8 @@ bool matcher_push_bytes(struct matcher *matcher, const uint8_t *bytes, size_t le
 /*
  * One bit for each of n_vocab ids, in words of 64, lowest first: what may come next,
  * tokens that end the answer among them where it may end.  Never empty with a vocabulary
- * that is whole.  Lives until the next call.  The first time at a place it costs a walk over
- * the vocabulary.
+ * that is whole, but for bitmaps that are cut short before their first token.  Lives until the next
+ * call.  The first time at a place it costs a walk over the vocabulary.
  */
 const uint64_t *matcher_allowed(struct matcher *matcher);
 

@@ -133,6 +133,48 @@ static void test_resumed_answer_goes_on_identically(void **unused)
 	matcher_free(m);
 }
 
+/* Sixty patterns that all may have begun anywhere: bitmaps are cut short, alike whatever is
+ * remembered, and something is always left. */
+static void test_work_has_an_end(void **unused)
+{
+	static char schema[8192];
+	static int32_t ids[200];
+	size_t len = 0, n = 0, words = (FIXTURE_N + 63) / 64;
+
+	(void)unused;
+	len += (size_t)snprintf(schema, sizeof(schema), "{\"anyOf\":[");
+	for (int i = 0; i < 60; i++)
+		len += (size_t)snprintf(schema + len, sizeof(schema) - len,
+		    "%s{\"pattern\":\"[a-z0-9][ !#-Z^-~]{%d}%c\"}", i > 0 ? "," : "", 20 + i % 7,
+		    'a' + i * 7 % 26);
+	(void)snprintf(schema + len, sizeof(schema) - len, "]}");
+	struct matcher *m = fixture_matcher(schema);
+	seed = 3;
+	for (; n < 200; n++) {
+		const uint64_t *bitmap = matcher_allowed(m);
+		bool any = false;
+
+		for (size_t i = 0; i < words; i++)
+			any = any || bitmap[i] != 0;
+		assert_true(any);
+		if (n % 4 == 3) {
+			struct matcher *again = fixture_matcher(schema);
+
+			replay(again, ids, n);
+			assert_memory_equal(
+			    matcher_allowed(again), bitmap, words * sizeof(*bitmap));
+			matcher_free(again);
+		}
+		do
+			ids[n] = draw(bitmap);
+		while (ids[n] == FIXTURE_END);
+		assert_true(matcher_push(m, ids[n]));
+		if (matcher_over(m))
+			break;
+	}
+	matcher_free(m);
+}
+
 static void test_blanks_have_an_end(void **unused)
 {
 	struct matcher *m = fixture_matcher(NULL);
@@ -165,6 +207,7 @@ int main(void)
 		cmocka_unit_test(test_bitmap_is_what_can_be_pushed),
 		cmocka_unit_test(test_special_tokens_are_never_allowed),
 		cmocka_unit_test(test_resumed_answer_goes_on_identically),
+		cmocka_unit_test(test_work_has_an_end),
 		cmocka_unit_test(test_blanks_have_an_end),
 		cmocka_unit_test(test_vocabulary_is_whole),
 	};

@@ -373,6 +373,29 @@ static void test_a_forced_call_is_constrained_to_its_parameters(void **state)
 	world_close(&world);
 }
 
+/* A format beside tools that may be called: either of the two comes, as what it is. */
+static void test_a_format_beside_tools_leaves_calls_possible(void **state)
+{
+	struct fake_script script = says("17", "hermes");
+	struct world world;
+
+	(void)state;
+	world_open(&world, &script, 1);
+	world_post(&world, false, CHAT TOOLS SCHEMA STREAM "}");
+	drain(&world);
+	assert_non_null(strstr(buf_text(&world.read), "\"content\":\"17\""));
+	json_t *schema = json_loads(buf_text(&world.rig.nodes[0].last_schema), 0, NULL);
+	assert_int_equal(json_array_size(json_object_get(schema, "anyOf")), 3);
+	expect_text(schema, "anyOf.0.$ref", "#/$defs/answer");
+	expect_text(schema, "$defs.answer.type", "integer");
+	json_decref(schema);
+	script = says("{\"name\":\"wait\",\"arguments\":{}}", "hermes");
+	fake_compute_set(&world.rig.nodes[0], &script);
+	world_post(&world, false, CHAT TOOLS SCHEMA "}");
+	assert_non_null(strstr(buf_text(&world.read), "\"finish_reason\":\"tool_calls\""));
+	world_close(&world);
+}
+
 static void test_turns_with_tools_go_in(void **state)
 {
 	struct fake_script script = says("done", "");
@@ -513,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_several_choices_share_a_prompt),
 		cmocka_unit_test(test_what_is_not_to_be_stored_is_not_kept),
 		cmocka_unit_test(test_a_forced_call_is_constrained_to_its_parameters),
+		cmocka_unit_test(test_a_format_beside_tools_leaves_calls_possible),
 		cmocka_unit_test(test_turns_with_tools_go_in),
 		cmocka_unit_test(test_a_response_has_items),
 		cmocka_unit_test(test_a_response_streams_its_events_in_order),
