@@ -12,42 +12,33 @@ source "$(dirname "$0")/../support/scenario.sh"
 [[ $HEARTH_BUILD != *sanitize* ]] || skip 'sanitizers map memory as the units do not allow'
 command -v unshare >/dev/null || skip 'no unshare(1)'
 
-# A control group for it in each hierarchy, so that whatever it leaves can be taken away.
-groups=()
-take_away() { # GROUP
-	find "$1" -depth -type d -exec rmdir {} + 2>/dev/null
-	[ ! -d "$1" ]
+# A control group for it, so that whatever it leaves can be taken away again.  Of version
+# 2 on any host: with version 1 nobody tells a system in a namespace that a group is empty.
+mkdir "$T/groups"
+mount -t cgroup2 none "$T/groups" 2>/dev/null || skip 'no control groups of version 2'
+group=$T/groups$(sed -n 's/^0:://p' /proc/self/cgroup)/hearth-$$
+take_away() {
+	find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
+	[ ! -d "$group" ]
 }
 end_system() {
-	local code=$? group
+	local code=$?
 	set +e
 	[ -z "${system:-}" ] || kill -9 "$system" 2>/dev/null
 	wait 2>/dev/null
-	for group in "${groups[@]}"; do
-		(wait_until 5 'its control groups go' take_away "$group")
-	done
+	(wait_until 5 'its control groups go' take_away)
+	umount "$T/groups"
 	(exit $code)
 	scenario_end
 }
 trap end_system EXIT
-while read -r _ place type options _; do
-	case $type in
-	cgroup) own=$(sed -n "s/^[0-9]*:\($(basename "$place")\|name=$(basename "$place")\):\(.*\)/\2/p" /proc/self/cgroup) ;;
-	cgroup2) own=$(sed -n 's/^0:://p' /proc/self/cgroup) ;;
-	*) continue ;;
-	esac
-	[[ $options != *ro,* && -d $place$own ]] || continue
-	mkdir "$place$own/hearth-$$" 2>/dev/null && groups+=("$place$own/hearth-$$")
-done </proc/mounts
-[ ${#groups[@]} -gt 0 ] || skip 'no control group can be made'
-legacy=1
-[[ $(stat -fc %T /sys/fs/cgroup) != cgroup2fs ]] || legacy=0
+mkdir "$group" 2>/dev/null || skip 'no control group can be made'
 
 mkdir "$T/out"
 tiny_model "$T/tiny.gguf" --seed 3 --ctx 1024
 cat >"$T/boot" <<'END'
 set -e
-out=$1 root=$2 build=$3 tree=$4 legacy=$5
+out=$1 root=$2 build=$3 tree=$4
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$root"
 mkdir "$root"/{upper,work,new}
@@ -55,7 +46,7 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$root/upper,workdir=$root/work"
 new=$root/new
 mount -t proc proc "$new/proc"
 mount -t sysfs sysfs "$new/sys"
-if [ "$legacy" = 0 ]; then mount -t cgroup2 cgroup2 "$new/sys/fs/cgroup"; fi
+mount -t cgroup2 cgroup2 "$new/sys/fs/cgroup"
 mount --rbind /dev "$new/dev"
 # Ours hold this very system; RemoveIPC= looks through all of it.
 for place in dev/shm run tmp var/lib etc/hearth; do
@@ -79,7 +70,7 @@ for unit in systemd-udevd systemd-udev-trigger systemd-journald systemd-resolved
 	ln -sf /dev/null "$new/etc/systemd/system/$unit.service"
 done
 exec chroot "$new" /usr/bin/env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-	SYSTEMD_PROC_CMDLINE="systemd.unit=try.service systemd.unified_cgroup_hierarchy=$((1 - legacy)) systemd.legacy_systemd_cgroup_controller=$legacy" \
+	SYSTEMD_PROC_CMDLINE='systemd.unit=try.service systemd.unified_cgroup_hierarchy=1' \
 	/lib/systemd/systemd --system --log-target=null
 END
 
@@ -177,14 +168,9 @@ cp "$T/tiny.gguf" "$T/out"
 
 mkdir "$T/root"
 (
-	for group in "${groups[@]}"; do
-		[ ! -e "$group/cpuset.mems" ] || for file in cpuset.cpus cpuset.mems; do
-			cat "$group/../$file" >"$group/$file"
-		done
-		echo "$BASHPID" >"$group/cgroup.procs" || true
-	done
+	echo "$BASHPID" >"$group/cgroup.procs"
 	exec unshare --fork --pid --mount --uts --ipc --net --cgroup --kill-child \
-	bash "$T/boot" "$T/out" "$T/root" "$HEARTH_BUILD" "$PWD" $legacy
+		bash "$T/boot" "$T/out" "$T/root" "$HEARTH_BUILD" "$PWD"
 ) >"$T/boot.log" 2>&1 &
 system=$!
 ended() {
