@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/wipe.h"
+#include "os/pages.h"
 
 /* libzmq is done with the bytes: called from a thread of its own. */
 static void release_bytes(void *bytes, void *hint)
@@ -34,46 +35,80 @@ static enum rc hand_over(struct frame *frame, uint8_t *bytes)
 
 /* ---- the pool ------------------------------------------------------------------- */
 
-struct frame_pool {
-	pthread_mutex_t lock;
-	struct frame *small, *large; /* free ones */
-	size_t large_bytes;
-	void *memory;
+/* Blocks of one size. */
+struct blocks {
+	struct frame *free;
+	size_t n, cap;
 };
 
-static struct frame *lay_out(struct frame_pool *pool, uint8_t *memory, size_t n, size_t cap)
+struct frame_pool {
+	pthread_mutex_t lock;
+	void *memory;
+	size_t memory_bytes;
+	size_t n;
+	struct blocks blocks[];
+};
+
+static size_t rounded(size_t bytes)
 {
-	struct frame *first = NULL;
+	const size_t align = alignof(max_align_t);
 
-	for (size_t i = 0; i < n; i++) {
-		void *at = memory + i * (sizeof(struct frame) + cap);
-		struct frame *frame = at;
-
-		*frame = (struct frame){ .next = first, .pool = pool, .cap = cap };
-		frame->bytes = (uint8_t *)(frame + 1);
-		first = frame;
-	}
-	return first;
+	return (bytes + align - 1) / align * align;
 }
 
-enum rc frame_pool_new(size_t small_n, size_t large_n, size_t large_bytes, struct frame_pool **out)
+static size_t bytes_of(const struct wire_pool *size)
 {
-	const size_t align = alignof(max_align_t), head = sizeof(struct frame);
-	struct frame_pool *pool = calloc(1, sizeof(*pool));
+	return size->n * (rounded(sizeof(struct frame)) + rounded(size->bytes));
+}
+
+size_t frame_pool_bytes(const struct wire_pool *sizes, size_t n)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += bytes_of(&sizes[i]);
+	return bytes;
+}
+
+static void lay_out(struct frame_pool *pool, size_t size, uint8_t *memory)
+{
+	struct blocks *blocks = &pool->blocks[size];
+
+	for (size_t i = 0; i < blocks->n; i++) {
+		void *at = memory + i * (rounded(sizeof(struct frame)) + blocks->cap);
+		struct frame *frame = at;
+
+		*frame = (struct frame){
+			.next = blocks->free, .pool = pool, .size = size, .cap = blocks->cap
+		};
+		frame->bytes = (uint8_t *)at + rounded(sizeof(*frame));
+		blocks->free = frame;
+	}
+}
+
+enum rc frame_pool_new(const struct wire_pool *sizes, size_t n, struct frame_pool **out)
+{
+	struct frame_pool *pool = calloc(1, sizeof(*pool) + n * sizeof(pool->blocks[0]));
+	uint8_t *at;
 
 	if (pool == NULL || pthread_mutex_init(&pool->lock, NULL) != 0) {
 		free(pool);
 		return RC_NOMEM;
 	}
-	pool->large_bytes = (large_bytes + align - 1) / align * align;
-	size_t small = small_n * (head + FRAME_SMALL_BYTES);
-	pool->memory = calloc(1, small + large_n * (head + pool->large_bytes) + 1);
+	pool->memory_bytes = frame_pool_bytes(sizes, n);
+	pool->memory = pages_take(pool->memory_bytes);
 	if (pool->memory == NULL) {
 		frame_pool_free(pool);
 		return RC_NOMEM;
 	}
-	pool->small = lay_out(pool, pool->memory, small_n, FRAME_SMALL_BYTES);
-	pool->large = lay_out(pool, (uint8_t *)pool->memory + small, large_n, pool->large_bytes);
+	at = pool->memory;
+	pool->n = n;
+	for (size_t i = 0; i < n; i++) {
+		pool->blocks[i] =
+		    (struct blocks){ .n = sizes[i].n, .cap = rounded(sizes[i].bytes) };
+		lay_out(pool, i, at);
+		at += bytes_of(&sizes[i]);
+	}
 	*out = pool;
 	return RC_OK;
 }
@@ -83,16 +118,16 @@ void frame_pool_free(struct frame_pool *pool)
 	if (pool == NULL)
 		return;
 	(void)pthread_mutex_destroy(&pool->lock);
-	free(pool->memory);
+	pages_give(pool->memory, pool->memory_bytes);
 	free(pool);
 }
 
-static struct frame *take(struct frame_pool *pool, struct frame **from)
+static struct frame *take(struct frame_pool *pool, size_t size)
 {
 	(void)pthread_mutex_lock(&pool->lock);
-	struct frame *frame = *from;
+	struct frame *frame = pool->blocks[size].free;
 	if (frame != NULL)
-		*from = frame->next;
+		pool->blocks[size].free = frame->next;
 	(void)pthread_mutex_unlock(&pool->lock);
 	return frame;
 }
@@ -100,22 +135,22 @@ static struct frame *take(struct frame_pool *pool, struct frame **from)
 static void give_back(struct frame *frame)
 {
 	struct frame_pool *pool = frame->pool;
-	struct frame **to = frame->cap == FRAME_SMALL_BYTES ? &pool->small : &pool->large;
+	struct blocks *blocks = &pool->blocks[frame->size];
 
 	wipe(frame->bytes, frame->len);
 	frame->len = 0;
 	frame->made = false;
 	(void)pthread_mutex_lock(&pool->lock);
-	frame->next = *to;
-	*to = frame;
+	frame->next = blocks->free;
+	blocks->free = frame;
 	(void)pthread_mutex_unlock(&pool->lock);
 }
 
-/* In a block of `from`; RC_LIMIT: none is free, or it does not fit. */
-static enum rc encode_in_block(const struct message *message, struct frame_pool *pool,
-    struct frame **from, struct frame **out, struct errmsg *why)
+/* In a block of that size; RC_LIMIT: none is free, or it does not fit. */
+static enum rc encode_in_block(const struct message *message, struct frame_pool *pool, size_t size,
+    struct frame **out, struct errmsg *why)
 {
-	struct frame *frame = take(pool, from);
+	struct frame *frame = take(pool, size);
 	struct buf encoded;
 
 	if (frame == NULL)
@@ -161,10 +196,8 @@ enum rc frame_new(const struct message *message, uint32_t protocol, struct frame
 	enum rc rc = RC_LIMIT;
 
 	versioned.protocol = protocol;
-	if (pool != NULL)
-		rc = encode_in_block(&versioned, pool, &pool->small, &frame, why);
-	if (pool != NULL && rc == RC_LIMIT)
-		rc = encode_in_block(&versioned, pool, &pool->large, &frame, why);
+	for (size_t i = 0; pool != NULL && i < pool->n && rc == RC_LIMIT; i++)
+		rc = encode_in_block(&versioned, pool, i, &frame, why);
 	if (rc == RC_LIMIT)
 		rc = encode_on_heap(&versioned, &frame, why);
 	if (rc != RC_OK)

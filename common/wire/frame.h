@@ -12,6 +12,7 @@
 #include <zmq.h>
 
 #include "wire/message.h"
+#include "wire/server.h"
 
 struct frame_pool;
 
@@ -21,16 +22,18 @@ struct frame {
 	bool made;  /* `message` is libzmq's form of it */
 	zmq_msg_t message;
 	struct frame_pool *pool; /* NULL: of the heap */
+	size_t size;             /* which of the pool's; `cap` is that */
 	size_t cap;              /* of `bytes` */
 	uint8_t *bytes;          /* behind it, of one of a pool */
 };
 
-/* Blocks for `small_n` small messages and `large_n` of up to `large_bytes`. */
-#define FRAME_SMALL_BYTES ((size_t)1024)
+/* Blocks of each of `sizes` [sizes_len], the smallest first. */
 enum rc frame_pool_new(
-    size_t small_n, size_t large_n, size_t large_bytes, struct frame_pool **out) RC_CHECK;
+    const struct wire_pool *sizes, size_t sizes_len, struct frame_pool **out) RC_CHECK;
 /* All its frames are free. */
 void frame_pool_free(struct frame_pool *pool);
+/* What they take, of pages of their own (os/pages.h). */
+size_t frame_pool_bytes(const struct wire_pool *sizes, size_t sizes_len);
 
 /* First in, first out.  All zero is empty. */
 struct frame_list {

@@ -123,6 +123,11 @@ static enum rc start_thread(struct wire_server *server, struct errmsg *why)
 	return RC_OK;
 }
 
+size_t wire_server_pool_bytes(const struct wire_pool *pools, size_t pools_len)
+{
+	return frame_pool_bytes(pools, pools_len);
+}
+
 enum rc wire_server_open(
     const struct wire_server_config *config, struct wire_server **out, struct errmsg *why)
 {
@@ -136,9 +141,8 @@ enum rc wire_server_open(
 		return RC_NOMEM;
 	}
 	enum rc rc = copy_config(config, server, why);
-	if (rc == RC_OK && config->pool_small + config->pool_large > 0)
-		rc = frame_pool_new(config->pool_small, config->pool_large,
-		    config->pool_large_bytes, &server->pool);
+	if (rc == RC_OK && config->pools_len > 0)
+		rc = frame_pool_new(config->pools, config->pools_len, &server->pool);
 	if (rc == RC_OK)
 		rc = wire_allow_load(server->allow_path, &server->allow, why);
 	if (rc == RC_OK)

@@ -26,6 +26,11 @@ struct wire_server;
 
 typedef uint64_t wire_peer; /* never reused within a process; 0 = none */
 
+/* Blocks of memory for messages. */
+struct wire_pool {
+	size_t n, bytes; /* of each */
+};
+
 struct wire_server_config {
 	const char *listen; /* "tcp://127.0.0.1:8421"; port 0 or * picks one */
 	const struct wire_keypair *keys;
@@ -36,8 +41,9 @@ struct wire_server_config {
 	size_t peer_queue_max;       /* 0: 256 messages */
 	size_t peer_queue_bytes_max; /* 0: 16 MiB */
 	/* Memory taken now for messages of wire_server_send(), so that it takes none as
-	 * long as no more wait: so many of up to a KiB, and so many of `large_bytes`. */
-	size_t pool_small, pool_large, pool_large_bytes;
+	 * long as no more wait: sizes, the smallest first; borrowed for wire_server_open(). */
+	const struct wire_pool *pools;
+	size_t pools_len;
 	void *ctx;
 	/*
 	 * All callbacks run on the I/O thread and must not block.  `message` and
@@ -60,6 +66,9 @@ struct wire_server_counts {
 	uint64_t bad_messages;      /* answered with an Error, or not at all */
 	uint64_t dropped_peers;     /* silent, revoked, unroutable */
 };
+
+/* What `pools` will take: pages that are kept out of dumps, and locked with the rest. */
+size_t wire_server_pool_bytes(const struct wire_pool *pools, size_t pools_len);
 
 /* RC_CONFIG for a bad address or a wire without CURVE, RC_BUSY if it is taken. */
 enum rc wire_server_open(

@@ -49,6 +49,7 @@ struct engine_plan {
 	uint64_t weights_bytes; /* mapped, shared, reclaimable */
 	uint64_t cache_bytes;   /* KV and recurrent state */
 	uint64_t scratch_bytes; /* activations, logits, thread stacks, vocabulary */
+	uint64_t message_bytes; /* of serving: fleet_plan() */
 };
 
 struct engine_row {

@@ -16,6 +16,9 @@
 #define CONTEXT_MAX ((uint64_t)1 << 24)
 #define SEQUENCES_MAX 256
 #define ADAPTERS_AUTO_SHARE 8 /* of a model's weights */
+#define POOL_SMALL 1024
+#define POOL_SMALL_BYTES ((size_t)1024)
+#define POOL_LARGE_BYTES_MIN ((size_t)32 << 10) /* a token with all its logprobs */
 
 static const char *const cache_words[] = {
 	[CACHE_F16] = "f16",
@@ -39,7 +42,7 @@ int fleet_cache_parse(const char *word)
 
 uint64_t fleet_plan_bytes(const struct engine_plan *plan)
 {
-	return plan->weights_bytes + plan->cache_bytes + plan->scratch_bytes;
+	return plan->weights_bytes + plan->cache_bytes + plan->scratch_bytes + plan->message_bytes;
 }
 
 uint64_t fleet_spare_bytes(const char *memory_root)
@@ -114,9 +117,38 @@ const struct served_model *fleet_find(const struct fleet *fleet, const char *nam
 }
 
 /* The sorted vocabulary, which answers that are constrained share. */
-static uint64_t constraint_bytes(const struct model_info *info)
+static uint64_t constraint_bytes(const struct model *model)
 {
-	return info->causal ? (uint64_t)info->n_vocab * VOCAB_PLAN_BYTES : 0;
+	const struct model_info *info = model_info(model);
+
+	return info->causal && model_tokenizer(model) != NULL
+		   ? (uint64_t)info->n_vocab * VOCAB_PLAN_BYTES
+		   : 0;
+}
+
+static const struct wire_pool small_pool = { .n = POOL_SMALL, .bytes = POOL_SMALL_BYTES };
+
+/* A prompt's ids take five bytes at most. */
+static struct wire_pool large_pool(const struct engine_config *config)
+{
+	return (struct wire_pool){ .n = config->n_seq,
+		.bytes = POOL_LARGE_BYTES_MIN + (size_t)config->n_ctx * 5 };
+}
+
+size_t fleet_pools(const struct fleet *fleet, struct wire_pool out[FLEET_POOLS_MAX])
+{
+	size_t n = 0;
+
+	out[n++] = small_pool;
+	for (size_t i = 0; i < fleet->n; i++) {
+		struct wire_pool pool = large_pool(&fleet->models[i].config);
+		size_t at = n++;
+
+		for (; at > 1 && out[at - 1].bytes > pool.bytes; at--)
+			out[at] = out[at - 1];
+		out[at] = pool;
+	}
+	return n;
 }
 
 enum rc fleet_plan(const struct model *model, const struct engine_config *config,
@@ -125,12 +157,16 @@ enum rc fleet_plan(const struct model *model, const struct engine_config *config
 	struct engine_config resolved;
 	enum rc rc = engine_plan(model, config, out, why);
 
+	out->message_bytes = 0;
 	if (rc == RC_OK)
 		rc = engine_resolve(model, config, &resolved, why);
-	if (rc == RC_OK && resolved.backend == NULL)
-		out->scratch_bytes += scheduler_lane_bytes(model_info(model), &resolved) +
-				      constraint_bytes(model_info(model));
-	return rc;
+	if (rc != RC_OK || resolved.backend != NULL)
+		return rc;
+	const struct wire_pool pools[] = { small_pool, large_pool(&resolved) };
+	out->scratch_bytes +=
+	    scheduler_lane_bytes(model_info(model), &resolved) + constraint_bytes(model);
+	out->message_bytes = wire_server_pool_bytes(pools, 2) + FLEET_REQUESTS_BYTES;
+	return RC_OK;
 }
 
 uint32_t fleet_largest_context(const struct model *model, const struct engine_config *config,
@@ -329,16 +365,18 @@ static enum rc choose_present(
 static enum rc plan_all(struct fleet *fleet, const struct fleet_config *config,
     bool chosen[FLEET_MODELS_MAX], struct errmsg *why)
 {
+	struct wire_pool pools[FLEET_POOLS_MAX];
 	uint64_t first = 0;
 	enum rc rc = RC_OK;
 
+	fleet->message_bytes =
+	    wire_server_pool_bytes(pools, fleet_pools(fleet, pools)) + FLEET_REQUESTS_BYTES;
+	fleet->planned_bytes = fleet->message_bytes;
 	for (size_t i = 0; i < fleet->n; i++) {
 		const struct served_model *served = &fleet->models[i];
 
-		fleet->planned_bytes +=
-		    served->config.backend == NULL
-			? fleet_plan_bytes(&served->plan) - fleet_own_bytes(served)
-			: 0;
+		if (served->config.backend == NULL)
+			fleet->planned_bytes += served->info->tables_bytes;
 	}
 	for (size_t i = 0; i < fleet->n && rc == RC_OK; i++)
 		rc = check_budget(fleet, &fleet->models[i], config->engine.n_ctx, why);
@@ -422,7 +460,7 @@ enum rc fleet_answer_plan(const struct fleet *fleet, const struct wire_plan_requ
 
 	*out = (struct wire_plan){ .weights_bytes = plan.weights_bytes,
 		.cache_bytes = plan.cache_bytes,
-		.scratch_bytes = plan.scratch_bytes,
+		.scratch_bytes = plan.scratch_bytes + plan.message_bytes,
 		.total_bytes = fleet_plan_bytes(&plan),
 		.budget_bytes = budget };
 	out->fits = out->total_bytes <= room;

@@ -7,8 +7,8 @@
  * spare.  Models that fit alone, but not beside the ones before them, are absent: file,
  * vocabulary and plan are there, engine and cache come when the model is asked for and
  * others have gone.  Those that a device computes are present all together.  What a plan takes for
- * certain (vocabularies, adapter space) is taken once; the rest of it, a model's own bytes, comes
- * and goes.
+ * certain (vocabularies, adapter space, messages) is taken once; the rest of it, a model's own
+ * bytes, comes and goes.
  *
  * Immutable after fleet_open(), any thread, but for `present` and `planned`, which any
  * thread reads, and the engines: fleet_bring_in(), fleet_put_out() and all engines belong
@@ -27,11 +27,23 @@
 #include "model/model.h"
 #include "template/template.h"
 #include "wire/message.h"
+#include "wire/server.h"
 
 #define FLEET_MODELS_MAX ((size_t)16)
 #define FLEET_RESERVE_BYTES ((uint64_t)1536 << 20) /* left to the host */
 #define FLEET_DEVICE_RESERVE_BYTES ((uint64_t)1 << 30)
 #define FLEET_UNIFIED_RESERVE_BYTES ((uint64_t)12 << 30)
+
+/*
+ * What requests and messages may take of the heap as they come.  Beyond the first figure
+ * nothing new is taken; what stands above it then is in the hands of the two threads that
+ * read messages: one each, as it came and decoded, within the limits of the wire.
+ */
+#define FLEET_WAITING_BYTES ((uint64_t)32 << 20)
+#define FLEET_REQUESTS_BYTES                                                                       \
+	(FLEET_WAITING_BYTES + 2 * ((uint64_t)WIRE_MESSAGE_BYTES_MAX + WIRE_ARENA_BYTES_MAX))
+/* Blocks for messages of answers: small ones of all models, large ones of each. */
+#define FLEET_POOLS_MAX (1 + FLEET_MODELS_MAX)
 
 #define FLEET_NUMERICS_BYTES 64
 #define FLEET_ADAPTERS_AUTO UINT64_MAX
@@ -60,6 +72,7 @@ struct fleet {
 	uint64_t budget_bytes, device_budget_bytes;
 	atomic_uint_fast64_t planned_bytes, device_planned_bytes;
 	uint64_t adapter_bytes; /* of planned_bytes: for the adapters of leases */
+	uint64_t message_bytes; /* of planned_bytes: fleet_pools() and FLEET_REQUESTS_BYTES */
 };
 
 struct fleet_config {
@@ -109,7 +122,9 @@ int fleet_cache_parse(const char *word);
 
 uint64_t fleet_plan_bytes(const struct engine_plan *plan);
 
-/* engine_plan(), with what serving takes besides in scratch_bytes. */
+/* engine_plan(), with what serving takes besides: rows and logits in scratch_bytes, and
+ * in message_bytes the pools that messages of answers come from and
+ * FLEET_REQUESTS_BYTES.  Nothing of that where a backend computes: it is not the device's. */
 enum rc fleet_plan(const struct model *model, const struct engine_config *config,
     struct engine_plan *out, struct errmsg *why) RC_CHECK;
 
@@ -122,6 +137,10 @@ uint32_t fleet_largest_context(const struct model *model, const struct engine_co
  * many sequences, beside the other models.  RC_NOTFOUND: no such model. */
 enum rc fleet_answer_plan(const struct fleet *fleet, const struct wire_plan_request *request,
     struct wire_plan *out, struct errmsg *why) RC_CHECK;
+
+/* The blocks that messages of answers need: tokens are small, Started has the prompt's
+ * ids.  The smallest first; returns how many sizes there are. */
+size_t fleet_pools(const struct fleet *fleet, struct wire_pool out[FLEET_POOLS_MAX]);
 
 /* The Model entries of Capabilities; strings live as long as the fleet. */
 void fleet_describe(const struct fleet *fleet, struct wire_model out[FLEET_MODELS_MAX]);

@@ -9,7 +9,9 @@ uint64_t fleet_own_bytes(const struct served_model *model)
 {
 	uint64_t bytes = fleet_plan_bytes(&model->plan);
 
-	return model->config.backend != NULL ? bytes : bytes - model->info->tables_bytes;
+	return model->config.backend != NULL
+		   ? bytes
+		   : bytes - model->info->tables_bytes - model->plan.message_bytes;
 }
 
 bool fleet_share_room(const struct served_model *a, const struct served_model *b)

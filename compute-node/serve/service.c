@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/wipe.h"
+#include "os/heap.h"
 #include "os/memory.h"
 #include "os/process.h"
 #include "serve/desk.h"
@@ -20,9 +21,7 @@
 #include "wire/server.h"
 
 #define PROGRAM "compute-node " HEARTH_VERSION
-#define POOL_SMALL 1024
-#define POOL_LARGE_BYTES_MIN ((size_t)32 << 10) /* a token with all its logprobs */
-#define KEY_WORD_BYTES 8                        /* of a public key's text, in the log */
+#define KEY_WORD_BYTES 8 /* of a public key's text, in the log */
 
 struct peer {
 	wire_peer id; /* 0: free */
@@ -36,6 +35,8 @@ struct service {
 	struct desk *desk;
 	struct watch *watch; /* NULL: no supervisor */
 	const char *memory_root;
+	uint64_t waiting_bytes; /* that may be taken beyond this */
+	size_t heap_at_start;
 	_Atomic(struct wire_server *) server; /* the threads' view of `wire` */
 	struct wire_server *wire;
 	pthread_t thread;
@@ -115,6 +116,22 @@ static void on_gone(void *ctx, wire_peer id)
 			service->peers[i].id = 0;
 	}
 	scheduler_peer_gone(service->sched, id);
+}
+
+/* Requests, what was made of them, and messages that nobody has read yet hold all the
+ * memory that is planned for them; libraries' share of it counts. */
+static bool is_full(struct service *service, const struct peer *peer, uint64_t request_id)
+{
+	struct fault fault;
+
+	if (heap_used() <= service->heap_at_start + service->waiting_bytes)
+		return false;
+	scheduler_count_refused(service->sched, peer->key);
+	fault_set(&fault, WIRE_ERROR_BUSY,
+	    "requests hold all the memory that is set aside for "
+	    "them: try again later");
+	refuse(service, peer->id, request_id, &fault);
+	return true;
 }
 
 static void on_generate(
@@ -218,13 +235,15 @@ static void on_message(void *ctx, wire_peer id, const struct message *message)
 		return; /* the wire never lets more in than there are places */
 	switch (message->kind) {
 	case MESSAGE_GENERATE:
-		on_generate(service, peer, message);
+		if (!is_full(service, peer, message->request_id))
+			on_generate(service, peer, message);
 		break;
 	case MESSAGE_TOKENIZE:
 	case MESSAGE_EMBED:
 	case MESSAGE_PLAN_REQUEST:
 	case MESSAGE_ADAPTER_PUT:
-		on_desk_request(service, peer, message);
+		if (!is_full(service, peer, message->request_id))
+			on_desk_request(service, peer, message);
 		break;
 	case MESSAGE_CANCEL:
 		scheduler_cancel(service->sched, id, message->request_id);
@@ -317,24 +336,10 @@ static enum rc open_parts(
 	return rc;
 }
 
-/* Messages of answers come out of memory taken now: tokens are small, Started has
- * the prompt's ids, at most five bytes each. */
-static void size_pool(const struct service *service, struct wire_server_config *wire)
-{
-	wire->pool_small = POOL_SMALL;
-	for (size_t i = 0; i < service->fleet.n; i++) {
-		const struct engine_config *config = &service->fleet.models[i].config;
-		size_t bytes = POOL_LARGE_BYTES_MIN + (size_t)config->n_ctx * 5;
-
-		wire->pool_large += config->n_seq;
-		if (wire->pool_large_bytes < bytes)
-			wire->pool_large_bytes = bytes;
-	}
-}
-
 enum rc service_open(const struct service_config *config, struct service **out, struct errmsg *why)
 {
 	struct service *service = calloc(1, sizeof(*service));
+	struct wire_pool pools[FLEET_POOLS_MAX];
 	struct wire_server_config wire = { .listen = config->listen,
 		.keys = config->keys,
 		.allow_path = config->allow_path,
@@ -342,6 +347,7 @@ enum rc service_open(const struct service_config *config, struct service **out, 
 		.dead_ns = config->dead_ns,
 		.peers_max = SERVICE_PEERS_MAX,
 		.peer_queue_max = config->peer_queue_max,
+		.pools = pools,
 		.ctx = service,
 		.on_peer = on_peer,
 		.on_message = on_message,
@@ -353,17 +359,20 @@ enum rc service_open(const struct service_config *config, struct service **out, 
 		return errmsg_rc(why, RC_NOMEM, "no memory for the service");
 	service->start_ns = clock_mono_ns();
 	service->watch = config->watch;
+	service->waiting_bytes =
+	    config->waiting_bytes != 0 ? config->waiting_bytes : FLEET_WAITING_BYTES;
 	service->memory_root = config->fleet.memory_root != NULL ? config->fleet.memory_root : "";
 	random_bytes(service->boot_id, sizeof(service->boot_id));
 	enum rc rc = open_parts(service, config, why);
 	if (rc == RC_OK) {
-		size_pool(service, &wire);
+		wire.pools_len = fleet_pools(&service->fleet, pools);
 		rc = wire_server_open(&wire, &service->wire, why);
 	}
 	if (rc != RC_OK) {
 		service_close(service);
 		return rc;
 	}
+	service->heap_at_start = heap_used();
 	atomic_store(&service->server, service->wire);
 	*out = service;
 	return RC_OK;

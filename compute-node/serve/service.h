@@ -29,6 +29,7 @@ struct service_config {
 	const char *allow_path;          /* likewise */
 	struct fleet_config fleet;
 	size_t queue_max;          /* 0: the scheduler's default */
+	uint64_t waiting_bytes;    /* that requests may take of the heap; 0: FLEET_WAITING_BYTES */
 	int64_t stall_ns;          /* likewise */
 	int64_t lease_idle_ns;     /* likewise */
 	int64_t lease_idle_max_ns; /* likewise */

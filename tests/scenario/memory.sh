@@ -6,7 +6,7 @@
 source "$(dirname "$0")/../support/scenario.sh"
 
 case $HEARTH_BUILD in *sanitize*) skip 'sanitizers keep memory of their own' ;; esac
-own_kib=8192 # libraries and their data, queues of the wire
+own_kib=8192 # libraries and their data
 model=${HEARTH_MEMORY_MODEL:-}
 context=${HEARTH_MEMORY_CONTEXT:-1024}
 if [ -z "$model" ]; then
@@ -17,7 +17,7 @@ prompt=$(printf 'word %.0s' {1..200})
 
 planned_kib() { # FLAGS...: all but the weights
 	"$COMPUTE" plan "$model" --context $context --json "$@" >"$T/plan"
-	jq '(.cache_bytes + .scratch_bytes) / 1024 | floor' "$T/plan"
+	jq '(.cache_bytes + .scratch_bytes + .message_bytes) / 1024 | floor' "$T/plan"
 }
 anon_kib() { # PID
 	sed -n 's/^RssAnon:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$1/status" 2>/dev/null || true

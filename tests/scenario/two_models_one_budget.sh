@@ -11,8 +11,9 @@ plan() { # FILE FIELD
 	"$COMPUTE" plan "$1" --parallel 4 --threads 2 --adapter-space 0 --json | jq ".$2"
 }
 ada=$(plan "$T/ada.gguf" total_bytes) bob=$(plan "$T/bob.gguf" total_bytes)
-budget=$((bob + 200000))
-[ $budget -ge $((ada + 200000)) ] && [ $budget -lt $((ada + bob)) ] || fail "plans of $ada and $bob"
+# beside bob: ada's vocabulary, and the blocks for messages of its four sequences
+budget=$((bob + 200000 + 4 * 75000))
+[ $budget -ge $((ada + 500000)) ] && [ $budget -lt $((ada + bob)) ] || fail "plans of $ada and $bob"
 
 data_init
 compute_init box

@@ -20,6 +20,7 @@
 #include "os/pages.h"
 #include "serve/fleet.h"
 #include "serve/scheduler.h"
+#include "wire/frame.h"
 
 #define THREADS 2
 #define SLACK_BYTES (2L << 10)
@@ -59,6 +60,19 @@ static void no_reply(void *ctx, wire_peer peer, const struct message *message)
 	(void)no_send(ctx, peer, message);
 }
 
+/* The blocks for messages, which the wire takes, and the bound of requests. */
+static void check_messages(const struct fleet *fleet)
+{
+	struct wire_pool pools[FLEET_POOLS_MAX];
+	struct frame_pool *pool = NULL;
+	size_t n = fleet_pools(fleet, pools), before = pages_taken();
+
+	assert_int_equal(frame_pool_new(pools, n, &pool), RC_OK);
+	assert_int_equal(pages_taken() - before, fleet->message_bytes - FLEET_REQUESTS_BYTES);
+	assert_int_equal(fleet->message_bytes, fleet->models[0].plan.message_bytes);
+	frame_pool_free(pool);
+}
+
 /* Bytes that serving takes beyond the plan. */
 static long excess(const char *path, uint32_t n_ctx, uint32_t n_seq)
 {
@@ -78,8 +92,10 @@ static long excess(const char *path, uint32_t n_ctx, uint32_t n_seq)
 		.fleet = &fleet, .send = no_send, .reply = no_reply
 	};
 	assert_int_equal(scheduler_new(&serving, &sched, NULL), RC_OK);
-	planned = (size_t)(fleet.planned_bytes - fleet.models[0].plan.weights_bytes) -
+	planned = (size_t)(fleet.planned_bytes - fleet.models[0].plan.weights_bytes -
+			   fleet.message_bytes) -
 		  THREADS * STACK_BYTES;
+	check_messages(&fleet);
 	took = held() - before;
 	scheduler_free(sched);
 	fleet_close(&fleet);

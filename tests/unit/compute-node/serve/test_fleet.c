@@ -120,16 +120,19 @@ static struct fleet_config config_of(const struct backend_api *backend, uint64_t
 		.budget_bytes = budget };
 }
 
-/* What one of the two takes. */
-static uint64_t plan_of(const struct backend_api *backend, uint64_t *tables)
+/* What one of the two takes; `certain`: also while it is absent, less what both share. */
+static uint64_t plan_of(const struct backend_api *backend, uint64_t *certain)
 {
+	struct fleet one = { .n = 1, .models[0].config = { .n_ctx = 64, .n_seq = 1 } };
+	struct wire_pool pools[FLEET_POOLS_MAX];
 	const struct fleet_config config = config_of(backend, 0);
 	struct engine_plan plan;
 	struct model *model = NULL;
 
 	assert_int_equal(model_open(paths[0], &model, NULL), RC_OK);
 	assert_int_equal(fleet_plan(model, &config.engine, &plan, NULL), RC_OK);
-	*tables = model_info(model)->tables_bytes;
+	assert_int_equal(fleet_pools(&one, pools), 2);
+	*certain = model_info(model)->tables_bytes + wire_server_pool_bytes(&pools[1], 1);
 	model_close(model);
 	return fleet_plan_bytes(&plan);
 }
@@ -138,10 +141,10 @@ static void test_models_of_a_device_fit_it_together_or_are_not_served(void **sta
 {
 	const struct fleet_config config = config_of(&api, 0);
 	struct errmsg why = ERRMSG_INIT;
-	uint64_t tables;
+	uint64_t certain;
 
 	(void)state;
-	device_bytes = 2 * plan_of(&api, &tables) - 1;
+	device_bytes = 2 * plan_of(&api, &certain) - 1;
 	assert_int_equal(fleet_open(&config, &fleet, &why), RC_BUDGET);
 	assert_non_null(strstr(why.text, "do not change places"));
 	assert_int_equal(takes, 0); /* all is planned before anything is taken */
@@ -153,14 +156,30 @@ static void test_models_of_a_device_fit_it_together_or_are_not_served(void **sta
 
 static void test_models_of_the_host_wait_for_their_turn(void **state)
 {
-	uint64_t tables, whole = plan_of(NULL, &tables);
-	const struct fleet_config config = config_of(NULL, whole + tables);
+	uint64_t certain, whole = plan_of(NULL, &certain);
+	const struct fleet_config config = config_of(NULL, whole + certain);
 
 	(void)state;
 	assert_int_equal(fleet_open(&config, &fleet, NULL), RC_OK);
 	assert_true(fleet.models[0].present);
 	assert_false(fleet.models[1].present);
 	fleet_close(&fleet);
+}
+
+static void test_blocks_for_messages_fit_the_longest_prompt_of_each_model(void **state)
+{
+	struct fleet two = { .n = 2,
+		.models = { [0].config = { .n_ctx = 8192, .n_seq = 2 },
+		    [1].config = { .n_ctx = 512, .n_seq = 16 } } };
+	struct wire_pool pools[FLEET_POOLS_MAX];
+
+	(void)state;
+	assert_int_equal(fleet_pools(&two, pools), 3);
+	assert_true(pools[0].bytes <= pools[1].bytes && pools[1].bytes < pools[2].bytes);
+	assert_int_equal(pools[1].n, 16);
+	assert_true(pools[1].bytes > 512 * 5);
+	assert_int_equal(pools[2].n, 2);
+	assert_true(pools[2].bytes > 8192 * 5);
 }
 
 #define UNIT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -170,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		UNIT(test_models_of_a_device_fit_it_together_or_are_not_served),
 		UNIT(test_models_of_the_host_wait_for_their_turn),
+		UNIT(test_blocks_for_messages_fit_the_longest_prompt_of_each_model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

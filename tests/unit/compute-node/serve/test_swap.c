@@ -51,10 +51,12 @@ static void write_models(void)
 	gguf_build_fini(&b);
 }
 
-/* What the largest of the models takes, and the vocabularies of all. */
+/* What the largest of the models takes, the vocabularies of all, and their messages. */
 static uint64_t bytes_for_one(void)
 {
 	uint64_t most = 0, tables = 0;
+	struct fleet fleet = { .n = MODELS };
+	struct wire_pool pools[FLEET_POOLS_MAX];
 
 	for (size_t i = 0; i < MODELS; i++) {
 		struct model *model = NULL;
@@ -63,12 +65,16 @@ static uint64_t bytes_for_one(void)
 
 		assert_int_equal(model_open(paths[i], &model, NULL), RC_OK);
 		assert_int_equal(fleet_plan(model, &config, &plan, NULL), RC_OK);
-		uint64_t own = fleet_plan_bytes(&plan) - model_info(model)->tables_bytes;
+		assert_int_equal(
+		    engine_resolve(model, &config, &fleet.models[i].config, NULL), RC_OK);
+		uint64_t own =
+		    fleet_plan_bytes(&plan) - plan.message_bytes - model_info(model)->tables_bytes;
 		most = own > most ? own : most;
 		tables += model_info(model)->tables_bytes;
 		model_close(model);
 	}
-	return most + tables;
+	return most + tables + FLEET_REQUESTS_BYTES +
+	       wire_server_pool_bytes(pools, fleet_pools(&fleet, pools));
 }
 
 static int setup_with(bool one_at_a_time)
