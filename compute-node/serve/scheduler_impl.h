@@ -19,6 +19,7 @@
 #include "infer/crew.h"
 #include "serve/adapter_space.h"
 #include "serve/lease.h"
+#include "serve/pace.h"
 #include "serve/scheduler.h"
 #include "serve/tally.h"
 
@@ -122,8 +123,7 @@ struct lane {
 	struct embed *embed;                /* NULL: the model does not embed */
 	struct embed_job *embedding;        /* begun; NULL: none */
 	uint32_t turn;                      /* who comes first, for fairness */
-	double decode_ns;                   /* smoothed: a round of decoding alone */
-	double prompt_ns;                   /* smoothed: one row of a prompt */
+	struct pace pace;
 };
 
 struct scheduler {

@@ -8,12 +8,6 @@
 #include "base/log.h"
 #include "base/wipe.h"
 
-/* While answers run, prompts may make a round this many times as long as
- * decoding alone, but always get some rows. */
-#define ROUND_STRETCH 3.5
-#define PROMPT_ROWS_MIN 8U
-#define SMOOTHING 0.2
-
 struct lane *scheduler_lane(struct scheduler *sched, const struct served_model *model)
 {
 	return &sched->lanes[model - sched->config.fleet->models];
@@ -48,21 +42,6 @@ static size_t put_rows(struct lane *lane, struct sequence *seq, uint32_t n, size
 			.answer = pos >= job->gen.prompt_len };
 	}
 	return at + n;
-}
-
-/* How many rows prompts may have beside `decoding` rows. */
-static uint32_t prompt_room(const struct lane *lane, uint32_t decoding)
-{
-	uint32_t room = lane->model->config.n_ubatch - decoding;
-
-	if (decoding == 0 || lane->decode_ns <= 0 || lane->prompt_ns <= 0)
-		return room;
-	double rows = (ROUND_STRETCH - 1) * lane->decode_ns / lane->prompt_ns;
-	uint32_t paced = rows > (double)room ? room : (uint32_t)rows;
-
-	if (paced < PROMPT_ROWS_MIN)
-		paced = PROMPT_ROWS_MIN;
-	return paced < room ? paced : room;
 }
 
 /* Share `room` rows among the prompts, from `turn` on. */
@@ -102,25 +81,7 @@ static size_t plan_rows(struct lane *lane, uint32_t *decoding)
 	}
 	*decoding = (uint32_t)at;
 	lane->turn = (lane->turn + 1) % n_seq;
-	return put_prompts(lane, prompt_room(lane, *decoding), at);
-}
-
-static void smooth(double *value, double measured)
-{
-	*value = *value <= 0 ? measured : *value + SMOOTHING * (measured - *value);
-}
-
-static void measure(struct lane *lane, size_t rows, uint32_t decoding, int64_t took_ns)
-{
-	double ns = (double)(took_ns > 0 ? took_ns : 1);
-
-	if (rows == decoding) {
-		smooth(&lane->decode_ns, ns);
-		return;
-	}
-	double beside = decoding == 0 ? 0 : lane->decode_ns;
-	if (ns > beside)
-		smooth(&lane->prompt_ns, (ns - beside) / (double)(rows - decoding));
+	return put_prompts(lane, pace_rows(&lane->pace, *decoding, n_ubatch - *decoding), at);
 }
 
 static void note_rows(struct lane *lane, size_t rows)
@@ -232,12 +193,13 @@ bool lane_run(struct scheduler *sched, struct lane *lane)
 	if (rc != RC_OK) {
 		fail_rows(lane, rows, rc);
 	} else {
-		measure(lane, rows, decoding, now_ns - from_ns);
 		note_rows(lane, rows);
 		for (size_t i = 0; i < rows; i++)
 			lane->seqs[lane->rows[i].seq].job->progress_ns = now_ns;
 		uint64_t sampled = take_logits(lane, rows, now_ns);
 
+		pace_learn(
+		    &lane->pace, decoding, (uint32_t)rows - decoding, clock_mono_ns() - from_ns);
 		count_rows(sched, lane, rows, decoding);
 		scheduler_rate_add(sched, sampled);
 	}

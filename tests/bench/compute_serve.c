@@ -2,8 +2,9 @@
  * running answer, and a restart's time to the first token.  A random llama of
  * about 14 M weights; both ends share this machine.
  *
- *   compute_serve [MODEL.gguf [PROMPT]]   with a model: its restart alone; with a length
- *       of prompts too: streams and what one such prompt costs a running answer */
+ *   compute_serve [MODEL.gguf [PROMPT [gaps]]]   with a model: its restart alone; with a
+ *       length of prompts too: streams and what one such prompt costs a running answer, or
+ *       the latter alone */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,7 +217,8 @@ int main(int argc, char **argv)
 		node.config.fleet.engine.n_ubatch = 256;
 		serve_fixture_start(&node);
 		serve_fixture_connect(&node, 0);
-		bench_streams();
+		if (argc <= 3)
+			bench_streams();
 		bench_gaps();
 		serve_fixture_stop(&node);
 	}
