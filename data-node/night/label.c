@@ -17,6 +17,15 @@ void label_obs_key(const uint8_t obs_id[OBS_ID_BYTES], char out[LABEL_OBS_KEY_BY
 	hex_encode(obs_id, OBS_ID_BYTES, out);
 }
 
+void label_member_key(
+    const char *member, const uint8_t obs_id[OBS_ID_BYTES], char out[LABEL_KEY_BYTES_MAX])
+{
+	char id[LABEL_OBS_KEY_BYTES];
+
+	label_obs_key(obs_id, id);
+	(void)snprintf(out, LABEL_KEY_BYTES_MAX, "%s@%s", member, id);
+}
+
 bool label_is(const struct observation *obs)
 {
 	return observation_is_label(obs);

@@ -44,6 +44,10 @@ struct label {
 /* The usual key: the obs_id as hexadecimal text. */
 void label_obs_key(const uint8_t obs_id[OBS_ID_BYTES], char out[LABEL_OBS_KEY_BYTES]);
 
+/* Of a label about one member of an observation. */
+void label_member_key(
+    const char *member, const uint8_t obs_id[OBS_ID_BYTES], char out[LABEL_KEY_BYTES_MAX]);
+
 bool label_is(const struct observation *obs);
 bool label_is_withdrawn(const struct label *label);
 

@@ -5,50 +5,31 @@
 #include <string.h>
 
 #include "align/blend.h"
-#include "align/item.h"
-#include "align/lookup.h"
 #include "base/clock.h"
 #include "night/night_rule.h"
 #include "night/outlier.h"
+#include "night/things.h"
 #include "night/unit.h"
 
-#define SERIES_MAX ((size_t)4096) /* of one day; more go unjudged */
-#define MEMBER_BYTES_MAX ((size_t)64)
 #define BLOCK_MARKS_MAX 64 /* of one block */
-#define HASH_FACTOR UINT64_C(0x9E3779B97F4A7C15)
 
 struct series {
 	struct outlier_series values;
 	struct outlier_track fixes;
 	enum layer layer;
-	char member[MEMBER_BYTES_MAX + 1];
+	char member[THINGS_MEMBER_BYTES_MAX + 1];
 };
-
-struct state {
-	struct series *series[SERIES_MAX];
-	size_t len;
-	struct lookup lookup;
-};
-
-static void drop(struct state *state)
-{
-	for (size_t i = 0; i < state->len; i++)
-		free(state->series[i]);
-	state->len = 0;
-	lookup_fini(&state->lookup);
-	state->lookup = (struct lookup){ 0 };
-}
 
 static enum rc open(void **out)
 {
-	*out = calloc(1, sizeof(struct state));
+	*out = calloc(1, sizeof(struct things));
 	return *out == NULL ? RC_NOMEM : RC_OK;
 }
 
 static void close(void *arg)
 {
 	if (arg != NULL)
-		drop(arg);
+		things_drop(arg, NULL);
 	free(arg);
 }
 
@@ -56,47 +37,39 @@ static enum rc begin(void *arg, struct night_day *day, struct errmsg *why)
 {
 	(void)day;
 	(void)why;
-	drop(arg);
+	things_drop(arg, NULL);
 	return RC_OK;
 }
 
-/* The series of (track, member); NULL beyond SERIES_MAX. */
-static enum rc series_of(struct state *state, const struct observation *obs, const char *member,
+/* The series of (track, member); NULL for the day's things beyond THINGS_MAX, which
+ * go unjudged. */
+static enum rc series_of(struct things *things, const struct observation *obs, const char *member,
     size_t member_len, struct series **out)
 {
-	struct item_rest rest;
-	struct item item;
+	struct things_key key = { obs, member, member_len, 0 };
+	void *thing = NULL;
+	bool is_new = false;
 
-	item_of_observation(obs, policy_default(), &item, &rest);
-	uint64_t key = item.track;
-	for (size_t i = 0; i < member_len; i++)
-		key = (key ^ (uint8_t)member[i]) * HASH_FACTOR;
-	struct series *series = lookup_find(&state->lookup, key);
-	*out = series;
-	if (series != NULL || state->len == SERIES_MAX || member_len > MEMBER_BYTES_MAX ||
-	    memchr(member, '~', member_len) != NULL)
+	*out = NULL;
+	if (!things_may_name(member, member_len))
 		return RC_OK;
-	series = calloc(1, sizeof *series);
-	if (series == NULL)
-		return RC_NOMEM;
-	if (lookup_put(&state->lookup, key, series) != RC_OK) {
-		free(series);
-		return RC_NOMEM;
+	enum rc rc = things_find(things, &key, sizeof(struct series), &thing, &is_new);
+	if (rc != RC_OK)
+		return rc == RC_LIMIT ? RC_OK : rc;
+	*out = thing;
+	if (is_new) {
+		(*out)->layer = obs->layer;
+		memcpy((*out)->member, member, member_len);
 	}
-	series->layer = obs->layer;
-	memcpy(series->member, member, member_len);
-	state->series[state->len++] = series;
-	*out = series;
 	return RC_OK;
 }
 
 static enum rc say(struct night_day *day, enum layer layer, const struct outlier_point *point,
     const char *member, const char *value, double confidence, struct errmsg *why)
 {
-	char key[LABEL_KEY_BYTES_MAX], id[LABEL_OBS_KEY_BYTES];
+	char key[LABEL_KEY_BYTES_MAX];
 
-	label_obs_key(point->obs_id, id);
-	(void)snprintf(key, sizeof key, "%s@%s", member, id);
+	label_member_key(member, point->obs_id, key);
 	struct label label = { .key = key,
 		.layer = layer,
 		.t0_ns = point->t0_ns,
@@ -144,7 +117,7 @@ static struct outlier_point point_of(const struct observation *obs, double value
 }
 
 static enum rc take_measures(
-    struct state *state, struct night_day *day, const struct observation *obs, struct errmsg *why)
+    struct things *things, struct night_day *day, const struct observation *obs, struct errmsg *why)
 {
 	struct outlier_measure measures[OUTLIER_MEASURES_MAX];
 	struct outlier_verdict verdicts[OUTLIER_RING];
@@ -153,7 +126,7 @@ static enum rc take_measures(
 
 	for (size_t i = 0; i < n && rc == RC_OK; i++) {
 		struct series *series = NULL;
-		rc = series_of(state, obs, measures[i].member, measures[i].member_len, &series);
+		rc = series_of(things, obs, measures[i].member, measures[i].member_len, &series);
 		if (rc != RC_OK || series == NULL)
 			continue;
 		series->values.limits = measures[i].limits;
@@ -164,7 +137,7 @@ static enum rc take_measures(
 	return rc;
 }
 
-static enum rc take_fix(struct state *state, struct night_day *day, const struct observation *obs,
+static enum rc take_fix(struct things *things, struct night_day *day, const struct observation *obs,
     const struct blend_fix *fix, struct errmsg *why)
 {
 	struct outlier_fix point = { .t0_ns = obs->place.t0_ns,
@@ -175,7 +148,7 @@ static enum rc take_fix(struct state *state, struct night_day *day, const struct
 	struct series *series = NULL;
 
 	memcpy(point.obs_id, obs->obs_id, OBS_ID_BYTES);
-	enum rc rc = series_of(state, obs, "position", 8, &series);
+	enum rc rc = series_of(things, obs, "position", 8, &series);
 	if (rc != RC_OK || series == NULL || !outlier_push_fix(&series->fixes, &point, &jump))
 		return rc;
 	struct outlier_point at = { .t0_ns = jump.t0_ns, .t1_ns = jump.t0_ns };
@@ -255,12 +228,13 @@ static enum rc take(
 static enum rc end(void *arg, struct night_day *day, struct errmsg *why)
 {
 	struct outlier_verdict verdicts[OUTLIER_RING];
-	struct state *state = arg;
+	const struct things *things = arg;
 	enum rc rc = RC_OK;
 
-	for (size_t i = 0; i < state->len && rc == RC_OK; i++) {
-		size_t n = outlier_push(&state->series[i]->values, NULL, verdicts);
-		rc = say_verdicts(day, state->series[i], verdicts, n, why);
+	for (size_t i = 0; i < things->len && rc == RC_OK; i++) {
+		struct series *series = things->all[i];
+		size_t n = outlier_push(&series->values, NULL, verdicts);
+		rc = say_verdicts(day, series, verdicts, n, why);
 	}
 	return rc;
 }

@@ -9,20 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "align/item.h"
-#include "align/lookup.h"
 #include "base/clock.h"
 #include "night/night_rule.h"
+#include "night/things.h"
 #include "night/unit.h"
-
-#define GROUPS_MAX ((size_t)4096) /* things that speak within one hour */
-#define MEMBER_BYTES_MAX ((size_t)64)
-#define HASH_FACTOR UINT64_C(0x9E3779B97F4A7C15)
 
 /* Readings of one thing, member and unit within one hour. */
 struct group {
-	uint64_t key;
-	char member[MEMBER_BYTES_MAX + 1];
+	char member[THINGS_MEMBER_BYTES_MAX + 1];
 	const struct unit *unit;
 	enum layer layer;
 	int64_t t0_ns, t1_ns;
@@ -33,21 +27,15 @@ struct group {
 
 struct state {
 	int64_t hour;
-	struct group *groups[GROUPS_MAX]; /* in order of their first reading */
-	size_t len;
-	struct lookup lookup; /* key → group */
+	struct things groups; /* that speak within it */
 };
 
-static void drop_groups(struct state *state)
+static void drop_group(void *thing)
 {
-	for (size_t i = 0; i < state->len; i++) {
-		free(state->groups[i]->about);
-		buf_fini(&state->groups[i]->values);
-		free(state->groups[i]);
-	}
-	state->len = 0;
-	lookup_fini(&state->lookup);
-	state->lookup = (struct lookup){ 0 };
+	struct group *group = thing;
+
+	free(group->about);
+	buf_fini(&group->values);
 }
 
 static enum rc open(void **out)
@@ -61,7 +49,7 @@ static void close(void *arg)
 	struct state *state = arg;
 
 	if (state != NULL)
-		drop_groups(state);
+		things_drop(&state->groups, drop_group);
 	free(state);
 }
 
@@ -71,7 +59,7 @@ static enum rc begin(void *arg, struct night_day *day, struct errmsg *why)
 
 	(void)day;
 	(void)why;
-	drop_groups(state);
+	things_drop(&state->groups, drop_group);
 	state->hour = INT64_MIN;
 	return RC_OK;
 }
@@ -79,7 +67,7 @@ static enum rc begin(void *arg, struct night_day *day, struct errmsg *why)
 /* The readings of `group` so far as one label. */
 static enum rc say_group(struct group *group, struct night_day *day, struct errmsg *why)
 {
-	char key[LABEL_KEY_BYTES_MAX], id[LABEL_OBS_KEY_BYTES];
+	char key[LABEL_KEY_BYTES_MAX];
 	enum quantity quantity = group->unit->quantity;
 	struct buf value;
 
@@ -89,8 +77,7 @@ static enum rc say_group(struct group *group, struct night_day *day, struct errm
 	    "}",
 	    group->unit->word, group->member, quantity_word(quantity), quantity_unit(quantity),
 	    buf_text(&group->values));
-	label_obs_key(group->about[0], id);
-	(void)snprintf(key, sizeof key, "%s@%s", group->member, id);
+	label_member_key(group->member, group->about[0], key);
 	struct label label = { .key = key,
 		.layer = group->layer,
 		.t0_ns = group->t0_ns,
@@ -112,51 +99,31 @@ static enum rc say_all(struct state *state, struct night_day *day, struct errmsg
 {
 	enum rc rc = RC_OK;
 
-	for (size_t i = 0; i < state->len && rc == RC_OK; i++) {
-		if (state->groups[i]->len > 0)
-			rc = say_group(state->groups[i], day, why);
+	for (size_t i = 0; i < state->groups.len && rc == RC_OK; i++) {
+		struct group *group = state->groups.all[i];
+		if (group->len > 0)
+			rc = say_group(group, day, why);
 	}
-	drop_groups(state);
+	things_drop(&state->groups, drop_group);
 	return rc;
-}
-
-static uint64_t group_key(const struct observation *obs, const struct reading *reading)
-{
-	struct item_rest rest;
-	struct item item;
-
-	item_of_observation(obs, policy_default(), &item, &rest);
-	uint64_t hash = item.track ^ (uint64_t)(uintptr_t)reading->unit * HASH_FACTOR;
-	for (size_t i = 0; i < reading->member_len; i++)
-		hash = (hash ^ (uint8_t)reading->member[i]) * HASH_FACTOR;
-	return hash;
 }
 
 static enum rc group_of(struct state *state, const struct observation *obs,
     const struct reading *reading, struct group **out)
 {
-	uint64_t key = group_key(obs, reading);
-	struct group *group = lookup_find(&state->lookup, key);
+	struct things_key key = { obs, reading->member, reading->member_len,
+		(uint64_t)(uintptr_t)reading->unit };
+	void *thing = NULL;
+	bool is_new = false;
 
-	*out = group;
-	if (group != NULL)
-		return RC_OK;
-	if (state->len == GROUPS_MAX)
-		return RC_LIMIT;
-	group = calloc(1, sizeof *group);
-	if (group == NULL)
-		return RC_NOMEM;
-	if (lookup_put(&state->lookup, key, group) != RC_OK) {
-		free(group);
-		return RC_NOMEM;
-	}
-	group->key = key;
-	group->unit = reading->unit;
-	group->layer = obs->layer;
-	memcpy(group->member, reading->member, reading->member_len);
-	buf_init(&group->values, LABEL_VALUE_BYTES_MAX / 2);
-	state->groups[state->len++] = group;
-	*out = group;
+	enum rc rc = things_find(&state->groups, &key, sizeof(struct group), &thing, &is_new);
+	*out = thing;
+	if (rc != RC_OK || !is_new)
+		return rc;
+	(*out)->unit = reading->unit;
+	(*out)->layer = obs->layer;
+	memcpy((*out)->member, reading->member, reading->member_len);
+	buf_init(&(*out)->values, LABEL_VALUE_BYTES_MAX / 2);
 	return RC_OK;
 }
 
@@ -188,12 +155,11 @@ static enum rc group_add(
 static enum rc say_block(struct night_day *day, const struct observation *obs, struct errmsg *why)
 {
 	const struct unit *unit = unit_of_block(obs);
-	char key[LABEL_KEY_BYTES_MAX], id[LABEL_OBS_KEY_BYTES], value[256];
+	char key[LABEL_KEY_BYTES_MAX], value[256];
 
 	if (unit == NULL || unit_is_normal(unit))
 		return RC_OK;
-	label_obs_key(obs->obs_id, id);
-	(void)snprintf(key, sizeof key, "values@%s", id);
+	label_member_key("values", obs->obs_id, key);
 	(void)snprintf(value, sizeof value,
 	    "{\"factor\":%.12g,\"from\":\"%s\",\"member\":\"values\",\"quantity\":\"%s\",\"shift\":"
 	    "%.9g,"
@@ -228,8 +194,8 @@ static enum rc take(
 	}
 	for (size_t i = 0; i < n && rc == RC_OK; i++) {
 		struct group *group = NULL;
-		if (unit_is_normal(readings[i].unit) || readings[i].member_len > MEMBER_BYTES_MAX ||
-		    memchr(readings[i].member, '~', readings[i].member_len) != NULL)
+		if (unit_is_normal(readings[i].unit) ||
+		    !things_may_name(readings[i].member, readings[i].member_len))
 			continue;
 		rc = group_of(state, obs, &readings[i], &group);
 		if (rc == RC_OK && group->len == LABEL_ABOUT_MAX)
