@@ -1,12 +1,13 @@
 /*
  * Durable ingest next to bare LMDB + libsodium writing the same bytes.
  *
- *   data_ingest [-d DIRECTORY] [-r ROUNDS]
+ *   data_ingest [-d DIRECTORY] [-r ROUNDS] [-n RECORDS]
  *
  * Both sides encrypt records of RECORD_BYTES, put the same keys (log, time,
  * dedup) and commit with a sync; rounds alternate, figures are medians.  Ids are
  * hashes, so most pages that such a commit writes are those of dedup; beside it
  * stands a peer that keeps no ids at all: less cannot be written.
+ * With -n each side holds so many records before the first round.
  * `batch`: batches of 1000.  `single`: 64 threads, one event each at a time,
  * next to what one commit per 64 records allows on this disk.
  */
@@ -29,6 +30,7 @@
 #define RECORD_BYTES 200
 #define BATCH 1000
 #define BATCHES 20 /* per round */
+#define FILL_BATCH 50000
 #define THREADS 64
 #define SINGLES 40 /* per thread and round */
 #define ROUNDS_MAX 101
@@ -253,7 +255,23 @@ static int remove_entry(const char *path, const struct stat *st, int flag, struc
 	return remove(path);
 }
 
-static void run(const char *dir, size_t rounds)
+/* In large batches: this is not what is measured. */
+static void fill(
+    struct store *store, struct bare *bare, struct bare *least, size_t records, uint64_t *number)
+{
+	static char ids[FILL_BATCH][24];
+	static struct observation obs[FILL_BATCH];
+
+	for (size_t n = 0; n < records; n += FILL_BATCH) {
+		for (size_t i = 0; i < FILL_BATCH; i++)
+			obs[i] = event_of(ids[i], (*number)++);
+		must(store_append(store, obs, FILL_BATCH, NULL, NULL, NULL) == RC_OK, "append");
+		(void)bare_run(bare, 1, FILL_BATCH);
+		(void)bare_run(least, 1, FILL_BATCH);
+	}
+}
+
+static void run(const char *dir, size_t rounds, size_t records)
 {
 	static struct figures f;
 	struct keyring_unlock unlock = { 0 };
@@ -273,6 +291,9 @@ static void run(const char *dir, size_t rounds)
 	bare_open(&bare, path);
 	(void)snprintf(path, sizeof(path), "%s/least", dir);
 	bare_open(&least, path);
+	fill(store, &bare, &least, records, &number);
+	struct store_stats before, stats;
+	must(store_get_stats(store, &before, NULL) == RC_OK, "stats");
 	for (size_t r = 0; r < rounds; r++) {
 		f.store_batch[r] = store_batches(store, &number);
 		f.bare_batch[r] = bare_run(&bare, BATCHES, BATCH);
@@ -285,9 +306,9 @@ static void run(const char *dir, size_t rounds)
 	    "no ids", "ratio");
 	row("batches of 1000 x 200 B", f.store_batch, f.bare_batch, f.least_batch, rounds);
 	row("64 threads, single", f.store_single, f.bare_single, f.least_single, rounds);
-	struct store_stats stats;
 	must(store_get_stats(store, &stats, NULL) == RC_OK, "stats");
-	double groups = (double)(stats.commits - rounds * BATCHES) / (double)rounds;
+	double groups =
+	    (double)(stats.commits - before.commits - rounds * BATCHES) / (double)rounds;
 	(void)printf("single: %.1f events a commit, commit p50 %.2f ms\n",
 	    (double)(THREADS * SINGLES) / groups, (double)stats.commit_ns_p50 / 1e6);
 	double bare_commit_ms = 1e3 * THREADS / middle(f.bare_single, rounds, 0.5);
@@ -303,14 +324,16 @@ int main(int argc, char **argv)
 {
 	char dir[256];
 	const char *base = "/tmp";
-	size_t rounds = 9;
+	size_t rounds = 9, records = 0;
 	int c;
 
-	while ((c = getopt(argc, argv, "d:r:")) != -1) {
+	while ((c = getopt(argc, argv, "d:r:n:")) != -1) {
 		if (c == 'd')
 			base = optarg;
 		else if (c == 'r')
 			rounds = (size_t)strtoul(optarg, NULL, 10);
+		else if (c == 'n')
+			records = (size_t)strtoul(optarg, NULL, 10);
 		else
 			return 2;
 	}
@@ -320,7 +343,7 @@ int main(int argc, char **argv)
 	(void)snprintf(dir, sizeof(dir), "%s/bench-ingest-XXXXXX", base);
 	must(mkdtemp(dir) != NULL, "mkdtemp");
 	text_fit();
-	run(dir, rounds);
+	run(dir, rounds, records);
 	(void)nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 	return 0;
 }
