@@ -12,11 +12,10 @@
 
 #include <dirent.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <sys/wait.h>
 
 #include "store/store_blob.h"
+#include "store_victim.h"
 
 #define CYCLES 40
 #define ROUND 20 /* then a new store: each check reads all of it */
@@ -101,14 +100,20 @@ static void *child_thread(void *arg)
 	return NULL;
 }
 
-static void child_main(struct fixture *f, uint32_t cycle, int out)
+struct work {
+	struct fixture *f;
+	uint32_t cycle;
+};
+
+static void child_main(void *ctx, int out)
 {
+	const struct work *work = ctx;
 	struct child children[THREADS];
 	pthread_t threads[THREADS];
 
-	fixture_open(f);
+	fixture_open(work->f);
 	for (uint32_t i = 0; i < THREADS; i++) {
-		children[i] = (struct child){ f->store, out, cycle, i };
+		children[i] = (struct child){ work->f->store, out, work->cycle, i };
 		if (pthread_create(&threads[i], NULL, child_thread, &children[i]) != 0)
 			_exit(4);
 	}
@@ -120,32 +125,18 @@ static void child_main(struct fixture *f, uint32_t cycle, int out)
 static size_t run_and_kill(
     struct fixture *f, uint32_t cycle, size_t want, struct ack *acks, size_t acks_len)
 {
-	int pipes[2], status;
-	size_t got = 0;
+	struct work work = { f, cycle };
+	struct store_victim victim;
 
-	assert_int_equal(pipe(pipes), 0);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)close(pipes[0]);
-		child_main(f, cycle, pipes[1]);
-		_exit(5);
-	}
-	(void)close(pipes[1]);
-	for (bool killed = false;; got++) {
-		if (!killed && got >= want) {
-			assert_int_equal(kill(pid, SIGKILL), 0);
-			killed = true;
-		}
-		assert_true(acks_len + got < ACKS_MAX);
-		struct ack *ack = &acks[acks_len + got];
-		if (read(pipes[0], ack, sizeof(*ack)) != (ssize_t)sizeof(*ack))
-			break;
-	}
-	(void)close(pipes[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	return acks_len + got;
+	assert_true(acks_len + want < ACKS_MAX);
+	store_victim_start(&victim, child_main, &work);
+	for (want += acks_len; acks_len < want; acks_len++)
+		assert_true(store_victim_hear(&victim, &acks[acks_len], sizeof(*acks)));
+	store_victim_kill(&victim);
+	while (store_victim_hear(&victim, &acks[acks_len], sizeof(*acks)))
+		assert_true(++acks_len < ACKS_MAX);
+	assert_true(store_victim_end(&victim));
+	return acks_len;
 }
 
 static void assert_whole(struct fixture *f, const struct ack *ack)

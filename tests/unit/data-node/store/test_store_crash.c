@@ -9,8 +9,8 @@
 #include "store_fixture.h"
 
 #include <pthread.h>
-#include <signal.h>
-#include <sys/wait.h>
+
+#include "store_victim.h"
 
 #define CYCLES 100
 #define ROUND 100 /* then a new store: each check reads all of it */
@@ -62,14 +62,20 @@ static void *child_thread(void *arg)
 	return NULL;
 }
 
-static void child_main(struct fixture *f, uint32_t cycle, int out)
+struct work {
+	struct fixture *f;
+	uint32_t cycle;
+};
+
+static void child_main(void *ctx, int out)
 {
+	const struct work *work = ctx;
 	struct child children[THREADS];
 	pthread_t threads[THREADS];
 
-	fixture_open(f);
+	fixture_open(work->f);
 	for (uint32_t i = 0; i < THREADS; i++) {
-		children[i] = (struct child){ f->store, out, cycle, i };
+		children[i] = (struct child){ work->f->store, out, work->cycle, i };
 		if (pthread_create(&threads[i], NULL, child_thread, &children[i]) != 0)
 			_exit(3);
 	}
@@ -81,32 +87,18 @@ static void child_main(struct fixture *f, uint32_t cycle, int out)
 static size_t run_and_kill(
     struct fixture *f, uint32_t cycle, size_t want, struct ack *acks, size_t acks_len)
 {
-	int pipes[2], status;
-	struct ack ack;
-	size_t got = 0;
+	struct work work = { f, cycle };
+	struct store_victim victim;
 
-	assert_int_equal(pipe(pipes), 0);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)close(pipes[0]);
-		child_main(f, cycle, pipes[1]);
-		_exit(4);
-	}
-	(void)close(pipes[1]);
-	while (got < want && read(pipes[0], &ack, sizeof(ack)) == (ssize_t)sizeof(ack)) {
-		acks[acks_len + got++] = ack;
-		assert_true(acks_len + got < ACKS_MAX);
-	}
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	while (read(pipes[0], &ack, sizeof(ack)) == (ssize_t)sizeof(ack)) {
-		acks[acks_len + got++] = ack;
-		assert_true(acks_len + got < ACKS_MAX);
-	}
-	(void)close(pipes[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-	return acks_len + got;
+	assert_true(acks_len + want < ACKS_MAX);
+	store_victim_start(&victim, child_main, &work);
+	for (want += acks_len; acks_len < want; acks_len++)
+		assert_true(store_victim_hear(&victim, &acks[acks_len], sizeof(*acks)));
+	store_victim_kill(&victim);
+	while (store_victim_hear(&victim, &acks[acks_len], sizeof(*acks)))
+		assert_true(++acks_len < ACKS_MAX);
+	assert_true(store_victim_end(&victim));
+	return acks_len;
 }
 
 struct stored {

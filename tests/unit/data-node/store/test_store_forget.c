@@ -3,13 +3,12 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <sys/wait.h>
 
 #include "store/store_forget.h"
 #include "store/store_internal.h"
 #include "store_canary.h"
+#include "store_victim.h"
 
 #define CANARY "canary-7f3a in the coal mine"
 #define DAY_NS NS_PER_DAY
@@ -438,46 +437,44 @@ static void test_a_forgetting_cut_off_anywhere_is_finished_by_the_next_open(void
 #define KILL_RECORDS 40
 #define KILL_SPAN_NS (8 * NS_PER_MS) /* about what one forgetting takes */
 
-static void kill_child(struct fixture *f, uint32_t cycle, int out)
+struct kill_work {
+	struct fixture *f;
+	uint32_t cycle;
+};
+
+static void kill_child(void *ctx, int out)
 {
+	const struct kill_work *work = ctx;
 	struct store_forget what = everything();
 	char source[32];
 
-	fixture_open(f);
-	(void)snprintf(source, sizeof(source), "watch-%u", cycle);
-	fill(f, source, source, KILL_RECORDS, 2);
+	fixture_open(work->f);
+	(void)snprintf(source, sizeof(source), "watch-%u", work->cycle);
+	fill(work->f, source, source, KILL_RECORDS, 2);
 	what.source = source;
-	if (write(out, "A", 1) != 1 || store_forget(f->store, &what, NULL, NULL) != RC_OK ||
+	if (write(out, "A", 1) != 1 || store_forget(work->f->store, &what, NULL, NULL) != RC_OK ||
 	    write(out, "G", 1) != 1)
 		_exit(1);
-	(void)pause();
+	for (;;)
+		(void)pause();
 }
 
 /* True if the child had said that it was done. */
 static bool kill_one(struct fixture *f, uint32_t cycle, int64_t after_ns)
 {
-	int pipes[2], status;
+	struct kill_work work = { f, cycle };
+	struct store_victim victim;
 	char said = 0, more = 0;
 
-	assert_int_equal(pipe(pipes), 0);
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		(void)close(pipes[0]);
-		kill_child(f, cycle, pipes[1]);
-		_exit(2);
-	}
-	(void)close(pipes[1]);
-	assert_int_equal(read(pipes[0], &said, 1), 1);
+	store_victim_start(&victim, kill_child, &work);
+	assert_true(store_victim_hear(&victim, &said, 1));
 	int64_t until_ns = clock_mono_ns() + after_ns;
 	while (clock_mono_ns() < until_ns)
 		(void)sched_yield();
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	while (read(pipes[0], &more, 1) == 1)
+	store_victim_kill(&victim);
+	while (store_victim_hear(&victim, &more, 1))
 		said = more;
-	(void)close(pipes[0]);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
+	assert_true(store_victim_end(&victim));
 	return said == 'G';
 }
 
