@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "align/decimal.h"
 #include "align/peek.h"
 
 #define METRES_PER_DEGREE 111195.0
@@ -81,6 +82,7 @@ enum rc blend_location(const struct item *left, const struct item *right, int64_
     double accuracy_m, struct arena *arena, const char **out)
 {
 	struct blend_fix a, b;
+	struct buf text;
 
 	*out = NULL;
 	if (!blend_fix_of(left->rest->data_json, &a) || !blend_fix_of(right->rest->data_json, &b))
@@ -94,10 +96,21 @@ enum rc blend_location(const struct item *left, const struct item *right, int64_
 
 	if (fastest * gap_s > way_m)
 		way_m = fastest * gap_s;
-	*out = arena_printf(arena, "{\"acc\":%.1f,\"lat\":%.7f,\"lon\":%.7f}",
-	    (acc_a > acc_b ? acc_a : acc_b) + way_m, a.lat + (b.lat - a.lat) * share,
-	    wrapped(a.lon + wrapped(b.lon - a.lon) * share));
-	return *out == NULL ? RC_NOMEM : RC_OK;
+	buf_init(&text, BLEND_BYTES_MAX);
+	buf_puts(&text, "{\"acc\":");
+	decimal_put_fixed(&text, (acc_a > acc_b ? acc_a : acc_b) + way_m, 1);
+	buf_puts(&text, ",\"lat\":");
+	decimal_put_fixed(&text, a.lat + (b.lat - a.lat) * share, 7);
+	buf_puts(&text, ",\"lon\":");
+	decimal_put_fixed(&text, wrapped(a.lon + wrapped(b.lon - a.lon) * share), 7);
+	buf_putc(&text, '}');
+	enum rc rc = buf_rc(&text);
+	if (rc == RC_OK) {
+		*out = arena_copy(arena, text.bytes, text.len);
+		rc = *out == NULL ? RC_NOMEM : RC_OK;
+	}
+	buf_fini(&text);
+	return rc;
 }
 
 /* The member of `json` with the same key as `like`. */
@@ -136,7 +149,7 @@ enum rc blend_numeric(const struct item *left, const struct item *right, int64_t
 			continue;
 		if (peek_number(&member, &a) && peek_number(&other, &b)) {
 			put_member(&text, &member);
-			buf_printf(&text, "%.9g", a + (b - a) * share);
+			decimal_put_short(&text, a + (b - a) * share);
 			blended = true;
 		} else if (member.value_len == other.value_len &&
 			   memcmp(member.value, other.value, member.value_len) == 0) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "align/decimal.h"
 #include "base/utf8.h"
 
 static const char *skip_space(const char *p)
@@ -109,6 +110,8 @@ bool peek_number(const struct peek *peek, double *out)
 
 	if (peek->value_len == 0 || peek->value_len >= sizeof text)
 		return false;
+	if (decimal_read(peek->value, peek->value_len, out))
+		return true;
 	if (peek->value[0] != '-' && (peek->value[0] < '0' || peek->value[0] > '9'))
 		return false;
 	memcpy(text, peek->value, peek->value_len);
