@@ -126,6 +126,11 @@ static uint64_t constraint_bytes(const struct model *model)
 		   : 0;
 }
 
+uint64_t fleet_kept_bytes(const struct model *model)
+{
+	return model_info(model)->tables_bytes + constraint_bytes(model);
+}
+
 static const struct wire_pool small_pool = { .n = POOL_SMALL, .bytes = POOL_SMALL_BYTES };
 
 /* A prompt's ids take five bytes at most. */
@@ -251,6 +256,7 @@ static enum rc open_model(
 	fleet->n++; /* from here on fleet_close() sees it */
 	served->info = model_info(served->model);
 	served->tokenizer = model_tokenizer(served->model);
+	served->kept_bytes = fleet_kept_bytes(served->model);
 	open_template(served);
 	if (served->tokenizer != NULL && served->info->causal)
 		rc = vocab_new(served->tokenizer, served->info->n_vocab, &served->vocab);
@@ -376,7 +382,7 @@ static enum rc plan_all(struct fleet *fleet, const struct fleet_config *config,
 		const struct served_model *served = &fleet->models[i];
 
 		if (served->config.backend == NULL)
-			fleet->planned_bytes += served->info->tables_bytes;
+			fleet->planned_bytes += served->kept_bytes;
 	}
 	for (size_t i = 0; i < fleet->n && rc == RC_OK; i++)
 		rc = check_budget(fleet, &fleet->models[i], config->engine.n_ctx, why);

@@ -62,6 +62,7 @@ struct served_model {
 	char numerics_id[FLEET_NUMERICS_BYTES]; /* as soon as it was present */
 	const char *cache_type;                 /* "f16" */
 	struct engine_config config;            /* effective */
+	uint64_t kept_bytes;                    /* fleet_kept_bytes() */
 	struct engine_plan plan;
 };
 
@@ -95,6 +96,10 @@ struct fleet_config {
 enum rc fleet_open(
     const struct fleet_config *config, struct fleet *out, struct errmsg *why) RC_CHECK;
 void fleet_close(struct fleet *fleet);
+
+/* What of a model of the host stays in memory while it is absent: its vocabulary, also in
+ * the order that constrained answers need, and what else its header became. */
+uint64_t fleet_kept_bytes(const struct model *model);
 
 /* What a model takes while it is present, and may take now: what is left of its
  * memory's budget. */

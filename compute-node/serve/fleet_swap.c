@@ -11,7 +11,7 @@ uint64_t fleet_own_bytes(const struct served_model *model)
 
 	return model->config.backend != NULL
 		   ? bytes
-		   : bytes - model->info->tables_bytes - model->plan.message_bytes;
+		   : bytes - model->kept_bytes - model->plan.message_bytes;
 }
 
 bool fleet_share_room(const struct served_model *a, const struct served_model *b)

@@ -132,7 +132,8 @@ static uint64_t plan_of(const struct backend_api *backend, uint64_t *certain)
 	assert_int_equal(model_open(paths[0], &model, NULL), RC_OK);
 	assert_int_equal(fleet_plan(model, &config.engine, &plan, NULL), RC_OK);
 	assert_int_equal(fleet_pools(&one, pools), 2);
-	*certain = model_info(model)->tables_bytes + wire_server_pool_bytes(&pools[1], 1);
+	*certain = fleet_kept_bytes(model) + wire_server_pool_bytes(&pools[1], 1);
+	assert_true(fleet_kept_bytes(model) > model_info(model)->tables_bytes);
 	model_close(model);
 	return fleet_plan_bytes(&plan);
 }
@@ -158,8 +159,10 @@ static void test_models_of_the_host_wait_for_their_turn(void **state)
 {
 	uint64_t certain, whole = plan_of(NULL, &certain);
 	const struct fleet_config config = config_of(NULL, whole + certain);
+	const struct fleet_config less = config_of(NULL, whole + certain - 1);
 
 	(void)state;
+	assert_int_equal(fleet_open(&less, &fleet, NULL), RC_BUDGET);
 	assert_int_equal(fleet_open(&config, &fleet, NULL), RC_OK);
 	assert_true(fleet.models[0].present);
 	assert_false(fleet.models[1].present);
