@@ -269,9 +269,6 @@ static void note_prompt(struct fake_compute *fake, const struct wire_generate *g
 		put_part(fake, "raw", &generate->raw[i]);
 	fake->last_max_tokens = generate->max_tokens;
 	fake->last_sampling = generate->sampling;
-	fake->last_constraint = generate->constraint.kind;
-	buf_reset(&fake->last_schema);
-	buf_puts(&fake->last_schema, generate->constraint.schema);
 	buf_reset(&fake->last_tools);
 	buf_puts(&fake->last_tools, generate->tools_json);
 }
@@ -325,6 +322,9 @@ static void on_generate(struct fake_compute *fake, wire_peer peer, const struct 
 	struct fake_script *script = &fake->script;
 
 	fake->generates++;
+	fake->last_constraint = generate->constraint.kind;
+	buf_reset(&fake->last_schema);
+	buf_puts(&fake->last_schema, generate->constraint.schema);
 	if (generate->prompt_ids_len > 0) {
 		fake->resumes++;
 		fake->last_resumed_from = (uint32_t)generate->generated_ids_len;

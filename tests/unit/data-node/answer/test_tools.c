@@ -127,6 +127,31 @@ static void test_a_node_that_would_ignore_a_constraint_is_not_asked(void **state
 	world_close(&world);
 }
 
+/* Whoever goes on with an answer holds it to what it was begun under, or is not asked. */
+static void test_a_resumed_answer_keeps_its_constraint(void **state)
+{
+	struct fake_script script = says("1234567890123456", "");
+	struct world world;
+
+	(void)state;
+	script.stall_at = 3;
+	world_open(&world, &script, 1);
+	world_post(&world, false, CHAT SCHEMA STREAM "}");
+	world_pull_to(&world, "123");
+	fake_compute_kill(&world.rig.nodes[0]);
+	world_pull_to(&world, ": waiting for a compute node\n\n");
+	script.stall_at = FAKE_NEVER;
+	fake_compute_set(&world.rig.nodes[0], &script);
+	world.rig.nodes[0].last_constraint = WIRE_CONSTRAINT_NONE;
+	fake_compute_start(&world.rig.nodes[0]);
+	world_pull_all(&world);
+	assert_int_equal(world.rig.nodes[0].resumes, 1);
+	assert_int_equal(world.rig.nodes[0].last_constraint, WIRE_CONSTRAINT_JSON_SCHEMA);
+	assert_string_equal(buf_text(&world.rig.nodes[0].last_schema), "{\"type\":\"integer\"}");
+	assert_non_null(strstr(buf_text(&world.read), "\"finish_reason\":\"stop\""));
+	world_close(&world);
+}
+
 static void test_without_a_model_a_format_is_503_and_no_prose(void **state)
 {
 	struct world world;
@@ -527,6 +552,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_formats_reach_the_node_as_constraints),
 		cmocka_unit_test(test_a_node_that_would_ignore_a_constraint_is_not_asked),
+		cmocka_unit_test(test_a_resumed_answer_keeps_its_constraint),
 		cmocka_unit_test(test_without_a_model_a_format_is_503_and_no_prose),
 		cmocka_unit_test(test_a_refused_schema_names_its_field),
 		cmocka_unit_test(test_a_call_streams_as_one_chunk_and_ends_apart),
