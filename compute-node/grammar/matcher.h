@@ -29,7 +29,8 @@ struct matcher;
 
 #define MATCHER_OPTIONS_MAX 256u
 
-/* Takes the automaton on success; `vocab` is borrowed.  RC_NOMEM. */
+/* Takes the automaton on success; `vocab` is borrowed.  RC_NOMEM; RC_LIMIT: choices within
+ * choices, so many that no first byte was found among those that are looked at. */
 enum rc matcher_new(
     struct automaton *automaton_take, const struct vocab *vocab, struct matcher **out) RC_CHECK;
 void matcher_free(struct matcher *matcher); /* wipes */

@@ -39,7 +39,9 @@ enum rc constraint_new(const struct served_model *model, const struct wire_const
 		rc = matcher_new(automaton, model->vocab, out);
 		if (rc != RC_OK) {
 			automaton_free(automaton);
-			rc = errmsg_rc(why, rc, "no memory for a constraint");
+			rc = errmsg_rc(why, rc, "%s",
+			    rc == RC_LIMIT ? "schema: too many choices within choices"
+					   : "no memory for a constraint");
 		}
 	}
 	if (rc != RC_OK)

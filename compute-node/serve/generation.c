@@ -371,6 +371,11 @@ void generation_accept(
 		.allowed = gen->allowed,
 		.index = generation_answer_len(gen) };
 	int32_t id = sample_token(&gen->params, &row, scratch->sampling);
+	/* Nothing was allowed: no answer rather than any. */
+	if (gen->allowed != NULL && !sample_is_allowed(gen->allowed, (size_t)id)) {
+		gen->finish = WIRE_FINISH_ERROR;
+		return;
+	}
 	/* The token that ends an answer is not part of it. */
 	if (!gen->ignore_eos && tokenizer != NULL && tokenizer_is_end(tokenizer, id)) {
 		textstream_flush(gen->stream, &gen->text);
@@ -382,8 +387,7 @@ void generation_accept(
 		wipe(scratch->logits, n_vocab * sizeof(logits[0]));
 	}
 	if (gen->constraint != NULL && !push_constraint(gen, id)) {
-		gen->finish =
-		    WIRE_FINISH_ERROR; /* nothing was allowed: no answer rather than any */
+		gen->finish = WIRE_FINISH_ERROR;
 		return;
 	}
 	gen->has_token = true;

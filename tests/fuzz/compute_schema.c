@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/random.h"
+#include "grammar/automaton.h"
 #include "grammar/matcher.h"
 #include "grammar/schema.h"
 #include "grammar/vocab.h"
@@ -44,7 +45,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (schema_compile((const char *)data, size, &automaton, NULL) != RC_OK)
 		return 0;
-	if (matcher_new(automaton, &vocab, &m) != RC_OK)
+	enum rc rc = matcher_new(automaton, &vocab, &m);
+	if (rc == RC_LIMIT) {
+		automaton_free(automaton);
+		return 0;
+	}
+	if (rc != RC_OK)
 		abort();
 	buf_init(&text, FUZZ_STEPS + 1);
 	for (int i = 0; i < FUZZ_STEPS && !matcher_over(m); i++) {

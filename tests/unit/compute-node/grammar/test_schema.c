@@ -303,6 +303,28 @@ static void test_bombs_are_refused(void **unused)
 	buf_fini(&text);
 }
 
+/* Sixty choices, each within the one before, twice: none of those that are looked at takes
+ * a byte. */
+static void test_choices_within_choices_are_refused(void **unused)
+{
+	struct automaton *automaton = NULL;
+	struct matcher *m = NULL;
+	struct buf text;
+
+	(void)unused;
+	buf_init(&text, SCHEMA_BYTES_MAX);
+	buf_puts(&text, "{\"$ref\":\"#/$defs/d0\",\"$defs\":{");
+	for (int i = 0; i < 60; i++)
+		buf_printf(&text,
+		    "\"d%d\":{\"anyOf\":[{\"$ref\":\"#/$defs/d%d\"},{\"$ref\":\"#/$defs/d%d\"}]},",
+		    i, i + 1, i + 2);
+	buf_puts(&text, "\"d60\":{\"type\":\"integer\"},\"d61\":{\"type\":\"null\"}}}");
+	assert_int_equal(schema_compile(buf_text(&text), text.len, &automaton, NULL), RC_OK);
+	assert_int_equal(matcher_new(automaton, fixture.vocab, &m), RC_LIMIT);
+	automaton_free(automaton);
+	buf_fini(&text);
+}
+
 /* ---- random schemas ---- */
 
 static uint64_t seed;
@@ -544,6 +566,7 @@ int main(void)
 		cmocka_unit_test(test_depth_is_no_dead_end),
 		cmocka_unit_test(test_refusals_name_the_place),
 		cmocka_unit_test(test_bombs_are_refused),
+		cmocka_unit_test(test_choices_within_choices_are_refused),
 		cmocka_unit_test(test_random_schemas),
 	};
 

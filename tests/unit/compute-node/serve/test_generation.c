@@ -104,6 +104,25 @@ static void test_a_constrained_answer_has_only_what_is_allowed(void **unused)
 	generation_fini(&gen);
 }
 
+/* What would be chosen of nothing may be a token that ends an answer: it is an error. */
+static void test_an_answer_with_nothing_allowed_is_none(void **unused)
+{
+	const struct wire_generate request = { .max_tokens = N_ANSWER };
+	const uint64_t allowed[SAMPLE_ALLOWED_WORDS(N_VOCAB)] = { 0 };
+	struct generation gen;
+	uint64_t state = 5;
+
+	(void)unused;
+	begin(&gen, &request);
+	gen.allowed = allowed;
+	random_logits(&state);
+	memcpy(row, logits, sizeof(row));
+	generation_accept(&gen, row, &scratch);
+	assert_int_equal(gen.finish, WIRE_FINISH_ERROR);
+	assert_false(generation_pending(&gen));
+	generation_fini(&gen);
+}
+
 static void test_logprobs_are_the_models_own_whatever_is_changed_for_the_choice(void **unused)
 {
 	const struct wire_generate request = { .max_tokens = N_ANSWER,
@@ -159,6 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_answer_is_what_sampling_gives_from_its_history),
 		cmocka_unit_test(test_a_constrained_answer_has_only_what_is_allowed),
+		cmocka_unit_test(test_an_answer_with_nothing_allowed_is_none),
 		cmocka_unit_test(
 		    test_logprobs_are_the_models_own_whatever_is_changed_for_the_choice),
 	};
