@@ -220,13 +220,13 @@ static int move(struct store *store, MDB_txn *txn, size_t n)
 
 /* Twice what came, so that it is done long before `fresh` is as large; after an
  * append that was larger than that, all of it. */
-int store_id_flush(struct store *store, MDB_txn *txn)
+int store_id_flush(struct store *store, MDB_txn *txn, bool urgent)
 {
 	struct store_ids *ids = &store->ids;
 	size_t came = ids->fresh.len - ids->committed, most = 2 * ids->recent_max;
 	int err = came > 0 ? rows_put(store, txn) : 0;
 
-	if (err != 0 || ids->moving.len == 0)
+	if (err != 0 || ids->moving.len == 0 || urgent)
 		return err;
 	size_t n = ids->owed + 2 * came;
 	if (ids->moving.len > most || ids->fresh.len > most)

@@ -66,9 +66,10 @@ enum rc store_id_open(struct store *store, struct errmsg *why) RC_CHECK;
 void store_id_close(struct store *store);
 
 /* Around its transactions: at the start of each (the one before may have been
- * aborted), before the commit (LMDB's code), and after it. */
+ * aborted), before the commit (LMDB's code), and after it.  An urgent one, which
+ * may find the disk full, moves none: each may cost it a page. */
 void store_id_begin(struct store *store);
-int store_id_flush(struct store *store, MDB_txn *txn);
+int store_id_flush(struct store *store, MDB_txn *txn, bool urgent);
 void store_id_committed(struct store *store);
 
 /* Inside of them; LMDB's code.  Records come in the order of their seqs. */

@@ -170,7 +170,7 @@ static enum rc group_txn(struct store *store, struct group *group, int *err, str
 		rc = apply_rc(RC_OK, *err, why);
 	}
 	if (rc == RC_OK) {
-		*err = store_id_flush(store, txn);
+		*err = store_id_flush(store, txn, group->urgent);
 		rc = apply_rc(RC_OK, *err, why);
 	}
 	if (rc == RC_OK) {

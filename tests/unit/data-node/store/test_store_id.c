@@ -198,6 +198,35 @@ static void test_in_quiet_moments_all_of_them_are_moved(void **state)
 	fixture_fini(&f);
 }
 
+static enum rc claim(struct store *store, MDB_txn *txn, void *ctx, int *err, struct errmsg *why)
+{
+	uint8_t id[OBS_ID_BYTES];
+
+	(void)txn;
+	(void)why;
+	for (unsigned i = 0; i < *(unsigned *)ctx && *err == 0; i++) {
+		memset(id, (int)i, sizeof(id));
+		*err = store_id_put(store, id, store->next_seq++);
+	}
+	return RC_OK;
+}
+
+static void test_what_must_work_on_a_full_disk_moves_none(void **state)
+{
+	(void)state;
+	struct fixture f = { .in_memory = true };
+	unsigned n = 100;
+
+	f.config.recent_ids_max = RECENT;
+	fixture_init(&f);
+	append_new(&f, 0, RECENT);
+	PASS(store_task_run_urgent(f.store, claim, &n, &pass_why));
+	assert_int_equal(rows_of(&f, DB_DEDUP), 0);
+	PASS(store_task_run(f.store, claim, &n, &pass_why));
+	assert_int_equal(rows_of(&f, DB_DEDUP), RECENT);
+	fixture_fini(&f);
+}
+
 struct put {
 	enum store_db db;
 	MDB_val key, value;
@@ -317,6 +346,7 @@ int main(void)
 		cmocka_unit_test(test_what_was_sent_before_is_known_wherever_its_id_is),
 		cmocka_unit_test(test_rows_are_filled_up_and_go_when_all_their_ids_are_moved),
 		cmocka_unit_test(test_in_quiet_moments_all_of_them_are_moved),
+		cmocka_unit_test(test_what_must_work_on_a_full_disk_moves_none),
 		cmocka_unit_test(test_damaged_rows_are_named_and_a_rebuild_mends_them),
 		cmocka_unit_test(test_an_id_that_no_record_has_is_named),
 		cmocka_unit_test(test_a_store_that_has_all_its_ids_in_dedup_goes_on),
