@@ -37,13 +37,20 @@ struct work {
 
 void episode_build_init(struct episode_build *build)
 {
-	*build = (struct episode_build){ .next_ns = INT64_MIN, .tried_ns = INT64_MIN };
+	*build = (struct episode_build){ .most_ns = EPISODE_BUILD_NS,
+		.next_ns = INT64_MIN,
+		.tried_ns = INT64_MIN,
+		.first_ns = INT64_MAX };
 }
 
 void episode_build_touched(struct episode_build *build, int64_t from_ns)
 {
-	if (from_ns - STORE_EPISODE_REACH_NS < build->next_ns)
-		build->next_ns = from_ns - STORE_EPISODE_REACH_NS;
+	int64_t first_ns = from_ns - STORE_EPISODE_REACH_NS;
+
+	if (first_ns < build->next_ns)
+		build->next_ns = first_ns;
+	if (build->more && first_ns < build->first_ns)
+		build->first_ns = first_ns;
 }
 
 static enum rc put_rows(struct work *work)
@@ -159,19 +166,43 @@ static enum rc read_part(struct work *work, int64_t from_ns, int64_t to_ns)
 	    work->store, from_ns, to_ns, &work->arena, &work->view, work->why);
 }
 
-/* From the stretch at `*at_ns` on; it becomes the first one that could not be
- * made, or was not come to. */
-static enum rc run(struct work *work, int64_t *at_ns, const atomic_bool *stop, bool *more)
+/* Has all that is stored of the stretch been left alone for so long that it is sealed?
+ * Costs little, where most of what a row is made of has to be read. */
+static enum rc is_settled(struct work *work, int64_t start_ns, bool *settled)
 {
-	int64_t begin_ns = clock_mono_ns(), part_ns = INT64_MIN, first_ns = INT64_MAX, start_ns;
+	int64_t round = lifecycle_round(work->source.policy, work->source.now_ns);
+	struct store_slice_view view;
+	struct slice_head head;
+	struct arena arena;
+
+	arena_init(&arena, ARENA_BYTES);
+	enum rc rc = store_slice_read(
+	    work->store, BUILDER_GRID_S, start_ns, start_ns + STRETCH_NS, &arena, &view, work->why);
+	*settled = true;
+	for (size_t i = 0; rc == RC_OK && i < view.rows_len && *settled; i++) {
+		bool newest =
+		    i + 1 == view.rows_len || view.rows[i + 1].start_ns != view.rows[i].start_ns;
+		if (newest && slice_row_decode(view.rows[i].bytes, view.rows[i].len, &arena, &head,
+				  NULL) == RC_OK)
+			*settled = head.empty || head.round + 2 <= round;
+	}
+	arena_fini(&arena);
+	return rc;
+}
+
+/* The round goes on from build->at_ns. */
+static enum rc run(struct work *work, struct episode_build *build, const atomic_bool *stop)
+{
+	int64_t begin_ns = clock_mono_ns(), part_ns = INT64_MIN, start_ns;
 	enum rc rc = RC_OK;
 
-	for (start_ns = *at_ns; rc == RC_OK; start_ns += STRETCH_NS) {
+	for (start_ns = build->at_ns; rc == RC_OK; start_ns += STRETCH_NS) {
 		bool can = true;
 		int64_t slice_ns;
-		*more = clock_mono_ns() - begin_ns > EPISODE_BUILD_NS ||
-			(stop != NULL && atomic_load(stop));
-		if (*more)
+		bool stopped = stop != NULL && atomic_load(stop);
+		build->more = stopped || (start_ns != build->at_ns &&
+					     clock_mono_ns() - begin_ns > build->most_ns);
+		if (build->more)
 			break;
 		rc = store_slice_next(work->store, BUILDER_GRID_S, start_ns, &slice_ns, work->why);
 		if (rc == RC_OK)
@@ -184,16 +215,19 @@ static enum rc run(struct work *work, int64_t *at_ns, const atomic_bool *stop, b
 		}
 		if (rc == RC_OK)
 			rc = look_at_row(work, start_ns);
-		if (rc == RC_NOTFOUND)
-			rc = make(work, start_ns, &can);
-		if (!can && start_ns < first_ns)
-			first_ns = start_ns;
+		if (rc == RC_NOTFOUND) {
+			rc = is_settled(work, start_ns, &can);
+			if (rc == RC_OK && can)
+				rc = make(work, start_ns, &can);
+		}
+		if (!can && start_ns < build->first_ns)
+			build->first_ns = start_ns;
 	}
 	if (rc == RC_NOTFOUND)
 		rc = RC_OK;
 	if (rc == RC_OK)
 		rc = put_rows(work);
-	*at_ns = first_ns < start_ns ? first_ns : start_ns;
+	build->at_ns = start_ns;
 	return rc;
 }
 
@@ -222,21 +256,24 @@ enum rc episode_build(struct episode_build *build, struct store *store, const st
     const struct builder_state *state, const atomic_bool *stop, struct errmsg *why)
 {
 	int64_t at_ns = build->next_ns < OBS_TIME_MIN_NS ? OBS_TIME_MIN_NS : build->next_ns;
+	bool soon = build->tried_ns != INT64_MIN && state->life.now_ns - build->tried_ns < PAUSE_NS;
 
-	if (state->life.closed_ns <= at_ns || (!build->more && build->tried_ns != INT64_MIN &&
-						  state->life.now_ns - build->tried_ns < PAUSE_NS))
+	if (!build->more && (soon || state->life.closed_ns <= at_ns))
 		return RC_OK;
 	struct work *work = malloc(sizeof *work);
 	if (work == NULL)
 		return RC_NOMEM;
 	work_init(work, store, policy, state, why);
-	build->tried_ns = state->life.now_ns;
-	at_ns = episode_floor(at_ns, STRETCH_NS);
-	enum rc rc = run(work, &at_ns, stop, &build->more);
-	if (rc == RC_OK)
-		build->next_ns = at_ns;
-	else
-		build->more = false;
+	if (!build->more) {
+		build->tried_ns = state->life.now_ns;
+		build->at_ns = episode_floor(at_ns, STRETCH_NS);
+		build->first_ns = INT64_MAX;
+	}
+	enum rc rc = run(work, build, stop);
+	if (rc != RC_OK)
+		build->more = false; /* the next round begins where this one did */
+	else if (!build->more)
+		build->next_ns = build->first_ns < build->at_ns ? build->first_ns : build->at_ns;
 	work_fini(work);
 	return rc;
 }

@@ -17,12 +17,17 @@
 struct builder_state; /* align/builder_inner.h */
 struct store;
 
-#define EPISODE_BUILD_NS INT64_C(250000000) /* the work of one call, about */
+#define EPISODE_BUILD_NS INT64_C(250000000)
 
+/* It goes over the stretches in rounds, from the first that may lack its row to what is
+ * closed; a round takes several calls where there is much to read. */
 struct episode_build {
+	int64_t most_ns;  /* the work of one call, about; EPISODE_BUILD_NS */
 	int64_t next_ns;  /* stretches before it have rows, or can have none; INT64_MIN: unknown */
-	int64_t tried_ns; /* the log's time when it was tried last; INT64_MIN: never */
-	bool more;        /* it has not come to the end */
+	int64_t tried_ns; /* the log's time when a round began last; INT64_MIN: never */
+	bool more;        /* a round is under way: */
+	int64_t at_ns;    /* it has come to here, */
+	int64_t first_ns; /* and this was the first that it could not make; INT64_MAX: none */
 };
 
 void episode_build_init(struct episode_build *build);
@@ -31,7 +36,7 @@ void episode_build_init(struct episode_build *build);
 void episode_build_touched(struct episode_build *build, int64_t from_ns);
 
 /*
- * Make the rows that are missing, for about EPISODE_BUILD_NS of work or until
+ * Make the rows that are missing, for about build->most_ns of work or until
  * `*stop`; does something every few minutes of the log's time, and while there is
  * `more`.  Called by whoever commits slices, behind that, with its state as it
  * was committed; the errors of slice_serve().

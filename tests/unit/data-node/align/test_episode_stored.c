@@ -6,7 +6,7 @@
  */
 #include "../store/store_fixture.h"
 
-#include "align/builder.h"
+#include "align/builder_inner.h"
 #include "align/episode.h"
 #include "store/store_episode.h"
 #include "store/store_forget.h"
@@ -441,6 +441,34 @@ static void test_what_goes_on_or_may_still_change_has_no_row(void **state)
 	look(life, 0, 1440, 0);
 }
 
+/* However little is done at a time, it comes to an end, and to the same rows: also while
+ * the first stretches cannot be made. */
+static void test_work_in_small_parts_comes_to_an_end(void **state)
+{
+	struct life *life = *state;
+	struct store_episode_view views[2];
+	struct arena arenas[2];
+	bool more = true;
+
+	life->builder->episodes.most_ns = -1; /* one stretch a call */
+	stay(life, 0, 2000, "home", 52.50);   /* and on it goes */
+	for (int calls = 0; more; calls++) {
+		assert_true(calls < 100);
+		PASS(builder_pass(life->builder, &more, &pass_why));
+	}
+	live_two_days(life);
+	views[0] = read_rows(life, &arenas[0]);
+	assert_true(views[0].rows_len > 0);
+	PASS(store_slice_drop(life->f.store, &pass_why));
+	builder_close(life->builder);
+	PASS(builder_new(life->f.store, policy_default(), &life->builder, &pass_why));
+	pass_all(life);
+	views[1] = read_rows(life, &arenas[1]);
+	assert_rows_equal(&views[0], &views[1]);
+	arena_fini(&arenas[0]);
+	arena_fini(&arenas[1]);
+}
+
 /* A row that tells something else is told, so it is rows that are read; and verify
  * names it. */
 static void test_readers_read_rows_and_verify_names_those_that_differ(void **state)
@@ -538,6 +566,7 @@ int main(void)
 		TEST(test_a_late_word_takes_away_what_it_touches_and_it_comes_again),
 		TEST(test_rows_are_remade_as_they_were),
 		TEST(test_what_goes_on_or_may_still_change_has_no_row),
+		TEST(test_work_in_small_parts_comes_to_an_end),
 		TEST(test_readers_read_rows_and_verify_names_those_that_differ),
 		TEST(test_rows_hold_no_content_so_what_is_forgotten_is_nowhere),
 	};
