@@ -5,7 +5,7 @@
 source "$(dirname "$0")/../support/scenario.sh"
 
 command -v node >/dev/null && command -v npm >/dev/null || skip 'no node and npm'
-sdk=$HEARTH_BUILD/npm
+sdk=$HEARTH_BUILD/npm-mcp
 if [ ! -d "$sdk/node_modules/@modelcontextprotocol/sdk" ]; then
 	mkdir -p "$sdk"
 	timeout 120 npm install --prefix "$sdk" --no-audit --no-fund --silent \

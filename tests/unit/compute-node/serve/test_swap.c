@@ -68,9 +68,9 @@ static uint64_t bytes_for_one(void)
 		assert_int_equal(
 		    engine_resolve(model, &config, &fleet.models[i].config, NULL), RC_OK);
 		uint64_t own =
-		    fleet_plan_bytes(&plan) - plan.message_bytes - model_info(model)->tables_bytes;
+		    fleet_plan_bytes(&plan) - plan.message_bytes - fleet_kept_bytes(model);
 		most = own > most ? own : most;
-		tables += model_info(model)->tables_bytes;
+		tables += fleet_kept_bytes(model);
 		model_close(model);
 	}
 	return most + tables + FLEET_REQUESTS_BYTES +
