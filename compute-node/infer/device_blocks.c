@@ -86,8 +86,10 @@ static struct backend_product product_of(struct worker *w, const struct product 
 	struct backend_matrix m = device_matrix(w, product->weight);
 	uint64_t rows = product->n_rows != 0 ? product->n_rows : product->weight->dims[1];
 
-	for (int i = 0; i < BACKEND_PLANES; i++)
-		m.planes[i] += product->first * m.strides[i];
+	for (int i = 0; i < BACKEND_PLANES; i++) {
+		if (m.planes[i] != NULL) /* while it is measured there are none */
+			m.planes[i] += product->first * m.strides[i];
+	}
 	if (m.factors != NULL)
 		m.factors += product->first / m.height;
 	m.rows = rows;
