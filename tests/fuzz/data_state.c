@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (view.wire == NULL)
 		return 0; /* the catalogue alone */
 	must(view.wire > data && view.wire + view.wire_len == view.policy);
-	must(view.policy + view.policy_len == view.catalogue);
+	must(view.policy + view.policy_len == view.tls);
+	must(view.tls + view.tls_len == view.catalogue);
 	return 0;
 }
