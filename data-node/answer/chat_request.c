@@ -2,11 +2,11 @@
 #include "answer/chat_request.h"
 
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "answer/background.h"
+#include "answer/body.h"
 #include "answer/response_format.h"
 #include "base/random.h"
 
@@ -17,40 +17,14 @@ struct parse {
 	size_t text_bytes; /* of all messages so far */
 };
 
-static enum rc fault_set(struct parse *parse, const char *code, const char *param, const char *fmt,
-    ...) __attribute__((format(printf, 4, 5)));
-
-static enum rc fault_set(
-    struct parse *parse, const char *code, const char *param, const char *fmt, ...)
-{
-	struct chat_fault *fault = parse->fault;
-	va_list ap;
-
-	fault->status = 400;
-	fault->code = code;
-	(void)snprintf(fault->param, sizeof(fault->param), "%s", param);
-	va_start(ap, fmt);
-	(void)vsnprintf(fault->message, sizeof(fault->message), fmt, ap);
-	va_end(ap);
-	return RC_INVALID;
-}
-
-/* The field, or NULL where it is absent or null (which mean the same). */
-static const json_t *field(const json_t *object, const char *name)
-{
-	const json_t *value = json_object_get(object, name);
-
-	return value == NULL || json_is_null(value) ? NULL : value;
-}
-
 static enum rc read_bool(struct parse *parse, const json_t *root, const char *name, bool *out)
 {
-	const json_t *value = field(root, name);
+	const json_t *value = body_field(root, name);
 
 	if (value == NULL)
 		return RC_OK;
 	if (!json_is_boolean(value))
-		return fault_set(parse, "invalid_type", name, "%s must be true or false", name);
+		return body_refuse(parse->fault, "invalid_type", name, "%s must be true or false", name);
 	*out = json_is_true(value);
 	return RC_OK;
 }
@@ -58,16 +32,15 @@ static enum rc read_bool(struct parse *parse, const json_t *root, const char *na
 static enum rc read_real(
     struct parse *parse, const json_t *root, const char *name, double min, double max, float *out)
 {
-	const json_t *value = field(root, name);
+	const json_t *value = body_field(root, name);
 
 	if (value == NULL)
 		return RC_OK;
 	if (!json_is_number(value))
-		return fault_set(parse, "invalid_type", name, "%s must be a number", name);
+		return body_refuse(parse->fault, "invalid_type", name, "%s must be a number", name);
 	double real = json_number_value(value);
 	if (!(real >= min && real <= max))
-		return fault_set(
-		    parse, "invalid_value", name, "%s must lie in [%g, %g]", name, min, max);
+		return body_refuse(parse->fault, "invalid_value", name, "%s must lie in [%g, %g]", name, min, max);
 	*out = (float)real;
 	return RC_OK;
 }
@@ -76,7 +49,7 @@ static enum rc read_real(
 static enum rc read_int(struct parse *parse, const json_t *root, const char *name, int64_t min,
     int64_t max, int64_t *out)
 {
-	const json_t *value = field(root, name);
+	const json_t *value = body_field(root, name);
 	double real = value != NULL && json_is_real(value) ? json_real_value(value) : 0;
 
 	if (value == NULL)
@@ -84,10 +57,10 @@ static enum rc read_int(struct parse *parse, const json_t *root, const char *nam
 	if (!json_is_integer(value) &&
 	    !(json_is_real(value) &&
 		real == (double)(int32_t)(real < 2e9 && real > -2e9 ? real : 0)))
-		return fault_set(parse, "invalid_type", name, "%s must be an integer", name);
+		return body_refuse(parse->fault, "invalid_type", name, "%s must be an integer", name);
 	int64_t n = json_is_integer(value) ? json_integer_value(value) : (int64_t)real;
 	if (n < min || n > max)
-		return fault_set(parse, "invalid_value", name, "%s must lie in [%lld, %lld]", name,
+		return body_refuse(parse->fault, "invalid_value", name, "%s must lie in [%lld, %lld]", name,
 		    (long long)min, (long long)max);
 	*out = n;
 	return RC_OK;
@@ -96,16 +69,15 @@ static enum rc read_int(struct parse *parse, const json_t *root, const char *nam
 static enum rc read_text(struct parse *parse, const json_t *root, const char *name,
     const char *param, size_t max, const char **out)
 {
-	const json_t *value = field(root, name);
+	const json_t *value = body_field(root, name);
 
 	*out = "";
 	if (value == NULL)
 		return RC_OK;
 	if (!json_is_string(value))
-		return fault_set(parse, "invalid_type", param, "%s must be a string", param);
+		return body_refuse(parse->fault, "invalid_type", param, "%s must be a string", param);
 	if (json_string_length(value) > max)
-		return fault_set(
-		    parse, "invalid_value", param, "%s is longer than %zu bytes", param, max);
+		return body_refuse(parse->fault, "invalid_value", param, "%s is longer than %zu bytes", param, max);
 	*out = arena_copy(parse->arena, json_string_value(value), json_string_length(value));
 	return *out == NULL ? RC_NOMEM : RC_OK;
 }
@@ -131,20 +103,18 @@ static const json_t *part_text(struct parse *parse, const json_t *part, const ch
 	const char *type = json_string_value(json_object_get(part, "type"));
 
 	if (type == NULL) {
-		(void)fault_set(
-		    parse, "invalid_type", param, "%s must be an object with a type", param);
+		(void)body_refuse(parse->fault, "invalid_type", param, "%s must be an object with a type", param);
 		return NULL;
 	}
 	const char *key = strcmp(type, "refusal") == 0 ? "refusal" : "text";
 	if (strcmp(type, "text") != 0 && strcmp(type, "input_text") != 0 &&
 	    strcmp(type, "output_text") != 0 && strcmp(type, "refusal") != 0) {
-		(void)fault_set(
-		    parse, "unsupported_content", param, "%s: this model reads text only", param);
+		(void)body_refuse(parse->fault, "unsupported_content", param, "%s: this model reads text only", param);
 		return NULL;
 	}
 	const json_t *text = json_object_get(part, key);
 	if (!json_is_string(text)) {
-		(void)fault_set(parse, "invalid_type", param, "%s.%s must be a string", param, key);
+		(void)body_refuse(parse->fault, "invalid_type", param, "%s.%s must be a string", param, key);
 		return NULL;
 	}
 	return text;
@@ -159,8 +129,7 @@ static enum rc join_parts(
 
 	if (n > CHAT_PARTS_MAX) {
 		(void)snprintf(param, sizeof(param), "messages[%zu].content", index);
-		return fault_set(
-		    parse, "invalid_value", param, "%s has over %zu parts", param, CHAT_PARTS_MAX);
+		return body_refuse(parse->fault, "invalid_value", param, "%s has over %zu parts", param, CHAT_PARTS_MAX);
 	}
 	for (size_t i = 0; i < n; i++) {
 		(void)snprintf(param, sizeof(param), "messages[%zu].content[%zu]", index, i);
@@ -188,22 +157,21 @@ static enum rc join_parts(
 static enum rc read_content(
     struct parse *parse, const json_t *message, size_t index, const char **text, size_t *text_len)
 {
-	const json_t *content = field(message, "content");
+	const json_t *content = body_field(message, "content");
 	char param[64];
 
 	*text = "";
 	*text_len = 0;
 	(void)snprintf(param, sizeof(param), "messages[%zu].content", index);
 	if (content == NULL) {
-		if (field(message, "tool_calls") != NULL || field(message, "function_call") != NULL)
+		if (body_field(message, "tool_calls") != NULL || body_field(message, "function_call") != NULL)
 			return RC_OK;
-		return fault_set(
-		    parse, "missing_required_parameter", param, "%s is missing", param);
+		return body_refuse(parse->fault, "missing_required_parameter", param, "%s is missing", param);
 	}
 	if (json_is_array(content))
 		return join_parts(parse, content, index, text, text_len);
 	if (!json_is_string(content))
-		return fault_set(parse, "invalid_type", param,
+		return body_refuse(parse->fault, "invalid_type", param,
 		    "%s must be a string or an array of parts", param);
 	*text_len = json_string_length(content);
 	*text = arena_copy(parse->arena, json_string_value(content), *text_len);
@@ -213,7 +181,7 @@ static enum rc read_content(
 static enum rc read_tool_calls(
     struct parse *parse, const json_t *message, size_t index, struct wire_chat_message *out)
 {
-	const json_t *calls = field(message, "tool_calls");
+	const json_t *calls = body_field(message, "tool_calls");
 	char param[64];
 
 	out->tool_calls_json = "";
@@ -221,13 +189,12 @@ static enum rc read_tool_calls(
 		return RC_OK;
 	(void)snprintf(param, sizeof(param), "messages[%zu].tool_calls", index);
 	if (!json_is_array(calls))
-		return fault_set(parse, "invalid_type", param, "%s must be an array", param);
-	size_t len = json_dumpb(calls, NULL, 0, JSON_COMPACT);
-	char *text = arena_alloc(parse->arena, len + 1);
-	if (text == NULL || json_dumpb(calls, text, len, JSON_COMPACT) != len)
+		return body_refuse(parse->fault, "invalid_type", param, "%s must be an array", param);
+	char *text = body_json(calls, parse->arena);
+	if (text == NULL)
 		return RC_NOMEM;
 	out->tool_calls_json = text;
-	parse->text_bytes += len;
+	parse->text_bytes += strlen(text);
 	return RC_OK;
 }
 
@@ -236,7 +203,7 @@ static enum rc check_text_bytes(struct parse *parse, size_t len, const char *par
 	parse->text_bytes += len;
 	if (parse->text_bytes <= CHAT_TEXT_BYTES_MAX)
 		return RC_OK;
-	return fault_set(parse, "context_length_exceeded", param,
+	return body_refuse(parse->fault, "context_length_exceeded", param,
 	    "the text is longer than %zu bytes: no model's context holds it", CHAT_TEXT_BYTES_MAX);
 }
 
@@ -248,11 +215,11 @@ static enum rc read_message(
 
 	(void)snprintf(param, sizeof(param), "messages[%zu]", index);
 	if (!json_is_object(message))
-		return fault_set(parse, "invalid_type", param, "%s must be an object", param);
+		return body_refuse(parse->fault, "invalid_type", param, "%s must be an object", param);
 	(void)snprintf(param, sizeof(param), "messages[%zu].role", index);
 	out->role = role == NULL ? NULL : role_of(role);
 	if (out->role == NULL)
-		return fault_set(parse, "invalid_value", param,
+		return body_refuse(parse->fault, "invalid_value", param,
 		    "%s must be system, developer, user, assistant or tool", param);
 	struct wire_part *part = arena_array(parse->arena, 1, sizeof(*part));
 	const char *text;
@@ -300,19 +267,18 @@ static void find_question(struct chat_request *out)
 
 static enum rc read_messages(struct parse *parse, const json_t *root)
 {
-	const json_t *messages = field(root, "messages");
+	const json_t *messages = body_field(root, "messages");
 	struct chat_request *out = parse->out;
 
 	if (messages == NULL)
-		return fault_set(
-		    parse, "missing_required_parameter", "messages", "messages is missing");
+		return body_refuse(parse->fault, "missing_required_parameter", "messages", "messages is missing");
 	if (!json_is_array(messages))
-		return fault_set(parse, "invalid_type", "messages", "messages must be an array");
+		return body_refuse(parse->fault, "invalid_type", "messages", "messages must be an array");
 	size_t n = json_array_size(messages);
 	if (n == 0)
-		return fault_set(parse, "invalid_value", "messages", "messages is empty");
+		return body_refuse(parse->fault, "invalid_value", "messages", "messages is empty");
 	if (n > CHAT_MESSAGES_MAX)
-		return fault_set(parse, "invalid_value", "messages", "messages has over %zu items",
+		return body_refuse(parse->fault, "invalid_value", "messages", "messages has over %zu items",
 		    CHAT_MESSAGES_MAX);
 	out->messages = arena_array(parse->arena, n, sizeof(*out->messages));
 	if (out->messages == NULL)
@@ -329,20 +295,18 @@ static enum rc read_messages(struct parse *parse, const json_t *root)
 
 static enum rc read_prompt(struct parse *parse, const json_t *root)
 {
-	const json_t *prompt = field(root, "prompt");
+	const json_t *prompt = body_field(root, "prompt");
 	struct chat_request *out = parse->out;
 
 	if (prompt == NULL)
-		return fault_set(
-		    parse, "missing_required_parameter", "prompt", "prompt is missing");
+		return body_refuse(parse->fault, "missing_required_parameter", "prompt", "prompt is missing");
 	if (json_is_array(prompt)) {
 		if (json_array_size(prompt) != 1)
-			return fault_set(
-			    parse, "unsupported_value", "prompt", "prompt: one string at a time");
+			return body_refuse(parse->fault, "unsupported_value", "prompt", "prompt: one string at a time");
 		prompt = json_array_get(prompt, 0);
 	}
 	if (!json_is_string(prompt))
-		return fault_set(parse, "invalid_type", "prompt",
+		return body_refuse(parse->fault, "invalid_type", "prompt",
 		    "prompt must be a string or an array of one string");
 	out->prompt_len = json_string_length(prompt);
 	out->prompt = arena_copy(parse->arena, json_string_value(prompt), out->prompt_len);
@@ -397,9 +361,9 @@ static enum rc add_stop(struct parse *parse, const json_t *value)
 	size_t len = json_string_length(value);
 
 	if (!json_is_string(value))
-		return fault_set(parse, "invalid_type", "stop", "stop must hold strings");
+		return body_refuse(parse->fault, "invalid_type", "stop", "stop must hold strings");
 	if (len > WIRE_STOP_BYTES_MAX)
-		return fault_set(parse, "invalid_value", "stop",
+		return body_refuse(parse->fault, "invalid_value", "stop",
 		    "a stop string is longer than %zu bytes", WIRE_STOP_BYTES_MAX);
 	if (len == 0)
 		return RC_OK; /* some clients send an empty one for none */
@@ -412,13 +376,12 @@ static enum rc add_stop(struct parse *parse, const json_t *value)
 
 static enum rc read_stop(struct parse *parse, const json_t *root)
 {
-	const json_t *stop = field(root, "stop");
+	const json_t *stop = body_field(root, "stop");
 
 	if (stop == NULL)
 		return RC_OK;
 	if (json_array_size(stop) > WIRE_STOPS_MAX)
-		return fault_set(
-		    parse, "invalid_value", "stop", "stop has over %zu strings", WIRE_STOPS_MAX);
+		return body_refuse(parse->fault, "invalid_value", "stop", "stop has over %zu strings", WIRE_STOPS_MAX);
 	parse->out->stop = arena_array(parse->arena, WIRE_STOPS_MAX, sizeof(char *));
 	if (parse->out->stop == NULL)
 		return RC_NOMEM;
@@ -437,7 +400,7 @@ static enum rc read_max_tokens(struct parse *parse, const json_t *root)
 	const char *name = "max_tokens";
 	int64_t n = 0;
 
-	if (field(root, "max_completion_tokens") != NULL)
+	if (body_field(root, "max_completion_tokens") != NULL)
 		name = "max_completion_tokens";
 	enum rc rc = read_int(parse, root, name, 1, (int64_t)WIRE_IDS_MAX, &n);
 	if (rc == RC_OK && n == 0 && parse->out->kind == CHAT_KIND_COMPLETION)
@@ -448,14 +411,13 @@ static enum rc read_max_tokens(struct parse *parse, const json_t *root)
 
 static enum rc read_stream(struct parse *parse, const json_t *root)
 {
-	const json_t *options = field(root, "stream_options");
+	const json_t *options = body_field(root, "stream_options");
 	enum rc rc = read_bool(parse, root, "stream", &parse->out->stream);
 
 	if (rc != RC_OK || options == NULL)
 		return rc;
 	if (!json_is_object(options))
-		return fault_set(
-		    parse, "invalid_type", "stream_options", "stream_options must be an object");
+		return body_refuse(parse->fault, "invalid_type", "stream_options", "stream_options must be an object");
 	return read_bool(parse, options, "include_usage", &parse->out->include_usage);
 }
 
@@ -466,15 +428,15 @@ static enum rc read_logprobs(struct parse *parse, const json_t *root)
 	int64_t top = 0;
 
 	if (out->kind == CHAT_KIND_COMPLETION)
-		return field(root, "logprobs") == NULL || json_is_false(field(root, "logprobs"))
+		return body_field(root, "logprobs") == NULL || json_is_false(body_field(root, "logprobs"))
 			   ? RC_OK
-			   : fault_set(parse, "unsupported_value", "logprobs",
+			   : body_refuse(parse->fault, "unsupported_value", "logprobs",
 				 "logprobs are not given for completions");
 	enum rc rc = read_bool(parse, root, "logprobs", &out->logprobs);
 	if (rc == RC_OK)
 		rc = read_int(parse, root, "top_logprobs", 0, CHAT_TOP_LOGPROBS_MAX, &top);
 	if (rc == RC_OK && top > 0 && !out->logprobs)
-		return fault_set(parse, "invalid_value", "top_logprobs",
+		return body_refuse(parse->fault, "invalid_value", "top_logprobs",
 		    "top_logprobs: only with logprobs true");
 	out->top_logprobs = (uint32_t)top;
 	return rc;
@@ -500,18 +462,17 @@ static enum rc refuse_unsupported(struct parse *parse, const json_t *root)
 	if (rc == RC_OK)
 		rc = read_int(parse, root, "best_of", 1, 128, &n);
 	if (rc == RC_OK && n > 1)
-		return fault_set(
-		    parse, "unsupported_value", "best_of", "best_of: one choice at a time");
+		return body_refuse(parse->fault, "unsupported_value", "best_of", "best_of: one choice at a time");
 	if (rc == RC_OK)
 		rc = read_logprobs(parse, root);
 	if (rc == RC_OK)
 		rc = read_bool(parse, root, "echo", &echo);
 	if (rc == RC_OK && echo)
-		return fault_set(parse, "unsupported_value", "echo", "echo is not supported");
-	const json_t *suffix = field(root, "suffix");
+		return body_refuse(parse->fault, "unsupported_value", "echo", "echo is not supported");
+	const json_t *suffix = body_field(root, "suffix");
 	if (rc == RC_OK && parse->out->kind == CHAT_KIND_COMPLETION && suffix != NULL &&
 	    json_string_length(suffix) > 0)
-		return fault_set(parse, "unsupported_value", "suffix", "suffix is not supported");
+		return body_refuse(parse->fault, "unsupported_value", "suffix", "suffix is not supported");
 	return rc;
 }
 
@@ -520,12 +481,12 @@ static enum rc read_root(struct parse *parse, const json_t *root)
 	struct chat_request *out = parse->out;
 
 	if (!json_is_object(root))
-		return fault_set(parse, "invalid_type", "", "the body must be a JSON object");
+		return body_refuse(parse->fault, "invalid_type", "", "the body must be a JSON object");
 	enum rc rc = read_text(parse, root, "model", "model", CHAT_USER_BYTES_MAX, &out->model);
 	if (rc != RC_OK)
 		return rc;
 	if (out->model[0] == '\0')
-		return fault_set(parse, "missing_required_parameter", "model", "model is missing");
+		return body_refuse(parse->fault, "missing_required_parameter", "model", "model is missing");
 	out->hearth = strcmp(out->model, CHAT_MODEL_HEARTH) == 0;
 	rc = out->kind == CHAT_KIND_CHAT ? read_messages(parse, root) : read_prompt(parse, root);
 	if (rc == RC_OK)
@@ -559,7 +520,7 @@ enum rc chat_request_parse(enum chat_kind kind, const char *body, size_t len, st
 		.format = { .constraint = { .schema = "" } } };
 	*fault = (struct chat_fault){ 0 };
 	if (len > CHAT_BODY_BYTES_MAX) {
-		(void)fault_set(&parse, "request_too_large", "", "the body is over %zu bytes",
+		(void)body_refuse(parse.fault, "request_too_large", "", "the body is over %zu bytes",
 		    CHAT_BODY_BYTES_MAX);
 		fault->status = 413;
 		return RC_INVALID;
@@ -568,9 +529,9 @@ enum rc chat_request_parse(enum chat_kind kind, const char *body, size_t len, st
 	if (root == NULL) {
 		/* jansson's text quotes the input: say only where. */
 		if (json_error_code(&error) == json_error_invalid_utf8)
-			return fault_set(&parse, "invalid_utf8", "",
+			return body_refuse(parse.fault, "invalid_utf8", "",
 			    "the body is not valid UTF-8 at byte %d", error.position);
-		return fault_set(&parse, "invalid_json", "",
+		return body_refuse(parse.fault, "invalid_json", "",
 		    "the body is not valid JSON at line %d, column %d", error.line, error.column);
 	}
 	enum rc rc = read_root(&parse, root);

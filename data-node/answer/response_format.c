@@ -1,44 +1,12 @@
 /* Response format and tools: checking them, and the schema that holds them together. */
 #include "answer/response_format.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/body.h"
+
 #define SCHEMA_DEPTH_MAX 128 /* walked; deeper ones are refused */
-
-static enum rc refuse(struct chat_fault *fault, const char *code, const char *param,
-    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static enum rc refuse(
-    struct chat_fault *fault, const char *code, const char *param, const char *fmt, ...)
-{
-	va_list ap;
-
-	*fault = (struct chat_fault){ .status = 400, .code = code };
-	(void)snprintf(fault->param, sizeof(fault->param), "%s", param);
-	va_start(ap, fmt);
-	(void)vsnprintf(fault->message, sizeof(fault->message), fmt, ap);
-	va_end(ap);
-	return RC_INVALID;
-}
-
-static const json_t *field(const json_t *object, const char *name)
-{
-	const json_t *value = json_object_get(object, name);
-
-	return value == NULL || json_is_null(value) ? NULL : value;
-}
-
-/* Compact JSON in the arena; NULL on no memory. */
-static const char *write_json(const json_t *value, struct arena *arena)
-{
-	const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
-	size_t len = json_dumpb(value, NULL, 0, flags);
-	char *text = arena_alloc(arena, len + 1);
-
-	return text == NULL || json_dumpb(value, text, len, flags) != len ? NULL : text;
-}
 
 /* ---- tools ---- */
 
@@ -63,22 +31,22 @@ static enum rc read_tool(
 
 	(void)snprintf(param, sizeof(param), "tools[%zu].type", i);
 	if (type == NULL || strcmp(type, "function") != 0)
-		return refuse(fault, "unsupported_value", param, "%s must be \"function\"", param);
+		return body_refuse(fault, "unsupported_value", param, "%s must be \"function\"", param);
 	(void)snprintf(param, sizeof(param), "tools[%zu].function", i);
 	if (!json_is_object(function))
-		return refuse(fault, "invalid_type", param, "%s must be an object", param);
+		return body_refuse(fault, "invalid_type", param, "%s must be an object", param);
 	const json_t *word = json_object_get(function, "name");
 	(void)snprintf(param, sizeof(param), "tools[%zu].function.name", i);
 	if (!json_is_string(word) || !is_name(json_string_value(word), json_string_length(word)))
-		return refuse(fault, "invalid_value", param,
+		return body_refuse(fault, "invalid_value", param,
 		    "%s must be 1 to %zu letters, digits, _, - or .", param, TOOL_NAME_BYTES_MAX);
 	(void)snprintf(param, sizeof(param), "tools[%zu].function.description", i);
-	if (field(function, "description") != NULL &&
-	    !json_is_string(field(function, "description")))
-		return refuse(fault, "invalid_type", param, "%s must be a string", param);
+	if (body_field(function, "description") != NULL &&
+	    !json_is_string(body_field(function, "description")))
+		return body_refuse(fault, "invalid_type", param, "%s must be a string", param);
 	(void)snprintf(param, sizeof(param), "tools[%zu].function.parameters", i);
-	if (field(function, "parameters") != NULL && !json_is_object(field(function, "parameters")))
-		return refuse(fault, "invalid_type", param, "%s must be a JSON schema", param);
+	if (body_field(function, "parameters") != NULL && !json_is_object(body_field(function, "parameters")))
+		return body_refuse(fault, "invalid_type", param, "%s must be a JSON schema", param);
 	*name = arena_strdup(arena, json_string_value(word));
 	return *name == NULL ? RC_NOMEM : RC_OK;
 }
@@ -86,18 +54,18 @@ static enum rc read_tool(
 static enum rc read_tools(
     const json_t *root, struct arena *arena, struct chat_tools *out, struct chat_fault *fault)
 {
-	const json_t *tools = field(root, "tools");
+	const json_t *tools = body_field(root, "tools");
 	size_t n = json_array_size(tools);
 
 	if (tools == NULL)
 		return RC_OK;
 	if (!json_is_array(tools))
-		return refuse(fault, "invalid_type", "tools", "tools must be an array");
+		return body_refuse(fault, "invalid_type", "tools", "tools must be an array");
 	if (n > TOOLS_MAX)
-		return refuse(
+		return body_refuse(
 		    fault, "invalid_value", "tools", "tools has over %zu items", TOOLS_MAX);
 	out->names = arena_array(arena, n, sizeof(out->names[0]));
-	out->json = write_json(tools, arena);
+	out->json = body_json(tools, arena);
 	if (out->names == NULL || out->json == NULL)
 		return RC_NOMEM;
 	for (size_t i = 0; i < n; i++) {
@@ -117,7 +85,7 @@ static enum rc choose_named(const json_t *choice, struct chat_tools *out, struct
 	const char *name = json_string_value(json_object_get(function, "name"));
 
 	if (type == NULL || strcmp(type, "function") != 0 || name == NULL)
-		return refuse(fault, "unsupported_value", "tool_choice",
+		return body_refuse(fault, "unsupported_value", "tool_choice",
 		    "tool_choice must be none, auto, required or the name of a function");
 	for (size_t i = 0; i < out->len; i++) {
 		if (strcmp(out->names[i], name) == 0) {
@@ -126,18 +94,18 @@ static enum rc choose_named(const json_t *choice, struct chat_tools *out, struct
 			return RC_OK;
 		}
 	}
-	return refuse(fault, "invalid_value", "tool_choice.function.name",
+	return body_refuse(fault, "invalid_value", "tool_choice.function.name",
 	    "tool_choice names a function that tools does not have");
 }
 
 static enum rc read_choice(const json_t *root, struct chat_tools *out, struct chat_fault *fault)
 {
-	const json_t *choice = field(root, "tool_choice");
-	const json_t *parallel = field(root, "parallel_tool_calls");
+	const json_t *choice = body_field(root, "tool_choice");
+	const json_t *parallel = body_field(root, "parallel_tool_calls");
 	const char *word = json_string_value(choice);
 
 	if (parallel != NULL && !json_is_boolean(parallel))
-		return refuse(fault, "invalid_type", "parallel_tool_calls",
+		return body_refuse(fault, "invalid_type", "parallel_tool_calls",
 		    "parallel_tool_calls must be true or false");
 	out->one_call = parallel != NULL && json_is_false(parallel);
 	out->choice = out->len > 0 ? CHAT_TOOLS_AUTO : CHAT_TOOLS_NONE;
@@ -150,10 +118,10 @@ static enum rc read_choice(const json_t *root, struct chat_tools *out, struct ch
 		return RC_OK;
 	}
 	if (word == NULL || strcmp(word, "required") != 0)
-		return refuse(fault, "unsupported_value", "tool_choice",
+		return body_refuse(fault, "unsupported_value", "tool_choice",
 		    "tool_choice must be none, auto, required or the name of a function");
 	if (out->len == 0)
-		return refuse(fault, "invalid_value", "tool_choice",
+		return body_refuse(fault, "invalid_value", "tool_choice",
 		    "tool_choice requires a tool: there is none");
 	out->choice = CHAT_TOOLS_REQUIRED;
 	return RC_OK;
@@ -215,7 +183,7 @@ static json_t *put_definition(json_t *defs, const char *name, const json_t *sche
 static json_t *call_of(const json_t *tool, size_t i, json_t *defs)
 {
 	const json_t *function = json_object_get(tool, "function");
-	const json_t *parameters = field(function, "parameters");
+	const json_t *parameters = body_field(function, "parameters");
 	json_t *arguments;
 	char name[32];
 
@@ -254,13 +222,13 @@ static json_t *choice_of(const json_t *root, const struct chat_tools *tools, con
 static enum rc constrain(const json_t *schema, const char *param, struct arena *arena,
     struct chat_format *out, struct chat_fault *fault)
 {
-	const char *text = schema == NULL ? NULL : write_json(schema, arena);
+	const char *text = schema == NULL ? NULL : body_json(schema, arena);
 
 	if (text == NULL)
-		return refuse(
+		return body_refuse(
 		    fault, "invalid_value", param, "%s: the schema is nested too deep", param);
 	if (strlen(text) > WIRE_SCHEMA_BYTES_MAX)
-		return refuse(fault, "invalid_value", param, "%s: the schema is over %zu bytes",
+		return body_refuse(fault, "invalid_value", param, "%s: the schema is over %zu bytes",
 		    param, WIRE_SCHEMA_BYTES_MAX);
 	out->constraint =
 	    (struct wire_constraint){ .kind = WIRE_CONSTRAINT_JSON_SCHEMA, .schema = text };
@@ -274,7 +242,7 @@ static enum rc constrain(const json_t *schema, const char *param, struct arena *
 static enum rc read_format(
     const json_t *root, const json_t **schema, bool *any, struct chat_fault *fault)
 {
-	const json_t *format = field(root, "response_format");
+	const json_t *format = body_field(root, "response_format");
 	const char *type = json_string_value(json_object_get(format, "type"));
 	const json_t *inner = json_object_get(format, "json_schema");
 
@@ -287,14 +255,14 @@ static enum rc read_format(
 		return RC_OK;
 	}
 	if (type == NULL || strcmp(type, "json_schema") != 0)
-		return refuse(fault, "unsupported_value", "response_format",
+		return body_refuse(fault, "unsupported_value", "response_format",
 		    "response_format.type must be text, json_object or json_schema");
 	if (!json_is_object(inner))
-		return refuse(fault, "missing_required_parameter", "response_format.json_schema",
+		return body_refuse(fault, "missing_required_parameter", "response_format.json_schema",
 		    "response_format.json_schema is missing");
 	*schema = json_object_get(inner, "schema");
 	if (!json_is_object(*schema))
-		return refuse(fault, "invalid_type", "response_format.json_schema.schema",
+		return body_refuse(fault, "invalid_type", "response_format.json_schema.schema",
 		    "response_format.json_schema.schema must be a JSON schema");
 	return RC_OK;
 }
@@ -333,8 +301,8 @@ enum rc response_format_read(
 	const json_t *schema = NULL;
 	bool any = false;
 
-	if (json_array_size(field(root, "functions")) > 0)
-		return refuse(
+	if (json_array_size(body_field(root, "functions")) > 0)
+		return body_refuse(
 		    fault, "unsupported_value", "functions", "functions: send them as tools");
 	out->tools = (struct chat_tools){ .json = "" };
 	out->format = (struct chat_format){ .constraint = { .schema = "" } };

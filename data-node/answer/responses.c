@@ -2,10 +2,10 @@
 #include "answer/responses.h"
 
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "answer/body.h"
 #include "answer/responses_state.h"
 
 /* The chat body that comes to be, and which input each message came from. */
@@ -15,36 +15,13 @@ struct turn {
 	struct chat_fault *fault;
 };
 
-static enum rc refuse(struct chat_fault *fault, const char *code, const char *param,
-    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-static enum rc refuse(
-    struct chat_fault *fault, const char *code, const char *param, const char *fmt, ...)
-{
-	va_list ap;
-
-	*fault = (struct chat_fault){ .status = 400, .code = code };
-	(void)snprintf(fault->param, sizeof(fault->param), "%s", param);
-	va_start(ap, fmt);
-	(void)vsnprintf(fault->message, sizeof(fault->message), fmt, ap);
-	va_end(ap);
-	return RC_INVALID;
-}
-
-static const json_t *field(const json_t *object, const char *name)
-{
-	const json_t *value = json_object_get(object, name);
-
-	return value == NULL || json_is_null(value) ? NULL : value;
-}
-
 static enum rc append(struct turn *turn, json_t *message, long from)
 {
 	size_t n = json_array_size(turn->messages);
 
 	if (n > RESPONSES_INPUT_MAX) {
 		json_decref(message);
-		return refuse(turn->fault, "invalid_value", "input", "input has over %zu items",
+		return body_refuse(turn->fault, "invalid_value", "input", "input has over %zu items",
 		    RESPONSES_INPUT_MAX);
 	}
 	if (json_array_append_new(turn->messages, message) != 0)
@@ -67,7 +44,7 @@ static enum rc add_call(struct turn *turn, const json_t *item, size_t i)
 	if (!json_is_string(json_object_get(item, "call_id")) ||
 	    !json_is_string(json_object_get(item, "name")) ||
 	    !json_is_string(json_object_get(item, "arguments")))
-		return refuse(turn->fault, "invalid_type", param,
+		return body_refuse(turn->fault, "invalid_type", param,
 		    "%s needs call_id, name and arguments, all strings", param);
 	json_t *call = json_pack("{s:O, s:s, s:{s:O, s:O}}", "id", json_object_get(item, "call_id"),
 	    "type", "function", "function", "name", json_object_get(item, "name"), "arguments",
@@ -97,10 +74,10 @@ static enum rc add_result(struct turn *turn, const json_t *item, size_t i)
 
 	(void)snprintf(param, sizeof(param), "input[%zu].call_id", i);
 	if (!json_is_string(json_object_get(item, "call_id")))
-		return refuse(turn->fault, "invalid_type", param, "%s must be a string", param);
+		return body_refuse(turn->fault, "invalid_type", param, "%s must be a string", param);
 	(void)snprintf(param, sizeof(param), "input[%zu].output", i);
-	if (field(item, "output") == NULL)
-		return refuse(
+	if (body_field(item, "output") == NULL)
+		return body_refuse(
 		    turn->fault, "missing_required_parameter", param, "%s is missing", param);
 	json_t *message = json_pack("{s:s, s:O, s:O}", "role", "tool", "tool_call_id",
 	    json_object_get(item, "call_id"), "content", json_object_get(item, "output"));
@@ -137,17 +114,17 @@ static enum rc add_item(struct turn *turn, const json_t *item, size_t i)
 		return add_result(turn, item, i);
 	if (strcmp(type, "reasoning") == 0)
 		return RC_OK; /* thought once, and not said */
-	return refuse(turn->fault, "unsupported_value", param,
+	return body_refuse(turn->fault, "unsupported_value", param,
 	    "%s must be message, function_call, function_call_output or reasoning", param);
 }
 
 static enum rc add_input(struct turn *turn, const json_t *root)
 {
-	const json_t *instructions = field(root, "instructions"), *input = field(root, "input");
+	const json_t *instructions = body_field(root, "instructions"), *input = body_field(root, "input");
 	enum rc rc = RC_OK;
 
 	if (instructions != NULL && !json_is_string(instructions))
-		return refuse(
+		return body_refuse(
 		    turn->fault, "invalid_type", "instructions", "instructions must be a string");
 	if (instructions != NULL)
 		rc = append(
@@ -155,7 +132,7 @@ static enum rc add_input(struct turn *turn, const json_t *root)
 	if (rc == RC_OK && json_is_string(input))
 		return append(turn, json_pack("{s:s, s:O}", "role", "user", "content", input), 0);
 	if (rc == RC_OK && !json_is_array(input))
-		return refuse(turn->fault, "invalid_type", "input",
+		return body_refuse(turn->fault, "invalid_type", "input",
 		    "input must be a string or an array of items");
 	for (size_t i = 0; rc == RC_OK && i < json_array_size(input); i++)
 		rc = add_item(turn, json_array_get(input, i), i);
@@ -178,7 +155,7 @@ static json_t *wrapped(const json_t *flat)
 
 static int put_tools(json_t *chat, const json_t *root)
 {
-	const json_t *tools = field(root, "tools"), *choice = field(root, "tool_choice");
+	const json_t *tools = body_field(root, "tools"), *choice = body_field(root, "tool_choice");
 	int failed = 0;
 
 	if (json_is_array(tools)) {
@@ -200,7 +177,7 @@ static int put_tools(json_t *chat, const json_t *root)
 /* text.format is flat where response_format has a json_schema. */
 static int put_format(json_t *chat, const json_t *root)
 {
-	const json_t *format = field(field(root, "text"), "format");
+	const json_t *format = body_field(body_field(root, "text"), "format");
 	const char *type = json_string_value(json_object_get(format, "type"));
 
 	if (format == NULL)
@@ -220,7 +197,7 @@ static int put_plain(json_t *chat, const json_t *root)
 	int failed = 0;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		const json_t *value = field(root, names[i][0]);
+		const json_t *value = body_field(root, names[i][0]);
 
 		if (value != NULL)
 			failed |= json_object_set(chat, names[i][1], (json_t *)value);
@@ -233,12 +210,12 @@ static enum rc refuse_stored(const json_t *root, struct chat_fault *fault)
 	static const char *const names[] = { "previous_response_id", "conversation", "prompt" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (field(root, names[i]) != NULL)
-			return refuse(fault, "unsupported_value", names[i],
+		if (body_field(root, names[i]) != NULL)
+			return body_refuse(fault, "unsupported_value", names[i],
 			    "%s: responses are not kept here; send the whole input", names[i]);
 	}
 	if (json_is_true(json_object_get(root, "background")))
-		return refuse(fault, "unsupported_value", "background",
+		return body_refuse(fault, "unsupported_value", "background",
 		    "background: an answer is made while its request is open");
 	return RC_OK;
 }
@@ -281,14 +258,9 @@ static void rename_fault(const struct turn *turn, struct chat_fault *fault)
 static const char *keep(
     const json_t *root, const char *name, const char *absent, struct arena *arena)
 {
-	const json_t *value = field(root, name);
-	const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
+	const json_t *value = body_field(root, name);
 
-	if (value == NULL)
-		return absent;
-	size_t len = json_dumpb(value, NULL, 0, flags);
-	char *text = arena_alloc(arena, len + 1);
-	return text != NULL && json_dumpb(value, text, len, flags) == len ? text : NULL;
+	return value == NULL ? absent : body_json(value, arena);
 }
 
 static enum rc remember(const json_t *root, struct arena *arena, struct responses *answer)
@@ -314,12 +286,11 @@ static enum rc remember(const json_t *root, struct arena *arena, struct response
 
 static enum rc parse_chat(struct turn *turn, struct arena *arena, struct chat_request *out)
 {
-	size_t len = json_dumpb(turn->chat, NULL, 0, JSON_COMPACT);
-	char *body = arena_alloc(arena, len + 1);
+	const char *body = body_json(turn->chat, arena);
 
-	if (body == NULL || json_dumpb(turn->chat, body, len, JSON_COMPACT) != len)
+	if (body == NULL)
 		return RC_NOMEM;
-	enum rc rc = chat_request_parse(CHAT_KIND_CHAT, body, len, arena, out, turn->fault);
+	enum rc rc = chat_request_parse(CHAT_KIND_CHAT, body, strlen(body), arena, out, turn->fault);
 	if (rc == RC_INVALID)
 		rename_fault(turn, turn->fault);
 	return rc;
@@ -331,7 +302,7 @@ static enum rc parse_root(const json_t *root, struct arena *arena, struct chat_r
 	struct turn *turn = arena_alloc(arena, sizeof(*turn));
 
 	if (!json_is_object(root))
-		return refuse(fault, "invalid_type", "", "the body must be a JSON object");
+		return body_refuse(fault, "invalid_type", "", "the body must be a JSON object");
 	if (turn == NULL)
 		return RC_NOMEM;
 	*turn = (struct turn){ .chat = json_object(), .messages = json_array(), .fault = fault };
@@ -364,14 +335,14 @@ enum rc responses_parse(const char *body, size_t len, struct arena *arena, struc
 	if (made == NULL)
 		return RC_NOMEM;
 	if (len > CHAT_BODY_BYTES_MAX) {
-		(void)refuse(fault, "request_too_large", "", "the body is over %zu bytes",
+		(void)body_refuse(fault, "request_too_large", "", "the body is over %zu bytes",
 		    CHAT_BODY_BYTES_MAX);
 		fault->status = 413;
 		return RC_INVALID;
 	}
 	json_t *root = json_loadb(body, len, JSON_DECODE_ANY, &error);
 	if (root == NULL)
-		return refuse(fault, "invalid_json", "",
+		return body_refuse(fault, "invalid_json", "",
 		    "the body is not valid JSON at line %d, column %d", error.line, error.column);
 	enum rc rc = parse_root(root, arena, out, made, fault);
 	json_decref(root);
