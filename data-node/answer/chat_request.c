@@ -24,7 +24,8 @@ static enum rc read_bool(struct parse *parse, const json_t *root, const char *na
 	if (value == NULL)
 		return RC_OK;
 	if (!json_is_boolean(value))
-		return body_refuse(parse->fault, "invalid_type", name, "%s must be true or false", name);
+		return body_refuse(
+		    parse->fault, "invalid_type", name, "%s must be true or false", name);
 	*out = json_is_true(value);
 	return RC_OK;
 }
@@ -40,7 +41,8 @@ static enum rc read_real(
 		return body_refuse(parse->fault, "invalid_type", name, "%s must be a number", name);
 	double real = json_number_value(value);
 	if (!(real >= min && real <= max))
-		return body_refuse(parse->fault, "invalid_value", name, "%s must lie in [%g, %g]", name, min, max);
+		return body_refuse(
+		    parse->fault, "invalid_value", name, "%s must lie in [%g, %g]", name, min, max);
 	*out = (float)real;
 	return RC_OK;
 }
@@ -57,11 +59,12 @@ static enum rc read_int(struct parse *parse, const json_t *root, const char *nam
 	if (!json_is_integer(value) &&
 	    !(json_is_real(value) &&
 		real == (double)(int32_t)(real < 2e9 && real > -2e9 ? real : 0)))
-		return body_refuse(parse->fault, "invalid_type", name, "%s must be an integer", name);
+		return body_refuse(
+		    parse->fault, "invalid_type", name, "%s must be an integer", name);
 	int64_t n = json_is_integer(value) ? json_integer_value(value) : (int64_t)real;
 	if (n < min || n > max)
-		return body_refuse(parse->fault, "invalid_value", name, "%s must lie in [%lld, %lld]", name,
-		    (long long)min, (long long)max);
+		return body_refuse(parse->fault, "invalid_value", name,
+		    "%s must lie in [%lld, %lld]", name, (long long)min, (long long)max);
 	*out = n;
 	return RC_OK;
 }
@@ -75,9 +78,11 @@ static enum rc read_text(struct parse *parse, const json_t *root, const char *na
 	if (value == NULL)
 		return RC_OK;
 	if (!json_is_string(value))
-		return body_refuse(parse->fault, "invalid_type", param, "%s must be a string", param);
+		return body_refuse(
+		    parse->fault, "invalid_type", param, "%s must be a string", param);
 	if (json_string_length(value) > max)
-		return body_refuse(parse->fault, "invalid_value", param, "%s is longer than %zu bytes", param, max);
+		return body_refuse(parse->fault, "invalid_value", param,
+		    "%s is longer than %zu bytes", param, max);
 	*out = arena_copy(parse->arena, json_string_value(value), json_string_length(value));
 	return *out == NULL ? RC_NOMEM : RC_OK;
 }
@@ -103,18 +108,21 @@ static const json_t *part_text(struct parse *parse, const json_t *part, const ch
 	const char *type = json_string_value(json_object_get(part, "type"));
 
 	if (type == NULL) {
-		(void)body_refuse(parse->fault, "invalid_type", param, "%s must be an object with a type", param);
+		(void)body_refuse(
+		    parse->fault, "invalid_type", param, "%s must be an object with a type", param);
 		return NULL;
 	}
 	const char *key = strcmp(type, "refusal") == 0 ? "refusal" : "text";
 	if (strcmp(type, "text") != 0 && strcmp(type, "input_text") != 0 &&
 	    strcmp(type, "output_text") != 0 && strcmp(type, "refusal") != 0) {
-		(void)body_refuse(parse->fault, "unsupported_content", param, "%s: this model reads text only", param);
+		(void)body_refuse(parse->fault, "unsupported_content", param,
+		    "%s: this model reads text only", param);
 		return NULL;
 	}
 	const json_t *text = json_object_get(part, key);
 	if (!json_is_string(text)) {
-		(void)body_refuse(parse->fault, "invalid_type", param, "%s.%s must be a string", param, key);
+		(void)body_refuse(
+		    parse->fault, "invalid_type", param, "%s.%s must be a string", param, key);
 		return NULL;
 	}
 	return text;
@@ -129,7 +137,8 @@ static enum rc join_parts(
 
 	if (n > CHAT_PARTS_MAX) {
 		(void)snprintf(param, sizeof(param), "messages[%zu].content", index);
-		return body_refuse(parse->fault, "invalid_value", param, "%s has over %zu parts", param, CHAT_PARTS_MAX);
+		return body_refuse(parse->fault, "invalid_value", param, "%s has over %zu parts",
+		    param, CHAT_PARTS_MAX);
 	}
 	for (size_t i = 0; i < n; i++) {
 		(void)snprintf(param, sizeof(param), "messages[%zu].content[%zu]", index, i);
@@ -164,9 +173,11 @@ static enum rc read_content(
 	*text_len = 0;
 	(void)snprintf(param, sizeof(param), "messages[%zu].content", index);
 	if (content == NULL) {
-		if (body_field(message, "tool_calls") != NULL || body_field(message, "function_call") != NULL)
+		if (body_field(message, "tool_calls") != NULL ||
+		    body_field(message, "function_call") != NULL)
 			return RC_OK;
-		return body_refuse(parse->fault, "missing_required_parameter", param, "%s is missing", param);
+		return body_refuse(
+		    parse->fault, "missing_required_parameter", param, "%s is missing", param);
 	}
 	if (json_is_array(content))
 		return join_parts(parse, content, index, text, text_len);
@@ -189,7 +200,8 @@ static enum rc read_tool_calls(
 		return RC_OK;
 	(void)snprintf(param, sizeof(param), "messages[%zu].tool_calls", index);
 	if (!json_is_array(calls))
-		return body_refuse(parse->fault, "invalid_type", param, "%s must be an array", param);
+		return body_refuse(
+		    parse->fault, "invalid_type", param, "%s must be an array", param);
 	char *text = body_json(calls, parse->arena);
 	if (text == NULL)
 		return RC_NOMEM;
@@ -215,7 +227,8 @@ static enum rc read_message(
 
 	(void)snprintf(param, sizeof(param), "messages[%zu]", index);
 	if (!json_is_object(message))
-		return body_refuse(parse->fault, "invalid_type", param, "%s must be an object", param);
+		return body_refuse(
+		    parse->fault, "invalid_type", param, "%s must be an object", param);
 	(void)snprintf(param, sizeof(param), "messages[%zu].role", index);
 	out->role = role == NULL ? NULL : role_of(role);
 	if (out->role == NULL)
@@ -271,15 +284,17 @@ static enum rc read_messages(struct parse *parse, const json_t *root)
 	struct chat_request *out = parse->out;
 
 	if (messages == NULL)
-		return body_refuse(parse->fault, "missing_required_parameter", "messages", "messages is missing");
+		return body_refuse(
+		    parse->fault, "missing_required_parameter", "messages", "messages is missing");
 	if (!json_is_array(messages))
-		return body_refuse(parse->fault, "invalid_type", "messages", "messages must be an array");
+		return body_refuse(
+		    parse->fault, "invalid_type", "messages", "messages must be an array");
 	size_t n = json_array_size(messages);
 	if (n == 0)
 		return body_refuse(parse->fault, "invalid_value", "messages", "messages is empty");
 	if (n > CHAT_MESSAGES_MAX)
-		return body_refuse(parse->fault, "invalid_value", "messages", "messages has over %zu items",
-		    CHAT_MESSAGES_MAX);
+		return body_refuse(parse->fault, "invalid_value", "messages",
+		    "messages has over %zu items", CHAT_MESSAGES_MAX);
 	out->messages = arena_array(parse->arena, n, sizeof(*out->messages));
 	if (out->messages == NULL)
 		return RC_NOMEM;
@@ -299,10 +314,12 @@ static enum rc read_prompt(struct parse *parse, const json_t *root)
 	struct chat_request *out = parse->out;
 
 	if (prompt == NULL)
-		return body_refuse(parse->fault, "missing_required_parameter", "prompt", "prompt is missing");
+		return body_refuse(
+		    parse->fault, "missing_required_parameter", "prompt", "prompt is missing");
 	if (json_is_array(prompt)) {
 		if (json_array_size(prompt) != 1)
-			return body_refuse(parse->fault, "unsupported_value", "prompt", "prompt: one string at a time");
+			return body_refuse(parse->fault, "unsupported_value", "prompt",
+			    "prompt: one string at a time");
 		prompt = json_array_get(prompt, 0);
 	}
 	if (!json_is_string(prompt))
@@ -381,7 +398,8 @@ static enum rc read_stop(struct parse *parse, const json_t *root)
 	if (stop == NULL)
 		return RC_OK;
 	if (json_array_size(stop) > WIRE_STOPS_MAX)
-		return body_refuse(parse->fault, "invalid_value", "stop", "stop has over %zu strings", WIRE_STOPS_MAX);
+		return body_refuse(parse->fault, "invalid_value", "stop",
+		    "stop has over %zu strings", WIRE_STOPS_MAX);
 	parse->out->stop = arena_array(parse->arena, WIRE_STOPS_MAX, sizeof(char *));
 	if (parse->out->stop == NULL)
 		return RC_NOMEM;
@@ -417,7 +435,8 @@ static enum rc read_stream(struct parse *parse, const json_t *root)
 	if (rc != RC_OK || options == NULL)
 		return rc;
 	if (!json_is_object(options))
-		return body_refuse(parse->fault, "invalid_type", "stream_options", "stream_options must be an object");
+		return body_refuse(parse->fault, "invalid_type", "stream_options",
+		    "stream_options must be an object");
 	return read_bool(parse, options, "include_usage", &parse->out->include_usage);
 }
 
@@ -428,7 +447,8 @@ static enum rc read_logprobs(struct parse *parse, const json_t *root)
 	int64_t top = 0;
 
 	if (out->kind == CHAT_KIND_COMPLETION)
-		return body_field(root, "logprobs") == NULL || json_is_false(body_field(root, "logprobs"))
+		return body_field(root, "logprobs") == NULL ||
+			       json_is_false(body_field(root, "logprobs"))
 			   ? RC_OK
 			   : body_refuse(parse->fault, "unsupported_value", "logprobs",
 				 "logprobs are not given for completions");
@@ -462,17 +482,20 @@ static enum rc refuse_unsupported(struct parse *parse, const json_t *root)
 	if (rc == RC_OK)
 		rc = read_int(parse, root, "best_of", 1, 128, &n);
 	if (rc == RC_OK && n > 1)
-		return body_refuse(parse->fault, "unsupported_value", "best_of", "best_of: one choice at a time");
+		return body_refuse(
+		    parse->fault, "unsupported_value", "best_of", "best_of: one choice at a time");
 	if (rc == RC_OK)
 		rc = read_logprobs(parse, root);
 	if (rc == RC_OK)
 		rc = read_bool(parse, root, "echo", &echo);
 	if (rc == RC_OK && echo)
-		return body_refuse(parse->fault, "unsupported_value", "echo", "echo is not supported");
+		return body_refuse(
+		    parse->fault, "unsupported_value", "echo", "echo is not supported");
 	const json_t *suffix = body_field(root, "suffix");
 	if (rc == RC_OK && parse->out->kind == CHAT_KIND_COMPLETION && suffix != NULL &&
 	    json_string_length(suffix) > 0)
-		return body_refuse(parse->fault, "unsupported_value", "suffix", "suffix is not supported");
+		return body_refuse(
+		    parse->fault, "unsupported_value", "suffix", "suffix is not supported");
 	return rc;
 }
 
@@ -481,12 +504,14 @@ static enum rc read_root(struct parse *parse, const json_t *root)
 	struct chat_request *out = parse->out;
 
 	if (!json_is_object(root))
-		return body_refuse(parse->fault, "invalid_type", "", "the body must be a JSON object");
+		return body_refuse(
+		    parse->fault, "invalid_type", "", "the body must be a JSON object");
 	enum rc rc = read_text(parse, root, "model", "model", CHAT_USER_BYTES_MAX, &out->model);
 	if (rc != RC_OK)
 		return rc;
 	if (out->model[0] == '\0')
-		return body_refuse(parse->fault, "missing_required_parameter", "model", "model is missing");
+		return body_refuse(
+		    parse->fault, "missing_required_parameter", "model", "model is missing");
 	out->hearth = strcmp(out->model, CHAT_MODEL_HEARTH) == 0;
 	rc = out->kind == CHAT_KIND_CHAT ? read_messages(parse, root) : read_prompt(parse, root);
 	if (rc == RC_OK)
@@ -520,8 +545,8 @@ enum rc chat_request_parse(enum chat_kind kind, const char *body, size_t len, st
 		.format = { .constraint = { .schema = "" } } };
 	*fault = (struct chat_fault){ 0 };
 	if (len > CHAT_BODY_BYTES_MAX) {
-		(void)body_refuse(parse.fault, "request_too_large", "", "the body is over %zu bytes",
-		    CHAT_BODY_BYTES_MAX);
+		(void)body_refuse(parse.fault, "request_too_large", "",
+		    "the body is over %zu bytes", CHAT_BODY_BYTES_MAX);
 		fault->status = 413;
 		return RC_INVALID;
 	}

@@ -31,7 +31,8 @@ static enum rc read_tool(
 
 	(void)snprintf(param, sizeof(param), "tools[%zu].type", i);
 	if (type == NULL || strcmp(type, "function") != 0)
-		return body_refuse(fault, "unsupported_value", param, "%s must be \"function\"", param);
+		return body_refuse(
+		    fault, "unsupported_value", param, "%s must be \"function\"", param);
 	(void)snprintf(param, sizeof(param), "tools[%zu].function", i);
 	if (!json_is_object(function))
 		return body_refuse(fault, "invalid_type", param, "%s must be an object", param);
@@ -45,7 +46,8 @@ static enum rc read_tool(
 	    !json_is_string(body_field(function, "description")))
 		return body_refuse(fault, "invalid_type", param, "%s must be a string", param);
 	(void)snprintf(param, sizeof(param), "tools[%zu].function.parameters", i);
-	if (body_field(function, "parameters") != NULL && !json_is_object(body_field(function, "parameters")))
+	if (body_field(function, "parameters") != NULL &&
+	    !json_is_object(body_field(function, "parameters")))
 		return body_refuse(fault, "invalid_type", param, "%s must be a JSON schema", param);
 	*name = arena_strdup(arena, json_string_value(word));
 	return *name == NULL ? RC_NOMEM : RC_OK;
@@ -228,8 +230,8 @@ static enum rc constrain(const json_t *schema, const char *param, struct arena *
 		return body_refuse(
 		    fault, "invalid_value", param, "%s: the schema is nested too deep", param);
 	if (strlen(text) > WIRE_SCHEMA_BYTES_MAX)
-		return body_refuse(fault, "invalid_value", param, "%s: the schema is over %zu bytes",
-		    param, WIRE_SCHEMA_BYTES_MAX);
+		return body_refuse(fault, "invalid_value", param,
+		    "%s: the schema is over %zu bytes", param, WIRE_SCHEMA_BYTES_MAX);
 	out->constraint =
 	    (struct wire_constraint){ .kind = WIRE_CONSTRAINT_JSON_SCHEMA, .schema = text };
 	out->param = param;
@@ -258,8 +260,8 @@ static enum rc read_format(
 		return body_refuse(fault, "unsupported_value", "response_format",
 		    "response_format.type must be text, json_object or json_schema");
 	if (!json_is_object(inner))
-		return body_refuse(fault, "missing_required_parameter", "response_format.json_schema",
-		    "response_format.json_schema is missing");
+		return body_refuse(fault, "missing_required_parameter",
+		    "response_format.json_schema", "response_format.json_schema is missing");
 	*schema = json_object_get(inner, "schema");
 	if (!json_is_object(*schema))
 		return body_refuse(fault, "invalid_type", "response_format.json_schema.schema",

@@ -21,8 +21,8 @@ static enum rc append(struct turn *turn, json_t *message, long from)
 
 	if (n > RESPONSES_INPUT_MAX) {
 		json_decref(message);
-		return body_refuse(turn->fault, "invalid_value", "input", "input has over %zu items",
-		    RESPONSES_INPUT_MAX);
+		return body_refuse(turn->fault, "invalid_value", "input",
+		    "input has over %zu items", RESPONSES_INPUT_MAX);
 	}
 	if (json_array_append_new(turn->messages, message) != 0)
 		return RC_NOMEM;
@@ -74,7 +74,8 @@ static enum rc add_result(struct turn *turn, const json_t *item, size_t i)
 
 	(void)snprintf(param, sizeof(param), "input[%zu].call_id", i);
 	if (!json_is_string(json_object_get(item, "call_id")))
-		return body_refuse(turn->fault, "invalid_type", param, "%s must be a string", param);
+		return body_refuse(
+		    turn->fault, "invalid_type", param, "%s must be a string", param);
 	(void)snprintf(param, sizeof(param), "input[%zu].output", i);
 	if (body_field(item, "output") == NULL)
 		return body_refuse(
@@ -120,7 +121,8 @@ static enum rc add_item(struct turn *turn, const json_t *item, size_t i)
 
 static enum rc add_input(struct turn *turn, const json_t *root)
 {
-	const json_t *instructions = body_field(root, "instructions"), *input = body_field(root, "input");
+	const json_t *instructions = body_field(root, "instructions"),
+		     *input = body_field(root, "input");
 	enum rc rc = RC_OK;
 
 	if (instructions != NULL && !json_is_string(instructions))
@@ -290,7 +292,8 @@ static enum rc parse_chat(struct turn *turn, struct arena *arena, struct chat_re
 
 	if (body == NULL)
 		return RC_NOMEM;
-	enum rc rc = chat_request_parse(CHAT_KIND_CHAT, body, strlen(body), arena, out, turn->fault);
+	enum rc rc =
+	    chat_request_parse(CHAT_KIND_CHAT, body, strlen(body), arena, out, turn->fault);
 	if (rc == RC_INVALID)
 		rename_fault(turn, turn->fault);
 	return rc;
