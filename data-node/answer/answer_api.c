@@ -471,6 +471,7 @@ void answer_api_chat(struct station *station, const struct api_request *request,
 
 	(void)arena;
 	host_of(station, &host);
+	host.device = request->device;
 	answer_run(&host, ANSWER_CHAT, request, response);
 }
 
@@ -481,6 +482,7 @@ void answer_api_completions(struct station *station, const struct api_request *r
 
 	(void)arena;
 	host_of(station, &host);
+	host.device = request->device;
 	answer_run(&host, ANSWER_COMPLETION, request, response);
 }
 
@@ -491,6 +493,7 @@ void answer_api_responses(struct station *station, const struct api_request *req
 
 	(void)arena;
 	host_of(station, &host);
+	host.device = request->device;
 	answer_run(&host, ANSWER_RESPONSES, request, response);
 }
 

@@ -9,6 +9,9 @@
 #include "answer/pool_state.h"
 #include "base/clock.h"
 
+/* Steps of a prompt, a thousand tokens or so, for which a node is preferred. */
+#define WORTH_STEPS ((size_t)16)
+
 static bool avoided(const struct call_want *want, uint64_t node_id)
 {
 	for (size_t i = 0; i < want->avoid_len; i++) {
@@ -59,6 +62,14 @@ static double fastest(const struct pool *pool, const struct call_want *want)
 	return best > 0 ? best : 1;
 }
 
+/* It begins at once, and much of it is there. */
+static bool keeps(
+    const struct node *node, const struct wire_model *model, const struct call_want *want)
+{
+	return want->prefix != NULL && load_of(node) < 1 &&
+	       leases_hold(&node->leases, model->content_hash, want->prefix) >= WORTH_STEPS;
+}
+
 static struct node *pick(
     struct pool *pool, const struct call_want *want, const struct wire_model **model)
 {
@@ -73,7 +84,8 @@ static struct node *pick(
 			continue;
 		double speed = speed_of(&node->speeds, found->content_hash);
 		double time = (1 + load_of(node)) / (speed > 0 ? speed : top);
-		int rank = 2 * suits(node, found, want) + !node->drains;
+		int rank =
+		    4 * suits(node, found, want) + 2 * !node->drains + keeps(node, found, want);
 		if (rank < best_rank || (rank == best_rank && time >= best_time))
 			continue;
 		best = node;
@@ -82,6 +94,41 @@ static struct node *pick(
 		*model = found;
 	}
 	return best;
+}
+
+/* Under the lock. */
+static void take_lease(struct call *call, const struct prefix *prefix)
+{
+	call->lease = lease_take(
+	    &call->node->leases, call->content_hash, prefix, clock_mono_ns(), call->lease_closed);
+	call->leased = call->lease != NULL;
+	if (call->leased)
+		memcpy(call->lease_id, call->lease->id, WIRE_LEASE_BYTES);
+}
+
+void lease_close_on(struct wire_client *client, const uint8_t id[WIRE_LEASE_BYTES])
+{
+	struct message message = { .kind = MESSAGE_LEASE_CLOSE, .has_lease = true };
+
+	message.request_id = wire_client_next_id();
+	memcpy(message.lease_id, id, WIRE_LEASE_BYTES);
+	(void)!wire_client_send(client, &message);
+}
+
+/* Open or renewed, in one message before what goes under it: nobody waits for an
+ * answer, and where it is refused what follows says so. */
+static enum rc open_lease(struct wire_client *client, const struct call *call)
+{
+	static const uint8_t none[WIRE_LEASE_BYTES];
+	struct message message = {
+		.kind = MESSAGE_LEASE_OPEN, .has_lease = true, .u.lease_open.model = call->model
+	};
+
+	if (memcmp(call->lease_closed, none, sizeof(none)) != 0)
+		lease_close_on(client, call->lease_closed);
+	message.request_id = wire_client_next_id();
+	memcpy(message.lease_id, call->lease_id, WIRE_LEASE_BYTES);
+	return wire_client_send(client, &message);
 }
 
 enum rc call_open(struct pool *pool, const struct call_want *want,
@@ -106,6 +153,8 @@ enum rc call_open(struct pool *pool, const struct call_want *want,
 	call->node = node;
 	call->node_id = node->id;
 	call->handler = *handler;
+	if (want->prefix != NULL)
+		take_lease(call, want->prefix);
 	call->next = node->calls;
 	if (call->next != NULL)
 		call->next->prev = call;
@@ -135,17 +184,34 @@ enum rc call_send(struct call *call, struct message *message)
 	(void)pthread_mutex_unlock(&call->pool->lock);
 	if (client == NULL)
 		return RC_CLOSED;
+	enum rc rc = RC_OK;
 	message->request_id = call->request_id;
-	enum rc rc = wire_client_send(client, message);
+	if (call->leased && message->kind == MESSAGE_GENERATE) {
+		message->has_lease = true;
+		memcpy(message->lease_id, call->lease_id, WIRE_LEASE_BYTES);
+		rc = open_lease(client, call);
+	}
+	if (rc == RC_OK)
+		rc = wire_client_send(client, message);
 	let_go(call->pool, node);
 	return rc;
 }
 
 void call_close(struct call *call)
 {
+	struct wire_client *client = NULL;
+	struct node *node = NULL;
+	uint8_t closed[WIRE_LEASE_BYTES];
+
 	if (call == NULL)
 		return;
 	(void)pthread_mutex_lock(&call->pool->lock);
+	if (call->lease != NULL && !lease_give_back(call->lease, clock_mono_ns(), closed) &&
+	    call->node->up && call->node->client != NULL) {
+		node = call->node;
+		client = node->client;
+		node_hold(node);
+	}
 	if (call->node != NULL) {
 		if (call->prev != NULL)
 			call->prev->next = call->next;
@@ -156,6 +222,10 @@ void call_close(struct call *call)
 		call->node->calls_len--;
 	}
 	(void)pthread_mutex_unlock(&call->pool->lock);
+	if (client != NULL) {
+		lease_close_on(client, closed);
+		let_go(call->pool, node);
+	}
 	free(call);
 }
 

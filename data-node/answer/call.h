@@ -10,6 +10,7 @@
 #define ANSWER_CALL_H
 
 #include "answer/pool.h"
+#include "answer/prefix.h"
 
 struct call;
 
@@ -24,6 +25,7 @@ struct call_want {
 	bool constrains;             /* holds the answer to a constraint */
 	bool goes_on;                /* has begun: a node that drains will do */
 	uint64_t context_min;        /* tokens one sequence must hold; 0: no matter */
+	const struct prefix *prefix; /* goes under a lease (lease.h); NULL: it does not */
 	const uint64_t *avoid;       /* [avoid_len] node ids that will not do now */
 	size_t avoid_len;
 };
@@ -35,16 +37,16 @@ struct call_handler {
 };
 
 /*
- * Pick a node that is up: the preferred ones first, then those that do not drain,
- * then the one where the answer should be over first, by its load and by how fast
- * it has answered so far, then the one added first.  One whose speed is not known
- * yet counts as fast as the fastest: it is tried.  Nothing is sent yet.
- * RC_UNAVAILABLE.
+ * Pick a node that is up: the preferred ones first, then those that do not drain, then
+ * one that has a place free and much of the prompt under a lease, then the one where the answer
+ * should be over first, by its load and by how fast it has answered so far, then the one added
+ * first.  One whose speed is not known yet counts as fast as the fastest: it is tried.  Nothing is
+ * sent yet. RC_UNAVAILABLE.
  */
 enum rc call_open(struct pool *pool, const struct call_want *want,
     const struct call_handler *handler, struct call **out) RC_CHECK;
 
-/* Fills in the request id and queues it.  RC_CLOSED (the node is gone),
+/* Fills in the request id and the lease, and queues it.  RC_CLOSED (the node is gone),
  * RC_AGAIN (its queue is full). */
 enum rc call_send(struct call *call, struct message *message) RC_CHECK;
 

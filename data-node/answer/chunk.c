@@ -88,9 +88,13 @@ static void put_usage(struct buf *out, const struct chunk_end *end)
 {
 	buf_printf(out,
 	    ",\"usage\":{\"prompt_tokens\":%" PRIu32 ",\"completion_tokens\":%" PRIu32
-	    ",\"total_tokens\":%" PRIu64 "}",
+	    ",\"total_tokens\":%" PRIu64,
 	    end->prompt_tokens, end->completion_tokens,
 	    (uint64_t)end->prompt_tokens + end->completion_tokens);
+	if (end->cached_tokens > 0)
+		buf_printf(out, ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu32 "}",
+		    end->cached_tokens);
+	buf_putc(out, '}');
 }
 
 void chunk_role(struct buf *out, const struct chunk_head *head)

@@ -25,6 +25,7 @@ struct chunk_head {
 struct chunk_end {
 	enum wire_finish finish;
 	uint32_t prompt_tokens, completion_tokens;
+	uint32_t cached_tokens;  /* of the prompt */
 	const char *mode;        /* "full", "recall-only"; NULL: no hearth object */
 	const struct pack *pack; /* its sources; may be NULL */
 	unsigned calls;          /* of tools, in the answer */

@@ -80,6 +80,7 @@ static enum rc open_call(struct generation *generation)
 	struct call_want want = {
 		.model = model[0] == '\0' ? NULL : model,
 		.context_min = generation->context_min,
+		.prefix = generation->prefix.len > 0 ? &generation->prefix : NULL,
 		.constrains = generation->base.constraint.kind != WIRE_CONSTRAINT_NONE,
 		.avoid = avoid,
 		.avoid_len = generation->avoid_len,
@@ -203,6 +204,7 @@ static void fill_event(
 		.logprobs = "",
 		.tokens = generation->drained,
 		.prompt_tokens = generation->prompt_tokens,
+		.cached_tokens = generation->cached_tokens,
 		.model = generation->model,
 		.numerics_id = generation->numerics_id,
 		.reasoning = generation->reasoning,
@@ -277,6 +279,15 @@ static bool lose_short(struct generation *generation, const struct wire_error_bo
 	return false;
 }
 
+/* The node has no room for a lease, or ended it just now: without one, then. */
+static void lose_lease(struct generation *generation)
+{
+	bool leased = generation->prefix.len > 0;
+
+	prefix_fini(&generation->prefix);
+	lose(generation, RC_UNAVAILABLE, leased ? 0 : MISFIT_AVOID_NS, false);
+}
+
 static bool refused(struct generation *generation, const struct wire_error_body *refusal,
     const char *text, struct generation_event *event)
 {
@@ -289,9 +300,11 @@ static bool refused(struct generation *generation, const struct wire_error_body 
 	case WIRE_ERROR_MEMORY:
 		lose_busy(generation, RC_BUDGET);
 		return false;
+	case WIRE_ERROR_NO_LEASE:
+		lose_lease(generation);
+		return false;
 	case WIRE_ERROR_NO_MODEL:
 	case WIRE_ERROR_VERSION:
-	case WIRE_ERROR_NO_LEASE:
 		lose(generation, RC_UNAVAILABLE, MISFIT_AVOID_NS, false);
 		return false;
 	case WIRE_ERROR_CANCELLED: /* not by us: the node is going down */
@@ -453,6 +466,7 @@ static bool look(struct generation *generation, struct generation_event *event)
 	if (begins) {
 		memcpy(generation->numerics_id, inbox->numerics_id, sizeof(inbox->numerics_id));
 		generation->prompt_tokens = (uint32_t)inbox->prompt_ids_len;
+		generation->cached_tokens = inbox->cached;
 		generation->reasoning = inbox->reasoning;
 	} else if (generation->phase == PHASE_RUNNING) {
 		fresh = take_text(generation);
@@ -556,6 +570,7 @@ void generation_cancel(struct generation *generation)
 static void destroy(struct generation *generation)
 {
 	arena_fini(&generation->arena);
+	prefix_fini(&generation->prefix);
 	generation_inbox_fini(&generation->inbox);
 	buf_fini(&generation->out);
 	buf_fini(&generation->logprobs);
@@ -594,6 +609,9 @@ enum rc generation_start(struct pool *pool, const struct generation_request *req
 		destroy(generation);
 		return errmsg_rc(why, RC_LIMIT, "the request is too large");
 	}
+	/* Without memory for it nothing is lost but time. */
+	if (request->begins_again)
+		(void)!prefix_make(&generation->base, request->whose, &generation->prefix);
 	generation->watch =
 	    (struct pool_watch){ .ctx = generation, .changed = generation_on_change };
 	pool_watch_add(pool, &generation->watch);

@@ -25,6 +25,8 @@ struct generation_request {
 	int64_t resume_timeout_ns;     /* 0: the default */
 	int64_t start_timeout_ns;      /* wait for a first node so long; 0: do not */
 	int64_t ttl_ns;                /* of the whole answer; 0: the default */
+	bool begins_again;             /* later prompts are likely to begin as this one */
+	uint64_t whose;                /* with that: who may notice that one did */
 };
 
 enum generation_event_kind {
@@ -46,6 +48,7 @@ struct generation_event {
 	size_t text_len;
 	uint32_t tokens; /* generated so far */
 	uint32_t prompt_tokens;
+	uint32_t cached_tokens; /* of the prompt: the node still had them under a lease */
 	bool numerics_changed;
 	bool reasoning; /* STARTED: the answer begins within it */
 	enum wire_finish finish;

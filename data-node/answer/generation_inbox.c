@@ -62,6 +62,9 @@ static bool take_first_started(struct inbox *inbox, const struct wire_started *s
 	keep_text(inbox->first_numerics_id, sizeof(inbox->first_numerics_id), started->numerics_id);
 	keep_text(inbox->cache_type, sizeof(inbox->cache_type), started->cache_type);
 	inbox->reasoning = started->reasoning;
+	inbox->cached = started->cached_tokens < started->prompt_ids_len
+			    ? started->cached_tokens
+			    : (uint32_t)started->prompt_ids_len;
 	inbox->known = true;
 	return true;
 }

@@ -39,6 +39,7 @@ struct inbox {
 	char first_numerics_id[128];
 	char cache_type[32];
 	bool reasoning;       /* the answer begins within it */
+	uint32_t cached;      /* of the prompt's ids, not computed for this answer */
 	uint32_t *prompt_ids; /* [prompt_ids_len] */
 	size_t prompt_ids_len;
 	uint32_t *ids; /* [ids_len] generated */
@@ -66,6 +67,7 @@ struct generation {
 	struct pool_watch watch;
 	struct arena arena; /* of `base` */
 	struct wire_generate base;
+	struct prefix prefix; /* of it; empty: it goes without a lease */
 	int64_t resume_timeout_ns, start_timeout_ns;
 	int64_t expires_ns; /* of the whole answer */
 
@@ -93,7 +95,7 @@ struct generation {
 	uint32_t top_logprobs; /* alternatives beside each token */
 	char model[POOL_MODEL_NAME_BYTES_MAX];
 	char numerics_id[128];
-	uint32_t prompt_tokens;
+	uint32_t prompt_tokens, cached_tokens;
 	bool reasoning;
 	struct generation_event last;
 

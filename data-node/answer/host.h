@@ -24,6 +24,8 @@ struct host {
 	bool (*stopping)(void *ctx);
 	const char *zone; /* its short name, "CET" */
 
+	int64_t device; /* who asks: of the token, 0 = the owner */
+
 	struct pool *pool;
 	const char *model;         /* behind "hearth"; NULL: any chat model */
 	int64_t resume_timeout_ns; /* 0: the generation's default */

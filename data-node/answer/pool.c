@@ -160,6 +160,7 @@ static void on_down(void *ctx, enum rc reason)
 
 	(void)pthread_mutex_lock(&node->pool->lock);
 	node->up = false;
+	leases_lost(&node->leases);
 	call_tell_down(node, reason);
 	tell_change(node->pool);
 	(void)pthread_mutex_unlock(&node->pool->lock);
@@ -184,6 +185,7 @@ static void node_free(struct node *node)
 	free(node->name);
 	free(node->address);
 	arena_fini(&node->known);
+	leases_fini(&node->leases);
 	free(node);
 }
 
@@ -225,8 +227,10 @@ static struct node *detach(struct pool *pool, size_t i)
 	node->up = false;
 	node->removed = true;
 	call_tell_down(node, RC_CLOSED);
-	for (struct call *call = node->calls; call != NULL; call = call->next)
+	for (struct call *call = node->calls; call != NULL; call = call->next) {
 		call->node = NULL;
+		call->lease = NULL;
+	}
 	node->calls = NULL;
 	tell_change(pool);
 	return node;
@@ -329,6 +333,37 @@ enum rc pool_drain(struct pool *pool, const char *name, bool drains)
 	}
 	(void)pthread_mutex_unlock(&pool->lock);
 	return found ? RC_OK : RC_NOTFOUND;
+}
+
+static void close_leases(struct pool *pool, struct node *node)
+{
+	uint8_t ids[LEASES_A_NODE][WIRE_LEASE_BYTES];
+
+	(void)pthread_mutex_lock(&pool->lock);
+	size_t n = leases_forget(&node->leases, ids);
+	struct wire_client *client = node->up ? node->client : NULL;
+	(void)pthread_mutex_unlock(&pool->lock);
+	for (size_t i = 0; i < n && client != NULL; i++)
+		lease_close_on(client, ids[i]);
+}
+
+void pool_forget(struct pool *pool)
+{
+	struct node *held[POOL_NODES_MAX];
+
+	(void)pthread_mutex_lock(&pool->lock);
+	size_t n = pool->nodes_len;
+	for (size_t i = 0; i < n; i++) {
+		held[i] = pool->nodes[i];
+		node_hold(held[i]);
+	}
+	(void)pthread_mutex_unlock(&pool->lock);
+	for (size_t i = 0; i < n; i++)
+		close_leases(pool, held[i]);
+	(void)pthread_mutex_lock(&pool->lock);
+	for (size_t i = 0; i < n; i++)
+		node_release(held[i]);
+	(void)pthread_mutex_unlock(&pool->lock);
 }
 
 void pool_close(struct pool *pool)

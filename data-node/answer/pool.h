@@ -44,6 +44,12 @@ enum rc pool_remove(struct pool *pool, const char *name) RC_CHECK;
  */
 enum rc pool_drain(struct pool *pool, const char *name, bool drains) RC_CHECK;
 
+/*
+ * Have every node wipe what it keeps of earlier prompts for later ones; what it needs for
+ * an answer that runs goes with that.  Who forgets something here, forgets it there.
+ */
+void pool_forget(struct pool *pool);
+
 struct pool_model {
 	const char *name, *architecture, *chat_template, *numerics_id, *cache_type, *tool_format;
 	const uint8_t *content_hash; /* [WIRE_HASH_BYTES] */

@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "answer/call.h"
+#include "answer/lease.h"
 #include "answer/speed.h"
 
 struct call {
@@ -21,6 +22,10 @@ struct call {
 	struct node *node; /* NULL once the node was removed */
 	uint64_t node_id, request_id;
 	bool told_down;
+	struct lease *lease; /* NULL: none, or the node was removed */
+	bool leased;         /* its requests go under the one of this id */
+	uint8_t lease_id[WIRE_LEASE_BYTES];
+	uint8_t lease_closed[WIRE_LEASE_BYTES]; /* to be closed before; all zero: none */
 	struct call_handler handler;
 	struct call *prev, *next;
 	uint8_t content_hash[WIRE_HASH_BYTES]; /* of the model asked */
@@ -39,6 +44,7 @@ struct node {
 	struct wire_capabilities can;
 	struct wire_load load;
 	struct speeds speeds;
+	struct leases leases;
 	struct call *calls;
 	unsigned calls_len;
 	bool drains;
@@ -68,6 +74,9 @@ bool node_takes(const struct node *node, const struct call_want *want);
 
 /* The model of `node` that serves `want`; NULL. */
 const struct wire_model *node_find(const struct node *node, const struct call_want *want);
+
+/* Have a lease closed; a node that is gone, or takes nothing now, ends it by itself. */
+void lease_close_on(struct wire_client *client, const uint8_t id[WIRE_LEASE_BYTES]);
 
 /* Under the lock: hand a message, or the loss of the link, to the calls. */
 void call_deliver(struct node *node, const struct message *message);

@@ -220,6 +220,8 @@ static enum rc ask(struct reply *reply, struct reply_fault *fault)
 		.top_logprobs = reply->request->top_logprobs,
 		.resume_timeout_ns = host->resume_timeout_ns,
 		.start_timeout_ns = host->start_timeout_ns,
+		.begins_again = !reply->request->background,
+		.whose = (uint64_t)host->device,
 	};
 	enum rc rc = prompt_build(reply->request, &config, &reply->arena, &request.generate);
 
@@ -432,6 +434,7 @@ static void finish(struct reply *reply, struct generation_event *event)
 	reply->end = (struct chunk_end){
 		.finish = event->finish,
 		.prompt_tokens = event->prompt_tokens,
+		.cached_tokens = event->cached_tokens,
 		.completion_tokens = event->tokens,
 		.calls = reply->output == NULL ? 0 : output_calls(reply->output),
 	};

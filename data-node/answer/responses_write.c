@@ -43,10 +43,11 @@ static void put_place(struct responses *a, struct buf *out, bool content)
 static void put_usage(struct buf *out, const struct chunk_end *end_of)
 {
 	buf_printf(out,
-	    "{\"input_tokens\":%" PRIu32 ",\"input_tokens_details\":{\"cached_tokens\":0},"
+	    "{\"input_tokens\":%" PRIu32 ",\"input_tokens_details\":{\"cached_tokens\":%" PRIu32
+	    "},"
 	    "\"output_tokens\":%" PRIu32 ",\"output_tokens_details\":{\"reasoning_tokens\":0},"
 	    "\"total_tokens\":%" PRIu64 "}",
-	    end_of->prompt_tokens, end_of->completion_tokens,
+	    end_of->prompt_tokens, end_of->cached_tokens, end_of->completion_tokens,
 	    (uint64_t)end_of->prompt_tokens + end_of->completion_tokens);
 }
 

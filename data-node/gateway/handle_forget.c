@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer/pool.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timestamp.h"
@@ -226,6 +227,8 @@ static enum rc step(struct forgetting *f, struct errmsg *why)
 	if (rc == RC_OK && f->done) {
 		audit(f, store_forget_result(f->run));
 		metric_add(METRIC_FORGOTTEN, store_forget_result(f->run)->records);
+		if (station_pool(f->station) != NULL)
+			pool_forget(station_pool(f->station));
 		refresh_backups(f);
 	}
 	return rc;

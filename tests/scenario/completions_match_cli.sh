@@ -39,3 +39,23 @@ expect 'sampled text' "$(cat "$T/http")" "$(cat "$T/cli")"
 post_json /v1/completions "{$ask,\"stop\":[\"named Li\"]}" >"$T/stopped"
 expect 'stop' "$(jq -r '.choices[0].text' "$T/stopped")" "${expected%%named Li*}"
 expect 'finish reason' "$(jq -r '.choices[0].finish_reason' "$T/stopped")" stop
+
+# What a prompt begins with is computed once: the next that begins alike says how much
+# of it was there, and says the same as without; what is forgotten here is wiped there.
+head='Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her dog. One day, she saw a big red ball in the sky. '
+head="$head${head}She wanted to have it. Her mom said, \"No, Lily. You can not have the ball. It is too high.\" "
+again() { # LAST-SENTENCE
+	jq -n --arg p "$head$1" '{model:"stories260K",prompt:$p,max_tokens:30,temperature:0}' >"$T/ask"
+	api POST /v1/completions --data-binary "@$T/ask" >"$T/again.json"
+	jq -rj '.choices[0].text' "$T/again.json" >"$T/again"
+	cached=$(jq '.usage.prompt_tokens_details.cached_tokens // 0' "$T/again.json")
+}
+again 'Lily was sad.'
+expect 'cached of the first' "$cached" 0
+again 'Lily was happy.'
+[ "$cached" -ge $(($(jq .usage.prompt_tokens "$T/again.json") * 8 / 10)) ] || fail "cached: $cached"
+mv "$T/again" "$T/warm"
+api POST /api/v1/forget --data-binary '{"source":"nobody"}' >/dev/null
+again 'Lily was happy.'
+expect 'cached after something was forgotten' "$cached" 0
+cmp "$T/again" "$T/warm" || fail 'what was kept of a prompt changes the answer'

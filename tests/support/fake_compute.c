@@ -117,6 +117,7 @@ static void send_started(struct fake_compute *fake, const struct fake_run *run)
 		    .numerics_id = fake->script.numerics_id,
 		    .chat_template = "plain",
 		    .cache_type = fake->script.cache_type,
+		    .cached_tokens = run->cached ? fake->script.prompt_tokens - 1 : 0,
 		    .reasoning = fake->script.reasoning },
 	};
 
@@ -290,6 +291,15 @@ static bool resumes_well(const struct fake_compute *fake, const struct wire_gene
 	return true;
 }
 
+static int find_lease(const struct fake_compute *fake, const uint8_t id[WIRE_LEASE_BYTES])
+{
+	for (int i = 0; i < FAKE_LEASES_MAX; i++) {
+		if (fake->leases[i].open && memcmp(fake->leases[i].id, id, WIRE_LEASE_BYTES) == 0)
+			return i;
+	}
+	return -1;
+}
+
 static void start_run(struct fake_compute *fake, wire_peer peer, const struct message *message)
 {
 	const struct wire_generate *generate = &message->u.generate;
@@ -313,7 +323,45 @@ static void start_run(struct fake_compute *fake, wire_peer peer, const struct me
 	};
 	if (generate->max_tokens != 0 && generate->max_tokens < run->end)
 		run->end = generate->max_tokens;
+	if (message->has_lease) {
+		int i = find_lease(fake, message->lease_id);
+
+		run->cached = fake->leases[i].used;
+		fake->leases[i].used = true;
+		fake->leased++;
+		memcpy(fake->last_lease, message->lease_id, WIRE_LEASE_BYTES);
+	}
 	send_started(fake, run);
+}
+
+static void on_lease(struct fake_compute *fake, wire_peer peer, const struct message *message)
+{
+	struct message answer = {
+		.kind = MESSAGE_LEASE_STATE, .request_id = message->request_id, .has_lease = true
+	};
+	int i = find_lease(fake, message->lease_id);
+
+	memcpy(answer.lease_id, message->lease_id, WIRE_LEASE_BYTES);
+	if (message->kind == MESSAGE_LEASE_CLOSE) {
+		fake->leases_closed++;
+		if (i >= 0)
+			fake->leases[i].open = false;
+	} else if (fake->script.no_leases) {
+		send_error(fake, peer, message->request_id, WIRE_ERROR_LIMIT, 0, 0);
+		return;
+	} else {
+		fake->leases_opened++;
+		for (int j = 0; j < FAKE_LEASES_MAX && i < 0; j++) {
+			if (fake->leases[j].open)
+				continue;
+			i = j;
+			fake->leases[i].open = true;
+			fake->leases[i].used = false;
+			memcpy(fake->leases[i].id, message->lease_id, WIRE_LEASE_BYTES);
+		}
+		answer.u.lease_state.open = true;
+	}
+	(void)!send_message(fake, peer, &answer);
 }
 
 static void on_generate(struct fake_compute *fake, wire_peer peer, const struct message *message)
@@ -341,6 +389,9 @@ static void on_generate(struct fake_compute *fake, wire_peer peer, const struct 
 		fake->refused++;
 		send_error(fake, peer, message->request_id, WIRE_ERROR_CONTEXT, script->context,
 		    fake->last_prompt.len);
+	} else if (message->has_lease && find_lease(fake, message->lease_id) < 0) {
+		fake->refused++;
+		send_error(fake, peer, message->request_id, WIRE_ERROR_NO_LEASE, 0, 0);
 	} else if (generate->prompt_ids_len > 0 && !resumes_well(fake, generate)) {
 		send_error(fake, peer, message->request_id, WIRE_ERROR_INVALID, 0, 0);
 	} else if (!script->mute) {
@@ -433,7 +484,9 @@ static void on_message(void *ctx, wire_peer peer, const struct message *message)
 
 	(void)pthread_mutex_lock(&fake->lock);
 	struct fake_run *run = find_run(fake, peer, message->request_id);
-	if (message->kind == MESSAGE_GENERATE) {
+	if (message->kind == MESSAGE_LEASE_OPEN || message->kind == MESSAGE_LEASE_CLOSE) {
+		on_lease(fake, peer, message);
+	} else if (message->kind == MESSAGE_GENERATE) {
 		on_generate(fake, peer, message);
 	} else if (message->kind == MESSAGE_TOKENIZE) {
 		on_tokenize(fake, peer, message);
@@ -547,6 +600,7 @@ void fake_compute_kill(struct fake_compute *fake)
 	fake->server = NULL;
 	for (size_t i = 0; i < FAKE_RUNS_MAX; i++)
 		fake->runs[i].active = false;
+	memset(fake->leases, 0, sizeof(fake->leases));
 	(void)pthread_mutex_unlock(&fake->lock);
 	if (server != NULL)
 		wire_server_close(server);

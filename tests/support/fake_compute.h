@@ -19,6 +19,7 @@
 #include "wire/server.h"
 
 #define FAKE_RUNS_MAX 16
+#define FAKE_LEASES_MAX 32
 #define FAKE_NEVER UINT32_MAX
 
 /* Change it only through fake_compute_set() once the node is open. */
@@ -48,11 +49,13 @@ struct fake_script {
 	bool free_only;          /* cannot be held to a constraint */
 	bool reasoning;          /* its answers begin within it */
 	const char *tool_format; /* "" */
+	bool no_leases;          /* opens none */
 	struct wire_stats stats; /* what a StatsRequest is answered with */
 };
 
 struct fake_run {
 	bool active;
+	bool cached; /* all of the prompt but its last token */
 	wire_peer peer;
 	uint64_t request_id;
 	uint32_t next, limit, end, logprobs;
@@ -71,9 +74,15 @@ struct fake_compute {
 	struct fake_script script;
 	struct fake_run runs[FAKE_RUNS_MAX];
 	struct wire_model offered;
+	struct {
+		bool open, used;
+		uint8_t id[WIRE_LEASE_BYTES];
+	} leases[FAKE_LEASES_MAX];
 	/* [lock] what it saw */
-	unsigned embeds, texts; /* Embed messages, and what was in them */
-	unsigned stats;         /* StatsRequests */
+	unsigned embeds, texts;                        /* Embed messages, and what was in them */
+	unsigned stats;                                /* StatsRequests */
+	unsigned leases_opened, leases_closed, leased; /* messages; Generates under one */
+	uint8_t last_lease[WIRE_LEASE_BYTES];
 	unsigned generates, resumes, cancels, tokenizes, refused, sent_ahead_max;
 	uint32_t last_max_tokens, last_resumed_from;
 	struct wire_sampling last_sampling;
