@@ -238,7 +238,7 @@ void item_name_of(enum layer layer, const char *source, const char *kind, struct
 		.lane = lane,
 		.track = mix_bytes(lane, kind, strlen(kind)),
 		.suspend = strcmp(kind, "suspend") == 0 || strcmp(kind, "shutdown") == 0,
-		.night = strcmp(source, OBS_SOURCE_NIGHT) == 0,
+		.own = observation_own_source(source),
 	};
 }
 
@@ -270,7 +270,7 @@ void item_of_named(const struct observation *obs, const struct item_name *name,
 		.role = ITEM_VALUE, .seq = obs->seq, .facets = name->facets, .rest = rest
 	};
 	memcpy(rest->obs_id, obs->obs_id, OBS_ID_BYTES);
-	if (obs->origin == ORIGIN_SYSTEM && name->night)
+	if (obs->origin == ORIGIN_SYSTEM && name->own)
 		out->facets = observation_feeds_slices(obs) ? FACET_MASK(FACET_SCENE) : 0;
 	if (obs->layer == LAYER_AUDITORY && obs->text[0] == '\0')
 		out->facets &= ~FACET_MASK(FACET_LANGUAGE); /* sound without a transcript */

@@ -60,7 +60,7 @@ struct item_name {
 	unsigned facets;
 	uint64_t lane, track; /* hashes; the track's goes on from here */
 	bool suspend;         /* stops the lane */
-	bool night;           /* what the node says of observations */
+	bool own;             /* what the node says itself */
 };
 void item_name_of(enum layer layer, const char *source, const char *kind, struct item_name *out);
 

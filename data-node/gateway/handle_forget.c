@@ -21,6 +21,7 @@
 #include "gateway/query.h"
 #include "gateway/station.h"
 #include "gateway/station_copy.h"
+#include "memory/book.h"
 #include "store/store_forget.h"
 
 #define BODY_BYTES_MAX ((size_t)64 << 10)
@@ -230,6 +231,9 @@ static enum rc step(struct forgetting *f, struct errmsg *why)
 		if (station_pool(f->station) != NULL)
 			pool_forget(station_pool(f->station));
 		refresh_backups(f);
+		/* Nor in memory: what is read anew next time may be read anew now. */
+		if (book_refresh(station_book(f->station), NULL) != RC_OK)
+			log_warn("FORGET-BOOK", "seq=%" PRIu64, store_forget_result(f->run)->seq);
 	}
 	return rc;
 }

@@ -21,6 +21,7 @@
 #include "gateway/secret.h"
 #include "gateway/station_follow.h"
 #include "gateway/station_key.h"
+#include "memory/book.h"
 #include "os/file.h"
 #include "recall/recall.h"
 #include "store/keyring.h"
@@ -41,6 +42,7 @@ struct station {
 	struct wire_keypair keys;
 	char public_key[WIRE_KEY_TEXT_BYTES];
 	struct recall *recall;
+	struct book *book;
 	_Atomic(struct builder *) builder; /* these two: once set it stays */
 	_Atomic(struct nightly *) nightly;
 	struct policy_place *policies;
@@ -222,6 +224,8 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 	if (rc == RC_DENIED || rc == RC_UNSUPPORTED)
 		rc = errmsg_rc(why, RC_CONFIG, "%s", rc_text(rc));
 	if (rc == RC_OK)
+		rc = book_open(s->store, &s->book, why);
+	if (rc == RC_OK)
 		rc = auth_open(s->catalogue, s->keyring, &s->auth, why);
 	if (rc == RC_OK && (s->config.parts & STATION_RECALL) != 0)
 		rc = recall_open(s->store, &s->recall, why);
@@ -278,6 +282,7 @@ void station_close(struct station *s)
 	if (s->pool != NULL)
 		pool_close(s->pool);
 	builder_close(station_builder(s));
+	book_close(s->book);
 	auth_close(s->auth);
 	catalogue_close(s->catalogue);
 	if (s->store != NULL)
@@ -354,6 +359,11 @@ struct store *station_store(struct station *s)
 struct recall *station_recall(struct station *s)
 {
 	return s->recall;
+}
+
+struct book *station_book(struct station *s)
+{
+	return s->book;
 }
 
 struct pool *station_pool(struct station *s)

@@ -21,6 +21,7 @@ struct recall;
 struct pool;
 struct builder;
 struct nightly;
+struct book;
 struct policy;
 struct policy_place;
 struct catalogue;
@@ -117,6 +118,7 @@ const struct station_config *station_config(const struct station *station);
 struct store *station_store(struct station *station);
 struct recall *station_recall(struct station *station); /* NULL unless STATION_RECALL */
 struct pool *station_pool(struct station *station);     /* NULL unless STATION_POOL */
+struct book *station_book(struct station *station);     /* what is known about the person */
 /* NULL unless STATION_SLICES and STATION_NIGHT, and while it follows; a node that
  * takes over has them from then on. */
 struct builder *station_builder(struct station *station);

@@ -527,8 +527,8 @@ static enum rc finish(struct reading *r)
 		return RC_NOMEM;
 	if (obs->source[0] == '\0')
 		return fail(r, "source", "is missing");
-	if (strcmp(obs->source, OBS_SOURCE_NIGHT) == 0)
-		return fail(r, "source", "is kept for this node's own labels, which it makes anew");
+	if (observation_own_source(obs->source))
+		return fail(r, "source", "is kept for what this node says itself");
 	if (obs->layer == 0)
 		return fail(r, "layer", "is missing");
 	if (obs->kind[0] == '\0')

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 static const char *const layer_words[] = { NULL, "text", "visual", "auditory", "behaviour",
@@ -171,4 +172,23 @@ enum rc observation_check(const struct observation *obs, struct errmsg *why)
 	if (rc == RC_OK)
 		rc = check_blobs(obs, why);
 	return rc;
+}
+
+bool observation_about(const struct observation *obs, size_t i, uint8_t out[OBS_ID_BYTES])
+{
+	static const char head[] = "{\"about\":[";
+	const size_t one = 2 * OBS_ID_BYTES + 3; /* two quotes and what parts them */
+	char text[2 * OBS_ID_BYTES + 1];
+
+	if (!observation_is_label(obs) && !observation_is_memory(obs))
+		return false;
+	size_t len = strlen(obs->data_json), at = sizeof(head) - 1;
+	if (len < at || memcmp(obs->data_json, head, at) != 0 || i > len / one)
+		return false;
+	at += i * one;
+	if (len < at + one || obs->data_json[at] != '"')
+		return false;
+	memcpy(text, obs->data_json + at + 1, sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	return hex_decode(text, out, OBS_ID_BYTES) == RC_OK;
 }

@@ -39,6 +39,10 @@
 #define OBS_KIND_LABEL "label"
 #define OBS_KIND_PROGRESS "progress"
 #define OBS_SCENE_ID "scene:" /* begins the ids of labels that say scenes */
+/* What it knows about the person (memory/fact.h): likewise. */
+#define OBS_SOURCE_MEMORY "hearth-memory"
+#define OBS_KIND_FACT "fact"
+#define OBS_KIND_MARK "mark"
 /* Times outside [1900, 2200] are refused. */
 #define OBS_TIME_MIN_NS INT64_C(-2208988800000000000)
 #define OBS_TIME_MAX_NS INT64_C(7258118400000000000)
@@ -114,11 +118,19 @@ struct observation {
 	struct placement place; /* set by the store when it is read */
 };
 
-/* False for what the node says about observations, but for the labels of scenes:
- * slices read these. */
+/* A source that is the node's own. */
+static inline bool observation_own_source(const char *source)
+{
+	return strcmp(source, OBS_SOURCE_NIGHT) == 0 || strcmp(source, OBS_SOURCE_MEMORY) == 0;
+}
+
+/* False for what the node says itself, but for the labels of scenes: slices read
+ * these. */
 static inline bool observation_feeds_slices(const struct observation *obs)
 {
-	return obs->origin != ORIGIN_SYSTEM || strcmp(obs->source, OBS_SOURCE_NIGHT) != 0 ||
+	if (obs->origin != ORIGIN_SYSTEM || !observation_own_source(obs->source))
+		return true;
+	return strcmp(obs->source, OBS_SOURCE_NIGHT) == 0 &&
 	       strncmp(obs->client_id, OBS_SCENE_ID, sizeof(OBS_SCENE_ID) - 1) == 0;
 }
 
@@ -135,6 +147,26 @@ static inline bool observation_is_progress(const struct observation *obs)
 	return obs->origin == ORIGIN_SYSTEM && strcmp(obs->kind, OBS_KIND_PROGRESS) == 0 &&
 	       strcmp(obs->source, OBS_SOURCE_NIGHT) == 0;
 }
+
+/* A fact about the person, or what became of one; both may name what they were
+ * read from (observation_about()). */
+static inline bool observation_is_memory(const struct observation *obs)
+{
+	return obs->origin == ORIGIN_SYSTEM && !obs->tombstone &&
+	       strcmp(obs->source, OBS_SOURCE_MEMORY) == 0;
+}
+
+/* What became of a fact: numbers alone. */
+static inline bool observation_is_mark(const struct observation *obs)
+{
+	return observation_is_memory(obs) && strcmp(obs->kind, OBS_KIND_MARK) == 0;
+}
+
+/*
+ * The `i`th id of "about", which the data of labels and of memory begins with: what
+ * was read to say it.  False: there are fewer, or it is none of these.
+ */
+bool observation_about(const struct observation *obs, size_t i, uint8_t out[OBS_ID_BYTES]);
 
 /* Frames of a block: the moments at which its channels were sampled. */
 static inline size_t observation_frames(const struct observation *obs)

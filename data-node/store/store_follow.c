@@ -211,5 +211,9 @@ enum rc store_follow_append(
 enum rc store_follow_replace(
     struct store *store, const struct store_raw *entries, size_t n, struct errmsg *why)
 {
-	return run(store, replace_task, entries, n, why);
+	enum rc rc = run(store, replace_task, entries, n, why);
+
+	if (rc == RC_OK && n > 0)
+		atomic_fetch_add(&store->rewrites, 1);
+	return rc;
 }

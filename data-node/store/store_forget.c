@@ -4,6 +4,7 @@
  *   mark    the record that says so, and in `meta` that it is under way
  *   select  which (day, layer) hold something that matches
  *   labels  which hold labels beside it
+ *   memory  which hold facts that were read from it
  *   retire  their keys: from here on new records are sealed under new ones
  *   work    every record sealed under a retired key becomes a tombstone or is
  *           sealed anew, some hundred a transaction
@@ -22,9 +23,12 @@
 
 #include "store/store_forget_apply.h"
 #include "store/store_internal.h"
+#include "store/store_memory.h"
 
 #define SELECT_RECORDS ((size_t)4096) /* looked at in one step */
 #define LABEL_DAYS ((size_t)16)       /* likewise, for labels */
+#define MEMORY_RECORDS ((size_t)256)  /* likewise, of memory */
+#define MEMORY_BYTES_MAX ((size_t)64 << 20)
 #define GATHER_RECORDS 65536u
 #define RECORD_ROOM_BYTES ((uint64_t)48 << 10) /* pages that one record may take anew */
 #define READERS_WAIT_NS (2 * NS_PER_S)
@@ -33,6 +37,7 @@
 enum stage {
 	STAGE_SELECT,
 	STAGE_LABELS,
+	STAGE_MEMORY,
 	STAGE_RETIRE,
 	STAGE_WORK,
 	STAGE_DROP,
@@ -51,6 +56,8 @@ struct store_forget_run {
 	uint8_t *days;             /* [FORGET_DAYS] bit `layer`: select found something */
 	uint8_t *near;             /* [FORGET_DAYS] 1: labels of this day go too */
 	size_t near_at;            /* labels: the days before it are done */
+	uint64_t number;           /* memory: so many are looked at */
+	struct buf memory;         /* seqs of those that go, u64 each, rising */
 	size_t batch_max;          /* smaller where there is little room */
 	uint64_t upto_seq;         /* work: the last record that may be under an old key */
 	struct store_forget_batch batch;
@@ -78,7 +85,7 @@ bool store_forget_matches(const struct observation *forget, const struct observa
 	int64_t from_ns = forget->dev_t0_ns, to_ns = forget->dev_t1_ns;
 
 	if (obs->tombstone || obs->seq >= forget->seq || observation_is_progress(obs) ||
-	    (forget->forget_layers & LAYER_MASK(obs->layer)) == 0)
+	    observation_is_mark(obs) || (forget->forget_layers & LAYER_MASK(obs->layer)) == 0)
 		return false;
 	if (forget->source[0] != '\0' && strcmp(forget->source, obs->source) != 0)
 		return false;
@@ -91,6 +98,11 @@ bool store_forget_matches(const struct observation *forget, const struct observa
 bool store_forgetting(const struct store *store)
 {
 	return atomic_load(&store->forgetting);
+}
+
+uint64_t store_rewrites(const struct store *store)
+{
+	return atomic_load(&store->rewrites);
 }
 
 /* ---- select ----------------------------------------------------------------------- */
@@ -146,7 +158,7 @@ static bool select_visit(void *ctx, const struct observation *obs)
 		return true;
 	select->days[store_forget_day(store_day(obs->dev_t0_ns))] |=
 	    (uint8_t)LAYER_MASK(obs->layer);
-	if (!observation_is_label(obs))
+	if (!observation_is_label(obs) && !observation_is_memory(obs))
 		mark_near(select->near, obs);
 	return true;
 }
@@ -221,7 +233,7 @@ static enum rc stage_labels(struct store_forget_run *run, struct errmsg *why)
 	const uint8_t *from = memchr(run->near + run->near_at, 1, FORGET_DAYS - run->near_at);
 
 	if (from == NULL) {
-		run->stage = STAGE_RETIRE;
+		run->stage = run->forget.seq != 0 ? STAGE_MEMORY : STAGE_RETIRE;
 		return RC_OK;
 	}
 	size_t first = (size_t)(from - run->near), end = first;
@@ -238,6 +250,51 @@ static enum rc stage_labels(struct store_forget_run *run, struct errmsg *why)
 		return rc;
 	run->near_at = end;
 	return RC_OK;
+}
+
+/* ---- memory ------------------------------------------------------------------------ */
+
+static enum rc memory_look(
+    struct store_forget_run *run, const struct observation *obs, struct errmsg *why)
+{
+	bool goes = false;
+
+	if (!observation_is_memory(obs))
+		return RC_OK;
+	enum rc rc = store_memory_was_read_from(run->store, obs, &run->forget, &goes, why);
+	if (rc != RC_OK || !goes)
+		return rc;
+	run->days[store_forget_day(store_day(obs->dev_t0_ns))] |= (uint8_t)LAYER_MASK(obs->layer);
+	buf_append(&run->memory, &obs->seq, sizeof(obs->seq));
+	return buf_rc(&run->memory);
+}
+
+/* The next few facts: which were read from what goes. */
+static enum rc stage_memory(struct store_forget_run *run, struct errmsg *why)
+{
+	struct errmsg detail = ERRMSG_INIT;
+	struct observation obs;
+	struct arena arena;
+	enum rc rc = RC_OK;
+
+	arena_init(&arena, OBS_RECORD_BYTES_MAX);
+	for (size_t i = 0; i < MEMORY_RECORDS && rc == RC_OK; i++) {
+		arena_reset(&arena);
+		errmsg_reset(&detail);
+		rc = store_memory_get(run->store, run->number + 1, &arena, &obs, &detail);
+		if (rc == RC_OK)
+			rc = memory_look(run, &obs, &detail);
+		else if (rc == RC_CORRUPT)
+			rc = RC_OK; /* it is shown to nobody */
+		if (rc == RC_OK)
+			run->number++;
+	}
+	arena_fini(&arena);
+	if (rc == RC_NOTFOUND) {
+		run->stage = STAGE_RETIRE;
+		return RC_OK;
+	}
+	return rc == RC_OK ? RC_OK : errmsg_rc(why, rc, "%s", errmsg_text(&detail, rc));
 }
 
 /* ---- retire, work ------------------------------------------------------------------- */
@@ -345,6 +402,8 @@ static enum rc stage_work(struct store_forget_run *run, struct errmsg *why)
 			rc =
 			    store_task_run_urgent(run->store, store_forget_apply, &run->batch, why);
 		if (rc == RC_OK)
+			atomic_fetch_add(&run->store->rewrites, 1);
+		if (rc == RC_OK)
 			rc = drop_blobs(run, why);
 		if (rc != RC_OK)
 			run->after_seq = before;
@@ -408,6 +467,9 @@ enum rc store_forget_step(struct store_forget_run *run, bool *done, struct errms
 	case STAGE_LABELS:
 		rc = stage_labels(run, why);
 		break;
+	case STAGE_MEMORY:
+		rc = stage_memory(run, why);
+		break;
 	case STAGE_RETIRE:
 		rc = stage_retire(run, why);
 		break;
@@ -444,6 +506,8 @@ static enum rc run_new(struct store *store, struct store_forget_run **out, struc
 	}
 	run->store = store;
 	run->batch.forget = &run->forget;
+	run->batch.memory = &run->memory;
+	buf_init(&run->memory, MEMORY_BYTES_MAX);
 	run->batch_max = FORGET_BATCH;
 	buf_init(&run->batch.blobs, FORGET_BATCH * OBS_BLOBS_MAX * BLOB_NAME_BYTES);
 	arena_init(&run->arena, OBS_RECORD_BYTES_MAX);
@@ -464,6 +528,7 @@ void store_forget_end(struct store_forget_run *run)
 	atomic_store(&run->store->forgetting, false);
 	arena_fini(&run->arena);
 	buf_fini(&run->batch.blobs);
+	buf_fini(&run->memory);
 	free(run->days);
 	free(run->near);
 	free(run);

@@ -9,8 +9,10 @@
  *
  * With an observation go the labels (night/label.h) of its days and of the days
  * beside them, in every layer: what they say may have been read from it.  The
- * next night says anew what still holds.  How far the night's work has come holds
- * no content and is never forgotten.
+ * next night says anew what still holds.  Facts (memory/fact.h) go with any
+ * observation that they name as read.  How far the night's work has come, and what
+ * became of facts (the owner's removal, say), hold no content and are never
+ * forgotten for their own time or source.
  *
  * A time is where an observation may lie on the hub's time: one whose clock is
  * off by hours, or in limbo, is forgotten if any of its stretch is in the range.
@@ -66,6 +68,10 @@ enum rc store_forget(struct store *store, const struct store_forget *what,
 
 /* True while one is under way: what matches it may still be read. */
 bool store_forgetting(const struct store *store);
+
+/* Grows each time when records of the log were written anew, here or where it follows:
+ * who keeps what it read must then read again. */
+uint64_t store_rewrites(const struct store *store);
 
 /* Does the record `forget` (forget_layers != 0) forget `obs`?  Pure. */
 bool store_forget_matches(const struct observation *forget, const struct observation *obs);

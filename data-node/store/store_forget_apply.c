@@ -280,6 +280,25 @@ static enum rc bury(struct store *store, MDB_txn *txn, struct store_forget_batch
 	return rc;
 }
 
+/* Was it read from what goes?  Numbers of memory are given out in the log's order. */
+static bool goes_along(const struct store_forget_batch *batch, uint64_t seq)
+{
+	size_t low = 0, high = batch->memory->len / sizeof(seq);
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		uint64_t at;
+		memcpy(&at, batch->memory->bytes + mid * sizeof(at), sizeof(at));
+		if (at == seq)
+			return true;
+		if (at < seq)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return false;
+}
+
 /* A record that does not open any more stays as it is; with its key gone it
  * never will. */
 static enum rc record_apply(struct store *store, MDB_txn *txn, struct store_forget_batch *batch,
@@ -300,7 +319,7 @@ static enum rc record_apply(struct store *store, MDB_txn *txn, struct store_forg
 		return bury(store, txn, batch, &obs, err, why);
 	}
 	/* Its key was retired for what it was read from, or for itself. */
-	if (forgets && observation_is_label(&obs))
+	if (forgets && (observation_is_label(&obs) || goes_along(batch, seq)))
 		return bury(store, txn, batch, &obs, err, why);
 	batch->resealed++;
 	return value_put(store, txn, seq, store_day(obs.dev_t0_ns), (unsigned)obs.layer,

@@ -43,6 +43,7 @@ enum rc store_forget_retire(
 #define FORGET_BATCH_BYTES ((size_t)4 << 20)
 struct store_forget_batch {
 	const struct observation *forget; /* seq 0: nothing matches */
+	const struct buf *memory;         /* seqs (u64, rising) of facts read from what goes */
 	uint64_t seqs[FORGET_BATCH];
 	size_t len;
 	uint64_t forgotten, resealed; /* out */

@@ -204,7 +204,8 @@ struct store {
 	pthread_t writer;
 	atomic_bool failed; /* S4 */
 	atomic_bool forgetting;
-	atomic_bool following; /* store_follow.h */
+	_Atomic uint64_t rewrites; /* store_rewrites() */
+	atomic_bool following;     /* store_follow.h */
 	_Atomic uint64_t cursor;
 	_Atomic int64_t built_ns; /* store_dirty.h: the frontier */
 	uint64_t commits, duplicates;

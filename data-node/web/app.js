@@ -353,7 +353,7 @@ async function loadEvents(append) {
 	const page = layers.length ? await getJson("/api/v1/events", params) : { events: [], next: null };
 	nextCursor = page.next;
 	// What the node says about events (labels) is shown in the slices.
-	$("events").append(...page.events.filter((event) => event.source !== "hearth-night").map(eventItem));
+	$("events").append(...page.events.filter((event) => !["hearth-night", "hearth-memory"].includes(event.source)).map(eventItem));
 	$("events-more").hidden = !nextCursor;
 	$("events-empty").hidden = $("events").children.length > 0;
 }

@@ -72,6 +72,8 @@ static const struct {
 	{ "{\"source\":7,\"layer\":\"text\",\"kind\":\"note\",\"start\":1}", "source" },
 	{ "{\"source\":\"hearth-night\",\"layer\":\"text\",\"kind\":\"label\",\"start\":1}",
 	    "source" },
+	{ "{\"source\":\"hearth-memory\",\"layer\":\"text\",\"kind\":\"fact\",\"start\":1}",
+	    "source" },
 	{ "{\"source\":\"s\",\"kind\":\"note\",\"start\":1}", "layer" },
 	{ "{\"source\":\"s\",\"layer\":\"smell\",\"kind\":\"note\",\"start\":1}", "layer" },
 	{ "{\"source\":\"s\",\"layer\":\"text\",\"start\":1}", "kind" },
