@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "effort.h"
 #include "store/store_forget.h"
 #include "store/store_internal.h"
 #include "store_canary.h"
@@ -657,7 +658,7 @@ static void test_random_forgetting_leaves_what_a_naive_twin_leaves(void **state)
 	uint64_t rng = 11;
 
 	fixture_init(&f);
-	for (unsigned n = 1; n < TWIN_RECORDS; n++) {
+	for (unsigned n = 1; n < effort(TWIN_RECORDS); n++) {
 		twin_append(&f, twins, n, &rng);
 		if (n % 25 != 0)
 			continue;
