@@ -171,11 +171,12 @@ static bool take(void *ctx, const struct observation *obs)
 	return reading->rc == RC_OK;
 }
 
-static bool moved(void *ctx, uint64_t by_seq, enum layer layer, const struct placement *from,
-    const struct placement *to)
+static bool moved(void *ctx, uint64_t seq, uint64_t by_seq, enum layer layer,
+    const struct placement *from, const struct placement *to)
 {
 	struct reading *reading = ctx;
 
+	(void)seq;
 	touch(reading, layer, from, by_seq);
 	touch(reading, layer, to, by_seq);
 	return true;

@@ -1,11 +1,10 @@
 /* Documents: fields of an observation to weighted terms. */
-#include "recall/document.h"
+#include "recall/document_inner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "align/lookup.h"
 #include "align/peek.h"
 #include "base/clock.h"
 #include "base/timestamp.h"
@@ -16,28 +15,6 @@
 #define UNITS_KEY 2
 #define UNITS_NEIGHBOUR 1
 #define EXACT_MARK '='
-
-/* Terms of one text that went by. */
-struct text_terms {
-	uint64_t seq;
-	int64_t t0_ns;
-	uint32_t terms[DOCUMENT_NEIGHBOUR_TERMS_MAX];
-	size_t len;
-};
-
-struct talk {
-	struct text_terms last[DOCUMENT_NEIGHBOURS]; /* newest first */
-	size_t len;
-	uint32_t doc;     /* the newest, in the index */
-	size_t turns_len; /* of its stretch */
-};
-
-struct document_talks {
-	const struct language_model *model;
-	struct stemmer *stemmer;
-	uint64_t written[LANGUAGE_COUNT]; /* texts in each language */
-	struct lookup lookup;
-};
 
 /* ---- conversations ---------------------------------------------------------------------- */
 

@@ -32,6 +32,17 @@ enum rc document_talks_new(
 void document_talks_free(struct document_talks *talks);
 
 /*
+ * Append them to `out`, for an index that is kept (snapshot.h); the error is in
+ * buf_rc().  Take: in the place of none, beside an index of `docs` documents and
+ * `terms` terms; RC_CORRUPT, RC_NOMEM: they are of no use any more, but to be freed.
+ */
+struct buf;
+struct varint_view;
+void document_talks_encode(const struct document_talks *talks, struct buf *out);
+enum rc document_talks_take(
+    struct document_talks *talks, struct varint_view *view, size_t docs, size_t terms) RC_CHECK;
+
+/*
  * Take in the next record of the log: index it, or take out what it replaces
  * or forgets.  Machine chatter (ORIGIN_SYSTEM), tombstones and gap markers are
  * not indexed.  `*added` tells whether it was.  RC_NOMEM, RC_LIMIT.

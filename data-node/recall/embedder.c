@@ -54,21 +54,10 @@ struct load {
 	enum rc rc;
 };
 
-/* The place of `seq` among the documents; false: it has none. */
+/* The place of `seq` among the documents; false: it has none, or is dead. */
 static bool find_doc(const struct index *index, uint64_t seq, uint32_t *doc)
 {
-	const struct index_doc *docs = index_docs(index);
-	size_t low = 0, high = index_docs_len(index);
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		if (docs[mid].seq < seq)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	*doc = (uint32_t)low;
-	return low < index_docs_len(index) && docs[low].seq == seq && index_units(index, low) != 0;
+	return index_find_doc(index, seq, doc) && index_units(index, *doc) != 0;
 }
 
 static bool load_row(void *ctx, uint64_t seq, const uint8_t *bytes, size_t len)

@@ -134,23 +134,38 @@ static enum rc new_term(
 	return RC_OK;
 }
 
+enum rc index_put_term(struct index *index, const char *text, size_t len)
+{
+	uint32_t hash = hash_of(text, len), number;
+
+	if (index->table[probe(index, text, len, hash)] != 0)
+		return RC_EXISTS;
+	return new_term(index, text, len, hash, &number);
+}
+
 /* ---- documents --------------------------------------------------------------------------------
  */
 
-void index_begin(struct index *index, uint64_t seq, int64_t t0_ns, int64_t t1_ns)
+/* In seconds, rounded up. */
+static uint32_t span_of(int64_t t0_ns, int64_t t1_ns)
 {
-	int64_t span_ns, span_s;
+	int64_t span_ns;
 
 	if (__builtin_sub_overflow(t1_ns, t0_ns, &span_ns))
 		span_ns = INT64_MAX; /* 1900 to 2200 */
-	span_s = span_ns / INT64_C(1000000000) + (span_ns % INT64_C(1000000000) > 0);
+	int64_t span_s = span_ns / INT64_C(1000000000) + (span_ns % INT64_C(1000000000) > 0);
+	if (span_s <= 0)
+		return 0;
+	return span_s > UINT32_MAX ? UINT32_MAX : (uint32_t)span_s;
+}
 
+void index_begin(struct index *index, uint64_t seq, int64_t t0_ns, int64_t t1_ns)
+{
 	index->rc = RC_OK;
 	index->parts_len = 0;
 	index->next = (struct index_doc){ .seq = seq, .t0_ns = t0_ns };
+	index->next.span_s = span_of(t0_ns, t1_ns);
 	index->next_turn = (struct index_turn){ 0 };
-	if (span_s > 0)
-		index->next.span_s = span_s > UINT32_MAX ? UINT32_MAX : (uint32_t)span_s;
 }
 
 void index_follow(struct index *index, uint32_t doc)
@@ -214,11 +229,15 @@ static size_t put_varint(uint8_t *out, uint32_t value)
 	return n;
 }
 
-static enum rc reserve_posting(struct index *index, struct index_term *term)
+enum rc index_reserve_posting(struct index *index, struct index_term *term, size_t more)
 {
-	if (term->cap - term->len >= POSTING_BYTES_MAX)
+	if (term->cap - term->len >= more)
 		return RC_OK;
+	if (more > UINT32_MAX / 2 - term->len)
+		return RC_NOMEM;
 	uint32_t cap = term->cap == 0 ? 16 : term->cap + term->cap / 2;
+	if (cap < term->len + more)
+		cap = term->len + (uint32_t)more;
 	uint8_t *bytes = realloc(term->bytes, cap);
 	if (bytes == NULL)
 		return RC_NOMEM;
@@ -247,18 +266,29 @@ static void join_stretch(struct index *index, struct index_turn *turn)
 	index->shared_units += turn->units;
 }
 
-static enum rc reserve_rows(struct index *index)
+enum rc index_reserve_docs(struct index *index, size_t more)
 {
 	enum rc rc = reserve(
-	    (void **)&index->docs, index->docs_len, &index->docs_cap, 1, sizeof *index->docs);
+	    (void **)&index->docs, index->docs_len, &index->docs_cap, more, sizeof *index->docs);
 
 	if (rc == RC_OK)
-		rc = reserve((void **)&index->turns, index->docs_len, &index->turns_cap, 1,
+		rc = reserve((void **)&index->turns, index->docs_len, &index->turns_cap, more,
 		    sizeof *index->turns);
 	if (rc == RC_OK)
 		rc = reserve((void **)&index->stretches, index->stretches_len,
-		    &index->stretches_cap, 1, sizeof *index->stretches);
+		    &index->stretches_cap, more, sizeof *index->stretches);
 	return rc;
+}
+
+void index_put_turn(struct index *index)
+{
+	struct index_turn *turn = &index->turns[index->docs_len];
+
+	if (turn->units == 0)
+		turn->units = 1;
+	join_stretch(index, turn);
+	index->docs_len++;
+	index->units_total += turn->units;
 }
 
 enum rc index_end(struct index *index)
@@ -266,14 +296,15 @@ enum rc index_end(struct index *index)
 	if (index->rc == RC_OK && index->docs_len >= INDEX_DOCS_MAX)
 		index->rc = RC_LIMIT;
 	if (index->rc == RC_OK)
-		index->rc = reserve_rows(index);
+		index->rc = index_reserve_docs(index, 1);
 	if (index->rc != RC_OK)
 		return index->rc;
 	if (index->parts_len > 0)
 		merge_parts(index);
 	/* All memory first, so that a document is in whole or not at all. */
 	for (size_t i = 0; i < index->parts_len; i++) {
-		if (reserve_posting(index, &index->terms[index->parts[i].term]) != RC_OK)
+		struct index_term *term = &index->terms[index->parts[i].term];
+		if (index_reserve_posting(index, term, POSTING_BYTES_MAX) != RC_OK)
 			return index->rc = RC_NOMEM;
 	}
 	uint32_t number = (uint32_t)index->docs_len;
@@ -287,16 +318,13 @@ enum rc index_end(struct index *index)
 		term->docs++;
 		index->next_turn.units += part->units;
 	}
-	if (index->next_turn.units == 0)
-		index->next_turn.units = 1;
-	join_stretch(index, &index->next_turn);
-	index->turns[index->docs_len] = index->next_turn;
-	index->docs[index->docs_len++] = index->next;
-	index->units_total += index->next_turn.units;
+	index->turns[number] = index->next_turn;
+	index->docs[number] = index->next;
+	index_put_turn(index);
 	return RC_OK;
 }
 
-void index_kill(struct index *index, uint64_t seq)
+bool index_find_doc(const struct index *index, uint64_t seq, uint32_t *doc)
 {
 	size_t low = 0, high = index->docs_len;
 
@@ -307,15 +335,38 @@ void index_kill(struct index *index, uint64_t seq)
 		else
 			high = mid;
 	}
-	if (low < index->docs_len && index->docs[low].seq == seq && index->turns[low].units != 0) {
-		index->turns[low].units = 0;
-		index->dead++;
-	}
+	*doc = (uint32_t)low;
+	return low < index->docs_len && index->docs[low].seq == seq;
+}
+
+void index_kill_doc(struct index *index, uint32_t doc)
+{
+	index->dead += index->turns[doc].units != 0;
+	index->turns[doc].units = 0;
+}
+
+void index_kill(struct index *index, uint64_t seq)
+{
+	uint32_t doc;
+
+	if (index_find_doc(index, seq, &doc))
+		index_kill_doc(index, doc);
+}
+
+void index_move(struct index *index, uint32_t doc, int64_t t0_ns, int64_t t1_ns)
+{
+	index->docs[doc].t0_ns = t0_ns;
+	index->docs[doc].span_s = span_of(t0_ns, t1_ns);
 }
 
 size_t index_docs_len(const struct index *index)
 {
 	return index->docs_len;
+}
+
+size_t index_terms_len(const struct index *index)
+{
+	return index->terms_len;
 }
 
 const struct index_doc *index_docs(const struct index *index)

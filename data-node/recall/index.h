@@ -58,7 +58,14 @@ uint32_t index_find(const struct index *index, const char *term, size_t len);
 /* Take the document of `seq` out of every result; unknown seqs are fine. */
 void index_kill(struct index *index, uint64_t seq);
 
+/* The place of the document of `seq`, or where it would be; false: there is none. */
+bool index_find_doc(const struct index *index, uint64_t seq, uint32_t *doc);
+void index_kill_doc(struct index *index, uint32_t doc);
+/* Document `doc` lies elsewhere; its words stay. */
+void index_move(struct index *index, uint32_t doc, int64_t t0_ns, int64_t t1_ns);
+
 size_t index_docs_len(const struct index *index);
+size_t index_terms_len(const struct index *index);
 const struct index_doc *index_docs(const struct index *index); /* [docs_len], by seq */
 /* Length of a document, all fields, at its place in index_docs(); 0: it is dead. */
 uint32_t index_units(const struct index *index, size_t doc);

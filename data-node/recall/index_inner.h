@@ -11,6 +11,7 @@ struct index_term {
 	uint32_t docs;                    /* that have it, dead ones too */
 	uint32_t last_doc;
 	uint32_t len, cap;
+	uint32_t saved; /* bytes that are in segments */
 	uint8_t *bytes; /* varint(document - previous), varint(units); … */
 };
 
@@ -40,6 +41,7 @@ struct index {
 	struct index_doc *docs;   /* [docs_len] */
 	struct index_turn *turns; /* [docs_len] */
 	size_t docs_len, docs_cap, turns_cap, dead;
+	size_t saved_docs, saved_terms; /* in segments (index_segment.h) */
 	uint64_t units_total;
 	struct index_stretch *stretches;
 	size_t stretches_len, stretches_cap;
@@ -52,5 +54,14 @@ struct index {
 	size_t parts_len, parts_cap;
 	enum rc rc;
 };
+
+/* ---- index.c, for index_segment.c ------------------------------------------------------- */
+/* Room for `more` documents, or bytes of postings.  RC_NOMEM. */
+enum rc index_reserve_docs(struct index *index, size_t more) RC_CHECK;
+enum rc index_reserve_posting(struct index *index, struct index_term *term, size_t more) RC_CHECK;
+/* A term that is new.  RC_EXISTS, RC_LIMIT, RC_NOMEM. */
+enum rc index_put_term(struct index *index, const char *text, size_t len) RC_CHECK;
+/* The rows of the next document are filled, its length counted: it is one. */
+void index_put_turn(struct index *index);
 
 #endif

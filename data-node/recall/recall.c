@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "recall/index_segment.h"
 #include "store/store_forget.h"
 
 #define FOLLOW_WAIT_NS (200 * NS_PER_MS)
@@ -60,6 +61,17 @@ bool recall_wait(struct recall *recall, uint64_t cursor, int64_t wait_ns)
 
 /* ---- forgetting
  * -------------------------------------------------------------------------------------- */
+
+/* What came of `seq` may be worth keeping. */
+static void keep(struct snapshot *snapshot, struct index *index, const struct document_talks *talks,
+    uint64_t seq)
+{
+	enum rc rc = snapshot_step(snapshot, index, talks, seq);
+
+	if (rc != RC_OK)
+		log_warn(
+		    "RECALL-SNAPSHOT-OFF", "seq=%llu rc=%s", (unsigned long long)seq, rc_word(rc));
+}
 
 /* The documents that lie in the range of `forget`, as seqs [*len]; the caller's to free. */
 static enum rc docs_in_range(
@@ -115,6 +127,7 @@ static enum rc forget_documents(struct recall *recall, const struct observation 
 
 struct remake {
 	struct recall *recall;
+	struct snapshot snapshot;
 	struct index *index;
 	struct document_talks *talks;
 	struct vector_index *vectors;
@@ -130,6 +143,8 @@ static bool remake_visit(void *ctx, const struct observation *obs)
 	if (obs->seq > remake->upto || recall_is_stopping(remake->recall))
 		return false;
 	remake->rc = document_take(remake->index, remake->talks, obs, &added);
+	if (remake->rc == RC_OK)
+		keep(&remake->snapshot, remake->index, remake->talks, obs->seq);
 	return remake->rc == RC_OK;
 }
 
@@ -166,6 +181,7 @@ static enum rc change_over(struct recall *recall, struct remake *remake)
 		recall->index = remake->index;
 		recall->talks = remake->talks;
 		recall->vectors = remake->vectors;
+		recall->snapshot = remake->snapshot;
 		recall->remakes++;
 		remake->index = index;
 		remake->talks = talks;
@@ -178,8 +194,9 @@ static enum rc change_over(struct recall *recall, struct remake *remake)
 /* The index of the log up to `upto` as it is now; the old one serves meanwhile. */
 static bool remake_index(struct recall *recall, uint64_t upto)
 {
-	struct remake remake = { .recall = recall, .upto = upto };
+	struct remake remake = { .recall = recall, .snapshot = recall->snapshot, .upto = upto };
 
+	snapshot_begin(&remake.snapshot);
 	enum rc rc = index_new(&remake.index);
 	if (rc == RC_OK)
 		rc = document_talks_new(recall->model, &remake.talks);
@@ -220,6 +237,8 @@ static bool take_record(void *ctx, const struct observation *obs)
 	}
 	if (follow->rc != RC_OK)
 		return false;
+	if (!recall->stale)
+		keep(&recall->snapshot, recall->index, recall->talks, obs->seq);
 	follow->done = obs->seq;
 	follow->seen++;
 	return true;
@@ -257,11 +276,51 @@ void recall_pause(struct recall *recall, int64_t wait_ns)
 	pthread_mutex_unlock(&recall->mutex);
 }
 
+static bool is_gone(void *recall)
+{
+	return recall_is_stopping(recall);
+}
+
+/* The index as it was kept, if it can be used; else it begins empty. */
+static void load_snapshot(struct recall *recall, uint64_t *done)
+{
+	struct document_talks *talks = NULL;
+	struct errmsg why = ERRMSG_INIT;
+	struct index *index = NULL;
+	int64_t begin_ns = clock_mono_ns();
+
+	enum rc rc = index_new(&index);
+	if (rc == RC_OK)
+		rc = document_talks_new(recall->model, &talks);
+	if (rc == RC_OK)
+		rc = snapshot_load(&recall->snapshot, index, talks, is_gone, recall, done, &why);
+	if (rc == RC_OK) {
+		struct index *empty = recall->index;
+		struct document_talks *no_talks = recall->talks;
+		pthread_rwlock_wrlock(&recall->lock);
+		recall->index = index;
+		recall->talks = talks;
+		pthread_rwlock_unlock(&recall->lock);
+		index = empty;
+		talks = no_talks;
+		set_cursor(recall, *done);
+		log_info("RECALL-SNAPSHOT", "items=%zu ms=%lld", index_docs_len(recall->index),
+		    (long long)((clock_mono_ns() - begin_ns) / NS_PER_MS));
+	} else {
+		if (rc != RC_NOTFOUND && rc != RC_CANCELLED)
+			log_warn("RECALL-SNAPSHOT-UNUSED", "rc=%s", rc_word(rc));
+		snapshot_begin(&recall->snapshot);
+	}
+	index_free(index);
+	document_talks_free(talks);
+}
+
 static void *follow_main(void *arg)
 {
 	struct recall *recall = arg;
 	uint64_t done = 0;
 
+	load_snapshot(recall, &done);
 	while (!recall_is_stopping(recall)) {
 		uint64_t newest = store_wait(recall->store, done, FOLLOW_WAIT_NS);
 		if (newest > done && !follow_log(recall, newest, &done))
@@ -305,7 +364,8 @@ static void recall_free(struct recall *recall)
 	free(recall);
 }
 
-enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why)
+enum rc recall_open_keeping(
+    struct store *store, size_t documents, struct recall **out, struct errmsg *why)
 {
 	struct recall *recall = calloc(1, sizeof *recall);
 
@@ -319,6 +379,8 @@ enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why
 		rc = language_new(&recall->model);
 	if (rc == RC_OK)
 		rc = document_talks_new(recall->model, &recall->talks);
+	if (rc == RC_OK)
+		rc = snapshot_init(&recall->snapshot, store, recall->model, documents);
 	if (rc != RC_OK) {
 		recall_free(recall);
 		return errmsg_rc(why, rc, "no memory for the index");
@@ -331,6 +393,11 @@ enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why
 	return RC_OK;
 }
 
+enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why)
+{
+	return recall_open_keeping(store, 0, out, why);
+}
+
 void recall_close(struct recall *recall)
 {
 	if (recall == NULL)
@@ -339,6 +406,7 @@ void recall_close(struct recall *recall)
 	recall->stopping = true;
 	pthread_cond_broadcast(&recall->moved);
 	pthread_mutex_unlock(&recall->mutex);
+	store_wake(recall->store);
 	pthread_join(recall->thread, NULL);
 	if (recall->encoder.embed != NULL)
 		pthread_join(recall->embedder, NULL);
@@ -386,11 +454,13 @@ void recall_get_stats(struct recall *recall, struct recall_stats *out)
 	if (recall->vectors != NULL)
 		vector_index_get_stats(recall->vectors, &vectors);
 	uint64_t checksum = index_checksum(recall->index);
+	size_t kept = index_docs_len(recall->index) - index_unsaved(recall->index);
 	pthread_rwlock_unlock(&recall->lock);
 	*out = (struct recall_stats){ .items = stats.docs - stats.dead,
 		.terms = stats.terms,
 		.bytes = stats.bytes,
 		.checksum = checksum,
 		.vectors = vectors.vectors,
-		.vector_bytes = vectors.bytes };
+		.vector_bytes = vectors.bytes,
+		.kept = kept };
 }

@@ -3,8 +3,9 @@
  *
  * reference: recall-and-training §1.  A lexical index (BM25) derived from the
  * log: it lags, never leads; a reader waits a bounded moment for the cursor it
- * needs.  In memory, rebuilt from the log at open (an encrypted snapshot
- * follows).  One index thread follows the store; recall_search() any thread.
+ * needs.  In memory; a snapshot of it is kept in the store (recall/snapshot.h), from
+ * where an open goes on.  One index thread follows the store; recall_search() any
+ * thread.
  *
  * Where an encoder is given (recall_set_encoder), a second thread has it embed the
  * texts of what the index holds, oldest first, and keeps the vectors in the store
@@ -25,6 +26,9 @@ struct recall;
 #define RECALL_WAIT_NS INT64_C(2000000000) /* for the cursor a reader needs */
 
 enum rc recall_open(struct store *store, struct recall **out, struct errmsg *why) RC_CHECK;
+/* The same; the index is kept whenever so many documents have come (0: SNAPSHOT_DOCS). */
+enum rc recall_open_keeping(
+    struct store *store, size_t documents, struct recall **out, struct errmsg *why) RC_CHECK;
 void recall_close(struct recall *recall);
 
 /*
@@ -61,6 +65,7 @@ struct recall_stats {
 	size_t items, terms, bytes; /* bytes: memory of the index */
 	uint64_t checksum;          /* equal for equal logs, also after a rebuild */
 	size_t vectors, vector_bytes;
+	size_t kept; /* items that are in the snapshot, dead ones too */
 };
 /* O(size of the index). */
 void recall_get_stats(struct recall *recall, struct recall_stats *out);

@@ -13,6 +13,7 @@
 #include "recall/document.h"
 #include "recall/language.h"
 #include "recall/recall.h"
+#include "recall/snapshot.h"
 #include "recall/vector_index.h"
 
 struct recall {
@@ -24,8 +25,9 @@ struct recall {
 	struct vector_index *vectors; /* NULL: there are none */
 	unsigned remakes;             /* under `lock`: so often documents changed their places */
 	struct language_model *model;
-	uint64_t opened_seq; /* the log's end when it was opened */
-	bool stale;          /* index thread: words of forgotten texts are still in the index */
+	uint64_t opened_seq;      /* the log's end when it was opened */
+	struct snapshot snapshot; /* index thread */
+	bool stale; /* index thread: words of forgotten texts are still in the index */
 
 	pthread_mutex_t mutex;
 	pthread_cond_t moved; /* the cursor, or stopping */

@@ -83,6 +83,8 @@ uint64_t store_cursor(const struct store *store);
 /* Wait until store_cursor() > `seq` or `timeout_ns` passed; returns the cursor.
  * Followers of the log (index, slices) block here. */
 uint64_t store_wait(struct store *store, uint64_t seq, int64_t timeout_ns);
+/* Whoever waits there looks up now, for another reason. */
+void store_wake(struct store *store);
 
 /*
  * Keep what is older than `before_ns` in bundles (whole days), from where

@@ -142,10 +142,19 @@ uint64_t store_wait(struct store *store, uint64_t seq, int64_t timeout_ns)
 
 	store_deadline(timeout_ns, &deadline);
 	(void)pthread_mutex_lock(&store->lock);
-	while (atomic_load(&store->cursor) <= seq && !store->stopping) {
+	unsigned wakes = store->wakes;
+	while (atomic_load(&store->cursor) <= seq && !store->stopping && store->wakes == wakes) {
 		if (pthread_cond_timedwait(&store->committed, &store->lock, &deadline) == ETIMEDOUT)
 			break;
 	}
 	(void)pthread_mutex_unlock(&store->lock);
 	return store_cursor(store);
+}
+
+void store_wake(struct store *store)
+{
+	(void)pthread_mutex_lock(&store->lock);
+	store->wakes++;
+	(void)pthread_cond_broadcast(&store->committed);
+	(void)pthread_mutex_unlock(&store->lock);
 }

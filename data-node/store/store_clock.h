@@ -58,11 +58,11 @@ enum rc store_clock_list(struct store *store, int64_t now_ns, size_t limit,
     store_clock_visit_fn *visit, void *ctx, struct errmsg *why) RC_CHECK;
 
 /*
- * Visit what records in (after_seq, up_to_seq] placed anew: where it was and where
- * it is since; false ends it.  Reads every placement there is, unless the maps
- * did not change.  RC_CORRUPT.
+ * Visit the records `seq` that records in (after_seq, up_to_seq] placed anew: where
+ * each was and where it is since; of one record in order; false ends it.  Reads every placement
+ * there is, unless the maps did not change.  RC_CORRUPT.
  */
-typedef bool store_clock_moved_fn(void *ctx, uint64_t by_seq, enum layer layer,
+typedef bool store_clock_moved_fn(void *ctx, uint64_t seq, uint64_t by_seq, enum layer layer,
     const struct placement *from, const struct placement *to);
 enum rc store_clock_moved(struct store *store, uint64_t after_seq, uint64_t up_to_seq,
     store_clock_moved_fn *visit, void *ctx, struct errmsg *why) RC_CHECK;

@@ -115,7 +115,7 @@ static int moved_row(struct moved *m, const MDB_val *key, const MDB_val *value)
 		return MDB_CORRUPTED;
 	if (seq == m->seq && since > m->after_seq && since <= m->up_to_seq)
 		m->done =
-		    !m->visit(m->ctx, since, (enum layer)row.layer, &m->row.place, &row.place);
+		    !m->visit(m->ctx, seq, since, (enum layer)row.layer, &m->row.place, &row.place);
 	m->seq = seq;
 	m->since = since;
 	m->row = row;

@@ -149,7 +149,7 @@ static enum rc index_drop(
 	return RC_OK;
 }
 
-/* Bundles and vectors of what is here are under a key that is about to go. */
+/* Bundles, vectors and a snapshot of what is here are under a key that is about to go. */
 static int derived_drop(struct store *store, MDB_txn *txn, MDB_val *key)
 {
 	struct store_raw old = { .truth = STORE_TRUTH_LOG };
@@ -165,7 +165,9 @@ static int derived_drop(struct store *store, MDB_txn *txn, MDB_val *key)
 	if (!store_raw_sealed_under(&old, &day, &layer) || layer == 0)
 		return 0;
 	err = store_bundle_drop_day(store, txn, day, layer);
-	return err == 0 ? store_vector_drop_day(store, txn, day, layer) : err;
+	if (err == 0)
+		err = store_vector_drop_day(store, txn, day, layer);
+	return err == 0 ? store_snapshot_void(store, txn) : err;
 }
 
 static enum rc replace_task(

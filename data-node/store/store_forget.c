@@ -303,6 +303,8 @@ static void retired_day(void *ctx, int32_t day, unsigned layer)
 {
 	struct store_forget_run *run = ctx;
 
+	if (layer == 0) /* the snapshot's: no record is under it */
+		return;
 	run->days[store_forget_day(day)] |= (uint8_t)LAYER_MASK(layer);
 }
 

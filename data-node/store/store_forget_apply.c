@@ -123,6 +123,7 @@ enum rc store_forget_retire(
     struct store *store, MDB_txn *txn, void *ctx, int *err, struct errmsg *why)
 {
 	const uint8_t *days = ctx;
+	bool any = false;
 
 	keyring_wipe_dropped(store->keyring);
 	for (size_t i = 0; i < FORGET_DAYS; i++) {
@@ -137,9 +138,10 @@ enum rc store_forget_retire(
 				*err = store_vector_drop_day(store, txn, day, layer);
 			if (rc != RC_OK || *err != 0)
 				return rc;
+			any = true;
 		}
 	}
-	return RC_OK;
+	return any ? store_snapshot_forget(store, txn, err, why) : RC_OK;
 }
 
 /* ---- one record ------------------------------------------------------------------------ */

@@ -19,6 +19,7 @@
  *   digest layer(1) level(1) start(8)         sealed: store_digest.h
  *   orphan name of a blob(32)                 plain: store_blob_sweep.c
  *   vector layer(1) day(4) seq(8)             sealed: store_vector.h
+ *   snapshot number(4) part(4)                sealed, and a number: store_snapshot.h
  *
  * t0 and t1 are the hub's (store/placement.h), of a wide placement its extent.
  * A time is stored with its sign bit flipped.  `class` is the number of bits of
@@ -105,6 +106,7 @@ enum store_db {
 	DB_VECTOR,
 	DB_EPISODE,
 	DB_RECENT,
+	DB_SNAPSHOT,
 	DB_COUNT,
 };
 #define DB_MADE_WHEN_MISSING DB_DIRTY
@@ -194,7 +196,8 @@ struct store {
 
 	pthread_mutex_t lock;
 	pthread_cond_t work;      /* the queue has something, or stopping */
-	pthread_cond_t committed; /* the cursor moved */
+	pthread_cond_t committed; /* the cursor moved, or: */
+	unsigned wakes;           /* store_wake() */
 	struct store_job *queue, **queue_tail;
 	size_t queue_records, queue_jobs;
 	size_t wake_jobs; /* the writer sleeps until so many are queued; 0: until any is */
@@ -317,6 +320,16 @@ enum rc store_digest_verify(struct store *store, uint64_t *bad, struct errmsg *w
 int store_vector_drop_day(struct store *store, MDB_txn *txn, int32_t day, unsigned layer);
 int store_vector_del(struct store *store, MDB_txn *txn, const struct observation *obs);
 int store_vector_drop_all(struct store *store, MDB_txn *txn);
+
+/* ---- store_snapshot.c: writer thread ------------------------------------------------ */
+/* There is none any more, and none that is on its way will be put. */
+int store_snapshot_void(struct store *store, MDB_txn *txn);
+/* Likewise, and its key retires. */
+enum rc store_snapshot_forget(
+    struct store *store, MDB_txn *txn, int *err, struct errmsg *why) RC_CHECK;
+int store_snapshot_drop_all(struct store *store, MDB_txn *txn);
+/* How many of head and segments do not open. */
+enum rc store_snapshot_verify(struct store *store, uint64_t *bad, struct errmsg *why) RC_CHECK;
 
 /* ---- store_episode.c, store_slice.c: writer thread, LMDB's code --------------------- */
 /* Rows that were made of slices in [from, to) go. */

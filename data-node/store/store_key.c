@@ -143,7 +143,7 @@ const char *store_db_name(enum store_db db)
 {
 	static const char *const names[DB_COUNT] = { "meta", "log", "time", "span", "past", "dedup",
 		"seen", "dirty", "slice", "blobref", "clockmap", "bundle", "digest", "orphan",
-		"vector", "episode", "recent" };
+		"vector", "episode", "recent", "snapshot" };
 
 	return names[db];
 }

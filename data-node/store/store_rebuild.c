@@ -183,6 +183,8 @@ static int drop_all(struct rebuild *r, MDB_txn *txn, void *ctx)
 		err = store_digest_drop_all(r->store, txn);
 	if (err == 0)
 		err = store_vector_drop_all(r->store, txn);
+	if (err == 0)
+		err = store_snapshot_drop_all(r->store, txn);
 	return err;
 }
 

@@ -503,6 +503,16 @@ static enum rc check_vectors(struct verify *v, struct errmsg *why)
 	return rc;
 }
 
+static enum rc check_snapshot(struct verify *v, struct errmsg *why)
+{
+	uint64_t bad = 0;
+	enum rc rc = store_snapshot_verify(v->store, &bad, why);
+
+	if (bad > 0)
+		fault(v, "snapshot: %" PRIu64 " parts do not open: a start makes it again", bad);
+	return rc;
+}
+
 enum rc store_verify(struct store *store, store_fault_fn *report, void *ctx,
     struct store_verified *out, struct errmsg *why)
 {
@@ -524,6 +534,8 @@ enum rc store_verify(struct store *store, store_fault_fn *report, void *ctx,
 		rc = check_digests(&v, why);
 	if (rc == RC_OK && v.out.faults == 0)
 		rc = check_vectors(&v, why);
+	if (rc == RC_OK && v.out.faults == 0)
+		rc = check_snapshot(&v, why);
 	if (rc == RC_OK)
 		rc = store_blob_verify(store, page_fault, &v, &v.out.blobs, why);
 	buf_fini(&v.scratch);

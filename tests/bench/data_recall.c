@@ -3,20 +3,26 @@
  * OR query, porter stemmer, in memory) over the same texts in the same run.  Then
  * the same queries with vectors of 384 values beside (random ones; the question's
  * embedding not counted), and how fast the vectors are read: GB/s beside plain
- * reading of as many bytes.
+ * reading of as many bytes.  And the snapshot: what keeping it adds to building
+ * (a store under $TMPDIR, each commit synced), how large it is, how soon the index is
+ * there again.
  *
  *   data_recall [ITEMS]...      default 10000 100000; beyond that without the peer
  */
+#include <ftw.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/random.h"
 #include "recall/document.h"
 #include "recall/search.h"
+#include "recall/snapshot.h"
 #include "recall/vector_index.h"
+#include "store/keyring.h"
 
 #define QUERIES 200
 #define PEER_ITEMS_MAX 100000 /* its queries take half a second each beyond */
@@ -66,7 +72,13 @@ static void put_text(uint64_t *seed, size_t words, char *out, size_t max)
 	}
 }
 
-static struct index *build(size_t n, double *seconds)
+struct kept {
+	struct store *store;
+	struct snapshot snapshot;
+	int64_t spent_ns;
+};
+
+static struct index *build(size_t n, struct kept *kept, double *seconds)
 {
 	struct language_model *model;
 	struct document_talks *talks;
@@ -78,6 +90,8 @@ static struct index *build(size_t n, double *seconds)
 	must(index_new(&index) == RC_OK && language_new(&model) == RC_OK &&
 		 document_talks_new(model, &talks) == RC_OK,
 	    "memory");
+	must(snapshot_init(&kept->snapshot, kept->store, model, 0) == RC_OK, "memory");
+	snapshot_begin(&kept->snapshot);
 	for (size_t i = 1; i <= n; i++) {
 		bool added;
 		put_text(&seed, 5 + random_next(&seed) % 30, text, sizeof text);
@@ -95,11 +109,46 @@ static struct index *build(size_t n, double *seconds)
 		int64_t start_ns = clock_mono_ns();
 		must(document_take(index, talks, &obs, &added) == RC_OK && added, "take");
 		spent_ns += clock_mono_ns() - start_ns;
+		start_ns = clock_mono_ns();
+		/* The log is not there: as if it was read up to its end. */
+		must(snapshot_step(&kept->snapshot, index, talks, 0) == RC_OK, "snapshot");
+		kept->spent_ns += clock_mono_ns() - start_ns;
 	}
 	document_talks_free(talks);
 	language_free(model);
 	*seconds = (double)spent_ns / 1e9;
 	return index;
+}
+
+static bool never(void *ctx)
+{
+	(void)ctx;
+	return false;
+}
+
+static void measure_snapshot(size_t n, struct kept *kept, double build_s)
+{
+	struct language_model *model;
+	struct document_talks *talks;
+	struct store_stats stats;
+	struct index *index;
+	uint64_t cursor;
+
+	must(index_new(&index) == RC_OK && language_new(&model) == RC_OK &&
+		 document_talks_new(model, &talks) == RC_OK &&
+		 store_get_stats(kept->store, &stats, NULL) == RC_OK,
+	    "memory");
+	int64_t start_ns = clock_mono_ns();
+	enum rc rc = snapshot_load(&kept->snapshot, index, talks, never, NULL, &cursor, NULL);
+	double load_s = (double)(clock_mono_ns() - start_ns) / 1e9;
+	must(rc == RC_OK || (rc == RC_NOTFOUND && n < SNAPSHOT_DOCS), "load");
+	printf("%8s  kept  %9zu items in %.3f s; %.0f bytes/it; building takes %.3f of it more\n",
+	    "", index_docs_len(index), load_s,
+	    (double)stats.bytes_used / (double)(index_docs_len(index) + 1),
+	    (double)kept->spent_ns / 1e9 / build_s);
+	document_talks_free(talks);
+	language_free(model);
+	index_free(index);
 }
 
 static sqlite3 *build_peer(size_t n, double *seconds)
@@ -244,13 +293,53 @@ static double query_peer(sqlite3 *db, const char *text)
 	return (double)(clock_mono_ns() - start_ns) / 1e6;
 }
 
+/* A store under $TMPDIR, of which nothing is left in the end. */
+struct place {
+	char dir[256];
+	struct keyring *keyring;
+};
+
+static struct store *place_open(struct place *place)
+{
+	const char *base = getenv("TMPDIR");
+	struct keyring_unlock unlock = { 0 };
+	struct store *store;
+
+	(void)snprintf(
+	    place->dir, sizeof place->dir, "%s/recall-bench-XXXXXX", base == NULL ? "/tmp" : base);
+	must(mkdtemp(place->dir) != NULL, "mkdtemp");
+	must(store_init(place->dir, &unlock, NULL) == RC_OK &&
+		 keyring_open(place->dir, &unlock, &place->keyring, NULL) == RC_OK,
+	    "init");
+	struct store_config config = { .dir = place->dir, .keyring = place->keyring };
+	must(store_open(&config, &store, NULL) == RC_OK, "open");
+	return store;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static void place_close(struct place *place, struct store *store)
+{
+	store_close(store);
+	keyring_close(place->keyring);
+	(void)nftw(place->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static void measure(size_t n)
 {
+	struct place place;
+	struct kept kept = { .store = place_open(&place) };
 	double ours[QUERIES], peer[QUERIES], build_s, peer_s = 0;
 	struct index_stats stats;
 	uint64_t seed = 77;
 	char text[512];
-	struct index *index = build(n, &build_s);
+	struct index *index = build(n, &kept, &build_s);
 	sqlite3 *db = n <= PEER_ITEMS_MAX ? build_peer(n, &peer_s) : NULL;
 
 	for (int i = 0; i < QUERIES; i++) {
@@ -269,6 +358,8 @@ static void measure(size_t n)
 		    peer_s / build_s, peer[QUERIES / 2] / ours[QUERIES / 2],
 		    peer[QUERIES * 95 / 100] / ours[QUERIES * 95 / 100]);
 	sqlite3_close(db);
+	measure_snapshot(n, &kept, build_s);
+	place_close(&place, kept.store);
 	measure_vectors(n, index, ours[QUERIES / 2]);
 	index_free(index);
 }

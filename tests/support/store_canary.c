@@ -27,8 +27,8 @@ static uint8_t *plain; /* scratch */
 static const struct {
 	const char *name;
 	size_t key_bytes;
-} sealed[] = { { "log", 8 }, { "bundle", 17 }, { "slice", 20 }, { "digest", 10 },
-	{ "episode", 24 } };
+} sealed[] = { { "log", 8 }, { "bundle", 17 }, { "slice", 20 }, { "digest", 10 }, { "episode", 24 },
+	{ "snapshot", 8 } };
 #define SEALED (sizeof sealed / sizeof sealed[0])
 #define AD_BYTES_MAX 64
 
@@ -61,17 +61,14 @@ static void node_try(const uint8_t *bytes, size_t len, size_t at)
 {
 	uint16_t lo, hi, flags, ksize;
 	uint64_t page;
-	size_t db = 0;
 
 	memcpy(&lo, bytes + at, 2);
 	memcpy(&hi, bytes + at + 2, 2);
 	memcpy(&flags, bytes + at + 4, 2);
 	memcpy(&ksize, bytes + at + 6, 2);
-	while (db < SEALED && sealed[db].key_bytes != ksize)
-		db++;
 	size_t size = (size_t)hi << 16 | lo, data = at + NODE_HEAD_BYTES + ksize;
-	if (db == SEALED || flags > NODE_BIG || size < STORE_SEAL_BYTES ||
-	    size > OBS_RECORD_BYTES_MAX || data + 8 > len)
+	if (flags > NODE_BIG || size < STORE_SEAL_BYTES || size > OBS_RECORD_BYTES_MAX ||
+	    data + 8 > len)
 		return;
 	if (flags == NODE_BIG) {
 		memcpy(&page, bytes + data, 8);
@@ -79,8 +76,10 @@ static void node_try(const uint8_t *bytes, size_t len, size_t at)
 			return;
 		data = page * PAGE_BYTES + 16;
 	}
-	if (data <= len && size <= len - data)
-		value_try(db, bytes + at + NODE_HEAD_BYTES, bytes + data, size);
+	for (size_t db = 0; db < SEALED && data <= len && size <= len - data; db++) {
+		if (sealed[db].key_bytes == ksize)
+			value_try(db, bytes + at + NODE_HEAD_BYTES, bytes + data, size);
+	}
 }
 
 static void frame_try(const uint8_t *bytes, size_t len, size_t at)
