@@ -8,6 +8,7 @@
 #include "answer/reply.h"
 #include "answer/responses.h"
 #include "base/clock.h"
+#include "gateway/cloud_place.h"
 
 #define REQUEST_ARENA_BYTES_MAX ((size_t)64 << 20)
 #define CHUNK_BYTES_MAX ((size_t)32 << 20)
@@ -436,6 +437,22 @@ static bool listed(const struct pool_node *nodes, size_t node, size_t model)
 	return strcmp(name, CHAT_MODEL_HEARTH) == 0;
 }
 
+/* Those elsewhere; none where the policy cannot be read. */
+static void put_upstreams(const struct host *host, struct arena *arena, struct buf *out)
+{
+	struct cloud_policy *policy = arena_alloc(arena, sizeof(*policy));
+
+	if (host->cloud == NULL || policy == NULL ||
+	    cloud_place_policy(host->cloud, arena, policy, NULL) != RC_OK)
+		return;
+	for (size_t i = 0; i < policy->upstreams_len; i++) {
+		const char *id =
+		    arena_printf(arena, ROUTE_MODEL_PREFIX "%s", policy->upstreams[i].name);
+		if (id != NULL)
+			put_model(out, id, "upstream", false);
+	}
+}
+
 void answer_models(const struct host *host, struct arena *arena, struct api_response *response)
 {
 	struct pool_node *nodes = NULL;
@@ -461,6 +478,7 @@ void answer_models(const struct host *host, struct arena *arena, struct api_resp
 				    false);
 		}
 	}
+	put_upstreams(host, arena, &response->body);
 	buf_puts(&response->body, "]}\n");
 }
 

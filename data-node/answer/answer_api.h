@@ -6,6 +6,8 @@
  *                     recall-only while no compute node is up
  *  a model's own id   without context, never stored; 503 + Retry-After while
  *                     its node is away, 404 if nobody serves it
+ *  "cloud/NAME"       an upstream of the cloud policy, likewise; at home where it
+ *                     cannot be asked, which hearth.route tells
  *
  * A stream's headers go out when the prompt is accepted (so a prompt that is
  * too long is a 400), or after ANSWER_HEADERS_WAIT_NS at the latest; comment

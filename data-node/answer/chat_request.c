@@ -9,6 +9,7 @@
 #include "answer/body.h"
 #include "answer/response_format.h"
 #include "base/random.h"
+#include "cloud/route.h"
 
 struct parse {
 	struct arena *arena;
@@ -367,6 +368,7 @@ static enum rc read_sampling(struct parse *parse, const json_t *root)
 		rc = read_int(parse, root, "seed", INT64_MIN, INT64_MAX, &seed);
 	if (rc == RC_OK)
 		rc = read_bool(parse, root, "ignore_eos", &sampling->ignore_eos);
+	parse->out->seeded = body_field(root, "seed") != NULL;
 	sampling->top_k = top_k < 0 ? 0 : (uint32_t)top_k;
 	sampling->seed = (uint64_t)seed;
 	return rc;
@@ -499,6 +501,36 @@ static enum rc refuse_unsupported(struct parse *parse, const json_t *root)
 	return rc;
 }
 
+/* Only what was checked above, and nothing that says who asks. */
+static enum rc read_forward(struct parse *parse, const json_t *root)
+{
+	static const char *const names[] = { "temperature", "top_p", "presence_penalty",
+		"frequency_penalty", "stop", "logprobs", "top_logprobs", "tools", "tool_choice",
+		"parallel_tool_calls", "response_format", "max_tokens", "max_completion_tokens" };
+	struct chat_request *out = parse->out;
+	struct buf text;
+
+	buf_init(&text, CHAT_BODY_BYTES_MAX);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const json_t *value = body_field(root, names[i]);
+		if (value == NULL || (json_is_array(value) && json_array_size(value) == 0))
+			continue;
+		const char *json = body_json(value, parse->arena);
+		if (json == NULL) {
+			buf_fini(&text);
+			return RC_NOMEM;
+		}
+		buf_printf(&text, "\"%s\":", names[i]);
+		buf_puts(&text, json);
+		buf_putc(&text, ',');
+		out->forward_limit = out->forward_limit || strncmp(names[i], "max_", 4) == 0;
+	}
+	out->forward = arena_copy(parse->arena, buf_text(&text), text.len);
+	enum rc rc = out->forward == NULL ? RC_NOMEM : buf_rc(&text);
+	buf_fini(&text);
+	return rc;
+}
+
 static enum rc read_root(struct parse *parse, const json_t *root)
 {
 	struct chat_request *out = parse->out;
@@ -530,6 +562,8 @@ static enum rc read_root(struct parse *parse, const json_t *root)
 		rc = refuse_unsupported(parse, root);
 	if (rc == RC_OK && out->kind == CHAT_KIND_CHAT)
 		rc = response_format_read(root, parse->arena, out, parse->fault);
+	if (rc == RC_OK && (out->hearth || route_names_upstream(out->model)))
+		rc = read_forward(parse, root);
 	return rc;
 }
 
@@ -542,6 +576,7 @@ enum rc chat_request_parse(enum chat_kind kind, const char *body, size_t len, st
 	*out = (struct chat_request){ .kind = kind,
 		.choices = 1,
 		.tools = { .json = "" },
+		.forward = "",
 		.format = { .constraint = { .schema = "" } } };
 	*fault = (struct chat_fault){ 0 };
 	if (len > CHAT_BODY_BYTES_MAX) {

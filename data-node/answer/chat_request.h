@@ -56,6 +56,7 @@ struct chat_request {
 	const char *question; /* the last user text, or the prompt; "" = none */
 	size_t question_len;
 	struct wire_sampling sampling;
+	bool seeded;         /* the client set the seed */
 	uint32_t max_tokens; /* 0: the client set none */
 	const char **stop;   /* [stop_len] */
 	size_t stop_len;
@@ -67,6 +68,10 @@ struct chat_request {
 	const char *user; /* "" = none */
 	struct chat_tools tools;
 	struct chat_format format;
+	/* For another server: "NAME":VALUE of what the client said about how to answer, as it
+	 * came, each with a comma behind it; "" = nothing, and of a model's own id always. */
+	const char *forward;
+	bool forward_limit; /* the limit of tokens is among them */
 };
 
 struct chat_fault {

@@ -73,15 +73,21 @@ static void put_source(struct buf *out, const struct pack_item *item)
 
 void chunk_put_hearth(struct buf *out, const struct chunk_end *end)
 {
-	if (end->mode == NULL)
+	if (end->mode == NULL && end->route == NULL)
 		return;
-	buf_printf(out, ",\"hearth\":{\"mode\":\"%s\",\"sources\":[", end->mode);
-	for (size_t i = 0; end->pack != NULL && i < end->pack->len; i++) {
-		if (i > 0)
-			buf_putc(out, ',');
-		put_source(out, &end->pack->items[i]);
+	buf_puts(out, ",\"hearth\":{");
+	if (end->mode != NULL) {
+		buf_printf(out, "\"mode\":\"%s\",\"sources\":[", end->mode);
+		for (size_t i = 0; end->pack != NULL && i < end->pack->len; i++) {
+			if (i > 0)
+				buf_putc(out, ',');
+			put_source(out, &end->pack->items[i]);
+		}
+		buf_putc(out, ']');
 	}
-	buf_puts(out, "]}");
+	if (end->route != NULL)
+		buf_printf(out, "%s\"route\":%s", end->mode != NULL ? "," : "", end->route);
+	buf_putc(out, '}');
 }
 
 static void put_usage(struct buf *out, const struct chunk_end *end)

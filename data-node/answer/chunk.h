@@ -26,9 +26,10 @@ struct chunk_end {
 	enum wire_finish finish;
 	uint32_t prompt_tokens, completion_tokens;
 	uint32_t cached_tokens;  /* of the prompt */
-	const char *mode;        /* "full", "recall-only"; NULL: no hearth object */
+	const char *mode;        /* "full", "recall-only"; NULL: without the person's context */
 	const struct pack *pack; /* its sources; may be NULL */
-	unsigned calls;          /* of tools, in the answer */
+	const char *route; /* JSON: where it was answered and why; NULL: nothing was decided */
+	unsigned calls;    /* of tools, in the answer */
 };
 
 /* A whole answer. */
@@ -49,7 +50,7 @@ void chunk_call(struct buf *out, const struct chunk_head *head, unsigned index, 
 /* {"id":…,"type":"function","function":{…}}, with an index if `index` ≥ 0. */
 void chunk_put_call(
     struct buf *out, int index, const char *id, const char *name, const char *arguments);
-/* ,"hearth":{…}, if there is one. */
+/* ,"hearth":{…}, if there is a mode or a route. */
 void chunk_put_hearth(struct buf *out, const struct chunk_end *end);
 void chunk_finish(struct buf *out, const struct chunk_head *head, const struct chunk_end *end,
     const struct buf *logprobs);

@@ -1,6 +1,7 @@
 /* Host: the station's parts as the answer's table. */
 #include "answer/host.h"
 
+#include "gateway/cloud_labels.h"
 #include "gateway/station.h"
 
 static enum rc search(void *ctx, const struct recall_query *query, struct arena *arena,
@@ -33,6 +34,12 @@ static bool stopping(void *ctx)
 	return station_stopping(ctx);
 }
 
+static enum rc labels(
+    void *ctx, const struct observation *obs, struct arena *arena, struct route_moment *out)
+{
+	return cloud_labels(station_store(ctx), obs, arena, out, NULL);
+}
+
 void host_of(struct station *station, struct host *out)
 {
 	const struct station_config *config = station_config(station);
@@ -44,8 +51,10 @@ void host_of(struct station *station, struct host *out)
 		.cursor = cursor,
 		.offset_s = offset_s,
 		.stopping = stopping,
+		.labels = labels,
 		.zone = station_zone_name(station),
 		.pool = station_pool(station),
+		.cloud = station_cloud(station),
 		.model = config->model,
 		.resume_timeout_ns = config->resume_timeout_ns,
 		.start_timeout_ns = config->start_timeout_ns,

@@ -9,8 +9,10 @@
 #define ANSWER_HOST_H
 
 #include "answer/pool.h"
+#include "cloud/route.h"
 #include "recall/recall.h"
 
+struct cloud_place;
 struct station;
 
 struct host {
@@ -23,10 +25,15 @@ struct host {
 	int32_t (*offset_s)(void *ctx, int64_t utc_ns); /* of the owner's zone */
 	bool (*stopping)(void *ctx);
 	const char *zone; /* its short name, "CET" */
+	/* What the night says of an observation, for a policy that asks: fills labels,
+	 * labels_len and unlabelled.  NULL: nothing is known. */
+	enum rc (*labels)(void *ctx, const struct observation *obs, struct arena *arena,
+	    struct route_moment *out);
 
 	int64_t device; /* who asks: of the token, 0 = the owner */
 
 	struct pool *pool;
+	struct cloud_place *cloud; /* models elsewhere; NULL: none */
 	const char *model;         /* behind "hearth"; NULL: any chat model */
 	int64_t resume_timeout_ns; /* 0: the generation's default */
 	int64_t start_timeout_ns;

@@ -1,62 +1,14 @@
-/* Reply: how to answer, the run of it, and what is kept. */
-#include "answer/reply.h"
-
+/* Reply: the run of it, and what is kept. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "answer/exchange.h"
-#include "answer/output.h"
-#include "answer/prompt.h"
-#include "answer/recall_only.h"
+#include "answer/reply_state.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/random.h"
 #include "gateway/metric.h"
 
-#define ARENA_BYTES_MAX ((size_t)256 << 20)
-#define CONTEXT_TOKENS 2000u
-#define ANSWER_TOKENS 1024u
-#define CONTEXT_MARGIN 64u /* for what an estimate misses */
-#define CANNED_BYTES 512   /* of a recall-only answer in one event */
-#define ID_BYTES 40
-
-enum reply_mode { REPLY_PLAIN, REPLY_FULL, REPLY_RECALL_ONLY };
-
-struct reply {
-	struct host host;
-	const struct chat_request *request;
-	unsigned choice;
-	struct arena arena;
-	char id[ID_BYTES];
-	struct chunk_head head;
-	struct chunk_end end;
-	enum reply_mode mode;
-	int64_t asked_utc_ns;
-
-	const char *model; /* on the nodes */
-	uint64_t context;
-	const char *tool_format;
-	bool unheld;       /* some node has the model, but cannot hold it to a constraint */
-	struct pack found; /* every candidate */
-	struct pack pack;  /* what is in the prompt */
-	uint32_t max_tokens;
-	struct generation *generation;
-	bool started, resumed, over;
-	char fingerprint[128];
-	char answered_by[POOL_MODEL_NAME_BYTES_MAX];
-
-	struct output *output; /* of a chat; NULL: the text is what it is */
-	bool ending;           /* `last` follows what `output` has left */
-	struct generation_event last;
-
-	struct buf text, reasoning, calls; /* the answer so far */
-	struct buf logprobs;               /* of what was not handed out by a stream */
-	struct buf canned;                 /* RECALL_ONLY: the answer */
-	size_t canned_given;               /* bytes of it handed out */
-};
-
-static void set_fault(struct reply_fault *fault, int status, const char *type, const char *code,
+void reply_set_fault(struct reply_fault *fault, int status, const char *type, const char *code,
     const char *param, const char *message)
 {
 	*fault =
@@ -66,12 +18,12 @@ static void set_fault(struct reply_fault *fault, int status, const char *type, c
 		fault->retry_after = "5";
 }
 
-static bool personal(const struct reply *reply)
+bool reply_personal(const struct reply *reply)
 {
 	return reply->request->hearth && !reply->request->background;
 }
 
-static bool constrained(const struct reply *reply)
+bool reply_constrained(const struct reply *reply)
 {
 	return reply->request->format.constraint.kind != WIRE_CONSTRAINT_NONE;
 }
@@ -79,326 +31,6 @@ static bool constrained(const struct reply *reply)
 static const char *prompt_param(const struct reply *reply)
 {
 	return reply->request->kind == CHAT_KIND_CHAT ? "messages" : "prompt";
-}
-
-/* ---- which model ---- */
-
-/* A model some node serves, or served when it was last up. */
-static enum rc find_model(struct reply *reply, const char *name, bool *known)
-{
-	struct pool_node *nodes = NULL;
-	size_t len = 0;
-	bool any_up = false;
-	enum rc rc = pool_list(reply->host.pool, &reply->arena, &nodes, &len);
-
-	*known = false;
-	if (rc != RC_OK)
-		return rc;
-	for (size_t i = 0; i < len; i++) {
-		any_up = any_up || nodes[i].state == WIRE_LINK_UP;
-		for (size_t j = 0; j < nodes[i].models_len; j++) {
-			const struct pool_model *model = &nodes[i].models[j];
-			if (!model->chat || (name != NULL && strcmp(model->name, name) != 0))
-				continue;
-			*known = true;
-			if (!nodes[i].takes)
-				continue;
-			if (constrained(reply) && !model->constrains) {
-				reply->unheld = true;
-				continue;
-			}
-			reply->model = model->name;
-			reply->context = model->context;
-			reply->tool_format = model->tool_format;
-			return RC_OK;
-		}
-	}
-	/* With every node away nobody can tell whether it exists. */
-	*known = *known || !any_up;
-	return RC_UNAVAILABLE;
-}
-
-static enum rc wait_for_model(struct reply *reply, const char *name)
-{
-	bool known;
-	enum rc rc = find_model(reply, name, &known);
-
-	if (rc != RC_UNAVAILABLE || !known || reply->host.start_timeout_ns <= 0)
-		return rc;
-	if (!pool_wait(reply->host.pool, name, reply->host.start_timeout_ns))
-		return RC_UNAVAILABLE;
-	return find_model(reply, name, &known);
-}
-
-/* The model behind "hearth": the configured one, else any that chats. */
-static enum rc choose_hearth(struct reply *reply)
-{
-	const char *wanted = reply->host.model;
-	bool known;
-
-	if (wanted != NULL && find_model(reply, wanted, &known) == RC_OK)
-		return RC_OK;
-	return wait_for_model(reply, NULL);
-}
-
-/* No node, or none that does what is asked for; said so instead of anything else. */
-static enum rc set_away(const struct reply *reply, struct reply_fault *fault, const char *text)
-{
-	if (reply->unheld)
-		set_fault(fault, 400, "invalid_request_error", "unsupported_value",
-		    reply->request->format.param,
-		    "no compute node that serves this model can hold its answer to a format: it "
-		    "has to "
-		    "be upgraded, or its vocabulary lacks letters");
-	else
-		set_fault(fault, 503, "server_error", "model_unavailable", NULL, text);
-	return RC_UNAVAILABLE;
-}
-
-static enum rc choose_named(struct reply *reply, struct reply_fault *fault)
-{
-	bool known;
-	enum rc rc = wait_for_model(reply, reply->request->model);
-
-	if (rc != RC_UNAVAILABLE)
-		return rc;
-	rc = find_model(reply, reply->request->model, &known);
-	if (rc != RC_UNAVAILABLE)
-		return rc;
-	if (!known) {
-		set_fault(fault, 404, "invalid_request_error", "model_not_found", "model",
-		    "no such model: GET /v1/models lists what there is");
-		return RC_NOTFOUND;
-	}
-	return set_away(reply, fault, "no compute node that serves this model takes requests now");
-}
-
-/* ---- asking ---- */
-
-static uint32_t room_for_moments(const struct reply *reply, const struct prompt_config *config)
-{
-	const struct host *host = &reply->host;
-	uint64_t budget = host->context_tokens == 0 ? CONTEXT_TOKENS : host->context_tokens;
-	uint64_t taken =
-	    (uint64_t)prompt_estimate(reply->request, config) + reply->max_tokens + CONTEXT_MARGIN;
-
-	if (reply->context == 0)
-		return (uint32_t)budget;
-	if (taken >= reply->context)
-		return 0;
-	return (uint32_t)(budget < reply->context - taken ? budget : reply->context - taken);
-}
-
-/* Where the client set no limit: ours, but no more than a quarter of the context. */
-static uint32_t answer_limit(const struct reply *reply)
-{
-	uint32_t limit = reply->host.answer_tokens == 0 ? ANSWER_TOKENS : reply->host.answer_tokens;
-
-	if (reply->request->max_tokens != 0)
-		return reply->request->max_tokens;
-	if (reply->context != 0 && limit > reply->context / 4)
-		limit = (uint32_t)(reply->context / 4);
-	return limit;
-}
-
-static enum rc ask(struct reply *reply, struct reply_fault *fault)
-{
-	const struct host *host = &reply->host;
-	struct errmsg why = ERRMSG_INIT;
-	struct prompt_config config = {
-		.model = reply->model,
-		.context = reply->context,
-		.pack = reply->mode == REPLY_FULL ? &reply->pack : NULL,
-		.max_tokens = reply->max_tokens,
-		.now_utc_ns = reply->asked_utc_ns,
-		.offset_s =
-		    host->offset_s == NULL ? 0 : host->offset_s(host->ctx, reply->asked_utc_ns),
-		.zone = host->zone == NULL ? "" : host->zone,
-		.tool_format = reply->tool_format,
-	};
-	struct generation_request request = {
-		.top_logprobs = reply->request->top_logprobs,
-		.resume_timeout_ns = host->resume_timeout_ns,
-		.start_timeout_ns = host->start_timeout_ns,
-		.begins_again = !reply->request->background,
-		.whose = (uint64_t)host->device,
-	};
-	enum rc rc = prompt_build(reply->request, &config, &reply->arena, &request.generate);
-
-	request.generate.sampling.seed += reply->choice;
-	if (rc == RC_OK)
-		rc = generation_start(host->pool, &request, &reply->generation, &why);
-	if (rc == RC_UNAVAILABLE)
-		set_fault(fault, 503, "server_error", "model_unavailable", NULL,
-		    "no compute node that serves this model takes requests now");
-	else if (rc != RC_OK)
-		set_fault(fault, rc == RC_LIMIT ? 400 : 500,
-		    rc == RC_LIMIT ? "invalid_request_error" : "server_error", rc_word(rc), NULL,
-		    errmsg_text(&why, rc));
-	return rc;
-}
-
-/* A copy to cut from, so that a retry may start over from all candidates. */
-static enum rc fit_pack(struct reply *reply, uint32_t budget)
-{
-	reply->pack = reply->found;
-	reply->pack.items =
-	    arena_array(&reply->arena, reply->found.len, sizeof(*reply->pack.items));
-	if (reply->pack.items == NULL)
-		return RC_NOMEM;
-	if (reply->found.len > 0)
-		memcpy(reply->pack.items, reply->found.items,
-		    reply->found.len * sizeof(*reply->pack.items));
-	pack_fit(&reply->pack, budget);
-	return RC_OK;
-}
-
-static enum rc fit_first(struct reply *reply)
-{
-	const struct prompt_config config = { .context = reply->context, .pack = &reply->pack };
-
-	pack_count(&reply->found, reply->host.pool, reply->model, &reply->arena);
-	return fit_pack(reply, room_for_moments(reply, &config));
-}
-
-static void go_recall_only(struct reply *reply)
-{
-	generation_free(reply->generation);
-	reply->generation = NULL;
-	reply->mode = REPLY_RECALL_ONLY;
-	reply->pack = reply->found;
-	recall_only_write(&reply->pack, &reply->canned);
-	reply->fingerprint[0] = '\0';
-	reply->head.fingerprint = reply->fingerprint;
-}
-
-/* With the person's context, or what can be done without a model. */
-static enum rc open_personal(struct reply *reply, struct reply_fault *fault)
-{
-	struct errmsg why = ERRMSG_INIT;
-	enum rc rc = pack_find(&reply->host, reply->request->question, reply->request->question_len,
-	    reply->asked_utc_ns, &reply->arena, &reply->found, &why);
-
-	if (rc != RC_OK) {
-		log_warn("ANSWER-RECALL", "rc=%s", rc_word(rc));
-		set_fault(fault, 500, "server_error", rc_word(rc), NULL,
-		    "the timeline could not be searched");
-		return rc;
-	}
-	reply->mode = REPLY_FULL;
-	rc = choose_hearth(reply);
-	if (rc == RC_OK) {
-		reply->max_tokens = answer_limit(reply);
-		rc = fit_first(reply);
-	}
-	if (rc == RC_OK)
-		rc = ask(reply, fault);
-	if (rc == RC_UNAVAILABLE && constrained(reply))
-		return set_away(
-		    reply, fault, "no compute node is up, and recall alone answers in no format");
-	if (rc == RC_UNAVAILABLE) {
-		go_recall_only(reply);
-		return RC_OK;
-	}
-	return rc;
-}
-
-/* The prompt and nothing else: a model's own id, or a background call. */
-static enum rc open_plain(struct reply *reply, struct reply_fault *fault)
-{
-	enum rc rc;
-
-	reply->mode = REPLY_PLAIN;
-	if (!reply->request->hearth) {
-		rc = choose_named(reply, fault);
-	} else {
-		rc = choose_hearth(reply);
-		if (rc == RC_UNAVAILABLE)
-			rc = set_away(reply, fault, "no compute node is up");
-	}
-	if (rc != RC_OK)
-		return rc;
-	reply->max_tokens = answer_limit(reply);
-	return ask(reply, fault);
-}
-
-/* How the text of a chat is to be read; a model says how it calls once it is chosen. */
-static enum rc open_output(struct reply *reply)
-{
-	const struct chat_request *request = reply->request;
-	bool calls = request->tools.choice != CHAT_TOOLS_NONE;
-	const struct output_config config = {
-		.calls = request->format.calls          ? OUTPUT_CALLS_FORCED
-			 : calls && !constrained(reply) ? OUTPUT_CALLS_TAGS
-							: OUTPUT_CALLS_NONE,
-		.format = reply->tool_format == NULL ? "" : reply->tool_format,
-		.one_call = request->tools.one_call,
-		.reasoning = !constrained(reply),
-	};
-
-	if (request->kind != CHAT_KIND_CHAT || reply->generation == NULL)
-		return RC_OK;
-	return output_new(&config, &reply->output);
-}
-
-static void make_id(struct reply *reply)
-{
-	(void)snprintf(reply->id, sizeof(reply->id), "%s-%016llx%08llx",
-	    reply->request->kind == CHAT_KIND_CHAT ? "chatcmpl" : "cmpl",
-	    (unsigned long long)random_u64(), (unsigned long long)(random_u64() >> 32));
-}
-
-enum rc reply_open(const struct host *host, const struct chat_request *request, unsigned choice,
-    struct reply **out, struct reply_fault *fault)
-{
-	struct reply *reply = calloc(1, sizeof(*reply));
-
-	set_fault(fault, 503, "server_error", "no_memory", NULL, rc_text(RC_NOMEM));
-	if (reply == NULL)
-		return RC_NOMEM;
-	reply->host = *host;
-	reply->request = request;
-	reply->choice = choice;
-	reply->asked_utc_ns = clock_utc_ns();
-	arena_init(&reply->arena, ARENA_BYTES_MAX);
-	buf_init(&reply->text, REPLY_TEXT_BYTES_MAX);
-	buf_init(&reply->reasoning, REPLY_TEXT_BYTES_MAX);
-	buf_init(&reply->calls, REPLY_TEXT_BYTES_MAX);
-	buf_init(&reply->logprobs, REPLY_TEXT_BYTES_MAX);
-	buf_init(&reply->canned, REPLY_TEXT_BYTES_MAX);
-	make_id(reply);
-	reply->head = (struct chunk_head){
-		.kind = request->kind,
-		.id = reply->id,
-		.created_s = reply->asked_utc_ns / NS_PER_S,
-		.model = request->model,
-		.fingerprint = reply->fingerprint,
-		.include_usage = request->include_usage,
-	};
-	enum rc rc = personal(reply) ? open_personal(reply, fault) : open_plain(reply, fault);
-	if (rc == RC_OK)
-		rc = open_output(reply);
-	if (rc != RC_OK) {
-		reply_free(reply);
-		return rc;
-	}
-	*out = reply;
-	return RC_OK;
-}
-
-void reply_free(struct reply *reply)
-{
-	if (reply == NULL)
-		return;
-	generation_free(reply->generation);
-	output_free(reply->output);
-	buf_fini(&reply->text);
-	buf_fini(&reply->reasoning);
-	buf_fini(&reply->calls);
-	buf_fini(&reply->logprobs);
-	buf_fini(&reply->canned);
-	arena_fini(&reply->arena);
-	free(reply);
 }
 
 /* ---- the run ---- */
@@ -426,7 +58,7 @@ static void keep_exchange(struct reply *reply)
 		log_error("ANSWER-NOT-KEPT", "rc=%s", rc_word(rc));
 }
 
-static void finish(struct reply *reply, struct generation_event *event)
+void reply_finish(struct reply *reply, struct generation_event *event)
 {
 	if (reply->over)
 		return;
@@ -436,15 +68,19 @@ static void finish(struct reply *reply, struct generation_event *event)
 		.prompt_tokens = event->prompt_tokens,
 		.cached_tokens = event->cached_tokens,
 		.completion_tokens = event->tokens,
-		.calls = reply->output == NULL ? 0 : output_calls(reply->output),
+		.calls = reply->output == NULL ? reply->remote_calls : output_calls(reply->output),
 	};
+	if (reply->plan != NULL) {
+		remote_told(reply->plan, &reply->route);
+		reply->end.route = buf_text(&reply->route);
+	}
 	if (reply->request->hearth) {
 		reply->end.mode = reply->mode == REPLY_RECALL_ONLY ? "recall-only" : "full";
 		reply->end.pack = &reply->pack;
 	}
 	metric_add(METRIC_TOKENS_PROMPT, event->prompt_tokens);
 	metric_add(METRIC_TOKENS_GENERATED, event->tokens);
-	if (!personal(reply))
+	if (!reply_personal(reply))
 		return;
 	metric_add(METRIC_ANSWERS, 1);
 	if (reply->mode == REPLY_RECALL_ONLY)
@@ -469,7 +105,7 @@ static void next_canned(struct reply *reply, struct generation_event *event)
 	if (left == 0) {
 		event->kind = GENERATION_DONE;
 		event->finish = WIRE_FINISH_STOP;
-		finish(reply, event);
+		reply_finish(reply, event);
 		return;
 	}
 	const char *line = memchr(text, '\n', left);
@@ -491,13 +127,13 @@ static bool try_shorter(struct reply *reply, struct reply_fault *fault)
 		reply->max_tokens = 0;
 	else if (reply->mode != REPLY_FULL || reply->pack.len == 0)
 		return false;
-	else if (fit_pack(reply, smaller) != RC_OK)
+	else if (reply_fit_pack(reply, smaller) != RC_OK)
 		return false;
 	generation_free(reply->generation);
 	reply->generation = NULL;
-	enum rc rc = ask(reply, fault);
-	if (rc == RC_UNAVAILABLE && personal(reply) && !constrained(reply)) {
-		go_recall_only(reply);
+	enum rc rc = reply_ask(reply, fault);
+	if (rc == RC_UNAVAILABLE && reply_personal(reply) && !reply_constrained(reply)) {
+		reply_go_recall_only(reply);
 		return true;
 	}
 	return rc == RC_OK;
@@ -513,13 +149,13 @@ static void fault_of(
 		(void)snprintf(text, sizeof(text),
 		    "This model's maximum context length is %llu tokens, but %llu were asked for.",
 		    (unsigned long long)event->context, (unsigned long long)event->needed);
-		set_fault(fault, 400, "invalid_request_error", "context_length_exceeded",
+		reply_set_fault(fault, 400, "invalid_request_error", "context_length_exceeded",
 		    prompt_param(reply), text);
 		break;
 	case RC_INVALID:
 	case RC_LIMIT:
 	case RC_UNSUPPORTED:
-		set_fault(fault, 400, "invalid_request_error",
+		reply_set_fault(fault, 400, "invalid_request_error",
 		    event->rc == RC_UNSUPPORTED ? "unsupported_value" : "invalid_value",
 		    strncmp(event->error, "schema", strlen("schema")) == 0
 			? reply->request->format.param
@@ -527,20 +163,21 @@ static void fault_of(
 		    event->error);
 		break;
 	case RC_TIMEOUT:
-		set_fault(fault, 504, "server_error", "timeout", NULL, event->error);
+		reply_set_fault(fault, 504, "server_error", "timeout", NULL, event->error);
 		break;
 	case RC_CANCELLED:
-		set_fault(fault, 499, "server_error", "cancelled", NULL, event->error);
+		reply_set_fault(fault, 499, "server_error", "cancelled", NULL, event->error);
 		break;
 	case RC_BUSY:
 	case RC_BUDGET:
-		set_fault(fault, 503, "server_error", "busy", NULL, event->error);
+		reply_set_fault(fault, 503, "server_error", "busy", NULL, event->error);
 		break;
 	case RC_UNAVAILABLE:
-		set_fault(fault, 503, "server_error", "model_unavailable", NULL, event->error);
+		reply_set_fault(
+		    fault, 503, "server_error", "model_unavailable", NULL, event->error);
 		break;
 	default:
-		set_fault(fault, 500, "server_error", rc_word(event->rc), NULL, event->error);
+		reply_set_fault(fault, 500, "server_error", rc_word(event->rc), NULL, event->error);
 		break;
 	}
 }
@@ -552,9 +189,9 @@ static void on_failed(
 		event->kind = GENERATION_IDLE;
 		return;
 	}
-	if (!reply->started && event->rc == RC_UNAVAILABLE && personal(reply) &&
-	    !constrained(reply)) {
-		go_recall_only(reply);
+	if (!reply->started && event->rc == RC_UNAVAILABLE && reply_personal(reply) &&
+	    !reply_constrained(reply)) {
+		reply_go_recall_only(reply);
 		event->kind = GENERATION_IDLE;
 		return;
 	}
@@ -566,9 +203,9 @@ static void on_failed(
 
 /* ---- what the text holds ---- */
 
-static void keep_piece(struct reply *reply, const struct output_piece *piece)
+void reply_keep_piece(struct reply *reply, const struct output_piece *piece)
 {
-	bool keeps = !reply->request->stream || personal(reply);
+	bool keeps = !reply->request->stream || reply_personal(reply);
 
 	if (!keeps)
 		return;
@@ -602,7 +239,7 @@ static bool next_piece(struct reply *reply, struct generation_event *event)
 
 	if (reply->output == NULL || !output_next(reply->output, &piece))
 		return false;
-	keep_piece(reply, &piece);
+	reply_keep_piece(reply, &piece);
 	event->kind = kinds[piece.kind];
 	event->text = piece.text;
 	event->text_len = piece.len;
@@ -612,7 +249,7 @@ static bool next_piece(struct reply *reply, struct generation_event *event)
 	return true;
 }
 
-static void take_logprobs(struct reply *reply, const struct generation_event *event)
+void reply_keep_logprobs(struct reply *reply, const struct generation_event *event)
 {
 	if (event->logprobs_len == 0)
 		return;
@@ -635,7 +272,7 @@ static void on_started(struct reply *reply, const struct generation_event *event
 static void on_text(struct reply *reply, struct generation_event *event, struct reply_fault *fault)
 {
 	if (reply->output == NULL) {
-		if (!reply->request->stream || personal(reply))
+		if (!reply->request->stream || reply_personal(reply))
 			buf_append(&reply->text, event->text, event->text_len);
 		return;
 	}
@@ -659,12 +296,16 @@ static void on_done(struct reply *reply, struct generation_event *event)
 		if (next_piece(reply, event))
 			return;
 	}
-	finish(reply, event);
+	reply_finish(reply, event);
 }
 
 void reply_next(struct reply *reply, int64_t timeout_ns, struct generation_event *event,
     struct reply_fault *fault)
 {
+	if (reply->remote != NULL) {
+		reply_next_remote(reply, timeout_ns, event, fault);
+		return;
+	}
 	if (reply->generation == NULL) {
 		next_canned(reply, event);
 		return;
@@ -680,11 +321,11 @@ void reply_next(struct reply *reply, int64_t timeout_ns, struct generation_event
 		on_started(reply, event);
 		break;
 	case GENERATION_TEXT:
-		take_logprobs(reply, event);
+		reply_keep_logprobs(reply, event);
 		on_text(reply, event, fault);
 		break;
 	case GENERATION_DONE:
-		take_logprobs(reply, event);
+		reply_keep_logprobs(reply, event);
 		on_done(reply, event);
 		break;
 	case GENERATION_FAILED:

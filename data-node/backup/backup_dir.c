@@ -29,7 +29,7 @@ static enum rc leftovers_remove(const char *dir, struct errmsg *why)
 		"timeline.new/data.mdb", "timeline.new/lock.mdb", "timeline.new",
 		"timeline/data.mdb", "timeline/lock.mdb", "timeline", "catalogue.sqlite",
 		"catalogue.sqlite-wal", "catalogue.sqlite-shm", "catalogue.sqlite.tmp",
-		"policy.json", "policy.json.tmp" };
+		"policy.json", "policy.json.tmp", "cloud.json", "cloud.json.tmp" };
 	struct backup_path path;
 	enum rc rc = RC_OK;
 

@@ -8,10 +8,11 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/control_client.h"
-#include "cli/sse.h"
+#include "cloud/sse.h"
 #include "gateway/station.h"
 
 #define QUOTE_COLUMNS 100
+#define EVENT_BYTES_MAX ((size_t)8 << 20)
 
 struct ask_options {
 	const char *dir, *model;
@@ -150,7 +151,7 @@ static enum rc ask(const struct ask_options *values, const struct conf_argv *arg
 	struct control_client *client = NULL;
 	struct asking a = { .said = false };
 
-	sse_init(&a.sse, on_event, &a);
+	sse_init(&a.sse, EVENT_BYTES_MAX, on_event, &a);
 	char *body = request_body(values, args, arena);
 	enum rc rc = body == NULL ? errmsg_rc(why, RC_INVALID, "the question is not UTF-8") : RC_OK;
 	if (rc == RC_OK)

@@ -10,6 +10,7 @@
 	X("init", cli_init, "make a data node's directory")                                        \
 	X("serve", cli_serve, "run the data node")                                                 \
 	X("compute", cli_compute, "register the compute nodes it may ask")                         \
+	X("cloud", cli_cloud, "say which models elsewhere may be asked, and what may leave")       \
 	X("device", cli_device, "give devices their tokens")                                       \
 	X("import", cli_import, "read events from files")                                          \
 	X("events", cli_events, "list events of a time range")                                     \

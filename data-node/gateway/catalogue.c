@@ -170,6 +170,8 @@ static enum rc open_db(const char *dir, bool create, struct catalogue **out, str
 		code = sqlite3_exec(c->db, schema, NULL, NULL, NULL);
 	if (code == SQLITE_OK)
 		code = sqlite3_exec(c->db, catalogue_backup_schema, NULL, NULL, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_exec(c->db, catalogue_spend_schema, NULL, NULL, NULL);
 	enum rc rc = catalogue_rc(c, code, why);
 	if (rc != RC_OK) {
 		catalogue_close(c);

@@ -2,7 +2,7 @@
  * Catalogue: what the data node knows about machines, never about the person.
  *
  * DIR/catalogue.sqlite (WAL, synchronous FULL): devices and their token
- * hashes, compute nodes, the audit ledger (metadata only), settings.  The only
+ * hashes, compute nodes, the audit ledger (metadata only), what upstreams cost, settings.  The only
  * file of the node's own that SQLite writes; sqlite3.h is seen in
  * catalogue.c alone.  One connection behind a mutex: any thread.
  */
@@ -132,6 +132,16 @@ enum rc catalogue_backup_list(struct catalogue *catalogue, struct arena *arena,
 /* RC_NOTFOUND. */
 enum rc catalogue_backup_remove(
     struct catalogue *catalogue, const char *path, struct errmsg *why) RC_CHECK;
+
+/*
+ * What asking an upstream has cost, by its name and local day (20261119).  add: more of
+ * it, or less where it was counted too high; sum: over [first, last].
+ */
+struct spend;
+enum rc catalogue_spend_add(struct catalogue *catalogue, const char *name, int32_t day,
+    const struct spend *more, struct errmsg *why) RC_CHECK;
+enum rc catalogue_spend_sum(struct catalogue *catalogue, const char *name, int32_t first,
+    int32_t last, struct spend *out, struct errmsg *why) RC_CHECK;
 
 /* The whole catalogue as bytes (of the ledger the newest
  * CATALOGUE_COPY_AUDIT_LINES), and a catalogue made of them; RC_EXISTS.

@@ -38,7 +38,7 @@ static int trim(sqlite3 *db, bool lean)
 	    "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - %d; VACUUM;",
 	    CATALOGUE_COPY_AUDIT_LINES);
 	return sqlite3_exec(db,
-	    lean ? "DELETE FROM audit; DELETE FROM setting; DELETE FROM backup;"
+	    lean ? "DELETE FROM audit; DELETE FROM setting; DELETE FROM backup; DELETE FROM spend;"
 		   "UPDATE device SET last_seen_ns = 0; VACUUM;"
 		 : sql,
 	    NULL, NULL, NULL);

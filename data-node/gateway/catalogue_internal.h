@@ -16,7 +16,7 @@ struct catalogue {
 /* SQLite's code as a result. */
 enum rc catalogue_rc(struct catalogue *c, int code, struct errmsg *why) RC_CHECK;
 
-/* Makes the table of destinations where it is missing. */
-extern const char catalogue_backup_schema[];
+/* Make the tables of destinations and of what was spent where they are missing. */
+extern const char catalogue_backup_schema[], catalogue_spend_schema[];
 
 #endif

@@ -29,6 +29,8 @@ api_handler_fn handle_control_compute_get, handle_control_compute_post,
 api_handler_fn handle_control_drain_post, handle_control_drain_delete;
 api_handler_fn handle_control_devices_get, handle_control_devices_post,
     handle_control_devices_delete;
+api_handler_fn handle_control_cloud_get, handle_control_cloud_post, handle_control_cloud_delete,
+    handle_control_leave_post, handle_control_route_post, handle_control_explain_post;
 api_handler_fn handle_control_verify_post, handle_control_audit_get;
 api_handler_fn handle_control_take_over_post, handle_control_followers_get,
     handle_control_followers_post, handle_control_followers_delete;

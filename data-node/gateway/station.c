@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "gateway/auth.h"
 #include "gateway/catalogue.h"
+#include "gateway/cloud_place.h"
 #include "gateway/nightly.h"
 #include "gateway/policy_place.h"
 #include "gateway/secret.h"
@@ -38,6 +39,7 @@ struct station {
 	struct keyring *keyring;
 	struct store *store;
 	struct catalogue *catalogue;
+	struct cloud_place *cloud;
 	struct auth *auth;
 	struct wire_keypair keys;
 	char public_key[WIRE_KEY_TEXT_BYTES];
@@ -216,6 +218,8 @@ static enum rc open_parts(struct station *s, struct errmsg *why)
 		rc = catalogue_open(s->config.dir, &s->catalogue, why);
 	if (rc == RC_OK)
 		rc = open_keys(s, why);
+	if (rc == RC_OK)
+		rc = cloud_place_open(s->config.dir, s->catalogue, s->keyring, &s->cloud);
 	if (rc != RC_OK)
 		return rc;
 	store.keyring = s->keyring;
@@ -284,6 +288,7 @@ void station_close(struct station *s)
 	builder_close(station_builder(s));
 	book_close(s->book);
 	auth_close(s->auth);
+	cloud_place_close(s->cloud);
 	catalogue_close(s->catalogue);
 	if (s->store != NULL)
 		store_close(s->store);
@@ -394,6 +399,11 @@ struct nightly *station_nightly(struct station *s)
 struct catalogue *station_catalogue(struct station *s)
 {
 	return s->catalogue;
+}
+
+struct cloud_place *station_cloud(struct station *s)
+{
+	return s->cloud;
 }
 
 struct keyring *station_keyring(struct station *s)

@@ -25,6 +25,7 @@ struct book;
 struct policy;
 struct policy_place;
 struct catalogue;
+struct cloud_place;
 struct keyring;
 struct auth;
 
@@ -127,6 +128,7 @@ struct nightly *station_nightly(struct station *station);
 const struct policy *station_policy(const struct station *station);
 struct policy_place *station_policies(struct station *station);
 struct catalogue *station_catalogue(struct station *station);
+struct cloud_place *station_cloud(struct station *station);
 struct keyring *station_keyring(struct station *station);
 struct auth *station_auth(struct station *station);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "cloud/cloud_policy.h"
 #include "gateway/catalogue.h"
 #include "gateway/policy_place.h"
 #include "gateway/secret.h"
@@ -115,6 +116,9 @@ static enum rc adopt(
 	(void)snprintf(path, sizeof(path), "%s/tls.key", config->dir);
 	if (rc == RC_OK && view.tls_len > 0)
 		rc = file_write_atomic(path, 0600, view.tls, view.tls_len, why);
+	(void)snprintf(path, sizeof(path), "%s/" CLOUD_POLICY_FILE_NAME, config->dir);
+	if (rc == RC_OK && view.cloud_len > 0)
+		rc = file_write_atomic(path, 0600, view.cloud, view.cloud_len, why);
 	if (rc == RC_OK)
 		rc = catalogue_restore(config->dir, view.catalogue, view.catalogue_len, drop,
 		    sizeof(drop) / sizeof(drop[0]), why);

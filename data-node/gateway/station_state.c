@@ -7,6 +7,7 @@
 
 #include "align/policy_file.h"
 #include "base/wipe.h"
+#include "cloud/cloud_policy.h"
 #include "gateway/policy_place.h"
 #include "gateway/station.h"
 #include "gateway/tls.h"
@@ -14,8 +15,8 @@
 
 #define PATH_BYTES_MAX 4096
 #define WIRE_BYTES_MAX ((size_t)1024)
-#define VERSION 3
-#define VERSION_LEAN 2 /* without what came with 3; followers may be older */
+#define VERSION 4
+#define VERSION_LEAN 2 /* without what came later; followers may be older */
 
 static const uint8_t magic[7] = { 'H', 'E', 'A', 'R', 'T', 'H', 'S' };
 static const char catalogue_alone[] = "SQLite format 3";
@@ -26,7 +27,7 @@ static void put32(struct buf *out, size_t number)
 		buf_putc(out, (char)(number >> (8 * i) & 0xFF));
 }
 
-/* A file of the directory that holds a key. */
+/* A file of the directory, one that holds a key for instance. */
 struct key_file {
 	uint8_t *bytes;
 	size_t len;
@@ -48,28 +49,39 @@ static void key_drop(struct key_file *key)
 	free(key->bytes);
 }
 
+/* One that need not be there. */
+static enum rc key_read_any(
+    struct station *station, const char *name, size_t max, struct key_file *out, struct errmsg *why)
+{
+	enum rc rc = key_read(station, name, max, out, why);
+
+	if (rc != RC_NOTFOUND)
+		return rc;
+	errmsg_reset(why);
+	return RC_OK;
+}
+
 /* A directory that never served beyond loopback may have no TLS key yet. */
-static enum rc keys_read(
-    struct station *station, struct key_file *wire, struct key_file *tls, struct errmsg *why)
+static enum rc files_read(struct station *station, struct key_file *wire, struct key_file *tls,
+    struct key_file *cloud, struct errmsg *why)
 {
 	enum rc rc = key_read(station, "wire.key", WIRE_BYTES_MAX, wire, why);
 
 	if (rc == RC_OK)
-		rc = key_read(station, "tls.key", TLS_FILE_BYTES_MAX, tls, why);
-	if (rc == RC_NOTFOUND && wire->bytes != NULL) {
-		errmsg_reset(why);
-		rc = RC_OK;
-	}
+		rc = key_read_any(station, "tls.key", TLS_FILE_BYTES_MAX, tls, why);
+	if (rc == RC_OK)
+		rc = key_read_any(
+		    station, CLOUD_POLICY_FILE_NAME, CLOUD_POLICY_BYTES_MAX, cloud, why);
 	return rc;
 }
 
 enum rc station_state(struct station *station, bool lean, struct buf *out, struct errmsg *why)
 {
-	struct key_file wire = { 0 }, tls = { 0 };
+	struct key_file wire = { 0 }, tls = { 0 }, cloud = { 0 };
 	struct buf policy;
 
 	buf_init(&policy, POLICY_FILE_BYTES_MAX);
-	enum rc rc = lean ? RC_OK : keys_read(station, &wire, &tls, why);
+	enum rc rc = lean ? RC_OK : files_read(station, &wire, &tls, &cloud, why);
 	if (rc == RC_OK)
 		rc = policy_place_text(station_policies(station), &policy);
 	if (rc == RC_OK) {
@@ -77,15 +89,19 @@ enum rc station_state(struct station *station, bool lean, struct buf *out, struc
 		buf_putc(out, lean ? VERSION_LEAN : VERSION);
 		put32(out, wire.len);
 		put32(out, policy.len);
-		if (!lean)
+		if (!lean) {
 			put32(out, tls.len);
+			put32(out, cloud.len);
+		}
 		buf_append(out, wire.bytes, wire.len);
 		buf_append(out, policy.bytes, policy.len);
 		buf_append(out, tls.bytes, tls.len);
+		buf_append(out, cloud.bytes, cloud.len);
 		rc = buf_rc(out);
 	}
 	key_drop(&wire);
 	key_drop(&tls);
+	key_drop(&cloud);
 	buf_fini(&policy);
 	return rc == RC_OK ? catalogue_copy(station_catalogue(station), lean, out, why) : rc;
 }
@@ -133,11 +149,13 @@ enum rc station_state_parse(
 	bool good =
 	    take32(&at, &left, WIRE_BYTES_MAX, &view.wire_len) &&
 	    (!view.tells_policy || take32(&at, &left, POLICY_FILE_BYTES_MAX, &view.policy_len)) &&
-	    (version < 3 || take32(&at, &left, TLS_FILE_BYTES_MAX, &view.tls_len));
+	    (version < 3 || take32(&at, &left, TLS_FILE_BYTES_MAX, &view.tls_len)) &&
+	    (version < 4 || take32(&at, &left, CLOUD_POLICY_BYTES_MAX, &view.cloud_len));
 	view.wire = good ? take(&at, &left, view.wire_len) : NULL;
 	view.policy = view.wire != NULL ? take(&at, &left, view.policy_len) : NULL;
 	view.tls = view.policy != NULL ? take(&at, &left, view.tls_len) : NULL;
-	if (view.tls == NULL)
+	view.cloud = view.tls != NULL ? take(&at, &left, view.cloud_len) : NULL;
+	if (view.cloud == NULL)
 		return errmsg_rc(why, RC_CORRUPT, "the state is malformed");
 	view.catalogue = at;
 	view.catalogue_len = left;

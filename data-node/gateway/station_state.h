@@ -2,10 +2,11 @@
  * Station state: what a station's directory holds besides timeline, keyring and
  * blobs, as bytes: into backups, and to those who follow.
  *
- * Magic and version(1), then wire_len(4) policy_len(4) tls_len(4), the wire key's
- * file, the text of the policy, the TLS key's file, the catalogue; numbers are
- * big-endian.  Version 2, which a follower still gets, knew no TLS key and had no
- * tls_len, version 1 no policy either; a follower was once sent the catalogue alone.
+ * Magic and version(1), then wire_len(4) policy_len(4) tls_len(4) cloud_len(4), the wire
+ * key's file, the text of the policy of slices, the TLS key's file, the policy of what may
+ * leave, the catalogue; numbers are big-endian.  Version 3 had no cloud_len, version 2,
+ * which a follower still gets, no tls_len either, version 1 no policy; a follower was once
+ * sent the catalogue alone.
  * What holds it seals it, so whoever parses it knows who made it.
  */
 #ifndef GATEWAY_STATION_STATE_H
@@ -29,8 +30,9 @@ enum rc station_state(
 
 /* Points into the bytes. */
 struct station_state_view {
-	const uint8_t *wire, *policy, *tls, *catalogue;
-	size_t wire_len, policy_len, tls_len, catalogue_len; /* policy: 0 is the built-in one */
+	const uint8_t *wire, *policy, *tls, *cloud, *catalogue;
+	/* policy: 0 is the built-in one; cloud: 0 is none */
+	size_t wire_len, policy_len, tls_len, cloud_len, catalogue_len;
 	bool tells_policy; /* false: of a program that knew none */
 };
 

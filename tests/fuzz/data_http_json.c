@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "answer/chat_request.h"
-#include "cli/sse.h"
 #include "gateway/guard.h"
 #include "gateway/mcp_tools.h"
 #include "gateway/query.h"
@@ -77,28 +76,6 @@ static void fuzz_tool(const char *text, size_t len, struct arena *arena)
 	json_decref(root);
 }
 
-static bool on_event(void *ctx, const char *data)
-{
-	*(size_t *)ctx += strlen(data);
-	return true;
-}
-
-static void fuzz_sse(const char *text, size_t len)
-{
-	size_t whole = 0, split = 0;
-	struct sse a, b;
-
-	sse_init(&a, on_event, &whole);
-	sse_init(&b, on_event, &split);
-	(void)sse_push(&a, text, len);
-	for (size_t i = 0; i < len; i++)
-		(void)sse_push(&b, text + i, 1);
-	if (whole != split)
-		abort();
-	sse_fini(&a);
-	sse_fini(&b);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct arena arena;
@@ -111,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		arena_fini(&arena);
 		return 0;
 	}
-	switch (bytes[0] % 6) {
+	switch (bytes[0] % 5) {
 	case 0:
 		fuzz_target(text, &arena);
 		break;
@@ -126,11 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	case 3:
 		fuzz_chat(CHAT_KIND_COMPLETION, text, len - 1, &arena);
 		break;
-	case 4:
-		fuzz_tool(text, len - 1, &arena);
-		break;
 	default:
-		fuzz_sse(text, len - 1);
+		fuzz_tool(text, len - 1, &arena);
 		break;
 	}
 	arena_fini(&arena);

@@ -1,5 +1,5 @@
 /*
- * What the commands share: event streams, text for terminals, QR codes, and
+ * What the commands share: text for terminals, QR codes, and
  * the client that reaches a node through its socket or opens it itself.
  */
 #include "../gateway/gateway_fixture.h"
@@ -7,71 +7,7 @@
 #include "cli/cli.h"
 #include "cli/control_client.h"
 #include "cli/qr.h"
-#include "cli/sse.h"
 #include "gateway/http.h"
-
-/* ---- event streams -------------------------------------------------------------- */
-
-struct seen {
-	int n, stop_at;
-	char all[512];
-};
-
-static bool on_event(void *ctx, const char *data)
-{
-	struct seen *s = ctx;
-	size_t len = strlen(s->all);
-
-	(void)snprintf(s->all + len, sizeof(s->all) - len, "[%s]", data);
-	return ++s->n != s->stop_at;
-}
-
-static void test_events_come_out_of_pieces_of_any_size(void **state)
-{
-	static const char bytes[] = ": comment\r\n\r\ndata: one\n\ndata:two\ndata: three\n\n"
-				    "event: x\nid: 4\n\ndata: \n\ndata: [DONE]\n\ndata: cut off";
-
-	(void)state;
-	for (size_t step = 1; step < sizeof(bytes); step++) {
-		struct seen s = { 0 };
-		struct sse sse;
-		sse_init(&sse, on_event, &s);
-		for (size_t i = 0; i < sizeof(bytes) - 1; i += step) {
-			size_t n = sizeof(bytes) - 1 - i < step ? sizeof(bytes) - 1 - i : step;
-			assert_true(sse_push(&sse, bytes + i, n));
-		}
-		assert_string_equal(s.all, "[one][two\nthree][][[DONE]]");
-		sse_fini(&sse);
-	}
-}
-
-static void test_a_stream_stops_when_the_callback_says_so(void **state)
-{
-	struct seen s = { .stop_at = 1 };
-	struct sse sse;
-
-	(void)state;
-	sse_init(&sse, on_event, &s);
-	assert_false(sse_push(&sse, "data: a\n\ndata: b\n\n", 18));
-	assert_string_equal(s.all, "[a]");
-	sse_fini(&sse);
-}
-
-static void test_an_endless_line_is_refused(void **state)
-{
-	struct seen s = { 0 };
-	char block[65536];
-	struct sse sse;
-	bool ok = true;
-
-	(void)state;
-	memset(block, 'x', sizeof(block));
-	sse_init(&sse, on_event, &s);
-	for (size_t i = 0; ok && i <= SSE_EVENT_BYTES_MAX / sizeof(block); i++)
-		ok = sse_push(&sse, block, sizeof(block));
-	assert_false(ok);
-	sse_fini(&sse);
-}
 
 /* ---- the terminal ------------------------------------------------------------------ */
 
@@ -256,9 +192,6 @@ static void test_a_directory_without_a_node_is_a_configuration_error(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_events_come_out_of_pieces_of_any_size),
-		cmocka_unit_test(test_a_stream_stops_when_the_callback_says_so),
-		cmocka_unit_test(test_an_endless_line_is_refused),
 		cmocka_unit_test(test_stored_text_cannot_drive_the_terminal),
 		cmocka_unit_test(test_a_code_is_square_and_a_text_too_long_is_refused),
 		cmocka_unit_test(test_the_directory_comes_from_flag_then_environment_then_home),

@@ -60,6 +60,7 @@ static void test_states_of_older_programs_are_read(void **state)
 {
 	static const uint8_t first[] = "HEARTHS\1\0\0\0\4wirecatalogue";
 	static const uint8_t second[] = "HEARTHS\2\0\0\0\4\0\0\0\3wirepolcatalogue";
+	static const uint8_t third[] = "HEARTHS\3\0\0\0\4\0\0\0\3\0\0\0\3wirepoltlscatalogue";
 	static const uint8_t alone[] = "SQLite format 3\0and so on";
 	struct station_state_view view;
 
@@ -74,6 +75,10 @@ static void test_states_of_older_programs_are_read(void **state)
 	assert_true(view.tells_policy);
 	assert_int_equal(view.tls_len, 0);
 	assert_memory_equal(view.catalogue, "catalogue", 9);
+	PASS(station_state_parse(third, sizeof(third) - 1, &view, &pass_why));
+	assert_int_equal(view.tls_len, 3);
+	assert_int_equal(view.cloud_len, 0);
+	assert_memory_equal(view.catalogue, "catalogue", 9);
 	PASS(station_state_parse(alone, sizeof(alone), &view, &pass_why));
 	assert_false(view.tells_policy);
 	assert_int_equal(view.wire_len, 0);
@@ -83,10 +88,10 @@ static void test_states_of_older_programs_are_read(void **state)
 
 static void test_what_is_no_state_is_refused(void **state)
 {
-	static const uint8_t newer[] = "HEARTHS\4\0\0\0\0\0\0\0\0catalogue";
+	static const uint8_t newer[] = "HEARTHS\5\0\0\0\0\0\0\0\0catalogue";
 	static const uint8_t other[] = "HEARTHX\2\0\0\0\0\0\0\0\0catalogue";
 	static const uint8_t huge[] = "HEARTHS\2\0\0\0\0\377\0\0\0catalogue";
-	static const uint8_t whole[] = "HEARTHS\3\0\0\0\2\0\0\0\3\0\0\0\1wipolt";
+	static const uint8_t whole[] = "HEARTHS\4\0\0\0\2\0\0\0\3\0\0\0\1\0\0\0\1wipoltc";
 	struct station_state_view view;
 
 	(void)state;
@@ -100,6 +105,8 @@ static void test_what_is_no_state_is_refused(void **state)
 	assert_int_equal(view.catalogue_len, 0);
 	assert_int_equal(view.tls_len, 1);
 	assert_int_equal(view.tls[0], 't');
+	assert_int_equal(view.cloud_len, 1);
+	assert_int_equal(view.cloud[0], 'c');
 }
 
 static void test_a_policy_handed_out_outlives_its_successor(void **state)

@@ -1,0 +1,228 @@
+/* Reading: chunks into pieces. */
+#include "cloud/reading.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+void reading_init(struct reading *reading)
+{
+	memset(reading, 0, sizeof(*reading));
+	buf_init(&reading->text, READING_BYTES_MAX);
+	buf_init(&reading->reasoning, READING_BYTES_MAX);
+	buf_init(&reading->logprobs, READING_BYTES_MAX);
+	buf_init(&reading->given, READING_BYTES_MAX);
+}
+
+void reading_fini(struct reading *reading)
+{
+	buf_fini(&reading->text);
+	buf_fini(&reading->reasoning);
+	buf_fini(&reading->logprobs);
+	buf_fini(&reading->given);
+	for (size_t i = 0; i < reading->calls_len; i++) {
+		buf_fini(&reading->calls[i].id);
+		buf_fini(&reading->calls[i].name);
+		buf_fini(&reading->calls[i].arguments);
+	}
+}
+
+/* ---- chunks in ---- */
+
+static void put_error(const char *text, char out[READING_ERROR_BYTES])
+{
+	size_t n = 0;
+
+	while (text != NULL && text[n] != '\0' && n + 1 < READING_ERROR_BYTES) {
+		char c = text[n];
+		out[n++] = c >= ' ' && c < 0x7F ? c : '?';
+	}
+	out[n] = '\0';
+}
+
+static const char *error_message(const json_t *root)
+{
+	const json_t *error = json_object_get(root, "error");
+	const char *message = json_string_value(json_object_get(error, "message"));
+
+	return message != NULL ? message : json_string_value(error);
+}
+
+void reading_error(const char *body, size_t len, char out[READING_ERROR_BYTES])
+{
+	json_t *root = json_loadb(body, len, JSON_DISABLE_EOF_CHECK, NULL);
+
+	put_error(error_message(root), out);
+	json_decref(root);
+}
+
+static enum rc add(struct reading *reading, struct buf *to, const json_t *value)
+{
+	size_t len = json_string_length(value);
+
+	if (len == 0)
+		return RC_OK;
+	reading->bytes += len;
+	if (reading->bytes > READING_BYTES_MAX)
+		return RC_LIMIT;
+	buf_append(to, json_string_value(value), len);
+	return buf_rc(to);
+}
+
+static enum rc add_call(struct reading *reading, const json_t *fragment)
+{
+	const json_t *function = json_object_get(fragment, "function");
+	const json_t *number = json_object_get(fragment, "index");
+	int64_t index = json_is_integer(number) ? json_integer_value(number) : 0;
+
+	if (index < 0 || (size_t)index > reading->calls_len || (size_t)index >= READING_CALLS_MAX)
+		return RC_CORRUPT;
+	struct reading_call *call = &reading->calls[index];
+	if ((size_t)index == reading->calls_len) {
+		buf_init(&call->id, READING_NAME_BYTES_MAX);
+		buf_init(&call->name, READING_NAME_BYTES_MAX);
+		buf_init(&call->arguments, READING_BYTES_MAX);
+		reading->calls_len++;
+	}
+	enum rc rc =
+	    call->id.len > 0 ? RC_OK : add(reading, &call->id, json_object_get(fragment, "id"));
+	if (rc == RC_OK && call->name.len == 0)
+		rc = add(reading, &call->name, json_object_get(function, "name"));
+	if (rc == RC_OK)
+		rc = add(reading, &call->arguments, json_object_get(function, "arguments"));
+	return rc;
+}
+
+static enum rc add_logprobs(struct reading *reading, const json_t *choice)
+{
+	const json_t *list = json_object_get(json_object_get(choice, "logprobs"), "content");
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *item = json_array_get(list, i);
+		size_t len = json_is_object(item) ? json_dumpb(item, NULL, 0, JSON_COMPACT) : 0;
+		reading->bytes += len;
+		if (len == 0 || reading->bytes > READING_BYTES_MAX)
+			return len == 0 ? RC_CORRUPT : RC_LIMIT;
+		char *text = json_dumps(item, JSON_COMPACT);
+		if (text == NULL)
+			return RC_NOMEM;
+		if (reading->logprobs.len > 0)
+			buf_putc(&reading->logprobs, ',');
+		buf_append(&reading->logprobs, text, len);
+		/* From jansson's own allocator, which need not be ours. */
+		json_free_t release = NULL;
+		json_get_alloc_funcs(NULL, &release);
+		release(text);
+	}
+	return buf_rc(&reading->logprobs);
+}
+
+static enum rc add_choice(struct reading *reading, const json_t *choice)
+{
+	const json_t *delta = json_object_get(choice, "delta");
+	const json_t *thought = json_object_get(delta, "reasoning_content");
+	const json_t *calls = json_object_get(delta, "tool_calls");
+	const char *finish = json_string_value(json_object_get(choice, "finish_reason"));
+
+	if (!json_is_string(thought))
+		thought = json_object_get(delta, "reasoning");
+	enum rc rc = add(reading, &reading->reasoning, thought);
+	if (rc == RC_OK)
+		rc = add(reading, &reading->text, json_object_get(delta, "content"));
+	if (rc == RC_OK)
+		rc = add(reading, &reading->text, json_object_get(choice, "text"));
+	for (size_t i = 0; rc == RC_OK && i < json_array_size(calls); i++)
+		rc = add_call(reading, json_array_get(calls, i));
+	if (rc == RC_OK)
+		rc = add_logprobs(reading, choice);
+	if (finish != NULL) {
+		reading->finished = true;
+		reading->cut_short = strcmp(finish, "length") == 0;
+	}
+	return rc;
+}
+
+static uint32_t count_of(const json_t *usage, const char *name)
+{
+	json_int_t n = json_integer_value(json_object_get(usage, name));
+
+	return n < 0 ? 0 : n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+static enum rc take_chunk(struct reading *reading, const json_t *root)
+{
+	const json_t *usage = json_object_get(root, "usage");
+	const json_t *choices = json_object_get(root, "choices");
+	enum rc rc = RC_OK;
+
+	if (json_object_get(root, "error") != NULL &&
+	    !json_is_null(json_object_get(root, "error"))) {
+		put_error(error_message(root), reading->error);
+		return RC_CANCELLED;
+	}
+	if (!json_is_object(root) || !json_is_array(choices))
+		return RC_CORRUPT;
+	reading->begun = true;
+	if (json_is_object(usage)) {
+		reading->has_usage = true;
+		reading->prompt_tokens = count_of(usage, "prompt_tokens");
+		reading->completion_tokens = count_of(usage, "completion_tokens");
+	}
+	/* One choice was asked for; others would mix with it. */
+	if (json_array_size(choices) > 0)
+		rc = add_choice(reading, json_array_get(choices, 0));
+	return rc;
+}
+
+enum rc reading_push(struct reading *reading, const char *data)
+{
+	if (strcmp(data, "[DONE]") == 0) {
+		reading->done = true;
+		return RC_OK;
+	}
+	json_t *root = json_loads(data, 0, NULL);
+	enum rc rc = root == NULL ? RC_CORRUPT : take_chunk(reading, root);
+	json_decref(root);
+	return rc;
+}
+
+/* ---- pieces out ---- */
+
+static void give(struct reading *reading, struct buf *from, struct reading_piece *out)
+{
+	struct buf given = reading->given;
+
+	buf_reset(&given);
+	reading->given = *from;
+	*from = given;
+	out->text = buf_text(&reading->given);
+	out->len = reading->given.len;
+}
+
+bool reading_next(struct reading *reading, bool over, struct reading_piece *out)
+{
+	*out = (struct reading_piece){ .name = "", .id = "" };
+	if (reading->reasoning.len > 0) {
+		out->kind = READING_REASONING;
+		give(reading, &reading->reasoning, out);
+		return true;
+	}
+	if (reading->text.len > 0) {
+		out->kind = READING_TEXT;
+		give(reading, &reading->text, out);
+		return true;
+	}
+	if (!over || reading->calls_given == reading->calls_len)
+		return false;
+	struct reading_call *call = &reading->calls[reading->calls_given];
+	/* Clients parse them. */
+	if (call->arguments.len == 0)
+		buf_puts(&call->arguments, "{}");
+	out->kind = READING_CALL;
+	out->text = buf_text(&call->arguments);
+	out->len = call->arguments.len;
+	out->name = buf_text(&call->name);
+	out->id = buf_text(&call->id);
+	out->index = (unsigned)reading->calls_given++;
+	return true;
+}

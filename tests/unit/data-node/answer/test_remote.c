@@ -1,0 +1,515 @@
+/*
+ * Answers from elsewhere: what leaves and what does not, on the bytes that the upstream
+ * gets; how an answer falls back, ends, is cancelled, counted and noted.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <ftw.h>
+
+#include "world.h"
+
+#include "fake_upstream.h"
+#include "gateway/catalogue.h"
+#include "gateway/cloud_place.h"
+#include "os/file.h"
+#include "store/keyring.h"
+
+#define ASK_HEARTH                                                                                 \
+	"{\"model\":\"hearth\",\"user\":\"talk-of-mine\",\"messages\":"                            \
+	"[{\"role\":\"user\",\"content\":\"What was for lunch?\"}]"
+#define ASK_NEAR                                                                                   \
+	"{\"model\":\"cloud/near\",\"user\":\"talk-of-mine\",\"messages\":"                        \
+	"[{\"role\":\"user\",\"content\":\"Plain words\"}]"
+#define RULE "\"hearth\":[{\"to\":\"near\"}]"
+
+static const struct fake_answer said[] = {
+	{ FAKE_STREAM FAKE_TEXT("from ") FAKE_TEXT("elsewhere") FAKE_END, false }
+};
+
+static struct world world;
+static struct fake_upstream fake;
+static struct catalogue *catalogue;
+static struct keyring *keyring;
+static char dir[256];
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static int setup(void **state)
+{
+	const char *base = getenv("TMPDIR");
+	struct keyring_unlock unlock = { 0 };
+	struct fake_script script = fake_script_default();
+
+	(void)state;
+	script.tokens = 2;
+	(void)snprintf(dir, sizeof(dir), "%s/remote-test-XXXXXX", base == NULL ? "/tmp" : base);
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(keyring_create(dir, &unlock, NULL), RC_OK);
+	assert_int_equal(keyring_open(dir, &unlock, &keyring, NULL), RC_OK);
+	assert_int_equal(catalogue_create(dir, NULL), RC_OK);
+	assert_int_equal(catalogue_open(dir, &catalogue, NULL), RC_OK);
+	world_open(&world, &script, 1);
+	assert_int_equal(cloud_place_open(dir, catalogue, keyring, &world.host.cloud), RC_OK);
+	fake_upstream_open(&fake, said, 1);
+	world_moment(&world, "note-1", WORLD_NOW_NS - 3600 * NS_PER_S, "phone",
+	    "CANARY-TEXT lunch was soup");
+	world_moment(&world, "note-2", WORLD_NOW_NS - 7200 * NS_PER_S, "diary",
+	    "CANARY-DIARY lunch was sad");
+	world_moment(&world, "note-3", WORLD_NOW_NS - 9000 * NS_PER_S, "phone",
+	    "CANARY-HOME lunch in the kitchen")
+	    ->obs.layer = LAYER_HOME;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	world_reset(&world);
+	fake_upstream_close(&fake);
+	cloud_place_close(world.host.cloud);
+	catalogue_close(catalogue);
+	keyring_close(keyring);
+	world_close(&world);
+	(void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	return 0;
+}
+
+/* `more` of the upstream, and what the policy has besides. */
+static void policy(const char *more, const char *rest)
+{
+	char text[2048], path[300];
+
+	(void)snprintf(text, sizeof(text),
+	    "{\"upstreams\":[{\"name\":\"near\",\"url\":\"%s\",\"model\":\"m-70b\","
+	    "\"trust\":\"home\"%s}]%s%s}",
+	    fake.url, more, rest[0] == '\0' ? "" : ",", rest);
+	(void)snprintf(path, sizeof(path), "%s/cloud.json", dir);
+	assert_int_equal(file_write_atomic(path, 0600, text, strlen(text), NULL), RC_OK);
+}
+
+static void read_all(const char *body)
+{
+	world_post(&world, false, body);
+	if (world.response.pull != NULL)
+		world_pull_all(&world);
+}
+
+static bool reads(const char *text)
+{
+	return strstr(buf_text(&world.read), text) != NULL;
+}
+
+static const struct catalogue_audit *last_line(void)
+{
+	struct catalogue_audit *lines = NULL;
+	size_t len = 0;
+
+	assert_int_equal(
+	    catalogue_audit_list(catalogue, 10, &world.arena, &lines, &len, NULL), RC_OK);
+	return len > 0 ? &lines[0] : NULL;
+}
+
+static void expect_line(const char *action, const char *object)
+{
+	const struct catalogue_audit *line = last_line();
+
+	assert_non_null(line);
+	assert_string_equal(line->action, action);
+	if (strncmp(line->object, object, strlen(object)) != 0)
+		fail_msg("%s is not %s", line->object, object);
+	assert_null(strstr(line->object, "CANARY"));
+	assert_null(strstr(line->object, "lunch"));
+}
+
+/* ---- what leaves ---- */
+
+static void test_by_default_nothing_leaves_and_nothing_is_said_of_it(void **state)
+{
+	(void)state;
+	read_all(ASK_HEARTH "}");
+	assert_true(reads("\"mode\":\"full\""));
+	assert_false(reads("route"));
+	policy("", "");
+	read_all(ASK_HEARTH ",\"stream\":true}");
+	assert_true(reads("\"mode\":\"full\""));
+	assert_false(reads("route"));
+	assert_int_equal(fake.connections, 0);
+	assert_null(last_line());
+}
+
+static void test_who_names_a_model_sends_his_own_words_alone(void **state)
+{
+	(void)state;
+	policy("", "\"leave\":{\"home\":{\"question\":true,\"layers\":[\"text\",\"home\"]}}");
+	read_all(ASK_NEAR ",\"stream\":true}");
+	assert_int_equal(world.response.status, 200);
+	assert_true(reads("{\"content\":\"from "));
+	assert_true(reads("elsewhere\"}"));
+	assert_true(reads("data: [DONE]"));
+	assert_true(reads("\"hearth\":{\"route\":{\"to\":\"cloud/near\",\"reason\":\"named\""));
+	assert_false(reads("\"mode\""));
+	assert_true(fake_upstream_saw(&fake, "{\"model\":\"m-70b\",\"stream\":true,"));
+	assert_true(fake_upstream_saw(&fake, "Plain words"));
+	assert_false(fake_upstream_saw(&fake, "CANARY"));
+	assert_false(fake_upstream_saw(&fake, "talk-of-mine"));
+	assert_false(fake_upstream_saw(&fake, "Hearth"));
+	assert_int_equal(world.searches, 0);
+	assert_int_equal(world.appends, 0);
+	expect_line("cloud-ask", "near reason=named bytes=");
+	assert_int_equal(last_line()->n, 0);
+}
+
+static void test_a_rule_takes_the_question_and_leaves_the_moments(void **state)
+{
+	(void)state;
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true}}");
+	read_all(ASK_HEARTH "}");
+	assert_true(reads("\"content\":\"from elsewhere\""));
+	assert_true(reads("\"mode\":\"full\",\"sources\":[],\"route\":{\"to\":\"cloud/near\","
+			  "\"reason\":\"rule\""));
+	assert_true(reads("\"moments\":{\"sent\":0,\"kept\":{\"layer\":3}}"));
+	assert_true(reads("\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":3"));
+	assert_true(fake_upstream_saw(&fake, "What was for lunch?"));
+	assert_false(fake_upstream_saw(&fake, "CANARY"));
+	/* It is an answer to the person, wherever it was made. */
+	assert_int_equal(world.stored_len, 2);
+	assert_string_equal(world.stored[1].text, "from elsewhere");
+	assert_non_null(strstr(world.stored[1].data_json, "\"model\":\"cloud/near\""));
+}
+
+static void test_a_layer_goes_along_and_a_source_of_it_stays(void **state)
+{
+	(void)state;
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true,\"layers\":[\"text\"],"
+			"\"not_sources\":[\"diary\"]}}");
+	read_all(ASK_HEARTH "}");
+	assert_true(reads("\"moments\":{\"sent\":1,\"kept\":{\"layer\":1,\"source\":1}}"));
+	assert_true(reads("\"sources\":[{\"id\":\"note-1\""));
+	assert_true(fake_upstream_saw(&fake, "CANARY-TEXT lunch was soup"));
+	assert_false(fake_upstream_saw(&fake, "CANARY-DIARY"));
+	assert_false(fake_upstream_saw(&fake, "CANARY-HOME"));
+	expect_line("cloud-ask", "near reason=rule bytes=");
+	assert_non_null(strstr(last_line()->object, " text=1"));
+	assert_int_equal(last_line()->n, 1);
+}
+
+static enum rc label_diary(
+    void *ctx, const struct observation *obs, struct arena *arena, struct route_moment *out)
+{
+	static const char *const words[] = { "scene", "scene=home" };
+
+	(void)ctx;
+	(void)arena;
+	out->labels = words;
+	out->labels_len = strcmp(obs->source, "diary") == 0 ? 2 : 0;
+	out->unlabelled = obs->layer == LAYER_HOME;
+	return RC_OK;
+}
+
+static void test_a_label_keeps_what_its_layer_would_let_go(void **state)
+{
+	static const char rest[] =
+	    RULE ",\"leave\":{\"home\":{\"question\":true,\"layers\":[\"text\",\"home\"],"
+		 "\"not_labels\":[\"scene=home\"]}}";
+
+	(void)state;
+	policy("", rest);
+	world.host.labels = label_diary;
+	read_all(ASK_HEARTH "}");
+	assert_true(reads("\"sent\":1,\"kept\":{\"label\":1,\"unlabelled\":1}"));
+	assert_true(fake_upstream_saw(&fake, "CANARY-TEXT"));
+	assert_false(fake_upstream_saw(&fake, "CANARY-DIARY"));
+	assert_false(fake_upstream_saw(&fake, "CANARY-HOME"));
+	/* Where labels cannot be had at all, nothing goes. */
+	fake_upstream_turn(&fake, said, 1);
+	world.host.labels = NULL;
+	read_all(ASK_HEARTH "}");
+	assert_true(reads("\"sent\":0,\"kept\":{\"unlabelled\":3}"));
+	assert_false(fake_upstream_saw(&fake, "CANARY"));
+}
+
+static void test_earlier_turns_stay_at_home_unless_they_may_leave(void **state)
+{
+	static const char turns[] =
+	    "{\"model\":\"hearth\",\"messages\":[{\"role\":\"user\",\"content\":\"Lunch?\"},"
+	    "{\"role\":\"assistant\",\"content\":\"CANARY-SAID soup\"},"
+	    "{\"role\":\"user\",\"content\":\"And then?\"}]}";
+
+	(void)state;
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true}}");
+	read_all(turns);
+	assert_true(reads("\"route\":{\"to\":\"local\",\"reason\":\"conversation\""));
+	assert_int_equal(fake.connections, 0);
+	expect_line("cloud-stay", "near reason=conversation");
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true,\"conversation\":true}}");
+	read_all(turns);
+	assert_true(reads("\"route\":{\"to\":\"cloud/near\""));
+	assert_true(fake_upstream_saw(&fake, "CANARY-SAID"));
+}
+
+static void test_titles_and_the_like_are_made_at_home(void **state)
+{
+	(void)state;
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true,\"conversation\":true}}");
+	read_all("{\"model\":\"hearth\",\"messages\":[{\"role\":\"user\",\"content\":"
+		 "\"### Task:\\nGenerate a concise title of the chat history\"}]}");
+	assert_int_equal(world.response.status, 200);
+	assert_int_equal(fake.connections, 0);
+}
+
+static void test_a_policy_that_cannot_be_read_lets_nothing_out(void **state)
+{
+	(void)state;
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true,\"layers\":[\"txt\"]}}");
+	read_all(ASK_HEARTH "}");
+	assert_true(reads("\"route\":{\"to\":\"local\",\"reason\":\"policy\""));
+	assert_true(reads("one0"));
+	read_all(ASK_NEAR "}");
+	assert_true(reads("\"reason\":\"policy\""));
+	assert_int_equal(fake.connections, 0);
+}
+
+/* ---- how it is asked ---- */
+
+static void test_what_the_client_asked_for_is_handed_on(void **state)
+{
+	static const struct fake_answer called[] = { { FAKE_STREAM
+	    "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c1\","
+	    "\"function\":{\"name\":\"look\",\"arguments\":\"{\\\"at\\\":1}\"}}]}}]}\n\n"
+	    "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n"
+	    "data: [DONE]\n\n",
+	    false } };
+
+	(void)state;
+	policy("", "");
+	fake_upstream_turn(&fake, called, 1);
+	read_all(ASK_NEAR
+	    ",\"temperature\":0.25,\"seed\":7,\"max_completion_tokens\":33,\"stop\":[\"x\"],"
+	    "\"metadata\":{\"who\":\"me\"},\"repeat_penalty\":1.1,"
+	    "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"look\"}}],"
+	    "\"tool_choice\":\"auto\"}");
+	assert_true(fake_upstream_saw(&fake, "\"temperature\":0.25,"));
+	assert_true(fake_upstream_saw(&fake, "\"seed\":7,"));
+	assert_true(fake_upstream_saw(&fake, "\"max_completion_tokens\":33,"));
+	assert_true(fake_upstream_saw(&fake, "\"stop\":[\"x\"],"));
+	assert_true(fake_upstream_saw(
+	    &fake, "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"look\"}}],"));
+	assert_true(fake_upstream_saw(&fake, "\"tool_choice\":\"auto\","));
+	assert_false(fake_upstream_saw(&fake, "metadata"));
+	assert_false(fake_upstream_saw(&fake, "repeat_penalty"));
+	assert_false(fake_upstream_saw(&fake, "\"max_tokens\""));
+	assert_true(reads("\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":"
+			  "{\"name\":\"look\",\"arguments\":\"{\\\"at\\\":1}\"}}]"));
+	assert_true(reads("\"finish_reason\":\"tool_calls\""));
+}
+
+static void test_completions_and_choices_are_asked_one_by_one(void **state)
+{
+	static const struct fake_answer completed[] = { { FAKE_STREAM
+	    "data: {\"choices\":[{\"index\":0,\"text\":\"raw\"}]}\n\n" FAKE_END,
+	    false } };
+
+	(void)state;
+	policy("", "");
+	fake_upstream_turn(&fake, completed, 1);
+	world_post(
+	    &world, true, "{\"model\":\"cloud/near\",\"prompt\":\"Once\",\"n\":2,\"seed\":4}");
+	assert_int_equal(world.response.status, 200);
+	assert_true(reads("{\"index\":1,\"text\":\"raw\""));
+	assert_true(fake_upstream_saw(&fake, "POST /v1/completions "));
+	assert_true(fake_upstream_saw(&fake, "\"prompt\":\"Once\"}"));
+	assert_true(fake_upstream_saw(&fake, "\"seed\":4,"));
+	assert_true(fake_upstream_saw(&fake, "\"seed\":5,"));
+	assert_int_equal(fake.connections, 2);
+}
+
+static void test_a_key_goes_to_the_address_it_was_given_for_and_no_other(void **state)
+{
+	struct cloud_upstream upstream = { .name = "near", .url = fake.url };
+
+	(void)state;
+	policy("", "");
+	assert_int_equal(
+	    cloud_place_set_key(world.host.cloud, &upstream, "sk-CANARY", NULL), RC_OK);
+	read_all(ASK_NEAR "}");
+	assert_true(fake_upstream_saw(&fake, "Authorization: Bearer sk-CANARY\r\n"));
+	fake_upstream_turn(&fake, said, 1);
+	upstream.url = "https://else.example/v1";
+	assert_int_equal(
+	    cloud_place_set_key(world.host.cloud, &upstream, "sk-CANARY", NULL), RC_OK);
+	read_all(ASK_NEAR "}");
+	assert_true(reads("\"route\":{\"to\":\"local\",\"reason\":\"key\""));
+	assert_int_equal(fake.connections, 0);
+}
+
+/* ---- how it ends ---- */
+
+static void test_a_budget_that_is_spent_answers_at_home(void **state)
+{
+	struct spend spent;
+
+	(void)state;
+	policy(",\"day_tokens\":60,\"price_in\":2,\"price_out\":10", "");
+	read_all(ASK_NEAR ",\"max_tokens\":3}");
+	assert_true(reads("from elsewhere"));
+	int32_t day = spend_day(clock_utc_ns(), 3600);
+	assert_int_equal(catalogue_spend_sum(catalogue, "near", day - 1, day, &spent, NULL), RC_OK);
+	assert_int_equal(spent.in, 11); /* as it counts them */
+	assert_int_equal(spent.out, 3);
+	assert_int_equal(spent.micros, 22 + 30);
+	fake_upstream_turn(&fake, said, 1);
+	read_all(ASK_NEAR ",\"max_tokens\":300}");
+	assert_true(reads("\"route\":{\"to\":\"local\",\"reason\":\"day-tokens\""));
+	assert_true(reads("one0"));
+	assert_int_equal(fake.connections, 0);
+	assert_int_equal(world.appends, 0);
+	expect_line("cloud-stay", "near reason=day-tokens");
+}
+
+static void test_a_dead_upstream_is_answered_for_at_home(void **state)
+{
+	static const struct fake_answer dead[] = { { "", false } };
+	struct spend spent;
+
+	(void)state;
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true}}");
+	fake_upstream_turn(&fake, dead, 1);
+	read_all(ASK_HEARTH ",\"stream\":true}");
+	assert_true(reads("one0"));
+	assert_true(reads("\"route\":{\"to\":\"local\",\"reason\":\"unreachable\""));
+	assert_true(reads("\"sources\":[{\"id\":\"note-1\""));
+	assert_int_equal(fake.connections, 2);
+	expect_line("cloud-fell", "near reason=unreachable");
+	int32_t day = spend_day(clock_utc_ns(), 3600);
+	assert_int_equal(catalogue_spend_sum(catalogue, "near", day - 1, day, &spent, NULL), RC_OK);
+	assert_int_equal(spent.in + spent.out, 0);
+	/* And not asked again at once. */
+	read_all(ASK_HEARTH "}");
+	assert_true(reads("\"reason\":\"down\""));
+	assert_int_equal(fake.connections, 2);
+}
+
+static void test_with_nobody_at_home_either_it_is_said_so(void **state)
+{
+	static const struct fake_answer busy[] = {
+		{ "HTTP/1.1 429 Slow\r\nConnection: close\r\n\r\n", false }
+	};
+
+	(void)state;
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true}}");
+	fake_upstream_turn(&fake, busy, 1);
+	assert_int_equal(pool_remove(world.rig.pool, "node1"), RC_OK);
+	read_all(ASK_HEARTH "}");
+	assert_true(reads("\"mode\":\"recall-only\""));
+	assert_true(reads("\"route\":{\"to\":\"local\",\"reason\":\"busy\""));
+	read_all(ASK_NEAR "}");
+	assert_int_equal(world.response.status, 503);
+	assert_true(reads("cloud/near: it is too busy; and no compute node is up"));
+}
+
+static void test_what_it_refuses_is_told_to_who_named_it(void **state)
+{
+	static const struct fake_answer no[] = { { "HTTP/1.1 400 No\r\nConnection: close\r\n\r\n"
+						   "{\"error\":{\"message\":\"too odd\"}}",
+	    false } };
+
+	(void)state;
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true}}");
+	fake_upstream_turn(&fake, no, 1);
+	read_all(ASK_NEAR "}");
+	assert_int_equal(world.response.status, 400);
+	assert_true(reads("cloud/near: it answered 400: too odd"));
+	read_all(ASK_HEARTH "}");
+	assert_true(reads("\"reason\":\"refused\""));
+	assert_true(reads("one0"));
+	read_all("{\"model\":\"cloud/far\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}");
+	assert_int_equal(world.response.status, 404);
+	assert_true(reads("\"code\":\"model_not_found\""));
+}
+
+static void test_an_answer_that_breaks_off_ends_in_an_error(void **state)
+{
+	static const struct fake_answer half[] = { { FAKE_STREAM FAKE_TEXT("half"), false } };
+
+	(void)state;
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true}}");
+	fake_upstream_turn(&fake, half, 1);
+	read_all(ASK_HEARTH ",\"stream\":true}");
+	assert_true(reads("{\"content\":\"half\"}"));
+	assert_true(reads("\"code\":\"upstream_failed\""));
+	assert_false(reads("one0"));
+	assert_false(reads("[DONE]"));
+	assert_int_equal(world.appends, 0);
+}
+
+static void test_a_client_that_goes_takes_the_request_along(void **state)
+{
+	static const struct fake_answer on[] = { { FAKE_STREAM FAKE_TEXT("on"), true } };
+	int64_t deadline = clock_mono_ns() + RIG_DEADLINE_NS;
+
+	(void)state;
+	policy("", "");
+	fake_upstream_turn(&fake, on, 1);
+	world_post(&world, false, ASK_NEAR ",\"stream\":true}");
+	world_pull_to(&world, "\"content\":\"on\"");
+	world_reset(&world);
+	while (atomic_load(&fake.left) == 0) {
+		assert_true(clock_mono_ns() < deadline);
+		(void)usleep(1000);
+	}
+}
+
+static void test_upstreams_stand_in_the_list_of_models(void **state)
+{
+	struct api_response response;
+
+	(void)state;
+	policy("", "");
+	api_response_init(&response);
+	answer_models(&world.host, &world.arena, &response);
+	assert_non_null(
+	    strstr(buf_text(&response.body), "{\"id\":\"cloud/near\",\"object\":\"model\""));
+	assert_non_null(strstr(buf_text(&response.body), "\"id\":\"tiny\""));
+	api_response_fini(&response);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_by_default_nothing_leaves_and_nothing_is_said_of_it),
+		TEST(test_who_names_a_model_sends_his_own_words_alone),
+		TEST(test_a_rule_takes_the_question_and_leaves_the_moments),
+		TEST(test_a_layer_goes_along_and_a_source_of_it_stays),
+		TEST(test_a_label_keeps_what_its_layer_would_let_go),
+		TEST(test_earlier_turns_stay_at_home_unless_they_may_leave),
+		TEST(test_titles_and_the_like_are_made_at_home),
+		TEST(test_a_policy_that_cannot_be_read_lets_nothing_out),
+		TEST(test_what_the_client_asked_for_is_handed_on),
+		TEST(test_completions_and_choices_are_asked_one_by_one),
+		TEST(test_a_key_goes_to_the_address_it_was_given_for_and_no_other),
+		TEST(test_a_budget_that_is_spent_answers_at_home),
+		TEST(test_a_dead_upstream_is_answered_for_at_home),
+		TEST(test_with_nobody_at_home_either_it_is_said_so),
+		TEST(test_what_it_refuses_is_told_to_who_named_it),
+		TEST(test_an_answer_that_breaks_off_ends_in_an_error),
+		TEST(test_a_client_that_goes_takes_the_request_along),
+		TEST(test_upstreams_stand_in_the_list_of_models),
+	};
+
+	log_set_level(LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
