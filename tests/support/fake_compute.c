@@ -370,6 +370,7 @@ static void on_generate(struct fake_compute *fake, wire_peer peer, const struct 
 	struct fake_script *script = &fake->script;
 
 	fake->generates++;
+	fake->last_generate_ns = clock_mono_ns();
 	fake->last_constraint = generate->constraint.kind;
 	buf_reset(&fake->last_schema);
 	buf_puts(&fake->last_schema, generate->constraint.schema);

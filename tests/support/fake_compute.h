@@ -85,6 +85,7 @@ struct fake_compute {
 	uint8_t last_lease[WIRE_LEASE_BYTES];
 	unsigned generates, resumes, cancels, tokenizes, refused, sent_ahead_max;
 	uint32_t last_max_tokens, last_resumed_from;
+	int64_t last_generate_ns; /* when it came, monotonic */
 	struct wire_sampling last_sampling;
 	enum wire_constraint_kind last_constraint;
 	struct buf last_schema, last_tools;
