@@ -163,6 +163,16 @@ static void print_night(const json_t *night)
 	(void)printf("\n");
 }
 
+static void print_memory(const json_t *memory)
+{
+	long long proposals = number(memory, "proposals");
+
+	(void)printf("memory    %lld facts", number(memory, "facts"));
+	if (proposals > 0)
+		(void)printf(", %lld proposals wait (`data-node memory proposals`)", proposals);
+	(void)printf("\n");
+}
+
 static void print_follow(const json_t *root)
 {
 	const json_t *follow = json_object_get(root, "follow"), *peer = NULL;
@@ -205,6 +215,7 @@ static void print_status(const struct buf *answer, bool serving)
 		(void)printf(
 		    "index     %lld of %lld\n", number(recall, "cursor"), number(store, "cursor"));
 	print_night(json_object_get(root, "night"));
+	print_memory(json_object_get(root, "memory"));
 	(void)printf("devices   %lld\n", number(root, "devices"));
 	print_clocks(json_object_get(root, "clocks"));
 	print_compute(json_object_get(root, "compute"));

@@ -18,6 +18,7 @@
 	X("episodes", cli_episodes, "show what happened, cut where the scene changed")             \
 	X("policy", cli_policy, "show the rules that slices are made by")                          \
 	X("search", cli_search, "find moments")                                                    \
+	X("memory", cli_memory, "show and edit what is known about you")                           \
 	X("mcp", cli_mcp, "let an agent use the timeline (Model Context Protocol on stdio)")       \
 	X("night", cli_night, "do the night's work: label what is new")                            \
 	X("ask", cli_ask, "ask a question")                                                        \

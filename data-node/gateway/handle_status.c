@@ -237,6 +237,8 @@ enum rc handle_status_json(
 		    recall_vectors(station_recall(station)));
 	if (rc == RC_OK)
 		rc = handle_night_status(station, out, why);
+	if (rc == RC_OK && whole)
+		rc = handle_memory_status(station, out, why);
 	if (rc == RC_OK)
 		rc = put_compute(station, arena, out, why);
 	if (rc == RC_OK && whole)

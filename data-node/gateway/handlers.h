@@ -36,6 +36,9 @@ api_handler_fn handle_control_take_over_post, handle_control_followers_get,
     handle_control_followers_post, handle_control_followers_delete;
 api_handler_fn handle_control_backup_post, handle_control_backup_delete;
 api_handler_fn handle_control_night_post;
+api_handler_fn handle_memory_get, handle_memory_put;
+api_handler_fn handle_memory_proposals_get, handle_memory_proposals_post;
+api_handler_fn handle_memory_accept_post, handle_memory_refuse_post;
 
 /* The word of an enum wire_link_state: "up", "connecting", "refused", "down". */
 const char *handle_link_word(int state);
@@ -55,5 +58,8 @@ enum rc handle_backups_json(
 
 /* ,"night":{…} of the status, appended to `out`. */
 enum rc handle_night_status(struct station *station, struct buf *out, struct errmsg *why) RC_CHECK;
+
+/* ,"memory":{…} of the status, appended to `out`. */
+enum rc handle_memory_status(struct station *station, struct buf *out, struct errmsg *why) RC_CHECK;
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "answer/answer_api.h"
 #include "answer/embeddings.h"
+#include "gateway/catalogue.h"
 #include "gateway/handlers.h"
 #include "gateway/metric.h"
 #include "gateway/station_follow.h"
@@ -13,6 +14,7 @@ enum access {
 	ACCESS_OPEN,    /* no token: health and the page itself */
 	ACCESS_DEVICE,  /* any valid token */
 	ACCESS_PERSON,  /* a token that is not limited to layers */
+	ACCESS_OWNER,   /* the owner's own token */
 	ACCESS_CONTROL, /* the operator's socket or an in-process command */
 };
 
@@ -31,6 +33,12 @@ static const struct route routes[] = {
 	{ "GET", "/api/v1/slices/manifest", ACCESS_PERSON, handle_manifest_get },
 	{ "GET", "/api/v1/episodes", ACCESS_PERSON, handle_episodes_get },
 	{ "GET", "/api/v1/search", ACCESS_PERSON, handle_search_get },
+	{ "GET", "/api/v1/memory", ACCESS_PERSON, handle_memory_get },
+	{ "PUT", "/api/v1/memory", ACCESS_OWNER, handle_memory_put },
+	{ "GET", "/api/v1/memory/proposals", ACCESS_OWNER, handle_memory_proposals_get },
+	{ "POST", "/api/v1/memory/proposals", ACCESS_PERSON, handle_memory_proposals_post },
+	{ "POST", "/api/v1/memory/accept", ACCESS_OWNER, handle_memory_accept_post },
+	{ "POST", "/api/v1/memory/refuse", ACCESS_OWNER, handle_memory_refuse_post },
 	{ "POST", "/api/v1/forget", ACCESS_PERSON, handle_forget_post },
 	{ "GET", "/api/v1/status", ACCESS_DEVICE, handle_status_get },
 	{ "GET", "/api/v1/time", ACCESS_DEVICE, handle_time_get },
@@ -74,13 +82,21 @@ static const struct route routes[] = {
 /* Refused while this node follows another one. */
 static api_handler_fn *const writers[] = { handle_events_post, handle_blobs_post,
 	handle_forget_post, handle_control_compute_post, handle_control_compute_delete,
-	handle_control_devices_post, handle_control_devices_delete };
+	handle_control_devices_post, handle_control_devices_delete, handle_memory_put,
+	handle_memory_proposals_post, handle_memory_accept_post, handle_memory_refuse_post };
 
 #define ROUTES_LEN (sizeof(routes) / sizeof(routes[0]))
 
 static bool visible(const struct route *route, const struct api_request *request)
 {
 	return route->access != ACCESS_CONTROL || request->peer == API_PEER_CONTROL;
+}
+
+/* The owner and the operator, no device. */
+static bool is_owner(const struct api_request *request)
+{
+	return request->peer == API_PEER_CONTROL ||
+	       (request->peer == API_PEER_TOKEN && request->device == CATALOGUE_OWNER);
 }
 
 static bool path_is(const char *route, const char *path)
@@ -206,6 +222,9 @@ void api_handle(struct station *station, const struct api_request *request, stru
 	} else if (request->layers != 0 && route->access > ACCESS_DEVICE) {
 		api_error(response, 403, "permission_error", "device_limited", NULL,
 		    "this device's token may only send events of its layers");
+	} else if (route->access == ACCESS_OWNER && !is_owner(request)) {
+		api_error(response, 403, "permission_error", "owner_only", NULL,
+		    "this is for the owner's token alone");
 	} else if (writes(route) && station_follows(station) != NULL) {
 		refuse_follower(station, arena, response);
 	} else {

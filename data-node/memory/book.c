@@ -144,6 +144,8 @@ static void apply_mark(struct book *book, const struct fact_mark *mark)
 		break;
 	case FACT_ACCEPTED:
 		entry->state = FACT_STATE_HOLDS;
+		if (entry->from_ns == FACT_ALWAYS_FROM_NS)
+			entry->from_ns = mark->at_ns;
 		break;
 	case FACT_REFUSED:
 		entry->state = FACT_STATE_REFUSED;

@@ -81,6 +81,14 @@ static bool is_good_or_empty(const char *text, size_t max)
 	return text[0] == '\0' || fact_line_is_good(text, strlen(text), max);
 }
 
+/* A word that can stand behind '#'. */
+static bool attribute_is_good(const char *text)
+{
+	size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+	return text[len] == '\0' && len <= FACT_ATTRIBUTE_BYTES_MAX;
+}
+
 static bool is_time(int64_t ns)
 {
 	return ns >= OBS_TIME_MIN_NS && ns <= OBS_TIME_MAX_NS;
@@ -99,8 +107,8 @@ enum rc fact_check(const struct fact *fact, struct errmsg *why)
 	if (!is_good_or_empty(fact->subject, FACT_SUBJECT_BYTES_MAX))
 		return errmsg_rc(why, RC_INVALID, "subject: one line of at most %zu bytes",
 		    FACT_SUBJECT_BYTES_MAX);
-	if (!is_good_or_empty(fact->attribute, FACT_ATTRIBUTE_BYTES_MAX))
-		return errmsg_rc(why, RC_INVALID, "attribute: one line of at most %zu bytes",
+	if (!attribute_is_good(fact->attribute))
+		return errmsg_rc(why, RC_INVALID, "attribute: at most %zu of a-z, 0-9, '_' and '-'",
 		    FACT_ATTRIBUTE_BYTES_MAX);
 	if (!is_good_or_empty(fact->who, FACT_WHO_BYTES_MAX))
 		return errmsg_rc(

@@ -47,7 +47,8 @@ struct fact {
 	uint64_t number; /* given out by the book */
 	enum fact_class class;
 	const char *subject;   /* person, place or thing that it is about; "": the owner */
-	const char *attribute; /* what there is but one of: "employer"; "": any number */
+	const char *attribute; /* what there is but one of: "employer", a word of a-z, 0-9,
+				  '_' and '-'; "": any number */
 	const char *text;      /* never empty */
 	int64_t valid_from_ns, valid_to_ns;
 	int64_t learned_ns;
@@ -62,7 +63,7 @@ struct fact {
 enum fact_act {
 	FACT_ENDED = 1,  /* does not hold from `at_ns` on */
 	FACT_SUPERSEDED, /* likewise, and `next` holds instead */
-	FACT_ACCEPTED,
+	FACT_ACCEPTED,   /* holds from `at_ns` on, if it does not say itself since when */
 	FACT_REFUSED,
 };
 

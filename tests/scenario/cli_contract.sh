@@ -24,7 +24,7 @@ for program in "$DATA" "$COMPUTE"; do
 	[ -s "$T/out" ] || fail "$program --help prints nothing"
 done
 compute_commands=(init allow serve run logits tokenize bench inspect)
-data_commands=(init serve compute device import events slices episodes policy search ask forget key status verify rebuild backup restore follow follower)
+data_commands=(init serve compute device import events slices episodes policy search memory ask forget key status verify rebuild backup restore follow follower)
 for command in "${compute_commands[@]}"; do
 	expect "compute-node $command --help" "$(code_of "$COMPUTE" "$command" --help)" 0
 	grep -q 'usage: ' "$T/out" || fail "compute-node $command --help does not say how"
@@ -86,12 +86,16 @@ whole() { # WHAT: the commands that read, the same offline and online
 	data_cli status --json | jq -e 'type == "object"' >/dev/null || fail "$1: status"
 	data_cli status | grep -q . || fail "$1: status for people"
 	data_cli verify >/dev/null || fail "$1: verify"
+	data_cli memory | grep -q -- '- Likes walnut bread ^f1' || fail "$1: memory"
+	data_cli memory history --json | jq -e '.facts[0].by == "owner"' >/dev/null || fail "$1: memory history"
+	expect "$1: memory edit without a change" "$(EDITOR=true data_cli memory edit)" 'nothing was changed'
 	data_cli ask 'What about the walnuts on 19 November 2026?' >"$T/answer" || fail "$1: ask"
 	grep -q 'walnuts from the market' "$T/answer" || fail "$1: the answer has no source"
 }
 data_cli import "$T/day" >/dev/null
 data_cli import "$T/day" >"$T/again" 2>&1
 grep -qE '\b2\b.*dup|dup.*\b2\b' "$T/again" || fail "import twice: $(cat "$T/again")"
+printf '## Preferences\n- Likes walnut bread\n' | data_cli memory import - >/dev/null || fail 'memory import'
 whole 'nothing serves' '["e1","e2"]'
 
 # ---- the same through the control socket ---------------------------------------------------
@@ -103,6 +107,16 @@ data_cli import "$T/day2" >"$T/import2" 2>&1 || code=$?
 expect 'an import that leaves something out' "$code" 1
 grep -qi 'layer' "$T/import2" || fail "import does not name the bad field: $(cat "$T/import2")"
 whole 'after an import while serving' '["e1","e2","e3"]'
+# What is edited is taken in, and rests nowhere as it is.
+EDITOR="sed -i -e '/walnut bread/a - Keeps bees'" data_cli memory edit >"$T/edited" || fail 'memory edit'
+expect 'memory edit' "$(cat "$T/edited")" '1 new, 0 changed, 0 ended, 1 as they were'
+expect 'an editor that fails' "$(EDITOR=false code_of "$DATA" memory edit --dir "$T/data")" 1
+grep -rqF 'Keeps bees' "$T/data" && fail 'a fact is stored in clear'
+grep -rlsF 'Keeps bees' /dev/shm "${XDG_RUNTIME_DIR:-/dev/shm}" | grep . && fail 'the edited text is still there'
+data_cli memory export "$T/mine.md" 2>/dev/null && expect 'mode of an export' "$(stat -c %a "$T/mine.md")" 600
+sed -i '/Keeps bees/d' "$T/mine.md"
+expect 'memory import' "$(data_cli memory import "$T/mine.md")" '0 new, 0 changed, 1 ended, 1 as they were'
+usage 'memory nonsense' "$DATA" memory nonsense --dir "$T/data"
 expect_match 'import of a file that is not there' "$(code_of "$DATA" import --dir "$T/data" "$T/nothing")" '^[13]$'
 
 data_cli compute add box tcp://127.0.0.1:1 "${COMPUTE_KEY[box]}" >/dev/null
