@@ -275,7 +275,7 @@ static void put_text(struct buf *out, const char *name, const char *text)
 		buf_json_string(out, text, strlen(text));
 }
 
-enum rc episode_json(const struct episode *episode, struct buf *out)
+enum rc episode_json(const struct episode *episode, const char *more, struct buf *out)
 {
 	char start[TIMESTAMP_TEXT_BYTES], end[TIMESTAMP_TEXT_BYTES];
 
@@ -296,6 +296,8 @@ enum rc episode_json(const struct episode *episode, struct buf *out)
 			buf_putc(out, ',');
 		buf_json_string(out, episode->people[i], strlen(episode->people[i]));
 	}
-	buf_printf(out, "],\"slices\":%zu}", episode->slices);
+	buf_printf(out, "],\"slices\":%zu", episode->slices);
+	buf_puts(out, more);
+	buf_putc(out, '}');
 	return buf_rc(out);
 }

@@ -62,7 +62,7 @@ enum rc episode_walk(const struct slice_source *source, int64_t from_ns, int64_t
 enum rc episode_verify(struct store *store, const struct policy *policy, store_fault_fn *report,
     void *ctx, uint64_t *faults, struct errmsg *why) RC_CHECK;
 
-/* One episode as JSON. */
-enum rc episode_json(const struct episode *episode, struct buf *out) RC_CHECK;
+/* One episode as JSON; `more`: members at its end, each behind a comma, "" for none. */
+enum rc episode_json(const struct episode *episode, const char *more, struct buf *out) RC_CHECK;
 
 #endif

@@ -61,6 +61,10 @@ const char *call_model(const struct call *call); /* the name on that node */
  * gone has stopped already. */
 void call_cancel(struct pool *pool, uint64_t node, uint64_t request_id);
 
+/* One answer that somebody waits for begins, or has ended. */
+void pool_answer_begins(struct pool *pool);
+void pool_answer_ended(struct pool *pool);
+
 /* `changed` runs (as a handler does) whenever a node comes, goes or is removed. */
 struct pool_watch {
 	void *ctx;

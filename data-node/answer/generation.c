@@ -585,6 +585,8 @@ void generation_free(struct generation *generation)
 		return;
 	close_call(generation, true);
 	pool_watch_remove(generation->pool, &generation->watch);
+	if (!generation->background)
+		pool_answer_ended(generation->pool);
 	destroy(generation);
 }
 
@@ -615,6 +617,9 @@ enum rc generation_start(struct pool *pool, const struct generation_request *req
 	generation->watch =
 	    (struct pool_watch){ .ctx = generation, .changed = generation_on_change };
 	pool_watch_add(pool, &generation->watch);
+	generation->background = request->background;
+	if (!generation->background)
+		pool_answer_begins(pool);
 	enum rc rc = ask(generation);
 	bool later = rc == RC_CLOSED || rc == RC_AGAIN ||
 		     (rc == RC_UNAVAILABLE && request->start_timeout_ns > 0);

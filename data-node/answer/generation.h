@@ -25,6 +25,7 @@ struct generation_request {
 	int64_t resume_timeout_ns;     /* 0: the default */
 	int64_t start_timeout_ns;      /* wait for a first node so long; 0: do not */
 	int64_t ttl_ns;                /* of the whole answer; 0: the default */
+	bool background;               /* nobody waits for it: pool_answers() */
 	bool begins_again;             /* later prompts are likely to begin as this one */
 	uint64_t whose;                /* with that: who may notice that one did */
 };

@@ -93,6 +93,7 @@ struct generation {
 	struct buf logprobs;   /* of the ids since the last event that had them */
 	size_t logprobs_given; /* bytes of them that the last event handed out */
 	uint32_t top_logprobs; /* alternatives beside each token */
+	bool background;       /* not counted among the pool's answers */
 	char model[POOL_MODEL_NAME_BYTES_MAX];
 	char numerics_id[128];
 	uint32_t prompt_tokens, cached_tokens;

@@ -534,3 +534,25 @@ enum rc pool_list(struct pool *pool, struct arena *arena, struct pool_node **out
 	*len = n;
 	return RC_OK;
 }
+
+unsigned pool_answers(struct pool *pool)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	unsigned answers = pool->answers;
+	(void)pthread_mutex_unlock(&pool->lock);
+	return answers;
+}
+
+void pool_answer_begins(struct pool *pool)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	pool->answers++;
+	(void)pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_answer_ended(struct pool *pool)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	pool->answers--;
+	(void)pthread_mutex_unlock(&pool->lock);
+}

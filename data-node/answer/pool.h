@@ -82,4 +82,8 @@ bool pool_serves(struct pool *pool, const char *model);
 /* Wait until pool_serves() or `timeout_ns`; true if it does. */
 bool pool_wait(struct pool *pool, const char *model, int64_t timeout_ns);
 
+/* Answers that somebody waits for (generation.h: all but background ones), from their start to
+ * their end.  What can wait looks here and lets them go first. */
+unsigned pool_answers(struct pool *pool);
+
 #endif

@@ -61,6 +61,7 @@ struct pool {
 	size_t nodes_len;
 	uint64_t node_ids;
 	struct pool_watch *watches;
+	unsigned answers;      /* people's, see pool_answers() */
 	pool_link_fn *on_link; /* NULL: nobody asked */
 	void *on_link_ctx;
 };

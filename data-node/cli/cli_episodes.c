@@ -1,4 +1,4 @@
-/* `data-node episodes`: what happened, one line each. */
+/* `data-node episodes`: what happened, one line each, and what a model noted of it. */
 #include <stddef.h>
 
 #include "base/rc.h"
@@ -8,6 +8,7 @@
 #include "gateway/target.h"
 
 #define WORD_COLUMNS 40
+#define NOTE_COLUMNS 400
 
 struct episodes_options {
 	const char *dir, *day, *zone;
@@ -47,6 +48,32 @@ static void print_word(const json_t *episode, const char *name)
 	cli_put_text(stdout, text, WORD_COLUMNS);
 }
 
+/* What a model noted: a line of title, tags and mood, one of summary. */
+static void print_note(const json_t *episode)
+{
+	const json_t *tag = NULL, *mood = json_object_get(episode, "mood");
+	const char *title = cli_list_member(episode, "title");
+	size_t k = 0;
+
+	if (title[0] == '\0')
+		return;
+	(void)printf("    ");
+	cli_put_text(stdout, title, NOTE_COLUMNS);
+	json_array_foreach(json_object_get(episode, "tags"), k, tag)
+	{
+		(void)printf(" #");
+		cli_put_text(stdout, json_string_value(tag), WORD_COLUMNS);
+	}
+	if (json_is_object(mood)) {
+		(void)printf("  (");
+		cli_put_text(stdout, cli_list_member(mood, "word"), WORD_COLUMNS);
+		(void)printf(")");
+	}
+	(void)printf("\n    ");
+	cli_put_text(stdout, cli_list_member(episode, "summary"), NOTE_COLUMNS);
+	(void)printf("\n");
+}
+
 static void print_episode(const json_t *episode)
 {
 	const json_t *person = NULL;
@@ -63,6 +90,7 @@ static void print_episode(const json_t *episode)
 		cli_put_text(stdout, json_string_value(person), WORD_COLUMNS);
 	}
 	(void)printf("\n");
+	print_note(episode);
 }
 
 static enum rc ask(struct control_client *client, const void *arg, const struct conf_argv *args,

@@ -1,4 +1,4 @@
-/* `data-node night`: label what is new, with a bar on a terminal. */
+/* `data-node night`: label what is new and have a model note it, with a bar on a terminal. */
 #include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include "gateway/station.h"
 
 #define LINE_BYTES_MAX ((size_t)4096)
+#define TIME_S 3600 /* where nothing is said */
 
 struct night_options {
 	const char *dir;
@@ -27,8 +28,8 @@ struct night_options {
 static const struct conf_option options[] = {
 	CLI_OPTION_DIR(struct night_options),
 	{ ROW("now", CONF_BOOL, now), .help = "to the end, however long it takes" },
-	{ ROW("time", CONF_DURATION, time_ns), .value = "TIME", .fallback = "1h",
-	    .help = "without --now: stop after this; the next one goes on" },
+	{ ROW("for", CONF_DURATION, time_ns), .value = "TIME", .fallback = "0s",
+	    .help = "stop after this, the next one goes on; 0s: an hour, with --now no bound" },
 	{ ROW("quiet", CONF_BOOL, quiet), .letter = 'q', .help = "no progress bar" },
 	{ ROW("json", CONF_BOOL, json), .help = "print JSON" },
 	{ .name = NULL },
@@ -36,11 +37,13 @@ static const struct conf_option options[] = {
 
 static const struct conf_command command = {
 	.name = "night",
-	.summary = "do the night's work: label what is new",
+	.summary = "do the night's work: label what is new, have a model note it",
 	.detail = "Languages, duplicates, units, outliers, places and scenes become labels\n"
-		  "beside what was observed; nothing observed is changed. What was labelled\n"
-		  "before is not done again. A serving node does this by itself (see\n"
-		  "`data-node serve --help`, night-at).",
+		  "beside what was observed; nothing observed is changed. Where a compute node\n"
+		  "serves a model it writes titles and summaries of what happened, which are kept\n"
+		  "if every name and number in them was there. What was done before is not done\n"
+		  "again. A serving node does this by itself (see `data-node serve --help`,\n"
+		  "night-at).",
 	.options = options,
 };
 
@@ -48,8 +51,24 @@ static const struct conf_command command = {
 struct lines {
 	struct buf line;
 	struct bar bar;
+	char step[16]; /* that `bar` shows */
+	bool quiet;
 	json_t *outcome;
 };
+
+/* A bar a step. */
+static void show_step(struct lines *lines, const json_t *root)
+{
+	const char *step = json_string_value(json_object_get(root, "step"));
+
+	if (step != NULL && strcmp(lines->step, step) != 0) {
+		bar_end(&lines->bar);
+		(void)snprintf(lines->step, sizeof lines->step, "%s", step);
+		lines->bar = bar_begin(lines->step, lines->quiet);
+	}
+	bar_draw(&lines->bar, (uint64_t)json_integer_value(json_object_get(root, "days_done")),
+	    (uint64_t)json_integer_value(json_object_get(root, "days_total")));
+}
 
 static void take_line(struct lines *lines)
 {
@@ -59,9 +78,7 @@ static void take_line(struct lines *lines)
 		json_decref(lines->outcome);
 		lines->outcome = json_incref(root);
 	} else if (json_is_integer(json_object_get(root, "days_total"))) {
-		bar_draw(&lines->bar,
-		    (uint64_t)json_integer_value(json_object_get(root, "days_done")),
-		    (uint64_t)json_integer_value(json_object_get(root, "days_total")));
+		show_step(lines, root);
 	}
 	json_decref(root);
 	buf_reset(&lines->line);
@@ -85,6 +102,62 @@ static long long number(const json_t *root, const char *name)
 	return (long long)json_integer_value(json_object_get(root, name));
 }
 
+/* " (name 2, number 1)" */
+static void print_reasons(json_t *refused)
+{
+	const char *reason;
+	json_t *count;
+	bool any = false;
+
+	json_object_foreach(refused, reason, count)
+	{
+		(void)printf(
+		    "%s%s %lld", any ? ", " : " (", reason, (long long)json_integer_value(count));
+		any = true;
+	}
+	(void)printf("%s", any ? ")" : "");
+}
+
+static long long sum(json_t *refused)
+{
+	const char *reason;
+	json_t *count;
+	long long all = 0;
+
+	json_object_foreach(refused, reason, count) all += (long long)json_integer_value(count);
+	return all;
+}
+
+static void print_notes(const json_t *outcome)
+{
+	const json_t *notes = json_object_get(outcome, "notes");
+	json_t *refused = json_object_get(notes, "refused");
+	const json_t *vectors = json_object_get(outcome, "vectors");
+	const char *model = json_string_value(json_object_get(notes, "model"));
+	const char *end = json_string_value(json_object_get(notes, "end"));
+
+	if (notes == NULL)
+		return;
+	(void)printf("%lld notes on %lld days, %lld withdrawn, %lld answers refused",
+	    number(notes, "notes"), number(notes, "days"), number(notes, "withdrawn"),
+	    sum(refused));
+	print_reasons(refused);
+	if (model != NULL) {
+		(void)printf(", by ");
+		cli_put_text(stdout, model, 60);
+	}
+	if (end != NULL && strcmp(end, "no-model") == 0)
+		(void)printf("; no compute node with a model is up, the next night goes on");
+	else if (end != NULL && strcmp(end, "unfit-model") == 0)
+		(void)printf("; the model cannot be held to a form");
+	else if (end != NULL && strcmp(end, "stopped") == 0)
+		(void)printf("; the rest is for next time");
+	(void)printf("\n");
+	if (vectors != NULL && number(vectors, "have") > 0)
+		(void)printf("%lld of %lld texts have vectors\n", number(vectors, "have"),
+		    number(vectors, "of"));
+}
+
 static enum rc report(const json_t *outcome, bool as_json, struct errmsg *why)
 {
 	const char *error = json_string_value(json_object_get(outcome, "error"));
@@ -105,6 +178,7 @@ static enum rc report(const json_t *outcome, bool as_json, struct errmsg *why)
 		    json_is_true(json_object_get(outcome, "finished"))
 			? ""
 			: "; the rest is for next time");
+		print_notes(outcome);
 	}
 	if (error == NULL)
 		return RC_OK;
@@ -114,19 +188,23 @@ static enum rc report(const json_t *outcome, bool as_json, struct errmsg *why)
 
 static enum rc run(const struct night_options *values, struct arena *arena, struct errmsg *why)
 {
-	struct lines lines = { .bar = bar_begin("night", values->quiet) };
+	struct lines lines = { .bar = bar_begin("night", values->quiet), .quiet = values->quiet };
 	struct control_client_call call = {
 		.method = "POST", .target = "/control/night", .sink = take, .sink_ctx = &lines
 	};
 	struct control_client *client = NULL;
-	long long time_s = values->now ? 0 : (long long)(values->time_ns / NS_PER_S);
+	long long time_s = (long long)(values->time_ns / NS_PER_S);
+
+	if (time_s == 0 && !values->now)
+		time_s = TIME_S;
 
 	call.body = arena_printf(arena, "{\"time_s\":%lld}", time_s);
 	if (call.body == NULL)
 		return RC_NOMEM;
 	call.body_len = strlen(call.body);
 	buf_init(&lines.line, LINE_BYTES_MAX);
-	enum rc rc = control_client_open(cli_dir(values->dir, arena), STATION_NIGHT, &client, why);
+	enum rc rc = control_client_open(
+	    cli_dir(values->dir, arena), STATION_NIGHT | STATION_POOL, &client, why);
 	if (rc == RC_OK)
 		rc = control_client_send(client, &call, why);
 	bar_end(&lines.bar);

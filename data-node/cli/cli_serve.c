@@ -30,7 +30,7 @@
 
 struct serve_options {
 	const char *dir, *config, *listen, *host_name, *key_file, *passphrase_file;
-	const char *zone, *model, *embed_model, *log_level, *night_at, *follow_listen;
+	const char *zone, *model, *embed_model, *log_level, *night_at, *night_model, *follow_listen;
 	const char *tls_cert, *tls_key;
 	bool tls;
 	int64_t resume_timeout_ns, start_timeout_ns, night_time_ns;
@@ -82,6 +82,8 @@ static const struct conf_option options[] = {
 	    .help = "local time at which the night's work begins; \"never\": only when told" },
 	{ ROW("night-time", CONF_DURATION, night_time_ns), .value = "TIME", .fallback = "2h",
 	    .help = "how long it may take; the rest is for the next night" },
+	{ ROW("night-model", CONF_STRING, night_model), .value = "NAME",
+	    .help = "the model that the night's work asks (else the largest that is up)" },
 	{ ROW("follow-listen", CONF_STRING, follow_listen), .value = "tcp://HOST:PORT",
 	    .help = "let the data nodes of `data-node follower` follow this one here (else off)" },
 	{ ROW("log-level", CONF_STRING, log_level), .value = "LEVEL", .fallback = "info",
@@ -264,6 +266,7 @@ static enum rc serve(const struct serve_options *values, struct arena *arena, st
 		.answer_tokens = (uint32_t)values->answer_tokens,
 		.quota_bytes = values->quota_bytes,
 		.night_most_ns = values->night_time_ns,
+		.night_model = values->night_model,
 		.follow_listen = values->follow_listen,
 		.log_links = true };
 	struct http_config http = { .name = values->host_name,

@@ -15,6 +15,7 @@
 #include "gateway/nightly.h"
 #include "gateway/query.h"
 #include "gateway/station.h"
+#include "recall/recall.h"
 
 #define LINE_WAIT_NS (200 * NS_PER_MS)
 #define LINE_BYTES_MAX ((size_t)4096)
@@ -28,7 +29,34 @@ struct follow {
 	bool done;
 };
 
-static void put_outcome(const struct nightly_view *view, struct buf *out)
+/* {"end","model","questions","notes","withdrawn","refused":{reason: how often}} */
+static void put_notes(const struct annotate_report *notes, struct buf *out)
+{
+	buf_printf(out, "{\"end\":\"%s\",\"model\":", annotate_end_word(notes->end));
+	if (notes->model[0] == '\0')
+		buf_puts(out, "null");
+	else
+		buf_json_string(out, notes->model, strlen(notes->model));
+	buf_printf(out,
+	    ",\"days\":%" PRIu64 ",\"days_total\":%" PRIu64 ",\"questions\":%" PRIu64
+	    ",\"notes\":%" PRIu64 ",\"withdrawn\":%" PRIu64 ",\"refused\":",
+	    notes->days, notes->days_total, notes->questions, notes->notes, notes->notes_withdrawn);
+	gate_put(&notes->notes_gate, out);
+	buf_putc(out, '}');
+}
+
+/* Texts without a vector are embedded by recall's own thread, night and day. */
+static void put_vectors(struct station *station, struct buf *out)
+{
+	struct recall_stats stats;
+
+	if (station_recall(station) == NULL)
+		return;
+	recall_get_stats(station_recall(station), &stats);
+	buf_printf(out, ",\"vectors\":{\"have\":%zu,\"of\":%zu}", stats.vectors, stats.items);
+}
+
+static void put_outcome(struct station *station, const struct nightly_view *view, struct buf *out)
 {
 	const struct night_report *report = &view->report;
 
@@ -37,10 +65,32 @@ static void put_outcome(const struct nightly_view *view, struct buf *out)
 	    ",\"written\":%" PRIu64 ",\"withdrawn\":%" PRIu64 ",\"cursor\":%" PRIu64,
 	    report->finished ? "true" : "false", report->days, report->observations,
 	    report->written, report->withdrawn, report->cursor);
+	if (view->annotates) {
+		buf_puts(out, ",\"notes\":");
+		put_notes(&view->notes, out);
+		put_vectors(station, out);
+	}
 	if (view->rc != RC_OK) {
 		const char *text = errmsg_text(&view->why, view->rc);
 		buf_printf(out, ",\"rc\":\"%s\",\"error\":", rc_word(view->rc));
 		buf_json_string(out, text, strlen(text));
+	}
+	buf_puts(out, "}\n");
+}
+
+static void put_progress(const struct nightly_view *view, struct buf *out)
+{
+	bool notes = view->step == NIGHTLY_NOTES;
+
+	buf_printf(out,
+	    "{\"step\":\"%s\",\"days_done\":%" PRIu64 ",\"days_total\":%" PRIu64
+	    ",\"rule\":\"%s\",\"written\":%" PRIu64,
+	    nightly_step_word(view->step), notes ? view->notes.days : view->state.days_done,
+	    notes ? view->notes.days_total : view->state.days_total, view->state.rule,
+	    view->state.written);
+	if (notes) {
+		buf_puts(out, ",\"notes\":");
+		put_notes(&view->notes, out);
 	}
 	buf_puts(out, "}\n");
 }
@@ -60,13 +110,9 @@ static long pull(void *ctx, char *out, size_t max)
 		nightly_look(station_nightly(follow->station), follow->pass, LINE_WAIT_NS, &view);
 		follow->done = view.passes >= follow->pass;
 		if (follow->done)
-			put_outcome(&view, &follow->line);
+			put_outcome(follow->station, &view, &follow->line);
 		else if (view.running)
-			buf_printf(&follow->line,
-			    "{\"days_done\":%" PRIu64 ",\"days_total\":%" PRIu64
-			    ",\"rule\":\"%s\",\"written\":%" PRIu64 "}\n",
-			    view.state.days_done, view.state.days_total, view.state.rule,
-			    view.state.written);
+			put_progress(&view, &follow->line);
 	}
 	size_t n = follow->line.len - follow->sent;
 	n = n > max ? max : n;
@@ -149,6 +195,10 @@ enum rc handle_night_status(struct station *station, struct buf *out, struct err
 		buf_printf(out,
 		    ",\"written\":%" PRIu64 ",\"withdrawn\":%" PRIu64 ",\"last\":\"%s\"",
 		    view.report.written, view.report.withdrawn, rc_word(view.rc));
+	if (view.annotates && (view.running || view.passes > 0)) {
+		buf_puts(out, ",\"notes\":");
+		put_notes(&view.notes, out);
+	}
 	buf_putc(out, '}');
 	return RC_OK;
 }

@@ -11,11 +11,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "align/builder.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "os/process.h"
 
 #define LOOK_AGAIN_NS (30 * NS_PER_S) /* the wall clock may be set meanwhile */
+#define ALIGN_WAIT_NS (60 * NS_PER_S) /* for stored slices; without them it takes longer */
+#define ALIGN_LOOK_NS (200 * NS_PER_MS)
 
 struct nightly {
 	struct nightly_config config;
@@ -24,7 +27,7 @@ struct nightly {
 	pthread_cond_t moved;
 	bool stopping, asked;
 	unsigned holds;  /* nightly_hold() */
-	bool working;    /* in night_run() */
+	bool working;    /* in run_steps() */
 	int64_t most_ns; /* of the pass that was asked for */
 	int64_t next_ns; /* when one begins by itself; 0: never */
 	struct nightly_view view;
@@ -48,21 +51,127 @@ static int64_t next_of(const struct nightly *nightly)
 	return nightly_next(now_ns, config->at_s, config->offset_s(config->offset_ctx, now_ns));
 }
 
+const char *nightly_step_word(enum nightly_step step)
+{
+	static const char *const words[] = { "align", "labels", "notes" };
+
+	return words[step];
+}
+
+static bool may_go_on(const struct nightly *nightly)
+{
+	return !nightly->stopping && nightly->holds == 0;
+}
+
 static bool go_on(void *ctx, const struct night_state *state)
 {
 	struct nightly *nightly = ctx;
 
 	(void)pthread_mutex_lock(&nightly->mutex);
 	nightly->view.state = *state;
-	bool more = !nightly->stopping && nightly->holds == 0;
+	bool more = may_go_on(nightly);
 	(void)pthread_cond_broadcast(&nightly->moved);
 	(void)pthread_mutex_unlock(&nightly->mutex);
 	return more;
 }
 
+static bool go_on_asking(void *ctx, const struct annotate_report *so_far)
+{
+	struct nightly *nightly = ctx;
+
+	(void)pthread_mutex_lock(&nightly->mutex);
+	nightly->view.notes = *so_far;
+	bool more = may_go_on(nightly);
+	(void)pthread_cond_broadcast(&nightly->moved);
+	(void)pthread_mutex_unlock(&nightly->mutex);
+	return more;
+}
+
+static void set_step(struct nightly *nightly, enum nightly_step step)
+{
+	(void)pthread_mutex_lock(&nightly->mutex);
+	nightly->view.step = step;
+	(void)pthread_cond_broadcast(&nightly->moved);
+	(void)pthread_mutex_unlock(&nightly->mutex);
+}
+
+/* What was decided on one pass, and what came of it. */
+struct pass {
+	int64_t deadline_mono_ns; /* 0: none */
+	struct night_report labels;
+	struct annotate_report notes;
+	enum rc rc;
+	struct errmsg why;
+};
+
+/* The aligner follows the log by itself: what is asked of the slices is cheap once it is there. */
+static void wait_for_slices(struct nightly *nightly, const struct pass *pass)
+{
+	uint64_t cursor = store_cursor(nightly->config.store);
+	int64_t until_ns = clock_mono_ns() + ALIGN_WAIT_NS;
+	bool more = nightly->config.builder != NULL;
+
+	if (pass->deadline_mono_ns != 0 && pass->deadline_mono_ns < until_ns)
+		until_ns = pass->deadline_mono_ns;
+	set_step(nightly, NIGHTLY_ALIGN);
+	while (more && !builder_wait(nightly->config.builder, cursor, ALIGN_LOOK_NS)) {
+		(void)pthread_mutex_lock(&nightly->mutex);
+		more = may_go_on(nightly) && clock_mono_ns() < until_ns;
+		(void)pthread_mutex_unlock(&nightly->mutex);
+	}
+}
+
+static void label(struct nightly *nightly, struct pass *pass)
+{
+	const struct night_config config = { .store = nightly->config.store,
+		.offset_s = nightly->config.offset_s,
+		.offset_ctx = nightly->config.offset_ctx,
+		.deadline_mono_ns = pass->deadline_mono_ns,
+		.go_on = go_on,
+		.go_on_ctx = nightly };
+
+	set_step(nightly, NIGHTLY_LABELS);
+	pass->rc = night_run(&config, &pass->labels, &pass->why);
+}
+
+static void annotate(struct nightly *nightly, struct pass *pass)
+{
+	const struct nightly_config *config = &nightly->config;
+	struct annotate_config asking = { .store = config->store,
+		.ask = config->ask,
+		.zone = { config->offset_s, config->offset_ctx },
+		.deadline_mono_ns = pass->deadline_mono_ns,
+		.go_on = go_on_asking,
+		.go_on_ctx = nightly };
+	struct errmsg why = ERRMSG_INIT;
+
+	asking.policy = config->policy(config->policy_ctx);
+	set_step(nightly, NIGHTLY_NOTES);
+	enum rc rc = annotate_run(&asking, &pass->notes, &why);
+	if (rc != RC_OK && pass->rc == RC_OK) {
+		pass->rc = rc;
+		pass->why = why;
+	}
+}
+
+/* A record that cannot be read keeps nothing else from being done. */
+static void run_steps(struct nightly *nightly, struct pass *pass)
+{
+	bool asks = nightly->config.ask != NULL;
+
+	pass->labels = (struct night_report){ 0 };
+	pass->notes = (struct annotate_report){ .end = ANNOTATE_STOPPED };
+	errmsg_reset(&pass->why);
+	label(nightly, pass);
+	bool labelled = (pass->rc == RC_OK && pass->labels.finished) || pass->rc == RC_CORRUPT;
+	if (!labelled || !asks)
+		return;
+	wait_for_slices(nightly, pass);
+	annotate(nightly, pass);
+}
+
 /* As often as it is held. */
-static enum rc work(struct nightly *nightly, const struct night_config *config,
-    struct night_report *report, struct errmsg *why)
+static void work(struct nightly *nightly, struct pass *pass)
 {
 	for (;;) {
 		(void)pthread_mutex_lock(&nightly->mutex);
@@ -70,45 +179,58 @@ static enum rc work(struct nightly *nightly, const struct night_config *config,
 			(void)pthread_cond_wait(&nightly->moved, &nightly->mutex);
 		nightly->working = true;
 		(void)pthread_mutex_unlock(&nightly->mutex);
-		enum rc rc = night_run(config, report, why);
+		run_steps(nightly, pass);
+		bool finished = pass->labels.finished && (nightly->config.ask == NULL ||
+							     pass->notes.end != ANNOTATE_STOPPED);
 		(void)pthread_mutex_lock(&nightly->mutex);
 		nightly->working = false;
 		bool again =
-		    rc == RC_OK && !report->finished && nightly->holds > 0 && !nightly->stopping;
+		    pass->rc == RC_OK && !finished && nightly->holds > 0 && !nightly->stopping;
 		(void)pthread_cond_broadcast(&nightly->moved);
 		(void)pthread_mutex_unlock(&nightly->mutex);
 		if (!again)
-			return rc;
+			return;
 	}
+}
+
+static void log_pass(const struct nightly *nightly, const struct pass *pass, int64_t took_ns)
+{
+	const struct night_report *labels = &pass->labels;
+	const struct annotate_report *notes = &pass->notes;
+
+	if (pass->rc == RC_OK)
+		log_info("NIGHT-DONE",
+		    "days=%" PRIu64 " observations=%" PRIu64 " written=%" PRIu64
+		    " withdrawn=%" PRIu64 " finished=%d seconds=%.1f",
+		    labels->days, labels->observations, labels->written, labels->withdrawn,
+		    labels->finished, (double)took_ns / (double)NS_PER_S);
+	else
+		log_error("NIGHT-FAILED", "rc=%s why=%s", rc_word(pass->rc),
+		    errmsg_text(&pass->why, pass->rc));
+	if (nightly->config.ask != NULL)
+		log_info("NIGHT-NOTES",
+		    "end=%s days=%" PRIu64 " questions=%" PRIu64 " notes=%" PRIu64
+		    " withdrawn=%" PRIu64 " refused=%" PRIu64,
+		    annotate_end_word(notes->end), notes->days, notes->questions, notes->notes,
+		    notes->notes_withdrawn, gate_refused(&notes->notes_gate));
 }
 
 static void run(struct nightly *nightly, int64_t most_ns)
 {
-	struct night_config config = { .store = nightly->config.store,
-		.offset_s = nightly->config.offset_s,
-		.offset_ctx = nightly->config.offset_ctx,
-		.deadline_mono_ns = most_ns > 0 ? clock_mono_ns() + most_ns : 0,
-		.go_on = go_on,
-		.go_on_ctx = nightly };
-	struct night_report report = { 0 };
-	struct errmsg why = ERRMSG_INIT;
 	int64_t began_ns = clock_mono_ns();
+	struct pass pass = { .deadline_mono_ns = most_ns > 0 ? began_ns + most_ns : 0,
+		.why = ERRMSG_INIT };
 
-	enum rc rc = work(nightly, &config, &report, &why);
-	if (rc == RC_OK && nightly->config.log)
-		log_info("NIGHT-DONE",
-		    "days=%" PRIu64 " observations=%" PRIu64 " written=%" PRIu64
-		    " withdrawn=%" PRIu64 " finished=%d seconds=%.1f",
-		    report.days, report.observations, report.written, report.withdrawn,
-		    report.finished, (double)(clock_mono_ns() - began_ns) / (double)NS_PER_S);
-	else if (nightly->config.log)
-		log_error("NIGHT-FAILED", "rc=%s why=%s", rc_word(rc), errmsg_text(&why, rc));
+	work(nightly, &pass);
+	if (nightly->config.log)
+		log_pass(nightly, &pass, clock_mono_ns() - began_ns);
 	(void)pthread_mutex_lock(&nightly->mutex);
 	nightly->view.running = false;
 	nightly->view.passes++;
-	nightly->view.report = report;
-	nightly->view.rc = rc;
-	nightly->view.why = why;
+	nightly->view.report = pass.labels;
+	nightly->view.notes = pass.notes;
+	nightly->view.rc = pass.rc;
+	nightly->view.why = pass.why;
 	nightly->view.ended_ns = clock_utc_ns();
 	nightly->next_ns = next_of(nightly);
 	(void)pthread_cond_broadcast(&nightly->moved);
@@ -153,7 +275,9 @@ static bool wait_for_work(struct nightly *nightly, int64_t *most_ns)
 	nightly->asked = false;
 	if (work) {
 		nightly->view.running = true;
+		nightly->view.step = NIGHTLY_LABELS;
 		nightly->view.state = (struct night_state){ .rule = "" };
+		nightly->view.notes = (struct annotate_report){ .end = ANNOTATE_STOPPED };
 	}
 	(void)pthread_mutex_unlock(&nightly->mutex);
 	return work;
@@ -217,6 +341,7 @@ enum rc nightly_open(const struct nightly_config *config, struct nightly **out, 
 	if (nightly == NULL)
 		return RC_NOMEM;
 	nightly->config = *config;
+	nightly->view.annotates = config->ask != NULL;
 	nightly->next_ns = next_of(nightly);
 	(void)pthread_mutex_init(&nightly->mutex, NULL);
 	(void)pthread_condattr_init(&attr);

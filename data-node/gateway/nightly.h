@@ -1,14 +1,17 @@
 /*
- * Nightly: the thread that does the night's work, at a quiet hour or when told.
+ * Nightly: the thread that does the night's work, at a quiet hour or when told: the
+ * aligner has a while to catch up, rules label, a model writes notes.
  *
  * One pass at a time; who asks while one runs joins it.  Any thread.
  */
 #ifndef GATEWAY_NIGHTLY_H
 #define GATEWAY_NIGHTLY_H
 
+#include "night/annotate.h"
 #include "night/night.h"
 
 struct nightly;
+struct builder; /* align/builder.h */
 
 #define NIGHTLY_NEVER (-1)
 
@@ -19,14 +22,26 @@ struct nightly_config {
 	const void *offset_ctx;
 	int at_s;        /* local time of day in seconds; NIGHTLY_NEVER: only when told */
 	int64_t most_ns; /* a pass by itself ends after it; 0: not */
-	bool log;        /* NIGHT-DONE and NIGHT-FAILED */
+	bool log;        /* NIGHT-DONE, NIGHT-NOTES and NIGHT-FAILED */
+	/* What asks a model; NULL: nothing is asked. */
+	const struct ask *ask;
+	const struct policy *(*policy)(const void *ctx); /* of the slices, now; with `ask` */
+	const void *policy_ctx;
+	struct builder *builder; /* given a while to be as far; NULL */
 };
+
+/* In order. */
+enum nightly_step { NIGHTLY_ALIGN, NIGHTLY_LABELS, NIGHTLY_NOTES };
+const char *nightly_step_word(enum nightly_step step); /* "align", "labels", "notes" */
 
 struct nightly_view {
 	bool running;
-	uint64_t passes;            /* ended since nightly_open() */
-	struct night_state state;   /* of the one that runs */
-	struct night_report report; /* of the last one that ended */
+	uint64_t passes;              /* ended since nightly_open() */
+	enum nightly_step step;       /* of the one that runs, */
+	struct night_state state;     /* and how far it is */
+	struct night_report report;   /* of the last one that ended */
+	bool annotates;               /* a model is asked, if there is one */
+	struct annotate_report notes; /* of the one that runs, or the last one */
 	enum rc rc;
 	struct errmsg why;
 	int64_t ended_ns; /* UTC; 0: none yet */
@@ -35,7 +50,7 @@ struct nightly_view {
 /* `config` is copied.  RC_NOMEM. */
 enum rc nightly_open(
     const struct nightly_config *config, struct nightly **out, struct errmsg *why) RC_CHECK;
-/* Ends a pass that runs after the day it is at. */
+/* Ends a pass that runs after the day it is at, or the question. */
 void nightly_close(struct nightly *nightly);
 
 /* Begin a pass of at most `most_ns` (0: no limit), or join the one that runs;
@@ -44,8 +59,8 @@ uint64_t nightly_start(struct nightly *nightly, int64_t most_ns);
 
 /*
  * Between hold and release no pass writes: hold returns once the one that runs has
- * stopped behind the day it is at, and release lets it go on from there.  For who
- * takes observations away, so that no label is made of what is going.
+ * stopped behind the day or before the answer it is at, and release lets it go on from there.  For
+ * who takes observations away, so that no label is made of what is going.
  */
 void nightly_hold(struct nightly *nightly);
 void nightly_release(struct nightly *nightly);

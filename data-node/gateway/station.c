@@ -14,6 +14,7 @@
 #include "backup/backup_dir.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/asker.h"
 #include "gateway/auth.h"
 #include "gateway/catalogue.h"
 #include "gateway/cloud_place.h"
@@ -50,6 +51,8 @@ struct station {
 	struct policy_place *policies;
 	struct pool *pool;
 	struct encoder *encoder;
+	struct asker *asker;
+	struct ask ask; /* `asker`'s */
 	struct station_following *following;
 	struct follow_serve *followed;
 	int64_t opened_mono_ns;
@@ -172,6 +175,20 @@ static enum rc open_builder(struct station *s, struct errmsg *why)
 	return rc;
 }
 
+static const struct policy *policy_now(const void *ctx)
+{
+	return station_policy(ctx);
+}
+
+static enum rc open_asker(struct station *s)
+{
+	enum rc rc = asker_new(s->pool, s->config.night_model, &s->asker);
+
+	if (rc == RC_OK)
+		s->ask = asker_for_night(s->asker);
+	return rc;
+}
+
 static enum rc open_nightly(struct station *s, struct errmsg *why)
 {
 	struct nightly_config config = { .store = s->store,
@@ -179,10 +196,16 @@ static enum rc open_nightly(struct station *s, struct errmsg *why)
 		.offset_ctx = s,
 		.at_s = s->config.night_at_s > 0 ? s->config.night_at_s : NIGHTLY_NEVER,
 		.most_ns = s->config.night_most_ns,
-		.log = s->config.log_links };
+		.log = s->config.log_links,
+		.policy = policy_now,
+		.policy_ctx = s,
+		.builder = station_builder(s) };
 	struct nightly *nightly = NULL;
 
-	enum rc rc = nightly_open(&config, &nightly, why);
+	enum rc rc = s->pool != NULL && s->asker == NULL ? open_asker(s) : RC_OK;
+	config.ask = s->asker != NULL ? &s->ask : NULL;
+	if (rc == RC_OK)
+		rc = nightly_open(&config, &nightly, why);
 	if (rc == RC_OK)
 		atomic_store(&s->nightly, nightly);
 	return rc;
@@ -283,6 +306,7 @@ void station_close(struct station *s)
 	if (s->recall != NULL)
 		recall_close(s->recall);
 	encoder_free(s->encoder);
+	asker_free(s->asker);
 	if (s->pool != NULL)
 		pool_close(s->pool);
 	builder_close(station_builder(s));

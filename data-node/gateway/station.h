@@ -47,6 +47,7 @@ struct station_config {
 	const char *zone;                       /* the owner's, IANA name; NULL: the system's */
 	const char *model;         /* behind "hearth"; NULL: any chat model that is up */
 	const char *embed_model;   /* for recall's vectors; NULL: any that only embeds */
+	const char *night_model;   /* the night asks; NULL: the largest that is up */
 	int64_t resume_timeout_ns; /* 0: GENERATION_RESUME_TIMEOUT_NS */
 	int64_t start_timeout_ns;  /* wait for a first node; 0: do not */
 	uint32_t context_tokens;   /* budget of the moments in a prompt; 0: 2000 */

@@ -2,6 +2,7 @@
 #include "night/night_plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "store/store_clock.h"
@@ -145,6 +146,21 @@ static void touch_forgotten(struct reading *reading, int64_t t0_ns, int64_t t1_n
 	}
 }
 
+static bool is_scene(const struct observation *obs)
+{
+	return observation_is_label(obs) &&
+	       strncmp(obs->client_id, OBS_SCENE_ID, sizeof OBS_SCENE_ID - 1) == 0;
+}
+
+static void touch_scene(struct reading *reading, const struct observation *obs)
+{
+	for (size_t i = 0; i < reading->plan->rules_len; i++) {
+		if (reading->rules[i]->sees_scenes && obs->seq > reading->after_seqs[i])
+			mark_days(
+			    reading->plan, i, day_of(obs->place.t0_ns), day_of(obs->place.t1_ns));
+	}
+}
+
 static bool take(void *ctx, const struct observation *obs)
 {
 	struct reading *reading = ctx;
@@ -156,6 +172,8 @@ static bool take(void *ctx, const struct observation *obs)
 		reading->forgot_seq = obs->seq;
 		return true;
 	}
+	if (is_scene(obs))
+		touch_scene(reading, obs);
 	if (obs->origin == ORIGIN_SYSTEM && !obs->tombstone)
 		return true;
 	touch(reading, obs->layer, &obs->place, obs->seq);

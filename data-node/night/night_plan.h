@@ -19,11 +19,11 @@ void night_plan_free(struct night_plan *plan);
 /*
  * Mark the days that records in (after_seq, up_to_seq] touch, for each rule
  * of `table` with `after_seqs[i]` of its own.  Labels
- * and other SYSTEM records touch nothing; a new version touches where the old
- * one was, a tombstone where the forgotten one was; a record that changed a clock
- * map touches where it moved others from and to; one that forgets touches, for
- * every rule, the days whose labels went along.  A rule that depends on
- * another is touched around where that one is, if `all_dependents`.
+ * and other SYSTEM records touch nothing, but scenes for rules that see them; a new version touches
+ * where the old one was, a tombstone where the forgotten one was; a record that changed a clock map
+ * touches where it moved others from and to; one that forgets touches, for every rule, the days
+ * whose labels went along.  A rule that depends on another is touched around where that one is, if
+ * `all_dependents`.
  */
 enum rc night_plan_read(struct night_plan *plan, struct store *store,
     const struct night_table *table, const uint64_t *after_seqs, uint64_t up_to_seq,

@@ -9,13 +9,12 @@
 
 #define PROGRESS_ARENA_BYTES ((size_t)1 << 20)
 #define PROGRESS_NEWEST_BYTES ((size_t)32 << 20)
-#define PROGRESS_ID "progress"
 
-static struct observation blank(void)
+static struct observation blank(const struct night_table *table)
 {
 	return (struct observation){
 		.source = OBS_SOURCE_NIGHT,
-		.client_id = PROGRESS_ID,
+		.client_id = table->progress,
 		.layer = LAYER_BEHAVIOUR,
 		.kind = OBS_KIND_PROGRESS,
 		.shape = SHAPE_INSTANT,
@@ -88,7 +87,7 @@ static void read_member(
 enum rc night_progress_read(struct store *store, const struct night_table *table,
     struct night_progress *out, struct errmsg *why)
 {
-	struct observation obs = blank();
+	struct observation obs = blank(table);
 	uint8_t id[OBS_ID_BYTES];
 	struct peek member;
 	struct arena arena;
@@ -146,7 +145,7 @@ static int64_t time_of(
 enum rc night_progress_write(struct store *store, const struct night_table *table,
     const struct night_progress *progress, struct errmsg *why)
 {
-	struct observation obs = blank();
+	struct observation obs = blank(table);
 	struct buf data;
 
 	obs.recv_utc_ns = clock_utc_ns();

@@ -1,8 +1,8 @@
 /*
  * Night progress: how far labelling has come, as an observation of its own.
  *
- * Its id is fixed, so each one supersedes the one before; it stands at the time
- * of the newest record that it counts.
+ * Its id is the table's, so each one supersedes the one before; it stands at the
+ * time of the newest record that it counts.
  */
 #ifndef NIGHT_NIGHT_PROGRESS_H
 #define NIGHT_NIGHT_PROGRESS_H

@@ -11,4 +11,4 @@ static const struct night_rule *const rules[] = {
 	&night_rule_scene,
 };
 
-const struct night_table night_rules = { rules, sizeof rules / sizeof rules[0] };
+const struct night_table night_rules = { rules, sizeof rules / sizeof rules[0], NIGHT_PROGRESS_ID };

@@ -39,6 +39,7 @@ struct night_rule {
 	 * after it, for the days around each change.  NULL: on none. */
 	const char *from;
 	int from_days;
+	bool sees_scenes;              /* a label of a scene touches its days as well */
 	enum rc (*open)(void **state); /* NULL: no state */
 	void (*close)(void *state);
 	enum rc (*begin)(void *state, struct night_day *day, struct errmsg *why); /* may be NULL */
@@ -51,7 +52,9 @@ struct night_rule {
 struct night_table {
 	const struct night_rule *const *rules; /* [len], len ≤ NIGHT_RULES_MAX */
 	size_t len;
+	const char *progress; /* the id under which a pass over them keeps its progress */
 };
+#define NIGHT_PROGRESS_ID "progress" /* of the rules */
 extern const struct night_table night_rules;
 
 extern const struct night_rule night_rule_language;

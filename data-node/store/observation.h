@@ -38,6 +38,7 @@
 #define OBS_SOURCE_NIGHT "hearth-night"
 #define OBS_KIND_LABEL "label"
 #define OBS_KIND_PROGRESS "progress"
+#define OBS_KIND_SAID "said"
 #define OBS_SCENE_ID "scene:" /* begins the ids of labels that say scenes */
 /* What it knows about the person (memory/fact.h): likewise. */
 #define OBS_SOURCE_MEMORY "hearth-memory"
@@ -139,6 +140,19 @@ static inline bool observation_is_label(const struct observation *obs)
 {
 	return obs->origin == ORIGIN_SYSTEM && !obs->tombstone &&
 	       strcmp(obs->kind, OBS_KIND_LABEL) == 0 && strcmp(obs->source, OBS_SOURCE_NIGHT) == 0;
+}
+
+/* What a model said at night of a stretch of time (night/said.h). */
+static inline bool observation_is_said(const struct observation *obs)
+{
+	return obs->origin == ORIGIN_SYSTEM && !obs->tombstone &&
+	       strcmp(obs->kind, OBS_KIND_SAID) == 0 && strcmp(obs->source, OBS_SOURCE_NIGHT) == 0;
+}
+
+/* Either: it goes with what it may have been read from. */
+static inline bool observation_is_of_night(const struct observation *obs)
+{
+	return observation_is_label(obs) || observation_is_said(obs);
 }
 
 /* How far the night's work has come: numbers alone. */

@@ -158,7 +158,7 @@ static bool select_visit(void *ctx, const struct observation *obs)
 		return true;
 	select->days[store_forget_day(store_day(obs->dev_t0_ns))] |=
 	    (uint8_t)LAYER_MASK(obs->layer);
-	if (!observation_is_label(obs) && !observation_is_memory(obs))
+	if (!observation_is_of_night(obs) && !observation_is_memory(obs))
 		mark_near(select->near, obs);
 	return true;
 }
@@ -221,7 +221,7 @@ static bool label_visit(void *ctx, const struct observation *obs)
 {
 	struct store_forget_run *run = ctx;
 
-	if (observation_is_label(obs))
+	if (observation_is_of_night(obs))
 		run->days[store_forget_day(store_day(obs->dev_t0_ns))] |=
 		    (uint8_t)LAYER_MASK(obs->layer);
 	return true;

@@ -321,7 +321,7 @@ static enum rc record_apply(struct store *store, MDB_txn *txn, struct store_forg
 		return bury(store, txn, batch, &obs, err, why);
 	}
 	/* Its key was retired for what it was read from, or for itself. */
-	if (forgets && (observation_is_label(&obs) || goes_along(batch, seq)))
+	if (forgets && (observation_is_of_night(&obs) || goes_along(batch, seq)))
 		return bury(store, txn, batch, &obs, err, why);
 	batch->resealed++;
 	return value_put(store, txn, seq, store_day(obs.dev_t0_ns), (unsigned)obs.layer,

@@ -9,7 +9,8 @@ data_init
 data_cli import --quiet deploy/sample-day.ndjson >/dev/null
 data_cli night --now --quiet >"$T/first"
 expect_match 'the first night' "$(cat "$T/first")" '^[1-9][0-9]* labels written, 0 withdrawn'
-expect 'the second night' "$(data_cli night --now --quiet)" '0 labels written, 0 withdrawn, from 0 observations'
+expect_match 'without a compute node' "$(cat "$T/first")" '0 notes .* no compute node with a model is up'
+expect 'the second night' "$(data_cli night --now --quiet | head -n 1)" '0 labels written, 0 withdrawn, from 0 observations'
 
 data_start --night-at never
 labels() { # RULE: what it says, by time
@@ -80,9 +81,31 @@ if [ -e "$SHARED/life/owntracks-demo-iphone.rec" ]; then
 	wait "$night" || true
 	data_start --night-at never
 	data_cli night --now --quiet >/dev/null
-	expect 'after the kill' "$(data_cli night --now --quiet)" '0 labels written, 0 withdrawn, from 0 observations'
+	expect 'after the kill' "$(data_cli night --now --quiet | head -n 1)" '0 labels written, 0 withdrawn, from 0 observations'
 	api GET '/api/v1/events?from=2000-01-01T00:00:00Z&to=2026-01-01T00:00:00Z&source=hearth-night&limit=10000' |
 		jq -e '[.events[].id | split(":")[0]] | index("place") != null' >/dev/null || fail 'no stays in the real tracks'
+fi
+
+# With a model on a compute node it is asked about each episode, once: this one tells
+# stories, and the gate lets none of them through.
+if [ -e "$SHARED/models/stories260K.gguf" ]; then
+	compute_init box
+	pair box
+	compute_start box "$SHARED/models/stories260K.gguf"
+	wait_for_model stories260K
+	data_cli night --now --json --quiet | jq -ce '.notes' >"$T/notes"
+	jq -e '.end == "finished" and .model == "stories260K" and .questions >= 9 and
+		.notes + ([.refused[]] | add) >= 9' "$T/notes" >/dev/null || fail "notes: $(cat "$T/notes")"
+	log_has data NIGHT-NOTES 'end=finished' || fail 'the log says nothing of notes'
+	api GET /api/v1/status | jq -e '.night.notes.questions >= 9' >/dev/null || fail 'status has no notes'
+	api GET '/api/v1/episodes?from=2026-11-19T00:00:00Z&to=2026-11-20T00:00:00Z' |
+		jq -e 'all(.episodes[]; has("title") and has("summary") and has("tags") and has("mood"))' >/dev/null ||
+		fail 'episodes have no place for a note'
+	data_cli night --now --json --quiet | jq -e '.notes.questions == 0' >/dev/null || fail 'a question was asked twice'
+	# While it is forgotten no note is made, and those of these days go along.
+	api POST /api/v1/forget --data-binary '{"from":"2026-11-19T06:00:00Z","to":"2026-11-19T07:00:00Z"}' >/dev/null
+	api GET '/api/v1/events?from=2026-11-18T00:00:00Z&to=2026-11-21T00:00:00Z&source=hearth-night&limit=10000' |
+		jq -e 'all(.events[]; .kind != "said")' >/dev/null || fail 'a note outlives what it was read from'
 fi
 node_stop data
 data_cli verify | tail -n 1

@@ -39,7 +39,7 @@ static bool see(void *ctx, const struct episode *episode)
 	copy(s->scenes[i], 16, episode->scene);
 	copy(s->places[i], 24, episode->place);
 	copy(s->people[i], 64, episode->people_len > 0 ? episode->people[0] : "");
-	return episode_json(episode, &s->json) == RC_OK;
+	return episode_json(episode, "", &s->json) == RC_OK;
 }
 
 static void walk(struct fixture *f, int64_t from_min, int64_t to_min, int64_t now_min)

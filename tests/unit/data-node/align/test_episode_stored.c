@@ -84,7 +84,7 @@ static bool tell(void *ctx, const struct episode *episode)
 	assert_true(out->len < 400);
 	out->starts[out->len] = (episode->start_ns - BASE_NS) / MIN;
 	out->ends[out->len++] = (episode->end_ns - BASE_NS) / MIN;
-	PASS(episode_json(episode, &out->text));
+	PASS(episode_json(episode, "", &out->text));
 	buf_putc(&out->text, '\n');
 	return true;
 }

@@ -190,7 +190,7 @@ static void test_a_newer_rule_supersedes(void **state)
 {
 	struct night_rule newer = night_rule_language;
 	const struct night_rule *rows[] = { &newer, &night_rule_unit };
-	struct night_table table = { rows, 2 };
+	struct night_table table = { rows, 2, NIGHT_PROGRESS_ID };
 	struct fixture f = { .store = NULL };
 	char *text = NULL;
 
