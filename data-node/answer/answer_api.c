@@ -1,22 +1,20 @@
 /* Answer API: the handlers, streamed and whole. */
 #include "answer/answer_api.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "answer/reply.h"
 #include "answer/responses.h"
 #include "base/clock.h"
-#include "gateway/cloud_place.h"
 
 #define REQUEST_ARENA_BYTES_MAX ((size_t)64 << 20)
 #define CHUNK_BYTES_MAX ((size_t)32 << 20)
-#define MODELS_CREATED_S INT64_C(1763683200) /* of every entry: clients want a number */
 
 struct choice {
 	struct reply *reply;
-	bool opened; /* the role chunk is written */
+	bool opened;         /* the role chunk is written */
+	uint64_t characters; /* see struct chunk_head */
 	bool over;
 };
 
@@ -67,11 +65,12 @@ static struct choice *now(struct run *run)
 }
 
 /* All choices go by the first one's name. */
-static struct chunk_head head_of(const struct run *run)
+static struct chunk_head head_of(struct run *run)
 {
 	struct chunk_head head = *reply_head(run->choices[0].reply);
 
 	head.index = (unsigned)run->at;
+	head.characters = &now(run)->characters;
 	return head;
 }
 
@@ -413,75 +412,6 @@ out:
 	run_free(run);
 }
 
-static void put_model(struct buf *out, const char *id, const char *owner, bool first)
-{
-	buf_puts(out, first ? "{\"id\":" : ",{\"id\":");
-	buf_json_string(out, id, strlen(id));
-	buf_printf(out, ",\"object\":\"model\",\"created\":%" PRId64 ",\"owned_by\":\"%s\"}",
-	    MODELS_CREATED_S, owner);
-}
-
-static bool listed(const struct pool_node *nodes, size_t node, size_t model)
-{
-	const char *name = nodes[node].models[model].name;
-
-	for (size_t i = 0; i <= node; i++) {
-		if (!nodes[i].takes)
-			continue;
-		size_t end = i == node ? model : nodes[i].models_len;
-		for (size_t j = 0; j < end; j++) {
-			if (strcmp(nodes[i].models[j].name, name) == 0)
-				return true;
-		}
-	}
-	return strcmp(name, CHAT_MODEL_HEARTH) == 0;
-}
-
-/* Those elsewhere; none where the policy cannot be read. */
-static void put_upstreams(const struct host *host, struct arena *arena, struct buf *out)
-{
-	struct cloud_policy *policy = arena_alloc(arena, sizeof(*policy));
-
-	if (host->cloud == NULL || policy == NULL ||
-	    cloud_place_policy(host->cloud, arena, policy, NULL) != RC_OK)
-		return;
-	for (size_t i = 0; i < policy->upstreams_len; i++) {
-		const char *id =
-		    arena_printf(arena, ROUTE_MODEL_PREFIX "%s", policy->upstreams[i].name);
-		if (id != NULL)
-			put_model(out, id, "upstream", false);
-	}
-}
-
-void answer_models(const struct host *host, struct arena *arena, struct api_response *response)
-{
-	struct pool_node *nodes = NULL;
-	size_t len = 0;
-
-	if (host->pool != NULL) {
-		enum rc rc = pool_list(host->pool, arena, &nodes, &len);
-		if (rc != RC_OK) {
-			api_error_rc(response, rc, NULL, NULL);
-			return;
-		}
-	}
-	response->status = 200;
-	response->content_type = "application/json";
-	buf_puts(&response->body, "{\"object\":\"list\",\"data\":[");
-	put_model(&response->body, CHAT_MODEL_HEARTH, "hearth", true);
-	for (size_t i = 0; i < len; i++) {
-		if (!nodes[i].takes)
-			continue;
-		for (size_t j = 0; j < nodes[i].models_len; j++) {
-			if (!listed(nodes, i, j))
-				put_model(&response->body, nodes[i].models[j].name, "compute-node",
-				    false);
-		}
-	}
-	put_upstreams(host, arena, &response->body);
-	buf_puts(&response->body, "]}\n");
-}
-
 void answer_api_chat(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response)
 {
@@ -523,4 +453,13 @@ void answer_api_models(struct station *station, const struct api_request *reques
 	(void)request;
 	host_of(station, &host);
 	answer_models(&host, arena, response);
+}
+
+void answer_api_model(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	struct host host;
+
+	host_of(station, &host);
+	answer_model(&host, request->path + strlen(ANSWER_MODELS_PATH), arena, response);
 }

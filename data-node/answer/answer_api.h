@@ -1,6 +1,6 @@
 /*
- * Answer API: the handlers of POST /v1/chat/completions, /v1/completions, /v1/responses
- * and GET /v1/models, in OpenAI's shapes.  Interfaces §4, DESIGN §7.
+ * Answer API: the handlers of POST /v1/chat/completions, /v1/completions, /v1/responses,
+ * GET /v1/models and /v1/models/ID, in OpenAI's shapes.  Interfaces §4, DESIGN §7.
  *
  *  model "hearth"     with the person's context; stored as memory when complete;
  *                     recall-only while no compute node is up
@@ -30,6 +30,9 @@ void answer_api_completions(struct station *station, const struct api_request *r
     struct arena *arena, struct api_response *response);
 void answer_api_models(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response);
+#define ANSWER_MODELS_PATH "/v1/models/" /* the id follows */
+void answer_api_model(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response);
 
 void answer_api_responses(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response);
@@ -40,5 +43,8 @@ enum answer_kind { ANSWER_CHAT, ANSWER_COMPLETION, ANSWER_RESPONSES };
 void answer_run(const struct host *host, enum answer_kind kind, const struct api_request *request,
     struct api_response *response);
 void answer_models(const struct host *host, struct arena *arena, struct api_response *response);
+/* One of them; 404. */
+void answer_model(
+    const struct host *host, const char *id, struct arena *arena, struct api_response *response);
 
 #endif

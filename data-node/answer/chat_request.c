@@ -442,18 +442,27 @@ static enum rc read_stream(struct parse *parse, const json_t *root)
 	return read_bool(parse, options, "include_usage", &parse->out->include_usage);
 }
 
-/* Of chats; of completions they are a number, and not given. */
+/* Of completions they are a number: so many beside each token. */
+static enum rc read_count_of_logprobs(struct parse *parse, const json_t *root)
+{
+	const json_t *value = body_field(root, "logprobs");
+	int64_t top = 0;
+
+	if (value == NULL || json_is_false(value))
+		return RC_OK;
+	enum rc rc = read_int(parse, root, "logprobs", 0, COMPLETION_LOGPROBS_MAX, &top);
+	parse->out->logprobs = true;
+	parse->out->top_logprobs = (uint32_t)top;
+	return rc;
+}
+
 static enum rc read_logprobs(struct parse *parse, const json_t *root)
 {
 	struct chat_request *out = parse->out;
 	int64_t top = 0;
 
 	if (out->kind == CHAT_KIND_COMPLETION)
-		return body_field(root, "logprobs") == NULL ||
-			       json_is_false(body_field(root, "logprobs"))
-			   ? RC_OK
-			   : body_refuse(parse->fault, "unsupported_value", "logprobs",
-				 "logprobs are not given for completions");
+		return read_count_of_logprobs(parse, root);
 	enum rc rc = read_bool(parse, root, "logprobs", &out->logprobs);
 	if (rc == RC_OK)
 		rc = read_int(parse, root, "top_logprobs", 0, CHAT_TOP_LOGPROBS_MAX, &top);

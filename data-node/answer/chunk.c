@@ -115,11 +115,18 @@ void chunk_role(struct buf *out, const struct chunk_head *head)
 	buf_puts(out, "}\n\n");
 }
 
-static void put_logprobs(struct buf *out, const struct buf *logprobs)
+static void put_logprobs(struct buf *out, const struct chunk_head *head, const struct buf *logprobs)
 {
+	uint64_t from_0 = 0;
+
 	buf_puts(out, ",\"logprobs\":");
 	if (logprobs == NULL || logprobs->len == 0) {
 		buf_puts(out, "null");
+		return;
+	}
+	if (head->kind == CHAT_KIND_COMPLETION) {
+		chunk_put_token_logprobs(
+		    out, logprobs, head->characters != NULL ? head->characters : &from_0);
 		return;
 	}
 	buf_puts(out, "{\"content\":[");
@@ -135,7 +142,7 @@ void chunk_text(struct buf *out, const struct chunk_head *head, const char *text
 	buf_puts(out, head->kind == CHAT_KIND_CHAT ? "\"delta\":{\"content\":" : "\"text\":");
 	buf_json_string(out, text, len);
 	buf_puts(out, head->kind == CHAT_KIND_CHAT ? "}" : "");
-	put_logprobs(out, logprobs);
+	put_logprobs(out, head, logprobs);
 	buf_puts(out, ",\"finish_reason\":null}");
 	end_choices(out, head);
 	buf_puts(out, "}\n\n");
@@ -185,7 +192,7 @@ void chunk_finish(struct buf *out, const struct chunk_head *head, const struct c
 	begin(out, head);
 	begin_choice(out, head);
 	buf_puts(out, head->kind == CHAT_KIND_CHAT ? "\"delta\":{}" : "\"text\":\"\"");
-	put_logprobs(out, logprobs);
+	put_logprobs(out, head, logprobs);
 	buf_printf(out, ",\"finish_reason\":\"%s\"}", finish_word(end));
 	end_choices(out, head);
 	chunk_put_hearth(out, end);
@@ -265,7 +272,7 @@ void chunk_body(struct buf *out, const struct chunk_head *head, const struct chu
 			buf_puts(out, "\"text\":");
 			buf_json_string(out, buf_text(answer->text), answer->text->len);
 		}
-		put_logprobs(out, answer->logprobs);
+		put_logprobs(out, head, answer->logprobs);
 		buf_printf(out, ",\"finish_reason\":\"%s\"}", finish_word(&ends[i]));
 	}
 	buf_putc(out, ']');

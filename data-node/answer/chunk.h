@@ -20,6 +20,9 @@ struct chunk_head {
 	const char *model;       /* as the client named it */
 	const char *fingerprint; /* numerics of the node that answers; "" = none */
 	bool include_usage;      /* the client asked: every chunk has a usage field */
+	/* Of completions with log-probabilities: characters of the tokens that were put so
+	 * far, which it counts on; NULL: from 0. */
+	uint64_t *characters;
 };
 
 struct chunk_end {
@@ -38,6 +41,13 @@ struct chunk_answer {
 	const struct buf *calls;    /* what chunk_put_call() wrote, with commas between */
 	const struct buf *logprobs; /* JSON objects with commas between; NULL: not asked for */
 };
+
+/*
+ * The objects of chats' log-probabilities as /v1/completions has them: {"tokens",
+ * "token_logprobs","top_logprobs","text_offset"}, the offsets from `*characters` on, which
+ * it moves.
+ */
+void chunk_put_token_logprobs(struct buf *out, const struct buf *logprobs, uint64_t *characters);
 
 void chunk_role(struct buf *out, const struct chunk_head *head); /* nothing for completions */
 /* `logprobs` as in struct chunk_answer. */

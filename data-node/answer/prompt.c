@@ -150,14 +150,14 @@ enum rc prompt_build(const struct chat_request *request, const struct prompt_con
 		.tools_json = "",
 		.add_generation_prompt = true,
 	};
+	if (request->logprobs)
+		out->logprobs = request->top_logprobs > 0 ? request->top_logprobs : 1;
 	if (request->kind == CHAT_KIND_COMPLETION) {
 		out->add_generation_prompt = false;
 		return raw_prompt(request, config, arena, out);
 	}
 	enum rc rc = RC_OK;
 	out->markers = true;
-	if (request->logprobs)
-		out->logprobs = request->top_logprobs > 0 ? request->top_logprobs : 1;
 	out->constraint = request->format.constraint;
 	out->messages = request->messages;
 	out->messages_len = request->messages_len;

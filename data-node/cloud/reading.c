@@ -2,7 +2,7 @@
 #include "cloud/reading.h"
 
 #include <jansson.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void reading_init(struct reading *reading)
@@ -93,28 +93,60 @@ static enum rc add_call(struct reading *reading, const json_t *fragment)
 	return rc;
 }
 
+static enum rc add_logprob(struct reading *reading, const json_t *item)
+{
+	size_t len = json_is_object(item) ? json_dumpb(item, NULL, 0, JSON_COMPACT) : 0;
+	struct buf *out = &reading->logprobs;
+
+	if (len == 0)
+		return RC_CORRUPT;
+	reading->bytes += len;
+	if (reading->bytes > READING_BYTES_MAX)
+		return RC_LIMIT;
+	char *text = malloc(len);
+	if (text == NULL)
+		return RC_NOMEM;
+	(void)json_dumpb(item, text, len, JSON_COMPACT);
+	if (out->len > 0)
+		buf_putc(out, ',');
+	buf_append(out, text, len);
+	free(text);
+	return buf_rc(out);
+}
+
+/* {"a":-1,…} of completions as the objects that chats have. */
+static json_t *top_of(const json_t *by_token)
+{
+	json_t *out = json_array(), *logprob;
+	const char *token;
+
+	json_object_foreach((json_t *)by_token, token, logprob)
+	{
+		(void)json_array_append_new(
+		    out, json_pack("{s:s, s:O}", "token", token, "logprob", logprob));
+	}
+	return out;
+}
+
 static enum rc add_logprobs(struct reading *reading, const json_t *choice)
 {
-	const json_t *list = json_object_get(json_object_get(choice, "logprobs"), "content");
+	const json_t *logprobs = json_object_get(choice, "logprobs");
+	const json_t *list = json_object_get(logprobs, "content");
+	const json_t *tokens = json_object_get(logprobs, "tokens");
+	const json_t *numbers = json_object_get(logprobs, "token_logprobs");
+	const json_t *tops = json_object_get(logprobs, "top_logprobs");
+	enum rc rc = RC_OK;
 
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const json_t *item = json_array_get(list, i);
-		size_t len = json_is_object(item) ? json_dumpb(item, NULL, 0, JSON_COMPACT) : 0;
-		reading->bytes += len;
-		if (len == 0 || reading->bytes > READING_BYTES_MAX)
-			return len == 0 ? RC_CORRUPT : RC_LIMIT;
-		char *text = json_dumps(item, JSON_COMPACT);
-		if (text == NULL)
-			return RC_NOMEM;
-		if (reading->logprobs.len > 0)
-			buf_putc(&reading->logprobs, ',');
-		buf_append(&reading->logprobs, text, len);
-		/* From jansson's own allocator, which need not be ours. */
-		json_free_t release = NULL;
-		json_get_alloc_funcs(NULL, &release);
-		release(text);
+	for (size_t i = 0; i < json_array_size(list) && rc == RC_OK; i++)
+		rc = add_logprob(reading, json_array_get(list, i));
+	for (size_t i = 0; i < json_array_size(tokens) && rc == RC_OK; i++) {
+		json_t *item = json_pack("{s:O?, s:O?, s:o}", "token", json_array_get(tokens, i),
+		    "logprob", json_array_get(numbers, i), "top_logprobs",
+		    top_of(json_array_get(tops, i)));
+		rc = add_logprob(reading, item);
+		json_decref(item);
 	}
-	return buf_rc(&reading->logprobs);
+	return rc;
 }
 
 static enum rc add_choice(struct reading *reading, const json_t *choice)

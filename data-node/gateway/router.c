@@ -19,7 +19,8 @@ enum access {
 };
 
 struct route {
-	const char *method, *path; /* one that ends in a slash stands for one segment more */
+	/* One that ends in a slash stands for one segment more, in a star for any. */
+	const char *method, *path;
 	enum access access;
 	api_handler_fn *handler;
 };
@@ -45,6 +46,7 @@ static const struct route routes[] = {
 	{ "POST", "/api/v1/time", ACCESS_DEVICE, handle_time_post },
 	{ "POST", "/mcp", ACCESS_PERSON, handle_mcp_post },
 	{ "GET", "/v1/models", ACCESS_PERSON, answer_api_models },
+	{ "GET", ANSWER_MODELS_PATH "*", ACCESS_PERSON, answer_api_model },
 	{ "POST", "/v1/chat/completions", ACCESS_PERSON, answer_api_chat },
 	{ "POST", "/v1/completions", ACCESS_PERSON, answer_api_completions },
 	{ "POST", "/v1/responses", ACCESS_PERSON, answer_api_responses },
@@ -103,6 +105,8 @@ static bool path_is(const char *route, const char *path)
 {
 	size_t len = strlen(route);
 
+	if (route[len - 1] == '*')
+		return strncmp(route, path, len - 1) == 0 && path[len - 1] != 0;
 	if (len < 2 || route[len - 1] != '/')
 		return strcmp(route, path) == 0;
 	return strncmp(route, path, len) == 0 && path[len] != 0 && strchr(path + len, '/') == NULL;

@@ -54,6 +54,13 @@ for (const token of sure.choices[0].logprobs.content) {
 	assert.ok(token.logprob <= 0 && token.top_logprobs.length === 3);
 	assert.ok(token.top_logprobs[0].logprob >= token.top_logprobs[1].logprob);
 }
+assert.equal((await client.models.retrieve('tiny')).owned_by, 'compute-node');
+await assert.rejects(client.models.retrieve('none/such'), (error) => error.status === 404);
+const old = await client.completions.create(
+	{ model: 'tiny', prompt: 'the day', max_tokens: 5, logprobs: 2 });
+assert.equal(old.choices[0].logprobs.tokens.length, old.usage.completion_tokens);
+assert.equal(old.choices[0].logprobs.text_offset[0], 0);
+for (const top of old.choices[0].logprobs.top_logprobs) assert.ok(Object.keys(top).length >= 1);
 done('chat');
 
 const schema = { type: 'object', additionalProperties: false, required: ['city', 'days', 'kind'],

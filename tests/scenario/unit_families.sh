@@ -22,6 +22,9 @@ node_start data $(traced data) "$DATA" serve --dir "$T/data" --listen "127.0.0.1
 	--follow-listen "tcp://127.0.0.1:$(free_port)"
 wait_for_model tiny
 post_json /v1/completions '{"model":"tiny","prompt":"the day","max_tokens":2}' >/dev/null
+# A model elsewhere, by a name that has to be looked up; nobody is there.
+data_cli cloud add none "https://localhost:$(free_port)/v1" --model m
+post_json /v1/completions '{"model":"cloud/none","prompt":"the day","max_tokens":2}' >/dev/null
 for node in data compute; do
 	allowed=$(sed -n 's/^RestrictAddressFamilies=//p' "deploy/systemd/hearth-$node.service" | tr ' ' '\n')
 	used=$(grep -o '\bAF_[A-Z0-9_]*' "$T/$node.calls" | sort -u)

@@ -133,26 +133,6 @@ static void test_completion_body_has_exactly_these_bytes(void **state)
 	world_close(&world);
 }
 
-static void test_models_lists_hearth_and_what_nodes_that_are_up_serve_once(void **state)
-{
-	(void)state;
-	struct fake_script scripts[3] = { short_script(), short_script(), short_script() };
-	struct world world;
-	scripts[1].model = "other";
-	world_open(&world, scripts, 3);
-	api_response_init(&world.response);
-	answer_models(&world.host, &world.request_arena, &world.response);
-	assert_string_equal(buf_text(&world.response.body),
-	    "{\"object\":\"list\",\"data\":["
-	    "{\"id\":\"hearth\",\"object\":\"model\",\"created\":1763683200,"
-	    "\"owned_by\":\"hearth\"},"
-	    "{\"id\":\"tiny\",\"object\":\"model\",\"created\":1763683200,"
-	    "\"owned_by\":\"compute-node\"},"
-	    "{\"id\":\"other\",\"object\":\"model\",\"created\":1763683200,"
-	    "\"owned_by\":\"compute-node\"}]}\n");
-	world_close(&world);
-}
-
 /* ---- hearth ---- */
 
 #define SOURCES                                                                                    \
@@ -453,7 +433,8 @@ static void test_completions_refuse_what_they_cannot_do(void **state)
 		{ "{\"model\":\"t\",\"prompt\":\"a\",\"echo\":true}", "echo" },
 		{ "{\"model\":\"t\",\"prompt\":\"a\",\"best_of\":3}", "best_of" },
 		{ "{\"model\":\"t\",\"prompt\":\"a\",\"suffix\":\"b\"}", "suffix" },
-		{ "{\"model\":\"t\",\"prompt\":\"a\",\"logprobs\":3}", "logprobs" },
+		{ "{\"model\":\"t\",\"prompt\":\"a\",\"logprobs\":6}", "logprobs" },
+		{ "{\"model\":\"t\",\"prompt\":\"a\",\"logprobs\":true}", "logprobs" },
 	};
 	struct world world;
 	world_open(&world, NULL, 0);
@@ -765,7 +746,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_chat_body_has_exactly_these_bytes),
 		cmocka_unit_test(test_completion_stream_has_exactly_these_bytes_in_this_order),
 		cmocka_unit_test(test_completion_body_has_exactly_these_bytes),
-		cmocka_unit_test(test_models_lists_hearth_and_what_nodes_that_are_up_serve_once),
 		cmocka_unit_test(test_hearth_answers_with_its_sources_in_the_finish_chunk),
 		cmocka_unit_test(test_hearth_prompt_keeps_everything_foreign_in_untrusted_parts),
 		cmocka_unit_test(test_hearth_stores_the_exchange_once_before_the_last_chunk),

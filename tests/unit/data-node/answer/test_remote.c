@@ -319,16 +319,22 @@ static void test_what_the_client_asked_for_is_handed_on(void **state)
 static void test_completions_and_choices_are_asked_one_by_one(void **state)
 {
 	static const struct fake_answer completed[] = { { FAKE_STREAM
-	    "data: {\"choices\":[{\"index\":0,\"text\":\"raw\"}]}\n\n" FAKE_END,
+	    "data: {\"choices\":[{\"index\":0,\"text\":\"raw\",\"logprobs\":"
+	    "{\"tokens\":[\"ra\",\"w\"],\"token_logprobs\":[-0.5,-1],"
+	    "\"top_logprobs\":[{\"ra\":-0.5,\"ru\":-2},null],\"text_offset\":[7,9]}}]}"
+	    "\n\n" FAKE_END,
 	    false } };
 
 	(void)state;
 	policy("", "");
 	fake_upstream_turn(&fake, completed, 1);
-	world_post(
-	    &world, true, "{\"model\":\"cloud/near\",\"prompt\":\"Once\",\"n\":2,\"seed\":4}");
+	world_post(&world, true,
+	    "{\"model\":\"cloud/near\",\"prompt\":\"Once\",\"n\":2,\"seed\":4,\"logprobs\":2}");
 	assert_int_equal(world.response.status, 200);
-	assert_true(reads("{\"index\":1,\"text\":\"raw\""));
+	assert_true(reads("{\"index\":1,\"text\":\"raw\",\"logprobs\":{\"tokens\":[\"ra\",\"w\"],"
+			  "\"token_logprobs\":[-0.5,-1],\"top_logprobs\":"
+			  "[{\"ra\":-0.5,\"ru\":-2},{\"w\":-1}],\"text_offset\":[0,2]}"));
+	assert_true(fake_upstream_saw(&fake, "\"logprobs\":2,"));
 	assert_true(fake_upstream_saw(&fake, "POST /v1/completions "));
 	assert_true(fake_upstream_saw(&fake, "\"prompt\":\"Once\"}"));
 	assert_true(fake_upstream_saw(&fake, "\"seed\":4,"));

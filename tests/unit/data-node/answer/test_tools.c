@@ -307,6 +307,52 @@ static void test_each_token_has_its_logprob(void **state)
 	world_close(&world);
 }
 
+/* Of completions: four arrays side by side; how many of them, from which offset on. */
+static size_t old_logprobs_of(const json_t *root, size_t from, size_t top)
+{
+	const json_t *choice = json_array_get(json_object_get(root, "choices"), 0);
+	const json_t *old = json_object_get(choice, "logprobs");
+	const json_t *tokens = json_object_get(old, "tokens");
+	size_t n = json_array_size(tokens);
+
+	assert_int_equal(json_array_size(json_object_get(old, "token_logprobs")), n);
+	assert_int_equal(json_array_size(json_object_get(old, "top_logprobs")), n);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *tops = json_array_get(json_object_get(old, "top_logprobs"), i);
+		const json_t *offset = json_array_get(json_object_get(old, "text_offset"), i);
+		assert_string_equal(json_string_value(json_array_get(tokens, i)), "t");
+		assert_int_equal(json_integer_value(offset), from + i);
+		assert_int_equal(json_object_size(tops), top);
+		assert_true(json_real_value(json_object_get(tops, "t")) < -0.4);
+	}
+	return n;
+}
+
+static void test_completions_have_them_in_the_older_shape(void **state)
+{
+	struct fake_script script = says("It is so.", "");
+	struct world world;
+	size_t streamed = 0;
+	json_t *root;
+
+	(void)state;
+	world_open(&world, &script, 1);
+	world_post(&world, true, "{\"model\":\"tiny\",\"prompt\":\"a\",\"logprobs\":1}");
+	root = json_loads(buf_text(&world.read), 0, NULL);
+	assert_int_equal(old_logprobs_of(root, 0, 2), script.tokens);
+	json_decref(root);
+	world_post(&world, true, "{\"model\":\"tiny\",\"prompt\":\"a\",\"logprobs\":0" STREAM "}");
+	drain(&world);
+	for (size_t n = 0; (root = event(&world, n)) != NULL; n++) {
+		streamed += old_logprobs_of(root, streamed, 1);
+		json_decref(root);
+	}
+	assert_int_equal(streamed, script.tokens);
+	world_post(&world, true, "{\"model\":\"tiny\",\"prompt\":\"a\",\"logprobs\":null}");
+	assert_non_null(strstr(buf_text(&world.read), "\"logprobs\":null"));
+	world_close(&world);
+}
+
 static void test_several_choices_share_a_prompt(void **state)
 {
 	struct fake_script script = says("One of three.", "");
@@ -559,6 +605,7 @@ int main(void)
 		cmocka_unit_test(test_a_whole_answer_has_its_calls_and_no_content),
 		cmocka_unit_test(test_a_call_for_the_person_is_not_kept),
 		cmocka_unit_test(test_each_token_has_its_logprob),
+		cmocka_unit_test(test_completions_have_them_in_the_older_shape),
 		cmocka_unit_test(test_several_choices_share_a_prompt),
 		cmocka_unit_test(test_what_is_not_to_be_stored_is_not_kept),
 		cmocka_unit_test(test_a_forced_call_is_constrained_to_its_parameters),

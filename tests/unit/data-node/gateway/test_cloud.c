@@ -56,6 +56,9 @@ static void test_upstreams_are_added_shown_and_removed(void **state)
 	assert_int_equal(fixture_control(&fx, "GET", "/control/cloud", NULL), 200);
 	assert_true(says("\"far\":{\"key\":\"set\",\"down\":false,\"day\":{\"tokens_in\":0"));
 	assert_false(says("CANARY"));
+	assert_int_equal(fixture_call(&fx, "GET", "/v1/models/cloud%2Ffar", NULL), 200);
+	assert_true(says("{\"id\":\"cloud/far\",\"object\":\"model\""));
+	assert_int_equal(fixture_call(&fx, "GET", "/v1/models/cloud/near", NULL), 404);
 	assert_int_equal(
 	    fixture_control(&fx, "POST", "/control/cloud/route", "{\"to\":\"far\"}"), 200);
 	assert_int_equal(fixture_control(&fx, "POST", "/control/cloud/route",
