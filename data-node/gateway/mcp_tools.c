@@ -8,7 +8,8 @@
 #include "gateway/catalogue.h"
 #include "gateway/station.h"
 
-#define ARGUMENTS_MAX 5
+#define ARGUMENTS_MAX 6
+#define BODY_BYTES_MAX ((size_t)64 << 10)
 #define PULL_BYTES 16384
 
 enum argument_type {
@@ -26,6 +27,7 @@ struct argument {
 struct tool {
 	const char *name, *title, *description;
 	const char *path, *list; /* the route, and the array in its answer */
+	bool posts;              /* what it is given goes as a JSON body, and changes something */
 	struct argument arguments[ARGUMENTS_MAX];
 };
 
@@ -45,7 +47,7 @@ static const struct tool tools[] = {
 	    "Find the moments of the person's own timeline (messages, notes, speech, pictures, "
 	    "places, devices) that match a question best, best first. Times in the question, "
 	    "such as 'last Tuesday', are understood." DATA,
-	    "/api/v1/search", "results",
+	    "/api/v1/search", "results", false,
 	    { { "query", "q", ARGUMENT_STRING, true, "The question, in the person's words." },
 		{ "from", "from", ARGUMENT_STRING, false, "Only moments from here on." TIME },
 		{ "to", "to", ARGUMENT_STRING, false, "Only moments before." TIME },
@@ -53,7 +55,7 @@ static const struct tool tools[] = {
 		    "How many, 1 to 1000; 10 if not given." } } },
 	{ "read_events", "Read events",
 	    "Read what was recorded in a range of time, in order, as it was sent." DATA,
-	    "/api/v1/events", "events",
+	    "/api/v1/events", "events", false,
 	    { FROM, TO,
 		{ "layer", "layer", ARGUMENT_STRING, false,
 		    "One of text, visual, auditory, behaviour, environment, home." },
@@ -65,7 +67,7 @@ static const struct tool tools[] = {
 	    "What was true in each step of a range: place, people, device, weather, scene, with "
 	    "how "
 	    "certain each is." DATA,
-	    "/api/v1/slices", "slices",
+	    "/api/v1/slices", "slices", false,
 	    { FROM, TO,
 		{ "step", "step", ARGUMENT_STRING, false,
 		    "Length of a slice, such as 15m; 60s if not given." },
@@ -75,7 +77,28 @@ static const struct tool tools[] = {
 	{ "read_episodes", "Read episodes",
 	    "What the person did in a range of time, cut where place, scene or company "
 	    "changed." DATA,
-	    "/api/v1/episodes", "episodes", { FROM, TO } },
+	    "/api/v1/episodes", "episodes", false, { FROM, TO } },
+	{ "memory_read", "Read memory",
+	    "What is known about the person: profile, standing wishes, preferences, people, "
+	    "places; "
+	    "each with since when it holds and where it is from. Heed the standing wishes." DATA,
+	    "/api/v1/memory", "facts", false,
+	    { { "as_of", "as_of", ARGUMENT_STRING, false, "What held at this time." TIME } } },
+	{ "memory_propose", "Propose a memory",
+	    "Propose one fact about the person to be remembered. It counts for nothing until the "
+	    "person accepts it; propose only what they said themselves.",
+	    "/api/v1/memory/proposals", "proposed", true,
+	    { { "class", "class", ARGUMENT_STRING, true,
+		  "One of profile, wishes, preferences, people, places." },
+		{ "text", "text", ARGUMENT_STRING, true,
+		    "The fact in one plain sentence of at most 400 bytes." },
+		{ "subject", "subject", ARGUMENT_STRING, false,
+		    "The person, place or thing it is about; leave it out for the owner." },
+		{ "attribute", "attribute", ARGUMENT_STRING, false,
+		    "One English word for what there is but one of, such as employer or "
+		    "birthday." },
+		{ "valid_from", "valid_from", ARGUMENT_STRING, false, "Since when it holds." TIME },
+		{ "valid_to", "valid_to", ARGUMENT_STRING, false, "Until when it holds." TIME } } },
 };
 
 #define TOOLS_LEN (sizeof tools / sizeof tools[0])
@@ -108,8 +131,8 @@ json_t *mcp_tools_list(void)
 		json_array_append_new(
 		    list, json_pack("{s:s,s:s,s:s,s:o,s:{s:b,s:b,s:b,s:b}}", "name", tool->name,
 			      "title", tool->title, "description", tool->description, "inputSchema",
-			      schema(tool), "annotations", "readOnlyHint", 1, "destructiveHint", 0,
-			      "idempotentHint", 1, "openWorldHint", 0));
+			      schema(tool), "annotations", "readOnlyHint", !tool->posts,
+			      "destructiveHint", 0, "idempotentHint", 1, "openWorldHint", 0));
 	}
 	json_t *out = json_pack("{s:o}", "tools", list);
 	if (out != NULL && json_array_size(list) != TOOLS_LEN) {
@@ -167,6 +190,29 @@ static enum rc read_arguments(const struct tool *tool, const json_t *arguments, 
 	if (json_object_size(arguments) > known)
 		return errmsg_rc(why, RC_INVALID, "%s takes no such argument", tool->name);
 	return RC_OK;
+}
+
+/* The parameters as the members of a JSON object, in `arena`. */
+static enum rc write_body(const struct api_param *params, size_t len, struct arena *arena,
+    struct api_request *out, struct errmsg *why)
+{
+	struct buf body;
+
+	buf_init(&body, BODY_BYTES_MAX);
+	for (size_t i = 0; i < len; i++) {
+		buf_putc(&body, i == 0 ? '{' : ',');
+		buf_json_string(&body, params[i].name, strlen(params[i].name));
+		buf_putc(&body, ':');
+		buf_json_string(&body, params[i].value, strlen(params[i].value));
+	}
+	buf_puts(&body, len == 0 ? "{}" : "}");
+	enum rc rc = buf_rc(&body);
+	out->body = rc == RC_OK ? arena_copy(arena, body.bytes, body.len) : NULL;
+	out->body_len = body.len;
+	buf_fini(&body);
+	if (rc == RC_LIMIT)
+		return errmsg_rc(why, RC_INVALID, "the arguments are too long");
+	return out->body != NULL ? RC_OK : RC_NOMEM;
 }
 
 /* The rest of a streamed answer into its body.  RC_LIMIT: more than `room`. */
@@ -245,12 +291,17 @@ enum rc mcp_tools_request(const char *name, const json_t *arguments, struct aren
 		return errmsg_rc(why, RC_NOTFOUND, "there is no such tool");
 	if (params == NULL)
 		return errmsg_rc(why, RC_NOMEM, "no memory for the call");
-	out->method = "GET";
+	out->method = tool->posts ? "POST" : "GET";
 	out->path = tool->path;
 	out->params = params;
 	out->body = NULL;
 	out->body_len = 0;
-	return read_arguments(tool, arguments, arena, params, &out->params_len, why);
+	enum rc rc = read_arguments(tool, arguments, arena, params, &out->params_len, why);
+	if (rc == RC_OK && tool->posts) {
+		rc = write_body(params, out->params_len, arena, out, why);
+		out->params_len = 0;
+	}
+	return rc;
 }
 
 enum rc mcp_tools_call(struct station *station, const struct api_request *request, const char *name,

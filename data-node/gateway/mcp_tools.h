@@ -2,8 +2,9 @@
  * MCP tools: what an agent may do with the timeline, as tools of the Model
  * Context Protocol.
  *
- * Each tool is one of our own GET routes with named arguments: the same rights,
- * limits and answers.  Each call that hands something out goes into the audit
+ * Each tool is one of our own routes with named arguments: the same rights, limits
+ * and answers.  All but one only read; that one proposes a fact, which counts for
+ * nothing until the owner accepts it.  Each call that hands something out goes into the audit
  * ledger by the tool's name and the number of things, never their content.
  */
 #ifndef GATEWAY_MCP_TOOLS_H
@@ -24,8 +25,8 @@
 json_t *mcp_tools_list(void);
 
 /*
- * The call of a tool as a request to our own route: method, path and parameters of
- * `out`; they live in `arena`.  Errors as below.
+ * The call of a tool as a request to our own route: method, path, parameters and
+ * body of `out`; they live in `arena`.  Errors as below.
  */
 enum rc mcp_tools_request(const char *name, const json_t *arguments, struct arena *arena,
     struct api_request *out, struct errmsg *why) RC_CHECK;

@@ -17,6 +17,8 @@ data_init
 data_start
 post_json /api/v1/events '[{"source":"pen","id":"soup","layer":"text","kind":"note","start":"2026-11-19T12:00:00Z","text":"lentil soup at Ofelia"}]' >/dev/null
 
+printf '## Preferences\n- Likes soup\n' | data_cli memory import - >/dev/null || fail 'memory import'
+
 cat >"$sdk/client.mjs" <<'END'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -36,17 +38,28 @@ console.log('found', JSON.parse(found.content[0].text).results[0].id);
 const day = { from: '2026-11-19T00:00:00Z', to: '2026-11-20T00:00:00Z' };
 const events = await client.callTool({ name: 'read_events', arguments: day });
 console.log('events', JSON.parse(events.content[0].text).events.length);
+await client.callTool({ name: 'memory_propose', arguments: { class: 'profile', text: `Is known over ${way}` } });
+const known = await client.callTool({ name: 'memory_read', arguments: {} });
+console.log('memory', JSON.parse(known.content[0].text).facts.map((fact) => fact.text).join());
 const bad = await client.callTool({ name: 'read_events', arguments: { from: 'x', to: 'y' } });
 console.log('bad', bad.isError);
 await client.close();
 END
 
-want='tools read_episodes read_events read_slices search_timeline
+want='tools memory_propose memory_read read_episodes read_events read_slices search_timeline
 found soup
 events 1
+memory Likes soup
 bad true'
 expect 'over HTTP' "$(timeout 60 node "$sdk/client.mjs" http "http://127.0.0.1:$DATA_PORT/mcp" "$TOKEN")" "$want"
 expect 'over stdio' "$(timeout 60 node "$sdk/client.mjs" stdio "$DATA" "$T/data")" "$want"
+
+# What an agent proposes waits for the owner.
+expect 'proposals' "$(data_cli memory proposals --json | jq -r '.proposals | map(.by + " " + .text) | join(", ")')" 'agent Is known over http, agent Is known over stdio'
+data_cli memory accept f2 || fail 'memory accept'
+data_cli memory refuse f3 || fail 'memory refuse'
+data_cli memory | grep -q 'Is known over http' || fail 'what was accepted is not known'
+data_cli memory | grep -q 'over stdio' && fail 'what was refused is known'
 
 # One program for the agent's whole life, while the node comes and goes as it likes;
 # it holds nothing, so the node starts beside it.

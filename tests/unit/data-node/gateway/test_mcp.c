@@ -81,13 +81,18 @@ static void test_tools_are_listed_with_schemas(void **state)
 	(void)state;
 	assert_int_equal(rpc("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\"}"), 200);
 	const json_t *tools = json_object_get(result(), "tools");
-	assert_int_equal(json_array_size(tools), 4);
+	assert_int_equal(json_array_size(tools), 6);
 	json_array_foreach(tools, i, tool)
 	{
 		const json_t *schema = json_object_get(tool, "inputSchema");
 		assert_string_equal(json_string_value(json_object_get(schema, "type")), "object");
 		assert_true(json_object_size(json_object_get(schema, "properties")) > 0);
-		assert_true(json_array_size(json_object_get(schema, "required")) > 0);
+		const char *name = json_string_value(json_object_get(tool, "name"));
+		bool proposes = strcmp(name, "memory_propose") == 0;
+		assert_true(json_array_size(json_object_get(schema, "required")) > 0 ||
+			    strcmp(name, "memory_read") == 0);
+		assert_true(json_is_true(json_object_get(
+				json_object_get(tool, "annotations"), "readOnlyHint")) != proposes);
 	}
 }
 
@@ -126,6 +131,33 @@ static void test_each_tool_answers_as_its_route_does(void **state)
 	assert_non_null(strstr(text(), "\"slices\":[{"));
 	assert_int_equal(rpc(CALL("read_episodes", "{" DAY "}")), 200);
 	assert_non_null(strstr(text(), "\"episodes\":["));
+}
+
+static void test_memory_is_read_and_proposed_to(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    fixture_call(&fx, "PUT", "/api/v1/memory", "## Profile\n- Is called Jo\n"), 200);
+	assert_int_equal(rpc(CALL("memory_propose",
+			     "{\"class\":\"people\",\"subject\":\"Anna\",\"text\":\"Anna says "
+			     "\\\"hi\\\"\"}")),
+	    200);
+	assert_false(is_error());
+	assert_non_null(strstr(text(), "\"proposed\":[{\"id\":\"f2\"}]"));
+	assert_int_equal(rpc(CALL("memory_read", "{}")), 200);
+	assert_non_null(strstr(text(), "Is called Jo"));
+	assert_null(strstr(text(), "Anna"));
+	assert_int_equal(rpc(CALL("memory_propose", "{\"class\":\"people\"}")), 200);
+	assert_int_equal(error_code(), -32602);
+	assert_int_equal(rpc(CALL("memory_propose", "{\"class\":\"none\",\"text\":\"x\"}")), 200);
+	assert_true(is_error());
+	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/memory/proposals", NULL), 200);
+	assert_non_null(strstr(buf_text(&fx.response.body), "Anna says \\\"hi\\\""));
+	/* The ledger has a line for each call that went through, and no words. */
+	assert_int_equal(fixture_control(&fx, "GET", "/control/audit?limit=3", NULL), 200);
+	assert_non_null(strstr(buf_text(&fx.response.body), "memory_propose"));
+	assert_non_null(strstr(buf_text(&fx.response.body), "memory_read"));
+	assert_null(strstr(buf_text(&fx.response.body), "Anna"));
 }
 
 static void test_what_a_route_refuses_is_a_tool_error(void **state)
@@ -259,6 +291,7 @@ int main(void)
 		WITH(test_a_client_shakes_hands_in_its_own_revision),
 		WITH(test_tools_are_listed_with_schemas),
 		WITH(test_each_tool_answers_as_its_route_does),
+		WITH(test_memory_is_read_and_proposed_to),
 		WITH(test_what_a_route_refuses_is_a_tool_error),
 		WITH(test_bad_messages_get_typed_errors),
 		WITH(test_a_batch_is_answered_as_one),
