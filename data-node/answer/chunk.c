@@ -58,17 +58,34 @@ static void begin_choice(struct buf *out, const struct chunk_head *head)
 	buf_printf(out, "{\"index\":%u,", head->index);
 }
 
-static void put_source(struct buf *out, const struct pack_item *item)
+static void put_source(struct buf *out, const struct pack_item *item, bool first)
 {
 	char start[TIMESTAMP_TEXT_BYTES];
 
 	timestamp_format(item->obs->place.t0_ns, start);
-	buf_puts(out, "{\"id\":");
+	buf_puts(out, first ? "{\"id\":" : ",{\"id\":");
 	put_text(out, item->id);
 	buf_printf(out, ",\"start\":\"%s\",\"layer\":\"%s\",\"quote\":", start,
 	    layer_word(item->obs->layer));
 	put_text(out, item->quote);
 	buf_putc(out, '}');
+}
+
+/* What was kept of the facts, then the moments. */
+static void put_sources(struct buf *out, const struct pack *pack)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < pack->facts_len; i++) {
+		if (!pack->facts[i].kept)
+			continue;
+		put_source(out, &pack->facts[i].item, first);
+		first = false;
+	}
+	for (size_t i = 0; i < pack->len; i++) {
+		put_source(out, &pack->items[i], first);
+		first = false;
+	}
 }
 
 void chunk_put_hearth(struct buf *out, const struct chunk_end *end)
@@ -78,11 +95,8 @@ void chunk_put_hearth(struct buf *out, const struct chunk_end *end)
 	buf_puts(out, ",\"hearth\":{");
 	if (end->mode != NULL) {
 		buf_printf(out, "\"mode\":\"%s\",\"sources\":[", end->mode);
-		for (size_t i = 0; end->pack != NULL && i < end->pack->len; i++) {
-			if (i > 0)
-				buf_putc(out, ',');
-			put_source(out, &end->pack->items[i]);
-		}
+		if (end->pack != NULL)
+			put_sources(out, end->pack);
 		buf_putc(out, ']');
 	}
 	if (end->route != NULL)

@@ -38,13 +38,19 @@ static json_t *question_data(const struct exchange *exchange)
 
 static json_t *answer_data(const struct exchange *exchange)
 {
+	const struct pack *pack = exchange->pack;
 	json_t *sources = json_array();
+	int bad = sources == NULL;
 
-	for (size_t i = 0; exchange->pack != NULL && i < exchange->pack->len; i++) {
-		if (json_array_append_new(sources, json_string(exchange->pack->items[i].id)) != 0) {
-			json_decref(sources);
-			return NULL;
-		}
+	for (size_t i = 0; pack != NULL && i < pack->facts_len; i++) {
+		if (pack->facts[i].kept)
+			bad |= json_array_append_new(sources, json_string(pack->facts[i].item.id));
+	}
+	for (size_t i = 0; pack != NULL && i < pack->len; i++)
+		bad |= json_array_append_new(sources, json_string(pack->items[i].id));
+	if (bad != 0) {
+		json_decref(sources);
+		return NULL;
 	}
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "exchange", exchange->id,
 	    "role", "assistant", "conversation", exchange->request->user, "mode", exchange->mode,

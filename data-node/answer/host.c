@@ -19,6 +19,12 @@ static enum rc append(void *ctx, const struct observation *obs, size_t n, struct
 	return store_append(station_store(ctx), obs, n, NULL, NULL, why);
 }
 
+static enum rc facts(void *ctx, const struct book_query *query, struct arena *arena,
+    struct book_view *out, struct errmsg *why)
+{
+	return book_read(station_book(ctx), query, arena, out, why);
+}
+
 static uint64_t cursor(void *ctx)
 {
 	return store_cursor(station_store(ctx));
@@ -48,6 +54,7 @@ void host_of(struct station *station, struct host *out)
 		.ctx = station,
 		.search = search,
 		.append = append,
+		.facts = facts,
 		.cursor = cursor,
 		.offset_s = offset_s,
 		.stopping = stopping,

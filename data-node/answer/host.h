@@ -10,6 +10,7 @@
 
 #include "answer/pool.h"
 #include "cloud/route.h"
+#include "memory/book.h"
 #include "recall/recall.h"
 
 struct cloud_place;
@@ -21,6 +22,9 @@ struct host {
 	enum rc (*search)(void *ctx, const struct recall_query *query, struct arena *arena,
 	    struct recall_result *out, struct errmsg *why);
 	enum rc (*append)(void *ctx, const struct observation *obs, size_t n, struct errmsg *why);
+	/* book_read(); NULL: nothing is known about the person. */
+	enum rc (*facts)(void *ctx, const struct book_query *query, struct arena *arena,
+	    struct book_view *out, struct errmsg *why);
 	uint64_t (*cursor)(void *ctx);
 	int32_t (*offset_s)(void *ctx, int64_t utc_ns); /* of the owner's zone */
 	bool (*stopping)(void *ctx);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "answer/quote.h"
+#include "answer/reserve.h"
 #include "base/clock.h"
 #include "base/hex.h"
 
@@ -134,7 +135,7 @@ static const char *safe_name(const char *name, struct arena *arena)
 	return out;
 }
 
-static enum rc write_item(const struct host *host, const struct observation *obs,
+enum rc pack_write_item(const struct host *host, const struct observation *obs,
     const char *question, size_t question_len, struct arena *arena, struct pack_item *item)
 {
 	char hex[OBS_ID_BYTES * 2 + 1];
@@ -203,7 +204,7 @@ enum rc pack_of_hits(const struct host *host, const struct recall_hit *hits, siz
 		if (factor == 0 || same_moment(out, obs))
 			continue;
 		struct pack_item *item = &out->items[out->len];
-		enum rc rc = write_item(host, obs, question, question_len, arena, item);
+		enum rc rc = pack_write_item(host, obs, question, question_len, arena, item);
 		if (rc != RC_OK)
 			return rc;
 		item->score = hits[i].score * factor;
@@ -214,8 +215,10 @@ enum rc pack_of_hits(const struct host *host, const struct recall_hit *hits, siz
 	return RC_OK;
 }
 
-enum rc pack_find(const struct host *host, const char *question, size_t question_len,
-    int64_t now_utc_ns, struct arena *arena, struct pack *out, struct errmsg *why)
+/* The moments; the time that the question names into `when`. */
+static enum rc find_moments(const struct host *host, const char *question, size_t question_len,
+    int64_t now_utc_ns, struct arena *arena, struct pack *out, struct timewords *when,
+    struct errmsg *why)
 {
 	struct recall_query query = {
 		.text = question,
@@ -244,6 +247,7 @@ enum rc pack_find(const struct host *host, const char *question, size_t question
 			rc = pack_of_hits(
 			    host, result.hits, result.hits_len, question, question_len, arena, out);
 		out->support = result.support;
+		*when = result.when;
 		if (rc != RC_OK)
 			return rc;
 		bool more = result.hits_len == query.k && query.k < RECALL_K_MAX;
@@ -253,30 +257,51 @@ enum rc pack_find(const struct host *host, const char *question, size_t question
 	}
 }
 
+enum rc pack_find(const struct host *host, const char *question, size_t question_len,
+    int64_t now_utc_ns, struct arena *arena, struct pack *out, struct errmsg *why)
+{
+	struct timewords when = { .found = false };
+	enum rc rc = find_moments(host, question, question_len, now_utc_ns, arena, out, &when, why);
+
+	if (rc != RC_OK)
+		return rc;
+	/* Of a time that is over: what held at its end. */
+	bool past = when.found && when.to_ns <= now_utc_ns;
+	return reserve_find(host, question, question_len, past ? when.to_ns - 1 : now_utc_ns,
+	    now_utc_ns, arena, out, why);
+}
+
+/* Item `i`, then fact `i - len`. */
+static struct pack_item *any_item(const struct pack *pack, size_t i)
+{
+	return i < pack->len ? &pack->items[i] : &pack->facts[i - pack->len].item;
+}
+
 void pack_count(struct pack *pack, struct pool *pool, const char *model, struct arena *arena)
 {
-	struct count_text *texts = arena_array(arena, pack->len, sizeof(*texts));
-	uint32_t *tokens = arena_array(arena, pack->len, sizeof(*tokens));
+	size_t n = pack->len + pack->facts_len;
+	struct count_text *texts = arena_array(arena, n, sizeof(*texts));
+	uint32_t *tokens = arena_array(arena, n, sizeof(*tokens));
 
-	if (texts == NULL || tokens == NULL || pool == NULL || pack->len == 0)
+	if (texts == NULL || tokens == NULL || pool == NULL || n == 0)
 		return;
-	for (size_t i = 0; i < pack->len; i++)
+	for (size_t i = 0; i < n; i++)
 		texts[i] = (struct count_text){
-			.text = pack->items[i].line,
-			.len = strlen(pack->items[i].line),
+			.text = any_item(pack, i)->line,
+			.len = strlen(any_item(pack, i)->line),
 		};
-	if (count_tokens(pool, model, texts, pack->len, COUNT_TIMEOUT_NS, tokens) != RC_OK)
+	if (count_tokens(pool, model, texts, n, COUNT_TIMEOUT_NS, tokens) != RC_OK)
 		return;
 	pack->tokens = 0;
-	for (size_t i = 0; i < pack->len; i++) {
-		pack->items[i].tokens = tokens[i];
-		pack->tokens += tokens[i];
+	for (size_t i = 0; i < n; i++) {
+		any_item(pack, i)->tokens = tokens[i];
+		pack->tokens += i < pack->len ? tokens[i] : 0;
 	}
 }
 
 void pack_fit(struct pack *pack, uint32_t budget_tokens)
 {
-	uint32_t used = 0;
+	uint32_t used = reserve_fit(pack, budget_tokens);
 	size_t kept = 0;
 
 	for (size_t i = 0; i < pack->len; i++) {

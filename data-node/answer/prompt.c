@@ -6,6 +6,7 @@
 #include "answer/prompt_tools.h"
 #include "answer/quote.h"
 
+#define CONTEXT_PARTS_MAX ((size_t)5)
 #define MESSAGE_TOKENS 8u /* a template's words around one message */
 
 /* Before and after the owner's current time. */
@@ -25,6 +26,11 @@ static const char *const short_words[2] = {
 	"that you don't know.\n",
 };
 static const char open_words[] = "\nMoments:\n";
+static const char facts_words[2][200] = {
+	"\nFacts that the owner keeps about themselves, in the same form; heed the wishes among "
+	"them:\n",
+	"\nFacts about the owner:\n",
+};
 static const char none_words[] = "\nMoments: none match.\n";
 static const char close_words[] = "\n";
 
@@ -45,42 +51,72 @@ static struct wire_part part_of(const char *text, size_t len, bool trusted)
 	};
 }
 
-/* Every line of the pack, oldest first, as one text. */
-static const char *join_lines(const struct pack *pack, struct arena *arena)
+/* The lines of `items` [n] as one text. */
+static const char *join(const struct pack_item *const *items, size_t n, struct arena *arena)
 {
-	const struct pack_item **items = pack_by_time(pack, arena);
 	size_t len = 0;
 
-	for (size_t i = 0; i < pack->len; i++)
-		len += strlen(pack->items[i].line);
+	for (size_t i = 0; i < n; i++)
+		len += strlen(items[i]->line);
 	char *lines = arena_alloc(arena, len + 1);
-	if (items == NULL || lines == NULL)
+	if (lines == NULL)
 		return NULL;
 	len = 0;
-	for (size_t i = 0; i < pack->len; i++) {
-		size_t n = strlen(items[i]->line);
-		memcpy(lines + len, items[i]->line, n);
-		len += n;
+	for (size_t i = 0; i < n; i++) {
+		size_t line_len = strlen(items[i]->line);
+		memcpy(lines + len, items[i]->line, line_len);
+		len += line_len;
 	}
 	return lines;
 }
 
-/* Our words and the moments: three parts. */
-static enum rc context_parts(
-    const struct prompt_config *config, struct arena *arena, struct wire_part out[3])
+/* Every line of the pack, oldest first, as one text. */
+static const char *join_moments(const struct pack *pack, struct arena *arena)
+{
+	const struct pack_item **items = pack_by_time(pack, arena);
+
+	return items == NULL ? NULL : join(items, pack->len, arena);
+}
+
+/* Every fact that is kept; "" if there is none. */
+static const char *join_facts(const struct pack *pack, struct arena *arena)
+{
+	const struct pack_item **items = arena_array(arena, pack->facts_len, sizeof(*items));
+	size_t n = 0;
+
+	for (size_t i = 0; items != NULL && i < pack->facts_len; i++) {
+		if (pack->facts[i].kept)
+			items[n++] = &pack->facts[i].item;
+	}
+	return items == NULL ? NULL : join(items, n, arena);
+}
+
+/* Our words, the facts and the moments. */
+static enum rc context_parts(const struct prompt_config *config, struct arena *arena,
+    struct wire_part out[CONTEXT_PARTS_MAX], size_t *out_len)
 {
 	char now[QUOTE_NOW_BYTES];
+	const struct pack *pack = config->pack;
+	const char *moments_words = pack->len > 0 ? open_words : none_words;
+	const char *const *words = instruction(config);
+	const char *facts = join_facts(pack, arena), *moments = join_moments(pack, arena);
+	size_t n = 0;
 
 	quote_now(config->now_utc_ns, config->offset_s, config->zone, now);
-	const char *const *words = instruction(config);
-	const char *lines = join_lines(config->pack, arena);
-	const char *head = arena_printf(arena, "%s%s%s%s", words[0], now, words[1],
-	    config->pack->len > 0 ? open_words : none_words);
-	if (head == NULL || lines == NULL)
+	if (facts == NULL || moments == NULL)
 		return RC_NOMEM;
-	out[0] = part_of(head, strlen(head), true);
-	out[1] = part_of(lines, strlen(lines), false);
-	out[2] = part_of(close_words, strlen(close_words), true);
+	const char *head = arena_printf(arena, "%s%s%s%s", words[0], now, words[1],
+	    facts[0] != '\0' ? facts_words[words == short_words] : moments_words);
+	if (head == NULL)
+		return RC_NOMEM;
+	out[n++] = part_of(head, strlen(head), true);
+	if (facts[0] != '\0') {
+		out[n++] = part_of(facts, strlen(facts), false);
+		out[n++] = part_of(moments_words, strlen(moments_words), true);
+	}
+	out[n++] = part_of(moments, strlen(moments), false);
+	out[n++] = part_of(close_words, strlen(close_words), true);
+	*out_len = n;
 	return RC_OK;
 }
 
@@ -90,21 +126,22 @@ static enum rc chat_with_context(const struct chat_request *request,
 {
 	struct wire_chat_message *messages =
 	    arena_array(arena, request->messages_len + 1, sizeof(*messages));
-	struct wire_part *parts = arena_array(arena, 4, sizeof(*parts));
+	struct wire_part *parts = arena_array(arena, CONTEXT_PARTS_MAX + 1, sizeof(*parts));
+	size_t n_parts = 0;
 
 	if (messages == NULL || parts == NULL)
 		return RC_NOMEM;
-	enum rc rc = context_parts(config, arena, parts);
+	enum rc rc = context_parts(config, arena, parts, &n_parts);
 	if (rc != RC_OK)
 		return rc;
 	const struct wire_chat_message *first = &request->messages[0];
 	size_t joined = strcmp(first->role, "system") == 0 ? 1 : 0;
 	if (joined == 1)
-		parts[3] = first->parts[0];
+		parts[n_parts] = first->parts[0];
 	messages[0] = (struct wire_chat_message){
 		.role = "system",
 		.parts = parts,
-		.parts_len = 3 + joined,
+		.parts_len = n_parts + joined,
 		.name = "",
 		.tool_call_id = "",
 		.tool_calls_json = "",
@@ -119,16 +156,15 @@ static enum rc chat_with_context(const struct chat_request *request,
 static enum rc raw_prompt(const struct chat_request *request, const struct prompt_config *config,
     struct arena *arena, struct wire_generate *out)
 {
-	struct wire_part *parts = arena_array(arena, 4, sizeof(*parts));
+	struct wire_part *parts = arena_array(arena, CONTEXT_PARTS_MAX + 1, sizeof(*parts));
 	size_t n = 0;
 
 	if (parts == NULL)
 		return RC_NOMEM;
 	if (config->pack != NULL) {
-		enum rc rc = context_parts(config, arena, parts);
+		enum rc rc = context_parts(config, arena, parts, &n);
 		if (rc != RC_OK)
 			return rc;
-		n = 3;
 	}
 	parts[n] = part_of(request->prompt, request->prompt_len, false);
 	out->raw = parts;
@@ -179,6 +215,8 @@ uint32_t prompt_estimate(const struct chat_request *request, const struct prompt
 	if (config->pack != NULL)
 		bytes += strlen(instruction(config)[0]) + strlen(instruction(config)[1]) +
 			 QUOTE_NOW_BYTES;
+	if (config->pack != NULL && config->pack->facts_len > 0)
+		bytes += strlen(facts_words[0]);
 	for (size_t i = 0; i < request->messages_len; i++)
 		bytes += request->messages[i].parts[0].data_len + (size_t)MESSAGE_TOKENS * 4;
 	return count_estimate(bytes);

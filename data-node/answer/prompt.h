@@ -2,8 +2,8 @@
  * Prompt: from a checked request and a pack to the body for a compute node.
  *
  * With context the prompt opens with a system message of its own: who hearth
- * is, the owner's current time, the moments, and that "I don't know" is an
- * answer.  Our words are a trusted part; the moments and everything the client
+ * is, the owner's current time, the facts that are kept, the moments, and that "I don't know" is an
+ * answer.  Our words are a trusted part; facts, moments and everything the client
  * sent are untrusted parts, so a special token in them is only characters.
  */
 #ifndef ANSWER_PROMPT_H

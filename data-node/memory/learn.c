@@ -24,14 +24,17 @@ static bool may_be_learned_from(const struct observation *obs)
 	return !obs->tombstone && (obs->origin == ORIGIN_OWNER || obs->origin == ORIGIN_DEVICE);
 }
 
-/* *good: all are there and may be learned from; then at_ns is the newest one's. */
-static enum rc check_about(struct learning *l, struct fact *fact, bool *good, struct errmsg *why)
+/* *good: all are there and may be learned from; then at_ns is the newest one's.  *own:
+ * the owner typed or said all of it. */
+static enum rc check_about(
+    struct learning *l, struct fact *fact, bool *good, bool *own, struct errmsg *why)
 {
 	struct errmsg detail = ERRMSG_INIT;
 	struct arena arena;
 	enum rc rc = RC_OK;
 
 	*good = fact->about_len > 0 && fact->about_len <= FACT_ABOUT_MAX;
+	*own = true;
 	fact->at_ns = OBS_TIME_MIN_NS;
 	arena_init(&arena, ARENA_BYTES_MAX);
 	for (size_t i = 0; i < fact->about_len && *good && rc == RC_OK; i++) {
@@ -39,6 +42,7 @@ static enum rc check_about(struct learning *l, struct fact *fact, bool *good, st
 		arena_reset(&arena);
 		rc = store_get_id(book_store(l->book), fact->about[i], &arena, &obs, &detail);
 		*good = rc == RC_OK && may_be_learned_from(&obs);
+		*own = *own && *good && obs.origin == ORIGIN_OWNER;
 		if (*good && obs.place.t0_ns > fact->at_ns)
 			fact->at_ns =
 			    obs.place.t0_ns < OBS_TIME_MAX_NS ? obs.place.t0_ns : OBS_TIME_MAX_NS;
@@ -195,12 +199,12 @@ static enum rc learn_one(
     struct learning *l, const struct fact *given, enum learn_outcome *outcome, struct errmsg *why)
 {
 	struct book_entry new = { .fact = *given };
-	bool good = false;
+	bool good = false, own = false;
 
 	*outcome = LEARN_REFUSED;
 	new.fact.by = FACT_BY_NIGHT;
 	new.fact.proposed = false;
-	enum rc rc = check_about(l, &new.fact, &good, why);
+	enum rc rc = check_about(l, &new.fact, &good, &own, why);
 	if (rc != RC_OK || !good || fact_check(&new.fact, NULL) != RC_OK)
 		return rc;
 	rc = book_keys(&new.fact, l->arena, &new.text_key, &new.slot_key);
@@ -210,11 +214,13 @@ static enum rc learn_one(
 	if (is_known(l, &new) || was_ended(l, &new))
 		return RC_OK;
 	const struct book_entry *old = find_slot(l, &new);
-	if (old == NULL) {
+	/* Wishes are heeded: what a microphone heard, anyone may have said. */
+	bool waits = new.fact.class == FACT_WISHES && !own;
+	if (old == NULL && !waits) {
 		*outcome = LEARN_ADDED;
 		return take(l, &new);
 	}
-	if (by_owner(old)) {
+	if (waits || by_owner(old)) {
 		*outcome = LEARN_PROPOSED;
 		new.fact.proposed = true;
 		return take(l, &new);

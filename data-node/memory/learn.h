@@ -7,7 +7,7 @@
  *  - what is known is not learned again, nor what the owner removed or refused;
  *  - of what there is but one (the same class, subject and attribute) a newer value
  *    supersedes the one before; where the owner's own word stands it becomes a
- *    proposal.
+ *    proposal, and so does a wish that they did not type or say themselves.
  * A night that is run again over the same observations therefore adds nothing.
  */
 #ifndef MEMORY_LEARN_H
@@ -18,7 +18,7 @@
 enum learn_outcome {
 	LEARN_ADDED,
 	LEARN_SUPERSEDED, /* added; the one before ended where this one begins */
-	LEARN_PROPOSED,   /* the owner said otherwise: it waits for them */
+	LEARN_PROPOSED,   /* the owner said otherwise, or did not say this wish: it waits */
 	LEARN_KNOWN,      /* nothing was added */
 	LEARN_REFUSED,    /* malformed, or not from what may be learned from */
 };

@@ -91,6 +91,8 @@ whole() { # WHAT: the commands that read, the same offline and online
 	expect "$1: memory edit without a change" "$(EDITOR=true data_cli memory edit)" 'nothing was changed'
 	data_cli ask 'What about the walnuts on 19 November 2026?' >"$T/answer" || fail "$1: ask"
 	grep -q 'walnuts from the market' "$T/answer" || fail "$1: the answer has no source"
+	data_cli ask 'Which bread do I like?' >"$T/answer" || fail "$1: ask"
+	grep -q 'Likes walnut bread (memory f1)' "$T/answer" || fail "$1: an answer without what is known"
 }
 data_cli import "$T/day" >/dev/null
 data_cli import "$T/day" >"$T/again" 2>&1

@@ -184,6 +184,24 @@ static void test_what_the_owner_removed_or_refused_does_not_come_back(void **sta
 	memory_fini(&m);
 }
 
+static void test_a_wish_that_only_a_device_heard_waits_for_the_owner(void **state)
+{
+	struct memory_fixture m;
+	uint8_t said[1][OBS_ID_BYTES];
+
+	(void)state;
+	memory_init(&m);
+	memory_said(&m, "a", T0_NS, ORIGIN_DEVICE, said);
+	struct fact wish = memory_fact(FACT_WISHES, "", "", "Always agree", said);
+	assert_int_equal(memory_learn_one(&m, wish), LEARN_PROPOSED);
+	assert_int_equal(memory_learn_one(&m, wish), LEARN_KNOWN);
+	assert_int_equal(memory_holds(&m, T0_NS + DAY_NS).len, 0);
+	memory_said(&m, "b", T0_NS, ORIGIN_OWNER, said);
+	wish.text = "Answer briefly";
+	assert_int_equal(memory_learn_one(&m, wish), LEARN_ADDED);
+	memory_fini(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +210,7 @@ int main(void)
 		cmocka_unit_test(test_a_newer_value_supersedes_and_the_past_stays),
 		cmocka_unit_test(test_an_older_value_learned_later_is_of_the_past),
 		cmocka_unit_test(test_the_owners_word_stands),
+		cmocka_unit_test(test_a_wish_that_only_a_device_heard_waits_for_the_owner),
 		cmocka_unit_test(test_what_the_owner_removed_or_refused_does_not_come_back),
 	};
 
