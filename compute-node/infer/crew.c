@@ -18,7 +18,7 @@
 /* Looks at a value before sleeping: about 100 µs at most.  A thread that
  * waited in vain looks less often next time, since its partner lost its core. */
 #define SPINS_MAX 4096u
-#define SPINS_MIN 64u
+#define SPINS_MIN 256u
 #define CACHE_LINE 64
 
 /* Word of work: stage, threads that hold a unit, next unit. */
@@ -94,7 +94,7 @@ static void parking_wait(struct parking *at, _Atomic uint64_t *word, uint64_t st
 	for (unsigned i = 0; i < mine.spins; i++) {
 		if (stage_of(atomic_load_explicit(word, memory_order_acquire)) != stage) {
 			if (mine.spins < SPINS_MAX)
-				mine.spins++;
+				mine.spins += mine.spins / 8;
 			return;
 		}
 		relax();
