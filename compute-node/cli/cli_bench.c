@@ -303,7 +303,7 @@ static void report_table(struct bench *b, double read_bps, double macs)
 	(void)printf("%s, %.2f GB of weights, %u threads, kernels %s, cache %s\n",
 	    b->info->architecture, (double)b->info->weights_bytes / 1e9, c->n_threads,
 	    kernels_name(b), fleet_cache_word(c->cache));
-	(void)printf("this %s reads %.2f GB/s and does %.0f G products of %s a second\n",
+	(void)printf("this %s reads %.2f GB/s and does %.0f G products of %s a second at most\n",
 	    b->backend != NULL ? "device" : "machine", read_bps / 1e9, macs / 1e9,
 	    b->backend != NULL ? "bf16" : "int8");
 	(void)printf("medians of %" PRId64 "; prompt %" PRId64 ", generation %" PRId64

@@ -131,14 +131,8 @@ static void multiply_weights(struct worker *w, const struct gguf_tensor *weight,
 		    rows, row_bytes, n_rows, in->f32, k, in->n_rows, k, out, out_stride);
 		return;
 	}
-	if (in->n_rows <= KERNEL_DIRECT_X && kernels->direct[weight->type] != NULL) {
-		kernels->direct[weight->type](
-		    rows, row_bytes, n_rows, &q8, in->n_rows, out, out_stride);
-		return;
-	}
-	kernels->strip[weight->type](rows, row_bytes, n_rows, k, w->quants, w->scales);
-	kernels->tile[weight->type](
-	    w->quants, w->scales, &q8, 0, in->n_rows, n_rows, out, out_stride);
+	kernels_multiply(kernels, weight->type, rows, row_bytes, n_rows, &q8, in->n_rows, &w->strip,
+	    out, out_stride);
 }
 
 /* Rows first … first + n_rows - 1 of a weight matrix times all rows of `in`, and

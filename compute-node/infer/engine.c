@@ -93,8 +93,8 @@ static void lay_worker(
 	size_t dk = m->head_dim_k, dv = m->head_dim_v;
 
 	if ((m->forms & 1u << FORM_Q8) != 0) {
-		w->quants = layout_array(at, k * KERNEL_STRIP, 1);
-		w->scales = layout_array(
+		w->strip.quants = layout_array(at, k * KERNEL_STRIP, 1);
+		w->strip.scales = layout_array(
 		    at, (k / KERNEL_BLOCK + 1) * KERNEL_STRIP * KERNEL_FLOATS_MAX, sizeof(float));
 	}
 	w->tile = layout_array(at, (size_t)config->n_ubatch * KERNEL_STRIP, sizeof(float));

@@ -137,8 +137,7 @@ struct partial {
 struct worker {
 	struct pass *pass;
 	unsigned thread;
-	uint8_t *quants;          /* unpacked strip */
-	float *scales;            /* of the strip */
+	struct kernel_scratch strip;
 	float *tile;              /* [n_ubatch][KERNEL_STRIP] */
 	float *row;               /* [n_layer * n_per_layer] */
 	float *tile_up;           /* the same */

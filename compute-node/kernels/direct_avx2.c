@@ -47,19 +47,6 @@ INLINE void groups(group_fn *group, step_fn *step, size_t bytes, enum kernel_kin
 	}
 }
 
-/* Looked up as the products want them, not as strips have them. */
-INLINE void values_iq4_nl(const uint8_t *const *rows, size_t at, vec out[STEPS], vecf *floats)
-{
-	floats[0] = vec_f16(dword_first(rows, at));
-	nibbles_of(rows, at + 2, table_plus(block_iq4_codebook, 0), out);
-}
-
-INLINE void values_mxfp4(const uint8_t *const *rows, size_t at, vec out[STEPS], vecf *floats)
-{
-	floats[0] = scale_mxfp4(rows, at);
-	nibbles_of(rows, at + 1, table_plus(block_e2m1, zero_mxfp4), out);
-}
-
 #define EIGHT(name, group, step, bytes, kind)                                                      \
 	INLINE void eight_##name(size_t nx, struct job job, size_t n_blocks, const uint8_t *next)  \
 	{                                                                                          \
@@ -71,8 +58,8 @@ EIGHT(q4_1, group_q4_1, step_of_group, 20, KIND_MIN)
 EIGHT(q5_0, group_q5_0, step_of_group, 22, KIND_PLAIN)
 EIGHT(q5_1, group_q5_1, step_of_group, 24, KIND_MIN)
 EIGHT(q8_0, group_q8_0, step_of_group, 34, KIND_PLAIN)
-EIGHT(iq4_nl, values_iq4_nl, step_as_is, 18, KIND_PLAIN)
-EIGHT(mxfp4, values_mxfp4, step_as_is, 17, KIND_PLAIN)
+EIGHT(iq4_nl, group_iq4_nl, step_of_group, 18, KIND_PLAIN)
+EIGHT(mxfp4, group_mxfp4, step_of_group, 17, KIND_PLAIN)
 #undef EIGHT
 
 /* ---- longer blocks, a group of 32 after the other in registers -------------- */
@@ -86,16 +73,14 @@ struct raw {
 	int left; /* the high bits are to be moved so far */
 };
 
-INLINE vec step_low_nibble(const void *from, size_t s, int zero, size_t run)
+INLINE vec step_low_nibble(const void *from, size_t s, size_t run)
 {
-	(void)zero;
 	(void)run;
 	return vec_and(((const struct raw *)from)->v[s], bytes_set(15));
 }
 
-INLINE vec step_high_nibble(const void *from, size_t s, int zero, size_t run)
+INLINE vec step_high_nibble(const void *from, size_t s, size_t run)
 {
-	(void)zero;
 	(void)run;
 	return vec_and(shift(((const struct raw *)from)->v[s], -4), bytes_set(15));
 }
@@ -106,14 +91,14 @@ INLINE vec high_bits(const struct raw *raw, size_t s, size_t run)
 	return vec_and(shift(raw->bits[s], raw->left), bytes_set(run == run_q5_k ? 16 : 48));
 }
 
-INLINE vec step_low_bits(const void *from, size_t s, int zero, size_t run)
+INLINE vec step_low_bits(const void *from, size_t s, size_t run)
 {
-	return vec_or(high_bits(from, s, run), step_low_nibble(from, s, zero, run));
+	return vec_or(high_bits(from, s, run), step_low_nibble(from, s, run));
 }
 
-INLINE vec step_high_bits(const void *from, size_t s, int zero, size_t run)
+INLINE vec step_high_bits(const void *from, size_t s, size_t run)
 {
-	return vec_or(high_bits(from, s, run), step_high_nibble(from, s, zero, run));
+	return vec_or(high_bits(from, s, run), step_high_nibble(from, s, run));
 }
 
 INLINE void eight_q4_k(size_t nx, struct job job, size_t n_blocks, const uint8_t *next)
@@ -227,7 +212,7 @@ INLINE void eight_iq4_xs(size_t nx, struct job job, size_t n_blocks, const uint8
 
 			fetch(next, 17);
 			nibbles_of(job.rows, at + 8 + 16 * g, values, steps);
-			block_dots(KIND_PLAIN, 0, 0, nx, step_as_is, steps, job.x, b + g, &dots);
+			block_dots(KIND_PLAIN, 0, 0, nx, step_of_group, steps, job.x, b + g, &dots);
 			add_dots_at(KIND_PLAIN, nx, &dots, floats + g * KERNEL_STRIP, job.x, b + g,
 			    job.sums);
 		}

@@ -27,11 +27,11 @@
 #include "model/type.h"
 
 #define KERNEL_LANES 16
-#define KERNEL_BLOCK 32 /* activations that share a scale */
-#define KERNEL_STRIP 32 /* weight rows unpacked together */
-#define KERNEL_CELLS 16 /* cache positions in one tile of keys */
-#define KERNEL_BIAS 128 /* added to unpacked weights to make them unsigned */
-#define KERNEL_DIRECT_X 4
+#define KERNEL_BLOCK 32      /* activations that share a scale */
+#define KERNEL_STRIP 32      /* weight rows unpacked together */
+#define KERNEL_CELLS 16      /* cache positions in one tile of keys */
+#define KERNEL_BIAS 128      /* added to unpacked weights to make them unsigned */
+#define KERNEL_DIRECT_X 4    /* rows of x that decoding has at most */
 #define KERNEL_QUERIES_MAX 8 /* query rows of one attention call */
 
 /* What a weight type wants its activations as. */
@@ -96,8 +96,8 @@ typedef void kernel_strip_fn(const uint8_t *weights, size_t row_bytes, size_t n_
 typedef void kernel_tile_fn(const uint8_t *quants, const float *scales, const struct q8_rows *x,
     size_t x_first, size_t n_x, size_t n_rows, float *out, size_t out_stride);
 
-/* Up to KERNEL_DIRECT_X rows of x times up to KERNEL_STRIP weight rows, straight
- * from their blocks: what strip and tile give, for decoding. */
+/* Rows of x times up to KERNEL_STRIP weight rows, straight from their blocks: what
+ * strip and tile give. */
 typedef void kernel_direct_fn(const uint8_t *weights, size_t row_bytes, size_t n_rows,
     const struct q8_rows *x, size_t n_x, float *out, size_t out_stride);
 
@@ -130,7 +130,8 @@ typedef void kernel_mix_fn(const void *values, size_t n, size_t head_dim, const 
     size_t w_stride, size_t n_q, float *acc, size_t acc_stride);
 
 /* What a machine can do, for benches: `n` rounds of KERNEL_PEAK_MACS products
- * of 8-bit integers, added up, out of registers alone. */
+ * of 8-bit integers, added up, out of registers alone, and of the weights that a
+ * set multiplies fastest.  `n` is a multiple of 2. */
 #define KERNEL_PEAK_MACS 1024
 typedef uint64_t kernel_peak_fn(size_t n);
 
@@ -142,7 +143,8 @@ struct kernels {
 	kernel_rows_fn *rows[TYPE_NUMBER_MAX + 1];
 	kernel_strip_fn *strip[TYPE_NUMBER_MAX + 1];
 	kernel_tile_fn *tile[TYPE_NUMBER_MAX + 1];     /* of strips of that type */
-	kernel_direct_fn *direct[TYPE_NUMBER_MAX + 1]; /* NULL where strip and tile do */
+	kernel_direct_fn *direct[TYPE_NUMBER_MAX + 1]; /* ≤ KERNEL_DIRECT_X rows of x, or NULL */
+	kernel_direct_fn *panels[TYPE_NUMBER_MAX + 1]; /* any; NULL where strip and tile do */
 	kernel_quantize_fn *quantize;
 	kernel_norm_fn *rms_norm;
 	kernel_gate_fn *swiglu;
@@ -152,6 +154,18 @@ struct kernels {
 	kernel_peak_fn *peak;
 	kernel_read_fn *read;
 };
+
+/* Scratch of kernels_multiply() for rows of k weights. */
+struct kernel_scratch {
+	uint8_t *quants; /* [KERNEL_STRIP * k] */
+	float *scales;   /* [KERNEL_STRIP * k / KERNEL_BLOCK * KERNEL_FLOATS_MAX] */
+};
+
+/* Up to KERNEL_STRIP weight rows of a type whose form is FORM_Q8 times `n_x` rows,
+ * by what this set has for so many: as kernel_rows_fn. */
+void kernels_multiply(const struct kernels *kernels, enum tensor_type type, const uint8_t *weights,
+    size_t row_bytes, size_t n_rows, const struct q8_rows *x, size_t n_x,
+    const struct kernel_scratch *scratch, float *out, size_t out_stride);
 
 /* Chosen and checked once; lives as long as the process. */
 const struct kernels *kernels_get(void);

@@ -191,16 +191,16 @@ static bool tile_agrees(
 	return true;
 }
 
-/* Scalar's strip and tile are what a direct product must equal. */
-static bool direct_agrees(
-    struct bench *b, enum tensor_type type, const struct kernels *scalar, kernel_direct_fn *fast)
+/* Scalar's strip and tile are what a product of up to `n_x` rows must equal. */
+static bool direct_agrees(struct bench *b, enum tensor_type type, const struct kernels *scalar,
+    kernel_direct_fn *fast, size_t n_x)
 {
 	size_t k = columns_of(type), row_bytes = type_row_bytes(type, k);
-	struct q8_rows rows = quantized(b, scalar, KERNEL_DIRECT_X, k);
+	struct q8_rows rows = quantized(b, scalar, n_x, k);
 
 	fill_blocks(b, type, k);
-	for (size_t n = 1; n <= KERNEL_DIRECT_X; n++) {
-		size_t n_rows = n % 2 == 0 ? KERNEL_STRIP : 9 * n;
+	for (size_t n = 1; n <= n_x; n++) {
+		size_t n_rows = n % 2 == 0 ? KERNEL_STRIP : 1 + 9 * n % KERNEL_STRIP;
 
 		clear_out(b);
 		scalar->strip[type](b->weights, row_bytes, n_rows, k, b->quants[0], b->scales[0]);
@@ -340,8 +340,12 @@ bool kernels_adopt(
 		enum tensor_type type = (enum tensor_type)t;
 
 		ADOPT(rows[t], rows_agree(b, type, scalar->rows[t], candidate->rows[t]));
-		ADOPT(direct[t], direct_agrees(b, type, scalar, candidate->direct[t]));
+		ADOPT(direct[t],
+		    direct_agrees(b, type, scalar, candidate->direct[t], KERNEL_DIRECT_X));
 		ADOPT(tile[t], tile_agrees(b, type, scalar, candidate->tile[t]));
+		if (candidate->tile[t] != NULL && set->tile[t] == candidate->tile[t])
+			set->panels[t] = NULL; /* a lesser set's */
+		ADOPT(panels[t], direct_agrees(b, type, scalar, candidate->panels[t], N_X));
 		ADOPT(strip[t], strip_agrees(b, type, scalar->strip[t], candidate->strip[t]));
 	}
 	ADOPT(quantize, quantize_agrees(b, scalar->quantize, candidate->quantize));

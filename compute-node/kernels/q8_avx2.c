@@ -1,13 +1,8 @@
-/* AVX2: 8-bit activations, and strips times them.  Spec: scalar_q8.c. */
+/* AVX2: 8-bit activations.  Spec: scalar_q8.c. */
 #if defined(__x86_64__)
 #include "kernels/x86_avx2_dot.h"
 /* the vectors come first */
 #include "kernels/x86.h"
-
-#define TILE_X 4
-/* Activations that go by while a part of a strip is at hand: about half of the
- * second cache. */
-#define CHUNK_BYTES ((size_t)160 << 10)
 
 void avx2_quantize(const float *x, size_t k, int8_t *quants, struct q8_block *blocks)
 {
@@ -51,64 +46,6 @@ void avx2_quantize(const float *x, size_t k, int8_t *quants, struct q8_block *bl
 			.low = -KERNEL_BIAS * low };
 	}
 }
-
-/* Eight rows of a strip from `r` on. */
-INLINE void tile_eight(enum kernel_kind kind, int zero, size_t run, size_t nx,
-    const uint8_t *quants, const float *scales, const struct q8_rows *x, size_t x_first,
-    size_t n_rows, float *out, size_t out_stride)
-{
-	size_t n_blocks = x->k / KERNEL_BLOCK, n_floats = kernels_floats(kind) * KERNEL_STRIP;
-	struct operand operands[TILE_X];
-	__m256 sums[TILE_X];
-
-	UNROLL for (size_t t = 0; t < nx; t++)
-	{
-		operands[t] = operand_of(x, x_first + t);
-		sums[t] = _mm256_setzero_ps();
-	}
-	for (size_t b = 0; b < n_blocks; b++) {
-		struct dots dots;
-
-		block_dots(kind, zero, run, nx, step_of_strip, quants + b * STEPS * STEP_BYTES,
-		    operands, b, &dots);
-		add_dots_at(kind, nx, &dots, scales + b * n_floats, operands, b, sums);
-	}
-	UNROLL for (size_t t = 0; t < nx; t++) write_rows(out + t * out_stride, sums[t], n_rows);
-}
-
-INLINE void tile(enum kernel_kind kind, int zero, size_t run, const uint8_t *quants,
-    const float *scales, const struct q8_rows *x, size_t x_first, size_t n_x, size_t n_rows,
-    float *out, size_t out_stride)
-{
-	size_t chunk = CHUNK_BYTES / x->k / TILE_X * TILE_X;
-
-	chunk = chunk < TILE_X ? TILE_X : chunk;
-	for (size_t first = 0; first < n_x; first += chunk) {
-		size_t end = n_x - first < chunk ? n_x : first + chunk;
-
-		for (size_t r = 0; r < n_rows; r += VEC_ROWS) {
-			size_t t = first;
-#define CALL(nx)                                                                                   \
-	tile_eight(kind, zero, run, nx, quants + r * 4, scales + r, x, x_first + t, n_rows - r,    \
-	    out + t * out_stride + r, out_stride)
-			for (; t + TILE_X <= end; t += TILE_X)
-				CALL(TILE_X);
-			for (; t < end; t++)
-				CALL(1);
-#undef CALL
-		}
-	}
-}
-
-#define X(type, name, kind)                                                                        \
-	void avx2_tile_##name(const uint8_t *quants, const float *scales, const struct q8_rows *x, \
-	    size_t x_first, size_t n_x, size_t n_rows, float *out, size_t out_stride)              \
-	{                                                                                          \
-		tile(kind, zero_##name, run_##name, quants, scales, x, x_first, n_x, n_rows, out,  \
-		    out_stride);                                                                   \
-	}
-BLOCK_FORMATS(X)
-#undef X
 #else
 typedef int no_x86; /* a translation unit is never empty */
 #endif

@@ -26,18 +26,13 @@ const struct kernels kernels_avx2 = {
 	.rows = { [TYPE_F32] = avx2_rows_f32,
 	    [TYPE_F16] = avx2_rows_f16,
 	    [TYPE_BF16] = avx2_rows_bf16 },
-	.strip = {
-#define X(type, name, kind) [TYPE_##type] = avx2_strip_##name,
-	    BLOCK_FORMATS(X)
-#undef X
-	},
 	.direct = {
 #define X(type, name, kind) [TYPE_##type] = avx2_direct_##name,
 	    BLOCK_FORMATS(X)
 #undef X
 	},
-	.tile = {
-#define X(type, name, kind) [TYPE_##type] = avx2_tile_##name,
+	.panels = {
+#define X(type, name, kind) [TYPE_##type] = avx2_panels_##name,
 	    BLOCK_FORMATS(X)
 #undef X
 	},

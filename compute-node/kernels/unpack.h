@@ -1,7 +1,7 @@
 /*
  * Unpacking of every block format on x86, some rows side by side (8 with AVX2,
- * 16 with AVX-512): what strips and the products straight from blocks are
- * made of.
+ * 16 with AVX-512): what strips, panels and the products straight from blocks are
+ * made of.  What is added to the integers is vec_plus() of x86_vec_*.h.
  */
 #ifndef KERNELS_UNPACK_H
 #define KERNELS_UNPACK_H

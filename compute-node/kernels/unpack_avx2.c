@@ -1,4 +1,4 @@
-/* AVX2: unpacking of all formats, and strips of them.  Spec: blocks.c. */
+/* AVX2: unpacking of all formats.  Spec: blocks.c. */
 #if defined(__x86_64__)
 #include "kernels/x86_vec_avx2.h"
 /* the vectors come first */
@@ -21,12 +21,6 @@ GROUP_FORMATS(X)
 	    const uint8_t *next, uint8_t *quants, float *floats)                                   \
 	{                                                                                          \
 		unpack_##name(rows, at, n_groups, next, quants, floats);                           \
-	}                                                                                          \
-	void avx2_strip_##name(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,  \
-	    uint8_t *quants, float *floats)                                                        \
-	{                                                                                          \
-		unpack_strip(TYPE_##type, avx2_unpack_##name, weights, row_bytes, n_rows, k,       \
-		    quants, floats);                                                               \
 	}
 BLOCK_FORMATS(X)
 #undef X

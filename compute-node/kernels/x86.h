@@ -6,9 +6,6 @@
 
 #if defined(__x86_64__)
 kernel_rows_fn avx2_rows_f32, avx2_rows_f16, avx2_rows_bf16;
-#define X(type, name, kind) kernel_tile_fn avx2_tile_##name;
-BLOCK_FORMATS(X)
-#undef X
 kernel_quantize_fn avx2_quantize;
 kernel_norm_fn avx2_rms_norm;
 kernel_gate_fn avx2_swiglu;
@@ -19,7 +16,7 @@ kernel_peak_fn avx2_peak, avx512vnni_peak;
 kernel_mix_fn avx2_mix_f16, avx2_mix_f32, avx2_mix_q8;
 
 kernel_rows_fn avx512_rows_f32, avx512_rows_f16, avx512_rows_bf16;
-#define X(type, name, kind) kernel_strip_fn avx2_strip_##name, avx512_strip_##name;
+#define X(type, name, kind) kernel_strip_fn avx512_strip_##name;
 BLOCK_FORMATS(X)
 #undef X
 kernel_quantize_fn avx512_quantize;
@@ -31,7 +28,8 @@ kernel_mix_fn avx512_mix_f16, avx512_mix_f32, avx512_mix_q8;
 
 kernel_tile_fn avx512vnni_tile_plain, avx512vnni_tile_halves;
 kernel_tile_fn avx512vnni_tile_min, avx512vnni_tile_min_halves;
-#define X(type, name, kind) kernel_direct_fn avx2_direct_##name, avx512vnni_direct_##name;
+#define X(type, name, kind)                                                                        \
+	kernel_direct_fn avx2_direct_##name, avx2_panels_##name, avx512vnni_direct_##name;
 BLOCK_FORMATS(X)
 #undef X
 #endif

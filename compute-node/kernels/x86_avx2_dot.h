@@ -62,32 +62,18 @@ INLINE struct operand operand_of(const struct q8_rows *x, size_t t)
 
 /* Step `s` of eight rows: what one product takes.  Integers of narrow formats
  * come moved up by `zero`, those of wide ones as they are. */
-typedef vec step_fn(const void *from, size_t s, int zero, size_t run);
+typedef vec step_fn(const void *from, size_t s, size_t run);
 
-/* As a strip has them, KERNEL_BIAS up. */
-INLINE vec step_unbiased(vec v, int zero, size_t run)
-{
-	if (run == 0)
-		return vec_xor(v, _mm256_set1_epi8((char)KERNEL_BIAS));
-	return _mm256_sub_epi8(v, _mm256_set1_epi8((char)(KERNEL_BIAS - zero)));
-}
-
-INLINE vec step_of_strip(const void *from, size_t s, int zero, size_t run)
+INLINE vec step_of_strip(const void *from, size_t s, size_t run)
 {
 	const uint8_t *at = (const uint8_t *)from + s * STEP_BYTES;
 
-	return step_unbiased(_mm256_loadu_si256((const __m256i *)(const void *)at), zero, run);
+	(void)run;
+	return _mm256_loadu_si256((const __m256i *)(const void *)at);
 }
 
-INLINE vec step_of_group(const void *from, size_t s, int zero, size_t run)
+INLINE vec step_of_group(const void *from, size_t s, size_t run)
 {
-	return step_unbiased(((const vec *)from)[s], zero, run);
-}
-
-/* As the product takes it. */
-INLINE vec step_as_is(const void *from, size_t s, int zero, size_t run)
-{
-	(void)zero;
 	(void)run;
 	return ((const vec *)from)[s];
 }
@@ -116,7 +102,7 @@ INLINE void add_wide(size_t nx, step_fn *step, const void *from, const struct op
 
 	UNROLL for (size_t s = first; s < end; s++)
 	{
-		vec v = step(from, s, 0, 0), size = _mm256_abs_epi8(v);
+		vec v = step(from, s, 0), size = _mm256_abs_epi8(v);
 
 		UNROLL for (size_t t = 0; t < nx; t++)
 		{
@@ -129,7 +115,7 @@ INLINE void add_wide(size_t nx, step_fn *step, const void *from, const struct op
 }
 
 /* The same of few integers; what they were moved by stays in the sums. */
-INLINE void add_narrow(int zero, size_t run, size_t nx, step_fn *step, const void *from,
+INLINE void add_narrow(size_t run, size_t nx, step_fn *step, const void *from,
     const struct operand *x, size_t b, size_t first, size_t end, vec *dots)
 {
 	const vec ones = _mm256_set1_epi16(1);
@@ -137,7 +123,7 @@ INLINE void add_narrow(int zero, size_t run, size_t nx, step_fn *step, const voi
 
 	UNROLL for (size_t s = first; s < end; s++)
 	{
-		vec v = step(from, s, zero, run);
+		vec v = step(from, s, run);
 		size_t at = (s - first) % run;
 
 		UNROLL for (size_t t = 0; t < nx; t++)
@@ -161,7 +147,7 @@ INLINE void add_steps(int zero, size_t run, size_t nx, step_fn *step, const void
 		add_wide(nx, step, from, x, b, first, end, dots);
 		return;
 	}
-	add_narrow(zero, run, nx, step, from, x, b, first, end, dots);
+	add_narrow(run, nx, step, from, x, b, first, end, dots);
 	UNROLL for (size_t t = 0; zero != 0 && t < nx; t++) dots[t] =
 	    _mm256_add_epi32(dots[t], _mm256_set1_epi32(bias[t] / KERNEL_BIAS * zero));
 }

@@ -49,7 +49,7 @@ INLINE void add_fifth_bits(vec bits, vec out[8])
 
 INLINE void group_q4_0(const uint8_t *const *rows, size_t at, vec out[8], vecf *floats)
 {
-	nibbles_plus(rows, at + 2, KERNEL_BIAS - 8, out);
+	nibbles_plus(rows, at + 2, vec_plus(8) - 8, out);
 	floats[0] = vec_f16(dword_first(rows, at));
 }
 
@@ -57,14 +57,14 @@ INLINE void group_q4_1(const uint8_t *const *rows, size_t at, vec out[8], vecf *
 {
 	vec head = dword_first(rows, at);
 
-	nibbles_plus(rows, at + 4, KERNEL_BIAS, out);
+	nibbles_plus(rows, at + 4, vec_plus(0), out);
 	floats[0] = vec_f16(head);
 	floats[1] = vec_f16(V(srli_epi32)(head, 16));
 }
 
 INLINE void group_q5_0(const uint8_t *const *rows, size_t at, vec out[8], vecf *floats)
 {
-	nibbles_plus(rows, at + 6, KERNEL_BIAS - 16, out);
+	nibbles_plus(rows, at + 6, vec_plus(16) - 16, out);
 	add_fifth_bits(dword_first(rows, at + 2), out);
 	floats[0] = vec_f16(dword_first(rows, at));
 }
@@ -73,7 +73,7 @@ INLINE void group_q5_1(const uint8_t *const *rows, size_t at, vec out[8], vecf *
 {
 	vec head = dword_first(rows, at);
 
-	nibbles_plus(rows, at + 8, KERNEL_BIAS, out);
+	nibbles_plus(rows, at + 8, vec_plus(0), out);
 	add_fifth_bits(dword_first(rows, at + 4), out);
 	floats[0] = vec_f16(head);
 	floats[1] = vec_f16(V(srli_epi32)(head, 16));
@@ -84,13 +84,13 @@ INLINE void group_q8_0(const uint8_t *const *rows, size_t at, vec out[8], vecf *
 	transpose(rows, at + 2, out);
 	transpose(rows, at + 18, out + 4);
 	UNROLL for (size_t s = 0; s < 8; s++) out[s] =
-	    vec_xor(out[s], V(set1_epi8)((char)KERNEL_BIAS));
+	    vec_xor(out[s], V(set1_epi8)((char)vec_plus(0)));
 	floats[0] = vec_f16(dword_first(rows, at));
 }
 
 INLINE void group_iq4_nl(const uint8_t *const *rows, size_t at, vec out[8], vecf *floats)
 {
-	nibbles_of(rows, at + 2, table_plus(block_iq4_codebook, KERNEL_BIAS), out);
+	nibbles_of(rows, at + 2, table_plus(block_iq4_codebook, vec_plus(0)), out);
 	floats[0] = vec_f16(dword_first(rows, at));
 }
 
@@ -109,7 +109,7 @@ INLINE vecf scale_mxfp4(const uint8_t *const *rows, size_t at)
 INLINE void group_mxfp4(const uint8_t *const *rows, size_t at, vec out[8], vecf *floats)
 {
 	floats[0] = scale_mxfp4(rows, at);
-	nibbles_of(rows, at + 1, table_plus(block_e2m1, KERNEL_BIAS), out);
+	nibbles_of(rows, at + 1, table_plus(block_e2m1, vec_plus(12)), out);
 }
 
 INLINE void each_block(group_fn *group, size_t bytes, size_t n_floats, const uint8_t *const *rows,

@@ -56,7 +56,7 @@ INLINE void split_nibbles(vec v[8])
 	}
 }
 
-/* Sixteen weights and `add`, for lookup by nibble; a strip has KERNEL_BIAS added. */
+/* Sixteen weights and `add`, for lookup by nibble. */
 INLINE vec table_plus(const int8_t *table, int add)
 {
 	__m128i values = _mm_loadu_si128((const __m128i *)(const void *)table);

@@ -48,7 +48,7 @@ INLINE void floats_q4_k(const uint8_t *const *rows, size_t at, float *floats)
 INLINE void unpack_q4_k(const uint8_t *const *rows, size_t at, size_t n_groups, const uint8_t *next,
     uint8_t *quants, float *floats)
 {
-	const vec four = bytes_set(15), bias = bytes_set(KERNEL_BIAS);
+	const vec four = bytes_set(15), bias = bytes_set(vec_plus(0));
 
 	(void)n_groups;
 	floats_q4_k(rows, at, floats);
@@ -70,7 +70,7 @@ INLINE void unpack_q4_k(const uint8_t *const *rows, size_t at, size_t n_groups, 
 INLINE void unpack_q5_k(const uint8_t *const *rows, size_t at, size_t n_groups, const uint8_t *next,
     uint8_t *quants, float *floats)
 {
-	const vec four = bytes_set(15), bias = bytes_set(KERNEL_BIAS), fifth = bytes_set(16);
+	const vec four = bytes_set(15), bias = bytes_set(vec_plus(0)), fifth = bytes_set(16);
 	vec high_bits[8];
 
 	(void)n_groups;
@@ -98,7 +98,7 @@ INLINE void unpack_q5_k(const uint8_t *const *rows, size_t at, size_t n_groups, 
 INLINE void pair_q6_k(
     const uint8_t *const *rows, size_t at, const vec high_bits[8], int g, uint8_t *quants)
 {
-	const vec four = bytes_set(15), two = bytes_set(48), add = bytes_set(KERNEL_BIAS - 32);
+	const vec four = bytes_set(15), two = bytes_set(48), add = bytes_set(vec_plus(32) - 32);
 	vec v[8], out[8];
 
 	transpose_32(rows, at, v);
@@ -170,7 +170,7 @@ INLINE void floats_q3_k(const uint8_t *const *rows, size_t end, float *floats)
 INLINE void unpack_q3_k(const uint8_t *const *rows, size_t at, size_t n_groups, const uint8_t *next,
     uint8_t *quants, float *floats)
 {
-	const vec two = bytes_set(3), third = bytes_set(4), add = bytes_set(KERNEL_BIAS - 4);
+	const vec two = bytes_set(3), third = bytes_set(4), add = bytes_set(vec_plus(4) - 4);
 	vec high_bits[8], v[8], out[8];
 
 	(void)n_groups;
@@ -194,7 +194,7 @@ INLINE void unpack_q3_k(const uint8_t *const *rows, size_t at, size_t n_groups, 
 /* The 2-bit weights of a group times the scales of its halves. */
 INLINE void group_q2_k(const vec v[8], int shift_right, const vec scale[2], uint8_t *quants)
 {
-	const vec two = bytes_set(3), bias = bytes_set(KERNEL_BIAS);
+	const vec two = bytes_set(3), bias = bytes_set(vec_plus(0));
 	vec out[8];
 
 	UNROLL for (size_t s = 0; s < 8; s++)
@@ -260,7 +260,7 @@ INLINE void floats_iq4_xs(const uint8_t *const *rows, size_t at, float *floats)
 INLINE void unpack_iq4_xs(const uint8_t *const *rows, size_t at, size_t n_groups,
     const uint8_t *next, uint8_t *quants, float *floats)
 {
-	const vec values = table_plus(block_iq4_codebook, KERNEL_BIAS);
+	const vec values = table_plus(block_iq4_codebook, vec_plus(0));
 
 	(void)n_groups;
 	floats_iq4_xs(rows, at, floats);
@@ -289,7 +289,7 @@ INLINE vecf ue4m3_half(vec bytes)
 INLINE void unpack_nvfp4(const uint8_t *const *rows, size_t at, size_t n_groups,
     const uint8_t *next, uint8_t *quants, float *floats)
 {
-	const vec values = table_plus(block_e2m1, KERNEL_BIAS), low = V(set1_epi8)(15);
+	const vec values = table_plus(block_e2m1, vec_plus(12)), low = V(set1_epi8)(15);
 
 	for (size_t g = 0; g < n_groups; g++) {
 		vec scales = dword_first(rows, at + g / 2 * 36), v[4], steps[8];

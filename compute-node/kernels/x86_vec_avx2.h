@@ -14,6 +14,9 @@ typedef __m256 vecf;
 #endif
 #define V(operation) _mm256_##operation
 #define VEC_ROWS 8 /* a lane is a row */
+/* What is added to unpacked weights that are -zero and more: for want of VNNI
+ * they are to be as small as they can (x86_avx2_dot.h). */
+#define vec_plus(zero) (zero)
 #define vec_and _mm256_and_si256
 #define vec_or _mm256_or_si256
 #define vec_xor _mm256_xor_si256

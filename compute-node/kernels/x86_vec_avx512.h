@@ -9,6 +9,8 @@ typedef __m512i vec;
 typedef __m512 vecf;
 #define V(operation) _mm512_##operation
 #define VEC_ROWS 16 /* a lane is a row */
+/* What is added to unpacked weights that are -zero and more. */
+#define vec_plus(zero) KERNEL_BIAS
 #define vec_and _mm512_and_si512
 #define vec_or _mm512_or_si512
 #define vec_xor _mm512_xor_si512

@@ -19,6 +19,7 @@
 #define K 2048
 #define FAR_BYTES ((size_t)192 << 20)
 #define NEAR_BYTES ((size_t)384 << 10)
+#define SOME 16 /* rows, of far memory */
 #define X_MAX 256
 #define REPEATS 5
 #define READ_AHEAD ((size_t)16 << 10)
@@ -45,6 +46,7 @@ static double cpu_s(void)
 static void multiply(const struct kernels *kernels, enum tensor_type type, const uint8_t *weights,
     size_t n_rows, size_t n_x)
 {
+	const struct kernel_scratch scratch = { m.strip, m.strip_scales };
 	const struct q8_rows rows = { m.quants, m.blocks, K };
 	size_t row_bytes = type_row_bytes(type, K);
 
@@ -56,14 +58,8 @@ static void multiply(const struct kernels *kernels, enum tensor_type type, const
 			    at, row_bytes, KERNEL_STRIP, m.x, K, n_x, K, m.out, KERNEL_STRIP);
 			continue;
 		}
-		if (n_x <= KERNEL_DIRECT_X && kernels->direct[type] != NULL) {
-			kernels->direct[type](
-			    at, row_bytes, KERNEL_STRIP, &rows, n_x, m.out, KERNEL_STRIP);
-			continue;
-		}
-		kernels->strip[type](at, row_bytes, KERNEL_STRIP, K, m.strip, m.strip_scales);
-		kernels->tile[type](
-		    m.strip, m.strip_scales, &rows, 0, n_x, KERNEL_STRIP, m.out, KERNEL_STRIP);
+		kernels_multiply(kernels, type, at, row_bytes, KERNEL_STRIP, &rows, n_x, &scratch,
+		    m.out, KERNEL_STRIP);
 	}
 }
 
@@ -118,10 +114,13 @@ static double measure(const struct kernels *kernels, enum tensor_type type, cons
 
 static void report(const struct kernels *kernels, enum tensor_type type, uint8_t *weights)
 {
-	double far[REPEATS], near[REPEATS], four[REPEATS], plain[REPEATS], many[REPEATS], start;
+	double far[REPEATS], near[REPEATS], four[REPEATS], some[REPEATS], plain[REPEATS],
+	    many[REPEATS], start;
 	size_t near_times = FAR_BYTES / NEAR_BYTES / 4;
 	double weights_near =
 	    (double)(NEAR_BYTES / type_row_bytes(type, K) / KERNEL_STRIP * KERNEL_STRIP * K);
+
+	double weights_far = (double)(FAR_BYTES / type_row_bytes(type, K)) * K;
 
 	make_sane(type, weights);
 	for (size_t i = 0; i < REPEATS; i++) {
@@ -131,12 +130,14 @@ static void report(const struct kernels *kernels, enum tensor_type type, uint8_t
 		far[i] = measure(kernels, type, weights, FAR_BYTES, 1, 1);
 		near[i] = measure(kernels, type, weights, NEAR_BYTES, near_times, 1);
 		four[i] = measure(kernels, type, weights, FAR_BYTES, 1, 4);
+		some[i] = measure(kernels, type, weights, FAR_BYTES / 4, 1, SOME);
 		many[i] = measure(kernels, type, weights, NEAR_BYTES, 4, X_MAX);
 	}
-	(void)printf("%-8s %10.2f %10.2f %8.2f %10.2f %12.2f %14.1f\n", type_info(type)->name,
+	(void)printf("%-8s %10.2f %10.2f %8.2f %10.2f %12.2f %8.1f %8.1f\n", type_info(type)->name,
 	    (double)FAR_BYTES / median(plain) / 1e9, (double)FAR_BYTES / median(far) / 1e9,
 	    median(plain) / median(far), (double)FAR_BYTES / median(four) / 1e9,
 	    (double)(NEAR_BYTES * near_times) / median(near) / 1e9,
+	    weights_far / 4 * SOME / median(some) / 1e9,
 	    weights_near * 4 * X_MAX / median(many) / 1e9);
 }
 
@@ -179,8 +180,8 @@ int main(int argc, char **argv)
 		kernels->quantize(
 		    m.x + t * K, K, m.quants + t * K, m.blocks + t * K / KERNEL_BLOCK);
 	(void)printf("kernels %s, one core, rows of %d; GB/s of weights\n", kernels->name, K);
-	(void)printf("%-8s %10s %10s %8s %10s %12s %14s\n", "type", "plain read", "1 row", "ratio",
-	    "4 rows", "1, in cache", "256: GMAC/s");
+	(void)printf("%-8s %10s %10s %8s %10s %12s %8s %8s\n", "type", "plain read", "1 row",
+	    "ratio", "4 rows", "1, in cache", "16 rows", "256: GMAC/s");
 	for (uint32_t t = 0; t <= TYPE_NUMBER_MAX; t++) {
 		if (type_info(t) != NULL && kernels_form((enum tensor_type)t) != FORM_NONE &&
 		    wanted(type_info(t)->name, argc, argv))

@@ -20,7 +20,8 @@
 
 #define MAX_ROWS 70
 #define MAX_K 800
-#define MAX_X 20
+#define MAX_X 140
+#define FEW_X 20
 #define HEAD_MAX 96
 #define CELLS 80
 
@@ -145,6 +146,7 @@ static void multiply(const struct kernels *kernels, enum tensor_type type, const
 	static struct q8 q8;
 	static uint8_t quants[KERNEL_STRIP * MAX_K];
 	static float scales[KERNEL_STRIP * MAX_K / KERNEL_BLOCK * KERNEL_FLOATS_MAX];
+	const struct kernel_scratch scratch = { quants, scales };
 	size_t row_bytes = type_row_bytes(type, k);
 
 	if (kernels_form(type) == FORM_F32) {
@@ -155,13 +157,8 @@ static void multiply(const struct kernels *kernels, enum tensor_type type, const
 	for (size_t r = 0; r < n_rows; r += KERNEL_STRIP) {
 		size_t n = n_rows - r < KERNEL_STRIP ? n_rows - r : KERNEL_STRIP;
 
-		if (n_x <= KERNEL_DIRECT_X && kernels->direct[type] != NULL) {
-			kernels->direct[type](
-			    weights + r * row_bytes, row_bytes, n, &q8.rows, n_x, out + r, n_rows);
-			continue;
-		}
-		kernels->strip[type](weights + r * row_bytes, row_bytes, n, k, quants, scales);
-		kernels->tile[type](quants, scales, &q8.rows, 0, n_x, n, out + r, n_rows);
+		kernels_multiply(kernels, type, weights + r * row_bytes, row_bytes, n, &q8.rows,
+		    n_x, &scratch, out + r, n_rows);
 	}
 }
 
@@ -177,7 +174,7 @@ static void for_shapes(void (*check)(enum tensor_type type, size_t n_rows, size_
 			size_t block = type_info(t)->block > 1 ? type_info(t)->block : 1;
 			size_t k = block * (1 + below(MAX_K / block));
 
-			check((enum tensor_type)t, 1 + below(MAX_ROWS), 1 + below(MAX_X), k);
+			check((enum tensor_type)t, 1 + below(MAX_ROWS), 1 + below(FEW_X), k);
 		}
 	}
 }
@@ -227,6 +224,17 @@ static void test_every_set_multiplies_to_the_bits_of_scalar(void **unused)
 {
 	(void)unused;
 	for_shapes(check_sets);
+}
+
+/* More rows than any set takes in one go. */
+static void test_many_rows_multiply_to_the_bits_of_scalar(void **unused)
+{
+	(void)unused;
+	state = 23;
+	for (uint32_t t = 0; t <= TYPE_NUMBER_MAX; t++) {
+		if (type_info(t) != NULL && kernels_form((enum tensor_type)t) == FORM_Q8)
+			check_sets((enum tensor_type)t, 20, MAX_X - below(5), 512);
+	}
 }
 
 /* One row must not depend on how many others are computed with it. */
@@ -284,8 +292,7 @@ static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 	if (kernels_has_avx2()) {
 		assert_true(kernels_adopt(&set, &kernels_avx2, kernels_scalar()));
 		for (size_t i = 0; i <= TYPE_NUMBER_MAX; i++) {
-			assert_ptr_equal(set.tile[i], kernels_avx2.tile[i]);
-			assert_ptr_equal(set.strip[i], kernels_avx2.strip[i]);
+			assert_ptr_equal(set.panels[i], kernels_avx2.panels[i]);
 			assert_ptr_equal(set.direct[i], kernels_avx2.direct[i]);
 		}
 		assert_ptr_equal(set.quantize, kernels_avx2.quantize);
@@ -310,6 +317,7 @@ static void test_no_function_of_this_cpus_sets_failed_its_check(void **unused)
 	if (kernels_has_avx512vnni()) {
 		for (size_t i = 0; i <= TYPE_NUMBER_MAX; i++) {
 			assert_ptr_equal(best->tile[i], kernels_avx512vnni.tile[i]);
+			assert_null(best->panels[i]);
 			assert_ptr_equal(best->direct[i], kernels_avx512vnni.direct[i]);
 		}
 	}
@@ -529,6 +537,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scalar_products_agree_with_blas_in_double),
 		cmocka_unit_test(test_every_set_multiplies_to_the_bits_of_scalar),
+		cmocka_unit_test(test_many_rows_multiply_to_the_bits_of_scalar),
 		cmocka_unit_test(test_a_row_has_the_same_bits_alone_and_in_a_batch),
 		cmocka_unit_test(test_no_function_of_this_cpus_sets_failed_its_check),
 		cmocka_unit_test(test_nvfp4_is_what_its_definition_says),
