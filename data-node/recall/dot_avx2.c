@@ -1,15 +1,22 @@
-/* Dot with AVX2: |a| · (b with the sign of a), pairs added in 16 bits, which 2 · 127² fits. */
+/* Dot with AVX2: pairs of half · value added in 16 bits, which four groups fit:
+ * 4 · 2 · 2 · 15 · 127 < 2^15. */
 #include "recall/dot.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
 
-static __m256i step(__m256i sum, const int8_t *row, __m256i with, __m256i size)
-{
-	__m256i values = _mm256_loadu_si256((const __m256i_u *)(const void *)row);
-	__m256i pairs = _mm256_maddubs_epi16(size, _mm256_sign_epi8(values, with));
+#define GROUP_BYTES ((size_t)DOT_LANES / 2)
+#define GROUPS_16 ((size_t)4)
 
-	return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+static __m256i group(const uint8_t *row, const __m256i_u *with)
+{
+	const __m256i mask = _mm256_set1_epi8(15);
+	__m256i bytes = _mm256_loadu_si256((const __m256i_u *)(const void *)row);
+	__m256i low = _mm256_and_si256(bytes, mask);
+	__m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask);
+
+	return _mm256_add_epi16(_mm256_maddubs_epi16(low, _mm256_loadu_si256(with)),
+	    _mm256_maddubs_epi16(high, _mm256_loadu_si256(with + 1)));
 }
 
 static int32_t total(__m256i sum)
@@ -21,32 +28,25 @@ static int32_t total(__m256i sum)
 	return _mm_cvtsi128_si32(half);
 }
 
-void dot_rows_avx2(const int8_t *rows, size_t n, size_t stride, const int8_t *with, int32_t *out)
+static int32_t one(const uint8_t *row, size_t stride, const int8_t *with)
 {
-	size_t i = 0;
+	__m256i sum = _mm256_setzero_si256();
 
-	for (; i + 4 <= n; i += 4) {
-		const int8_t *row = rows + i * stride;
-		__m256i sums[4] = { _mm256_setzero_si256(), _mm256_setzero_si256(),
-			_mm256_setzero_si256(), _mm256_setzero_si256() };
-		for (size_t j = 0; j < stride; j += DOT_LANES) {
-			__m256i part =
-			    _mm256_loadu_si256((const __m256i_u *)(const void *)(with + j));
-			__m256i size = _mm256_abs_epi8(part);
-			for (size_t k = 0; k < 4; k++)
-				sums[k] = step(sums[k], row + k * stride + j, part, size);
+	for (size_t at = 0; at < stride;) {
+		size_t end = at + GROUPS_16 * GROUP_BYTES;
+		__m256i pairs = _mm256_setzero_si256();
+		for (end = end < stride ? end : stride; at < end; at += GROUP_BYTES) {
+			const __m256i_u *part = (const __m256i_u *)(const void *)(with + 2 * at);
+			pairs = _mm256_add_epi16(pairs, group(row + at, part));
 		}
-		for (size_t k = 0; k < 4; k++)
-			out[i + k] = total(sums[k]);
+		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 	}
-	for (; i < n; i++) {
-		__m256i sum = _mm256_setzero_si256();
-		for (size_t j = 0; j < stride; j += DOT_LANES) {
-			__m256i part =
-			    _mm256_loadu_si256((const __m256i_u *)(const void *)(with + j));
-			sum = step(sum, rows + i * stride + j, part, _mm256_abs_epi8(part));
-		}
-		out[i] = total(sum);
-	}
+	return total(sum);
+}
+
+void dot_halves_avx2(const uint8_t *rows, size_t n, size_t stride, const int8_t *with, int32_t *out)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = one(rows + i * stride, stride, with);
 }
 #endif

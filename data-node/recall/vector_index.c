@@ -1,4 +1,15 @@
-/* Vector index: blocks of rows by document number. */
+/*
+ * Vector index: blocks of rows by document number.
+ *
+ * A value v of int8 stands as v + 128 = 16 h + l, its halves h and l in two tables.
+ * Of a question w the product with a row is 16 Σ w·h + Σ w·l - 128 Σ w; by the high
+ * halves alone it is at most
+ *
+ *     16 Σ w·h - 120.5 Σ w + |w| |l - 7.5|
+ *
+ * (Cauchy, Schwarz), and |l - 7.5| is kept for each row.  So a scan reads the high
+ * halves of all and the low ones only of rows that may be among the best so far.
+ */
 #include "recall/vector_index.h"
 
 #include <math.h>
@@ -12,14 +23,17 @@
 #define BLOCK_DOCS 1024u
 #define VALUE_MAX 127
 
+#define ROUNDING 1.00001 /* what floats may have lost of a bound */
+
 struct block {
 	float scales[BLOCK_DOCS]; /* 0: the document has none */
-	int8_t *values;           /* [BLOCK_DOCS][stride] */
+	float rests[BLOCK_DOCS];  /* |l - 7.5| */
+	uint8_t *halves[2];       /* [BLOCK_DOCS][stride]: high, low */
 };
 
 struct vector_index {
 	uint32_t length;
-	size_t stride;         /* length, filled up with zeros */
+	size_t stride;         /* bytes of a row's halves, filled up with zeros */
 	struct block **blocks; /* [blocks_len]; NULL: no document of it has one */
 	size_t blocks_len;
 	size_t vectors, filled; /* filled: blocks that are there */
@@ -35,9 +49,19 @@ enum rc vector_index_new(uint32_t length, struct vector_index **out)
 	if (index == NULL)
 		return RC_NOMEM;
 	index->length = length;
-	index->stride = (length + DOT_LANES - 1) / DOT_LANES * DOT_LANES;
+	index->stride = (length + DOT_LANES - 1) / DOT_LANES * (DOT_LANES / 2);
 	*out = index;
 	return RC_OK;
+}
+
+static void block_free(const struct vector_index *index, struct block *block)
+{
+	for (size_t i = 0; i < 2; i++) {
+		if (block->halves[i] != NULL)
+			wipe(block->halves[i], BLOCK_DOCS * index->stride);
+		free(block->halves[i]);
+	}
+	free(block);
 }
 
 void vector_index_free(struct vector_index *index)
@@ -48,9 +72,7 @@ void vector_index_free(struct vector_index *index)
 		struct block *block = index->blocks[i];
 		if (block == NULL)
 			continue;
-		wipe(block->values, BLOCK_DOCS * index->stride);
-		free(block->values);
-		free(block);
+		block_free(index, block);
 	}
 	free(index->blocks);
 	free(index);
@@ -112,10 +134,12 @@ static enum rc block_at(struct vector_index *index, uint32_t doc, struct block *
 	}
 	if (index->blocks[at] == NULL) {
 		struct block *block = calloc(1, sizeof *block);
-		if (block != NULL)
-			block->values = calloc(BLOCK_DOCS, index->stride);
-		if (block == NULL || block->values == NULL) {
-			free(block);
+		if (block == NULL)
+			return RC_NOMEM;
+		for (size_t i = 0; i < 2; i++)
+			block->halves[i] = calloc(BLOCK_DOCS, index->stride);
+		if (block->halves[0] == NULL || block->halves[1] == NULL) {
+			block_free(index, block);
 			return RC_NOMEM;
 		}
 		index->blocks[at] = block;
@@ -125,18 +149,24 @@ static enum rc block_at(struct vector_index *index, uint32_t doc, struct block *
 	return RC_OK;
 }
 
-static enum rc put(struct vector_index *index, uint32_t doc, float scale, const void *values)
+/* The halves of a row and what it may have beyond its high ones. */
+static void put_halves(
+    const struct vector_index *index, struct block *block, size_t at, const uint8_t *values)
 {
-	struct block *block;
-	size_t at = doc % BLOCK_DOCS;
+	uint8_t *high = block->halves[0] + at * index->stride;
+	uint8_t *low = block->halves[1] + at * index->stride;
+	double squares = 0;
 
-	enum rc rc = block_at(index, doc, &block);
-	if (rc != RC_OK)
-		return rc;
-	index->vectors += block->scales[at] == 0;
-	block->scales[at] = scale;
-	memcpy(block->values + at * index->stride, values, index->length);
-	return RC_OK;
+	memset(high, 0, index->stride);
+	memset(low, 0, index->stride);
+	for (uint32_t i = 0; i < index->length; i++) {
+		unsigned value = values[i] ^ 0x80u; /* + 128 */
+		double rest = (value & 15u) - 7.5;
+		dot_half_put(high, i, value >> 4);
+		dot_half_put(low, i, value & 15u);
+		squares += rest * rest;
+	}
+	block->rests[at] = (float)(sqrt(squares) * ROUNDING);
 }
 
 enum rc vector_index_put(struct vector_index *index, uint32_t doc, const uint8_t *row, size_t len)
@@ -150,7 +180,14 @@ enum rc vector_index_put(struct vector_index *index, uint32_t doc, const uint8_t
 		if (row[i] == 0x80) /* -128: products with it are not exact everywhere */
 			return RC_CORRUPT;
 	}
-	return put(index, doc, scale, row + 4);
+	struct block *block;
+	enum rc rc = block_at(index, doc, &block);
+	if (rc != RC_OK)
+		return rc;
+	index->vectors += block->scales[doc % BLOCK_DOCS] == 0;
+	block->scales[doc % BLOCK_DOCS] = scale;
+	put_halves(index, block, doc % BLOCK_DOCS, row + 4);
+	return RC_OK;
 }
 
 static const struct block *block_of(const struct vector_index *index, uint32_t doc)
@@ -171,28 +208,98 @@ enum rc vector_index_copy(
     struct vector_index *index, uint32_t doc, const struct vector_index *from, uint32_t from_doc)
 {
 	const struct block *block = block_of(from, from_doc);
-	size_t at = from_doc % BLOCK_DOCS;
+	size_t from_at = from_doc % BLOCK_DOCS, at = doc % BLOCK_DOCS;
+	struct block *to;
 
-	if (block == NULL || block->scales[at] == 0)
+	if (block == NULL || block->scales[from_at] == 0)
 		return RC_OK;
-	return put(index, doc, block->scales[at], block->values + at * from->stride);
+	enum rc rc = block_at(index, doc, &to);
+	if (rc != RC_OK)
+		return rc;
+	index->vectors += to->scales[at] == 0;
+	to->scales[at] = block->scales[from_at];
+	to->rests[at] = block->rests[from_at];
+	for (size_t i = 0; i < 2; i++)
+		memcpy(to->halves[i] + at * index->stride,
+		    block->halves[i] + from_at * index->stride, index->stride);
+	return RC_OK;
 }
 
 /* ---- the nearest ------------------------------------------------------------------------- */
 
-static void look(const struct block *block, const int32_t *products, uint32_t first_doc,
-    const struct index_range *range, float scale, struct best *best)
-{
-	size_t docs_len = index_docs_len(best->index);
+/* A question, and what of it every row needs. */
+struct question {
+	_Alignas(64) int8_t with[VECTOR_LENGTH_MAX];
+	float scale;
+	double sum, length; /* Σ w, |w| */
+};
 
-	for (uint32_t i = 0; i < BLOCK_DOCS && first_doc + i < docs_len; i++) {
-		uint32_t doc = first_doc + i;
-		double score = (double)block->scales[i] * (double)scale * products[i];
-		if (block->scales[i] == 0 || best_is_beaten(best, score) ||
-		    index_units(best->index, doc) == 0 ||
-		    !index_in_range(&index_docs(best->index)[doc], range))
+static void question_read(const struct vector_index *index, const uint8_t *row, struct question *q)
+{
+	double squares = 0;
+
+	memset(q, 0, sizeof *q);
+	memcpy(q->with, row + 4, index->length);
+	q->scale = scale_of(row);
+	for (uint32_t i = 0; i < index->length; i++) {
+		q->sum += q->with[i];
+		squares += (double)q->with[i] * q->with[i];
+	}
+	q->length = sqrt(squares) * ROUNDING;
+}
+
+static bool is_any_in_range(
+    const struct index *docs, uint32_t first_doc, uint32_t len, const struct index_range *range)
+{
+	for (uint32_t i = 0; i < len; i++) {
+		if (index_in_range(&index_docs(docs)[first_doc + i], range))
+			return true;
+	}
+	return false;
+}
+
+/* Rows of the block that may be among the best, by `highs`, their low halves on the way
+ * from memory; how many. */
+static size_t choose(const struct vector_index *index, const struct block *block,
+    const struct question *q, const int32_t *highs, uint32_t len, const struct best *best,
+    uint16_t *rows)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < len; i++) {
+		double most =
+		    16.0 * highs[i] - 120.5 * q->sum + q->length * (double)block->rests[i];
+		if (block->scales[i] == 0 ||
+		    best_is_beaten(best, (double)block->scales[i] * (double)q->scale * most))
 			continue;
-		best_offer(best, (struct index_hit){ .doc = doc, .score = score });
+		for (size_t at = 0; at < index->stride; at += 64)
+			__builtin_prefetch(block->halves[1] + i * index->stride + at);
+		rows[n++] = (uint16_t)i;
+	}
+	return n;
+}
+
+static void look(const struct vector_index *index, const struct block *block, uint32_t first_doc,
+    const struct question *q, const struct index_range *range, struct best *best)
+{
+	int32_t highs[BLOCK_DOCS], low;
+	uint16_t rows[BLOCK_DOCS];
+	size_t left = index_docs_len(best->index) - first_doc;
+	uint32_t len = left < BLOCK_DOCS ? (uint32_t)left : BLOCK_DOCS;
+
+	if (range->set && !is_any_in_range(best->index, first_doc, len, range))
+		return;
+	dot_halves(block->halves[0], len, index->stride, q->with, highs);
+	size_t n = choose(index, block, q, highs, len, best, rows);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t at = rows[i], doc = first_doc + at;
+		if (!index_in_range(&index_docs(best->index)[doc], range))
+			continue;
+		dot_halves(block->halves[1] + at * index->stride, 1, index->stride, q->with, &low);
+		double product = 16.0 * highs[at] + low - 128 * q->sum;
+		double score = (double)block->scales[at] * (double)q->scale * product;
+		if (!best_is_beaten(best, score) && index_units(best->index, doc) != 0)
+			best_offer(best, (struct index_hit){ .doc = doc, .score = score });
 	}
 }
 
@@ -200,18 +307,14 @@ size_t vector_index_nearest(const struct vector_index *index, const uint8_t *que
     const struct index *docs, const struct index_range *range, struct index_hit *hits, size_t k)
 {
 	struct best best = { .index = docs, .hits = hits, .k = k };
-	_Alignas(64) int8_t with[VECTOR_LENGTH_MAX] = { 0 };
-	int32_t products[BLOCK_DOCS];
+	struct question q;
 
-	memcpy(with, question + 4, index->length);
-	for (size_t i = 0; i < index->blocks_len; i++) {
-		const struct block *block = index->blocks[i];
-		if (block == NULL)
-			continue;
-		dot_rows(block->values, BLOCK_DOCS, index->stride, with, products);
-		look(block, products, (uint32_t)(i * BLOCK_DOCS), range, scale_of(question), &best);
+	question_read(index, question, &q);
+	for (size_t i = 0; i < index->blocks_len && i * BLOCK_DOCS < index_docs_len(docs); i++) {
+		if (index->blocks[i] != NULL)
+			look(index, index->blocks[i], (uint32_t)(i * BLOCK_DOCS), &q, range, &best);
 	}
-	wipe(with, sizeof with);
+	wipe(&q, sizeof q);
 	best_sort(&best);
 	return best.len;
 }
@@ -220,5 +323,5 @@ void vector_index_get_stats(const struct vector_index *index, struct vector_inde
 {
 	*out = (struct vector_index_stats){ .vectors = index->vectors,
 		.bytes = sizeof *index + index->blocks_len * sizeof(struct block *) +
-			 index->filled * (sizeof(struct block) + BLOCK_DOCS * index->stride) };
+			 index->filled * (sizeof(struct block) + 2 * BLOCK_DOCS * index->stride) };
 }

@@ -2,9 +2,10 @@
  * Vector index: a vector of small integers for each document that has one, and
  * the nearest to a question's, by looking at all of them.
  *
- * reference: recall-and-training §1: an exact scan of 10⁶ × 384 takes some 40 ms
- * on one core, so there is no graph to build, and a range is a range.  In memory;
- * length + 4 bytes a document.  Not thread-safe by itself.
+ * reference: recall-and-training §1: an exact scan of 10⁶ × 384 takes some 30 ms
+ * on one core, so there is no graph to build, and a range is a range.  Half of each
+ * row is read only where it can matter (vector_index.c), with the same result.  In
+ * memory; length + 8 bytes a document.  Not thread-safe by itself.
  *
  * A row is a scale (float32, little-endian) and `length` values of int8: what an
  * encoder said is about scale · value.
