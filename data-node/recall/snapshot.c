@@ -200,38 +200,52 @@ static enum rc take_segments(const struct snapshot *snapshot, struct index *inde
 
 struct move {
 	struct index *index;
+	uint64_t seq; /* of the last visit, and where it is since; 0: none */
+	int64_t t0_ns, t1_ns;
 	bool far;
 };
+
+/* Where the last one visited is by now counts, not how it came there. */
+static void move_settle(struct move *move)
+{
+	int64_t by_ns;
+	uint32_t doc;
+
+	if (move->seq == 0 || !index_find_doc(move->index, move->seq, &doc))
+		return;
+	/* Its day and what it follows are in its words and its stretch. */
+	if (__builtin_sub_overflow(move->t0_ns, index_docs(move->index)[doc].t0_ns, &by_ns) ||
+	    by_ns > SNAPSHOT_MOVE_NS_MAX || by_ns < -SNAPSHOT_MOVE_NS_MAX)
+		move->far = true;
+	else
+		index_move(move->index, doc, move->t0_ns, move->t1_ns);
+}
 
 static bool move_visit(void *ctx, uint64_t seq, uint64_t by_seq, enum layer layer,
     const struct placement *from, const struct placement *to)
 {
 	struct move *move = ctx;
-	int64_t by_ns;
-	uint32_t doc;
 
 	(void)by_seq;
 	(void)layer;
 	(void)from;
-	if (!index_find_doc(move->index, seq, &doc))
-		return true;
-	/* Its day and what it follows are in its words and its stretch. */
-	move->far = __builtin_sub_overflow(to->t0_ns, index_docs(move->index)[doc].t0_ns, &by_ns) ||
-		    by_ns > SNAPSHOT_MOVE_NS_MAX || by_ns < -SNAPSHOT_MOVE_NS_MAX;
-	if (!move->far)
-		index_move(move->index, doc, to->t0_ns, to->t1_ns);
+	if (seq != move->seq)
+		move_settle(move);
+	move->seq = seq;
+	move->t0_ns = to->t0_ns;
+	move->t1_ns = to->t1_ns;
 	return !move->far;
 }
 
-/* What clock maps have placed anew since. */
-static enum rc follow_moves(struct snapshot *snapshot, struct index *index, struct errmsg *why)
+/* What clock maps have placed anew since the first segment: segments stay as they are. */
+static enum rc follow_moves(
+    const struct snapshot *snapshot, struct index *index, struct errmsg *why)
 {
 	struct move move = { .index = index };
-	uint64_t upto = store_cursor(snapshot->store);
 
-	enum rc rc =
-	    store_clock_moved(snapshot->store, snapshot->moved_seq, upto, move_visit, &move, why);
-	snapshot->moved_seq = upto;
+	enum rc rc = store_clock_moved(snapshot->store, snapshot->moved_seq,
+	    store_cursor(snapshot->store), move_visit, &move, why);
+	move_settle(&move);
 	return rc == RC_OK && move.far ? RC_AGAIN : rc;
 }
 

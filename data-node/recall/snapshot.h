@@ -24,7 +24,7 @@ struct snapshot {
 	uint64_t rules;      /* which words come of a text, as a hash */
 	size_t segment_docs; /* documents of one segment */
 	struct store_snapshot at;
-	uint64_t moved_seq; /* clock maps up to here placed what is in the index */
+	uint64_t moved_seq; /* clock maps up to here placed what is in all segments */
 	bool off;           /* nothing more is kept of this index */
 };
 
