@@ -1,24 +1,30 @@
 /* Chunk: log-probabilities in the older shape, that of completions. */
 #include <inttypes.h>
 #include <jansson.h>
-#include <string.h>
 
 #include "answer/chunk.h"
 
-static uint64_t characters_of(const char *text)
+static const json_t *token_of(const json_t *entry)
 {
-	uint64_t n = 0;
-
-	for (; *text != '\0'; text++)
-		n += ((unsigned char)*text & 0xC0) != 0x80;
-	return n;
+	return json_object_get(entry, "token");
 }
 
-static const char *token_of(const json_t *entry)
+/* A token may hold NUL. */
+static void put_token(struct buf *out, const json_t *entry)
 {
-	const char *text = json_string_value(json_object_get(entry, "token"));
+	const char *text = json_string_value(token_of(entry));
 
-	return text != NULL ? text : "";
+	buf_json_string(out, text != NULL ? text : "", json_string_length(token_of(entry)));
+}
+
+static uint64_t characters_of(const json_t *entry)
+{
+	const char *text = json_string_value(token_of(entry));
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < json_string_length(token_of(entry)); i++)
+		n += ((unsigned char)text[i] & 0xC0) != 0x80;
+	return n;
 }
 
 static void put_number(struct buf *out, const json_t *entry)
@@ -26,10 +32,10 @@ static void put_number(struct buf *out, const json_t *entry)
 	buf_printf(out, "%.8g", json_number_value(json_object_get(entry, "logprob")));
 }
 
-static bool stands_before(const json_t *list, size_t i, const char *token)
+static bool stands_before(const json_t *list, size_t i, const json_t *entry)
 {
 	for (size_t j = 0; j < i; j++) {
-		if (strcmp(token_of(json_array_get(list, j)), token) == 0)
+		if (json_equal(token_of(json_array_get(list, j)), token_of(entry)))
 			return true;
 	}
 	return false;
@@ -46,11 +52,10 @@ static void put_top(struct buf *out, const json_t *entry)
 	buf_putc(out, '{');
 	for (size_t i = 0; i <= n; i++) {
 		const json_t *one = i < n ? json_array_get(top, i) : entry;
-		const char *token = token_of(one);
-		if (stands_before(top, i, token))
+		if (stands_before(top, i, one))
 			continue;
 		buf_puts(out, any ? "," : "");
-		buf_json_string(out, token, strlen(token));
+		put_token(out, one);
 		buf_putc(out, ':');
 		put_number(out, one);
 		any = true;
@@ -68,7 +73,7 @@ static json_t *entries_of(const struct buf *logprobs)
 	buf_append(&text, logprobs->bytes, logprobs->len);
 	buf_putc(&text, ']');
 	if (buf_rc(&text) == RC_OK)
-		list = json_loadb(buf_text(&text), text.len, 0, NULL);
+		list = json_loadb(buf_text(&text), text.len, JSON_ALLOW_NUL, NULL);
 	buf_fini(&text);
 	return list;
 }
@@ -82,9 +87,8 @@ void chunk_put_token_logprobs(struct buf *out, const struct buf *logprobs, uint6
 		out->rc = RC_NOMEM; /* they are our own */
 	buf_puts(out, "{\"tokens\":[");
 	for (size_t i = 0; i < n; i++) {
-		const char *token = token_of(json_array_get(list, i));
 		buf_puts(out, i > 0 ? "," : "");
-		buf_json_string(out, token, strlen(token));
+		put_token(out, json_array_get(list, i));
 	}
 	buf_puts(out, "],\"token_logprobs\":[");
 	for (size_t i = 0; i < n; i++) {
@@ -99,7 +103,7 @@ void chunk_put_token_logprobs(struct buf *out, const struct buf *logprobs, uint6
 	buf_puts(out, "],\"text_offset\":[");
 	for (size_t i = 0; i < n; i++) {
 		buf_printf(out, "%s%" PRIu64, i > 0 ? "," : "", *characters);
-		*characters += characters_of(token_of(json_array_get(list, i)));
+		*characters += characters_of(json_array_get(list, i));
 	}
 	buf_puts(out, "]}");
 	json_decref(list);

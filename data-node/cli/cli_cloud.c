@@ -7,6 +7,7 @@
 #include "base/rc.h"
 #include "base/wipe.h"
 #include "cli/cli.h"
+#include "cli/cli_list.h"
 #include "cli/commands.h"
 #include "cli/control_client.h"
 #include "cloud/cloud_policy.h"
@@ -51,14 +52,14 @@ static const struct conf_option options[] = {
 	{ ROW("when", CONF_STRING, when), .value = "always|long|away", .fallback = "always",
 	    .help = "route: always, for long prompts, or while no compute node is up" },
 	{ ROW("tokens", CONF_INT, tokens), TOKENS, .help = "route: how long is long" },
-	{ ROW("json", CONF_BOOL, json), .help = "list, explain: as JSON" },
+	{ ROW("json", CONF_BOOL, json), .help = "list, explain, ledger: as JSON" },
 	{ .name = NULL },
 };
 
 static const struct conf_command command = {
 	.name = "cloud",
 	.args = "add NAME URL | list | remove NAME | allow WHAT... | deny WHAT... | route TO | "
-		"explain [QUESTION]",
+		"explain [QUESTION] | ledger",
 	.args_min = 1,
 	.args_max = 64,
 	.summary = "say which models elsewhere may be asked, and what may leave",
@@ -70,7 +71,7 @@ static const struct conf_command command = {
 	    "source:NAME or label:RULE[=VALUE]. A source or label that is denied stays, also "
 	    "where\n"
 	    "its layer is allowed. `explain` tells where a question would go and why, and asks\n"
-	    "nobody. All of it stands in cloud.json.",
+	    "nobody; `ledger` what went. All of it stands in cloud.json.",
 	.options = options,
 };
 
@@ -205,22 +206,16 @@ static enum rc route(struct control_client *client, const struct cloud_options *
 
 /* ---- shown ---- */
 
-static const char *member(const json_t *object, const char *name)
-{
-	const char *text = json_string_value(json_object_get(object, name));
-
-	return text != NULL ? text : "";
-}
-
 static void print_upstream(const json_t *upstream, const json_t *states)
 {
-	const json_t *state = json_object_get(states, member(upstream, "name"));
+	const json_t *state = json_object_get(states, cli_list_member(upstream, "name"));
 	const json_t *day = json_object_get(state, "day"), *month = json_object_get(state, "month");
 
-	(void)printf("%-16s %-8s %-8s %-9s %-5s %s, model %s\n", member(upstream, "name"),
-	    member(upstream, "trust"), member(upstream, "size"), member(state, "key"),
-	    json_is_true(json_object_get(state, "down")) ? "down" : "up", member(upstream, "url"),
-	    member(upstream, "model"));
+	(void)printf("%-16s %-8s %-8s %-9s %-5s %s, model %s\n", cli_list_member(upstream, "name"),
+	    cli_list_member(upstream, "trust"), cli_list_member(upstream, "size"),
+	    cli_list_member(state, "key"),
+	    json_is_true(json_object_get(state, "down")) ? "down" : "up",
+	    cli_list_member(upstream, "url"), cli_list_member(upstream, "model"));
 	(void)printf("                 today %lld tokens, %.4f; this month %lld tokens, %.4f\n",
 	    (long long)(json_integer_value(json_object_get(day, "tokens_in")) +
 			json_integer_value(json_object_get(day, "tokens_out"))),
@@ -268,7 +263,8 @@ static void print_all(const json_t *root)
 	print_leave("outside", json_object_get(leaves, "outside"));
 	for (size_t i = 0; i < json_array_size(rules); i++) {
 		const json_t *rule = json_array_get(rules, i);
-		(void)printf("hearth goes to %s, %s\n", member(rule, "to"), member(rule, "when"));
+		(void)printf("hearth goes to %s, %s\n", cli_list_member(rule, "to"),
+		    cli_list_member(rule, "when"));
 	}
 	if (json_array_size(rules) == 0)
 		(void)printf("hearth stays at home\n");
@@ -292,6 +288,34 @@ static enum rc list(struct control_client *client, bool as_json, struct errmsg *
 	return rc;
 }
 
+/* Of the ledger's lines those of this. */
+static void print_line(const json_t *line)
+{
+	static const char action[] = "cloud-";
+	const int64_t device = json_integer_value(json_object_get(line, "device"));
+
+	if (strncmp(cli_list_member(line, "action"), action, strlen(action)) != 0)
+		return;
+	cli_put_time(stdout, cli_list_member(line, "at"));
+	if (device > 0)
+		(void)printf("  device %-4lld", (long long)device);
+	else
+		(void)printf("  %-11s", device == 0 ? "owner" : "operator");
+	(void)printf(
+	    "  %-13s %s\n", cli_list_member(line, "action"), cli_list_member(line, "object"));
+}
+
+static enum rc ledger(struct control_client *client, bool as_json, struct errmsg *why)
+{
+	struct buf target;
+
+	buf_init(&target, TARGET_BYTES_MAX);
+	buf_puts(&target, "/control/audit?limit=1000");
+	enum rc rc = cli_list_show(client, &target, as_json, "audit", print_line, why);
+	buf_fini(&target);
+	return rc;
+}
+
 static void print_counts(const char *what, const json_t *counts)
 {
 	const char *name;
@@ -309,10 +333,11 @@ static void print_route(const json_t *root)
 	const json_t *tried = json_object_get(told, "tried");
 	const json_t *moments = json_object_get(told, "moments");
 
-	(void)printf("%s: %s\n", member(told, "to"), member(told, "words"));
+	(void)printf("%s: %s\n", cli_list_member(told, "to"), cli_list_member(told, "words"));
 	for (size_t i = 0; i + 1 < json_array_size(tried); i++) {
 		const json_t *step = json_array_get(tried, i);
-		(void)printf("  not %s: %s\n", member(step, "to"), member(step, "reason"));
+		(void)printf(
+		    "  not %s: %s\n", cli_list_member(step, "to"), cli_list_member(step, "reason"));
 	}
 	if (moments == NULL)
 		return;
@@ -350,7 +375,7 @@ static enum rc explain(struct control_client *client, const struct cloud_options
 
 /* ---- the command ---- */
 
-enum action { ADD, LIST, REMOVE, ALLOW, DENY, ROUTE, EXPLAIN, ACTIONS };
+enum action { ADD, LIST, REMOVE, ALLOW, DENY, ROUTE, EXPLAIN, LEDGER, ACTIONS };
 
 /* ACTIONS: none of them. */
 static enum action action_of(const struct conf_argv *args, const struct cloud_options *values)
@@ -359,7 +384,8 @@ static enum action action_of(const struct conf_argv *args, const struct cloud_op
 		const char *word;
 		size_t min, max;
 	} actions[ACTIONS] = { { "add", 3, 3 }, { "list", 1, 1 }, { "remove", 2, 2 },
-		{ "allow", 2, 64 }, { "deny", 2, 64 }, { "route", 2, 2 }, { "explain", 1, 64 } };
+		{ "allow", 2, 64 }, { "deny", 2, 64 }, { "route", 2, 2 }, { "explain", 1, 64 },
+		{ "ledger", 1, 1 } };
 	size_t i = 0;
 
 	while (
@@ -385,6 +411,8 @@ static enum rc run(struct control_client *client, enum action action,
 		return route(client, values, args, why);
 	case EXPLAIN:
 		return explain(client, values, args, why);
+	case LEDGER:
+		return ledger(client, values->json, why);
 	default:
 		return list(client, values->json, why);
 	}

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
+
 void reading_init(struct reading *reading)
 {
 	memset(reading, 0, sizeof(*reading));
@@ -56,6 +58,20 @@ void reading_error(const char *body, size_t len, char out[READING_ERROR_BYTES])
 	json_decref(root);
 }
 
+/* Models do say NUL now and then, which no text here holds. */
+static void put_text(struct buf *to, const char *text, size_t len)
+{
+	while (len > 0) {
+		size_t n = strnlen(text, len);
+		buf_append(to, text, n);
+		if (n < len)
+			buf_puts(to, replacement);
+		n += n < len;
+		text += n;
+		len -= n;
+	}
+}
+
 static enum rc add(struct reading *reading, struct buf *to, const json_t *value)
 {
 	size_t len = json_string_length(value);
@@ -65,7 +81,7 @@ static enum rc add(struct reading *reading, struct buf *to, const json_t *value)
 	reading->bytes += len;
 	if (reading->bytes > READING_BYTES_MAX)
 		return RC_LIMIT;
-	buf_append(to, json_string_value(value), len);
+	put_text(to, json_string_value(value), len);
 	return buf_rc(to);
 }
 
@@ -212,7 +228,7 @@ enum rc reading_push(struct reading *reading, const char *data)
 		reading->done = true;
 		return RC_OK;
 	}
-	json_t *root = json_loads(data, 0, NULL);
+	json_t *root = json_loads(data, JSON_ALLOW_NUL, NULL);
 	enum rc rc = root == NULL ? RC_CORRUPT : take_chunk(reading, root);
 	json_decref(root);
 	return rc;

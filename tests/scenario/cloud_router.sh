@@ -106,8 +106,8 @@ expect 'moments that went' "$(jq -c '.hearth.route.moments' "$T/answer")" \
 expect 'the source' "$(jq -r '.hearth.sources[].id' "$T/answer")" t1
 went CANARY-NOTE || fail 'what may leave did not'
 went 'CANARY-DIARY\|CANARY-HOME' && fail 'what is to stay went along'
-curl -sS --unix-socket "$T/data/control.sock" "http://localhost/control/audit" >"$T/audit"
-expect_match 'the ledger' "$(jq -r '.audit[0].object' "$T/audit")" '^far reason=rule bytes=[0-9]+ tokens=[0-9]+ text=1$'
+data_cli cloud ledger >"$T/audit"
+expect_match 'the ledger' "$(head -n 1 "$T/audit")" 'owner +cloud-ask +far reason=rule bytes=[0-9]+ tokens=[0-9]+ text=1$'
 grep -q 'CANARY\|Ines' "$T/audit" && fail 'the ledger holds content'
 
 # A budget that is spent, and a station that is gone.

@@ -77,7 +77,8 @@ static void test_an_answer_is_read_and_the_request_is_what_was_given(void **stat
 	    ": a comment\n\n"
 	    "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"reasoning\":\"Hm.\"}}]}\n\n"
 	    "data: {\"choices\":[{\"delta\":{\"content\":\"one \"},"
-	    "\"logprobs\":{\"content\":[{\"token\":\"one\"}]}}]}\n\n" FAKE_TEXT("two") FAKE_END,
+	    "\"logprobs\":{\"content\":[{\"token\":\"one\"}]}}]}\n\n" FAKE_TEXT("two\\u0000")
+		FAKE_END,
 	    false } };
 	struct fake_upstream fake;
 	struct asked asked;
@@ -91,7 +92,7 @@ static void test_an_answer_is_read_and_the_request_is_what_was_given(void **stat
 	assert_int_equal(asked.event.kind, UPSTREAM_STARTED);
 	to_end(&asked);
 	assert_int_equal(asked.event.kind, UPSTREAM_DONE);
-	assert_string_equal(asked.text, "one two");
+	assert_string_equal(asked.text, "one two\xEF\xBF\xBD"); /* NUL is no text */
 	assert_string_equal(asked.thought, "Hm.");
 	assert_string_equal(asked.logprobs, "{\"token\":\"one\"}");
 	assert_false(asked.event.cut_short);
