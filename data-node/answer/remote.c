@@ -41,7 +41,7 @@ static enum rc put_body(const struct remote_ask *ask, const struct remote_plan *
 	const struct prompt_config config = {
 		.model = upstream->model,
 		.context = (uint64_t)upstream->context,
-		.pack = plan->pack.len > 0 ? &plan->pack : NULL,
+		.pack = plan->pack.len > 0 || plan->facts > 0 ? &plan->pack : NULL,
 		.max_tokens = plan->answer_tokens,
 		.now_utc_ns = ask->now_utc_ns,
 		.offset_s = host->offset_s == NULL ? 0 : host->offset_s(host->ctx, ask->now_utc_ns),
@@ -91,6 +91,9 @@ static enum rc note_asked(
 	    plan->decision.upstream->name, route_code(route_last(&plan->decision)->reason), bytes,
 	    tokens);
 	put_layers(plan, object, sizeof(object));
+	size_t len = strlen(object);
+	if (plan->facts > 0)
+		(void)snprintf(object + len, sizeof(object) - len, " facts=%" PRIu32, plan->facts);
 	return cloud_place_note(ask->host->cloud, ask->host->device, "cloud-ask", object,
 	    (int64_t)plan->pack.len, NULL);
 }

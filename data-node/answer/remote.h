@@ -32,6 +32,7 @@ struct remote_plan {
 	uint32_t answer_tokens;            /* at most, or as is supposed */
 	uint32_t kept[ROUTE_KEPT_COUNT];   /* moments, by why */
 	uint32_t leaving[LAYER_COUNT + 1]; /* moments, by layer */
+	uint32_t facts, facts_kept;        /* that go along; that the policy keeps */
 };
 
 /*
@@ -58,7 +59,8 @@ void remote_next(struct remote *remote, int64_t timeout_ns, struct generation_ev
  * line in the ledger, and the upstream is left alone for a while. */
 void remote_fell(const struct remote_ask *ask, struct remote_plan *plan, enum rc rc);
 
-/* Append where the answer comes from and why: {"to","reason","words","moments","tried"}. */
+/* Append where the answer comes from and why: {"to","reason","words","moments","facts",
+ * "tried"}. */
 void remote_told(const struct remote_plan *plan, struct buf *out);
 
 #endif

@@ -58,13 +58,35 @@ static enum rc look(const struct remote_ask *ask, const struct cloud_leave *leav
 	return RC_OK;
 }
 
-/* Of the moments found those that may leave, as many as fit. */
+/* All of what is known of the person, or nothing; a copy, as the budget of an answer at
+ * home marks other ones. */
+static enum rc pick_facts(
+    const struct remote_ask *ask, struct remote_plan *plan, struct arena *arena)
+{
+	const struct cloud_upstream *upstream = plan->decision.upstream;
+	size_t n = ask->found->facts_len;
+
+	if (n == 0)
+		return RC_OK;
+	if (!plan->policy.leave[upstream->trust].facts) {
+		plan->facts_kept = (uint32_t)n;
+		return RC_OK;
+	}
+	plan->pack.facts = arena_array(arena, n, sizeof(*plan->pack.facts));
+	if (plan->pack.facts == NULL)
+		return RC_NOMEM;
+	memcpy(plan->pack.facts, ask->found->facts, n * sizeof(*plan->pack.facts));
+	plan->pack.facts_len = n;
+	return RC_OK;
+}
+
+/* Of the moments found those that may leave, as many as fit, and the facts. */
 static enum rc pick(const struct remote_ask *ask, struct remote_plan *plan, struct arena *arena)
 {
 	const struct cloud_upstream *upstream = plan->decision.upstream;
 	struct pack *pack = &plan->pack;
 
-	if (ask->found == NULL || ask->found->len == 0)
+	if (ask->found == NULL)
 		return RC_OK;
 	*pack = (struct pack){ .support = ask->found->support,
 		.items = arena_array(arena, ask->found->len, sizeof(*pack->items)) };
@@ -81,12 +103,17 @@ static enum rc pick(const struct remote_ask *ask, struct remote_plan *plan, stru
 		if (kept == ROUTE_LEAVES)
 			pack->items[pack->len++] = *item;
 	}
+	enum rc rc = pick_facts(ask, plan, arena);
+	if (rc != RC_OK)
+		return rc;
 	int64_t room = budget_of(ask);
 	if (upstream->context != 0 && room > upstream->context / 2)
 		room = upstream->context / 2;
 	pack_fit(pack, (uint32_t)room);
 	for (size_t i = 0; i < pack->len; i++)
 		plan->leaving[pack->items[i].obs->layer]++;
+	for (size_t i = 0; i < pack->facts_len; i++)
+		plan->facts += pack->facts[i].kept;
 	return RC_OK;
 }
 
@@ -170,6 +197,9 @@ void remote_told(const struct remote_plan *plan, struct buf *out)
 			any = true;
 		}
 		buf_puts(out, "}}");
+		if (plan->facts + plan->facts_kept > 0)
+			buf_printf(out, ",\"facts\":{\"sent\":%" PRIu32 ",\"kept\":%" PRIu32 "}",
+			    plan->facts, plan->facts_kept);
 	}
 	buf_puts(out, ",\"tried\":[");
 	for (size_t i = 0; i < decision->steps_len; i++) {

@@ -345,6 +345,7 @@ static void print_route(const json_t *root)
 	    "moments found: %lld\n", (long long)json_integer_value(json_object_get(root, "found")));
 	print_counts("would leave,", json_object_get(root, "leaving"));
 	print_counts("would stay, by", json_object_get(moments, "kept"));
+	print_counts("facts", json_object_get(told, "facts"));
 }
 
 static enum rc explain(struct control_client *client, const struct cloud_options *values,

@@ -206,6 +206,53 @@ static void test_a_layer_goes_along_and_a_source_of_it_stays(void **state)
 	assert_int_equal(last_line()->n, 1);
 }
 
+static enum rc one_fact(void *ctx, const struct book_query *query, struct arena *arena,
+    struct book_view *out, struct errmsg *why)
+{
+	static const struct book_entry entry = { .fact = { .number = 12,
+						     .class = FACT_PROFILE,
+						     .subject = "",
+						     .attribute = "",
+						     .text = "CANARY-FACT has a bad back",
+						     .valid_from_ns = FACT_ALWAYS_FROM_NS,
+						     .valid_to_ns = FACT_ALWAYS_TO_NS,
+						     .by = FACT_BY_OWNER,
+						     .who = "" },
+		.from_ns = FACT_ALWAYS_FROM_NS,
+		.to_ns = FACT_ALWAYS_TO_NS };
+
+	(void)ctx;
+	(void)query;
+	(void)arena;
+	(void)why;
+	*out = (struct book_view){ .entries = &entry, .len = 1 };
+	return RC_OK;
+}
+
+static void test_facts_stay_unless_they_may_leave(void **state)
+{
+	(void)state;
+	world.host.facts = one_fact;
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true,\"layers\":[\"text\",\"home\"]}}");
+	read_all(ASK_HEARTH "}");
+	assert_true(
+	    reads("\"moments\":{\"sent\":3,\"kept\":{}},\"facts\":{\"sent\":0,\"kept\":1}"));
+	assert_true(fake_upstream_saw(&fake, "CANARY-TEXT"));
+	assert_false(fake_upstream_saw(&fake, "CANARY-FACT"));
+	assert_false(reads("\"id\":\"f12\""));
+	/* And alone, where they alone may. */
+	fake_upstream_turn(&fake, said, 1);
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true,\"facts\":true}}");
+	read_all(ASK_HEARTH "}");
+	assert_true(reads("\"moments\":{\"sent\":0,\"kept\":{\"layer\":3}},"
+			  "\"facts\":{\"sent\":1,\"kept\":0}"));
+	assert_true(reads("\"sources\":[{\"id\":\"f12\""));
+	assert_true(fake_upstream_saw(&fake, "CANARY-FACT"));
+	assert_false(fake_upstream_saw(&fake, "CANARY-TEXT"));
+	assert_non_null(strstr(last_line()->object, " facts=1"));
+	assert_null(strstr(last_line()->object, "CANARY"));
+}
+
 static enum rc label_diary(
     void *ctx, const struct observation *obs, struct arena *arena, struct route_moment *out)
 {
@@ -500,6 +547,7 @@ int main(void)
 		TEST(test_who_names_a_model_sends_his_own_words_alone),
 		TEST(test_a_rule_takes_the_question_and_leaves_the_moments),
 		TEST(test_a_layer_goes_along_and_a_source_of_it_stays),
+		TEST(test_facts_stay_unless_they_may_leave),
 		TEST(test_a_label_keeps_what_its_layer_would_let_go),
 		TEST(test_earlier_turns_stay_at_home_unless_they_may_leave),
 		TEST(test_titles_and_the_like_are_made_at_home),
