@@ -226,6 +226,7 @@ static enum rc find_moments(const struct host *host, const char *question, size_
 		    question_len < RECALL_QUERY_BYTES_MAX ? question_len : RECALL_QUERY_BYTES_MAX,
 		.k = FIND_K,
 		.read_timewords = true,
+		.varied = true,
 		.now_utc_ns = now_utc_ns,
 		.offset_s = host->offset_s == NULL ? 0 : host->offset_s(host->ctx, now_utc_ns),
 		.need_cursor = host->cursor == NULL ? 0 : host->cursor(host->ctx),

@@ -55,6 +55,9 @@ void index_follow(struct index *index, uint32_t doc);
 /* Number of a term that is known, or UINT32_MAX. */
 uint32_t index_find(const struct index *index, const char *term, size_t len);
 
+/* How rare a term is, as BM25 has it; unknown: the rarest. */
+double index_rarity(const struct index *index, const char *term, size_t len);
+
 /* Take the document of `seq` out of every result; unknown seqs are fine. */
 void index_kill(struct index *index, uint64_t seq);
 

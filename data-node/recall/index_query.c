@@ -42,6 +42,14 @@ static double idf(double all, double with)
 	return log(1 + (all - with + 0.5) / (with + 0.5));
 }
 
+double index_rarity(const struct index *index, const char *term, size_t len)
+{
+	uint32_t number = index_find(index, term, len);
+	double with = number == UINT32_MAX ? 0 : (double)index->terms[number].docs;
+
+	return idf((double)index->docs_len, with);
+}
+
 static void end_term(struct sums *sums, double weight)
 {
 	weight *= idf((double)sums->index->stretches_len, (double)sums->touched_len);

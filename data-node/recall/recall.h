@@ -99,6 +99,7 @@ struct recall_query {
 	bool has_range; /* given by the caller; wins over time words */
 	int64_t from_ns, to_ns;
 	bool read_timewords; /* take the range from the words of `text` */
+	bool varied; /* what says the same as better hits stands further behind (diverse.h) */
 	int64_t now_utc_ns;
 	int32_t offset_s;
 	uint64_t need_cursor; /* wait for it */

@@ -1,6 +1,7 @@
 /* Recall: a question against the index and the vectors, and what was found. */
 #include "base/errmsg.h"
 #include "recall/anchor.h"
+#include "recall/diverse.h"
 #include "recall/recall_inner.h"
 #include "recall/search.h"
 
@@ -28,6 +29,32 @@ static enum rc fetch(struct recall *recall, const struct search_hit *found, size
 		out->hits_len++;
 	}
 	return RC_OK;
+}
+
+/* What says the same as better hits, further behind. */
+static enum rc vary(struct recall *recall, struct arena *arena, struct recall_result *result)
+{
+	size_t n = result->hits_len;
+	struct diverse_item *items = arena_array(arena, n + 1, sizeof *items);
+	struct recall_hit *hits = arena_array(arena, n + 1, sizeof *hits);
+
+	if (items == NULL || hits == NULL)
+		return RC_NOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct observation *obs = &result->hits[i].obs;
+		items[i] = (struct diverse_item){ .text = obs->text[0] != '\0' ? obs->text
+									       : obs->data_json,
+			.t0_ns = obs->place.t0_ns,
+			.score = result->hits[i].score };
+	}
+	pthread_rwlock_rdlock(&recall->lock);
+	enum rc rc = diverse_rank(recall->index, items, n, arena);
+	pthread_rwlock_unlock(&recall->lock);
+	for (size_t i = 0; i < n && rc == RC_OK; i++)
+		hits[i] = (struct recall_hit){ result->hits[items[i].place].obs, items[i].score };
+	if (rc == RC_OK)
+		result->hits = hits;
+	return rc;
 }
 
 enum rc recall_when(const struct index *index, const char *text, size_t len,
@@ -126,5 +153,8 @@ enum rc recall_search(struct recall *recall, const struct recall_query *query, s
 	if (rc != RC_OK)
 		return errmsg_rc(why, rc, "no memory for the search");
 	out->support = search.support;
-	return fetch(recall, search.hits, search.hits_len, arena, out, why);
+	rc = fetch(recall, search.hits, search.hits_len, arena, out, why);
+	if (rc == RC_OK && query->varied && vary(recall, arena, out) != RC_OK)
+		rc = errmsg_rc(why, RC_NOMEM, "no memory for the search");
+	return rc;
 }

@@ -248,6 +248,30 @@ static void test_what_is_forgotten_is_found_no_more_not_even_through_its_neighbo
 	assert_int_equal(b->result.hits_len, 0);
 }
 
+static void test_what_was_seen_twice_gives_way_where_that_is_asked_for(void **state)
+{
+	static const char *const sources[] = { "phone", "watch", "laptop" };
+	struct bench *b = *state;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct observation obs = make_obs(
+		    sources[i], T0_NS + (int64_t)i * NS_PER_S, "the ferry to Bregenz is late");
+		obs.source = sources[i];
+		(void)append_one(b->store.store, &obs);
+	}
+	add(b, "other", T0_NS + 5 * NS_PER_HOUR, "a ferry full of bicycles");
+	struct recall_query query = query_of(b, "ferry to Bregenz");
+	search(b, &query);
+	assert_int_equal(b->result.hits_len, 4);
+	assert_hit(b, 3, "other");
+	query.varied = true;
+	search(b, &query);
+	assert_int_equal(b->result.hits_len, 4);
+	assert_hit(b, 1, "other");
+	for (size_t i = 1; i < 4; i++)
+		assert_true(b->result.hits[i].score <= b->result.hits[i - 1].score);
+}
+
 static void test_words_that_say_little_find_nothing_alone(void **state)
 {
 	struct bench *b = *state;
@@ -551,6 +575,7 @@ int main(void)
 		WITH_STORE(test_machine_chatter_and_gap_markers_are_not_found),
 		WITH_STORE(test_a_replaced_observation_leaves_the_results),
 		WITH_STORE(test_what_is_forgotten_is_found_no_more_not_even_through_its_neighbour),
+		WITH_STORE(test_what_was_seen_twice_gives_way_where_that_is_asked_for),
 		WITH_STORE(test_words_that_say_little_find_nothing_alone),
 		WITH_STORE(test_time_words_lift_hits_inside_their_range),
 		WITH_STORE(test_time_words_give_way_when_nothing_inside_matches),

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "recall/diverse.h"
 #include "recall/document.h"
 #include "recall/recall.h"
 #include "recall/search.h"
@@ -81,6 +82,25 @@ static bool needs(const struct recall_question *question, uint64_t seq)
 	return false;
 }
 
+/* As they go into a prompt: what says something new first. */
+static void vary(struct arena *arena, struct search *search)
+{
+	struct diverse_item items[K];
+	struct search_hit hits[K];
+
+	for (size_t i = 0; i < search->hits_len; i++) {
+		const struct observation *obs = &month.moments[search->hits[i].seq - 1];
+		items[i] = (struct diverse_item){ .text = obs->text[0] != '\0' ? obs->text
+									       : obs->data_json,
+			.t0_ns = obs->place.t0_ns,
+			.score = search->hits[i].score };
+	}
+	assert_int_equal(diverse_rank(recall_index, items, search->hits_len, arena), RC_OK);
+	for (size_t i = 0; i < search->hits_len; i++)
+		hits[i] = (struct search_hit){ search->hits[items[i].place].seq, items[i].score };
+	memcpy(search->hits, hits, search->hits_len * sizeof *hits);
+}
+
 /* Share of the needed moments among the best ones that fit the budget. */
 static double coverage(const struct recall_question *question)
 {
@@ -90,6 +110,7 @@ static double coverage(const struct recall_question *question)
 
 	arena_init(&arena, (size_t)4 << 20);
 	find(question, &arena, &search);
+	vary(&arena, &search);
 	for (size_t i = 0; i < search.hits_len; i++) {
 		const struct observation *obs = &month.moments[search.hits[i].seq - 1];
 		size_t bytes = strlen(obs->text[0] != '\0' ? obs->text : obs->data_json);
