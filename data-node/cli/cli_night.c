@@ -38,12 +38,13 @@ static const struct conf_option options[] = {
 static const struct conf_command command = {
 	.name = "night",
 	.summary = "do the night's work: label what is new, have a model note it",
-	.detail = "Languages, duplicates, units, outliers, places and scenes become labels\n"
-		  "beside what was observed; nothing observed is changed. Where a compute node\n"
-		  "serves a model it writes titles and summaries of what happened, which are kept\n"
-		  "if every name and number in them was there. What was done before is not done\n"
-		  "again. A serving node does this by itself (see `data-node serve --help`,\n"
-		  "night-at).",
+	.detail =
+	    "Languages, duplicates, units, outliers, places and scenes become labels\n"
+	    "beside what was observed; nothing observed is changed. Where a compute node\n"
+	    "serves a model it writes titles and summaries of what happened, which are kept\n"
+	    "if every name and number in them was there, and reads facts from the owner's own\n"
+	    "words (see `data-node memory`). What was done before is not done again. A\n"
+	    "serving node does this by itself (see `data-node serve --help`, night-at).",
 	.options = options,
 };
 
@@ -132,6 +133,7 @@ static void print_notes(const json_t *outcome)
 {
 	const json_t *notes = json_object_get(outcome, "notes");
 	json_t *refused = json_object_get(notes, "refused");
+	const json_t *facts = json_object_get(notes, "facts");
 	const json_t *vectors = json_object_get(outcome, "vectors");
 	const char *model = json_string_value(json_object_get(notes, "model"));
 	const char *end = json_string_value(json_object_get(notes, "end"));
@@ -152,6 +154,10 @@ static void print_notes(const json_t *outcome)
 		(void)printf("; the model cannot be held to a form");
 	else if (end != NULL && strcmp(end, "stopped") == 0)
 		(void)printf("; the rest is for next time");
+	(void)printf("\n%lld facts learned, %lld wait for you, %lld known, %lld refused",
+	    number(facts, "learned"), number(facts, "proposed"), number(facts, "known"),
+	    sum(json_object_get(facts, "refused")));
+	print_reasons(json_object_get(facts, "refused"));
 	(void)printf("\n");
 	if (vectors != NULL && number(vectors, "have") > 0)
 		(void)printf("%lld of %lld texts have vectors\n", number(vectors, "have"),

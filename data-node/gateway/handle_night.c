@@ -29,7 +29,8 @@ struct follow {
 	bool done;
 };
 
-/* {"end","model","questions","notes","withdrawn","refused":{reason: how often}} */
+/* {"end","model","days","days_total","questions","notes","withdrawn","refused":{reason: how often},
+ * "facts":{"learned","proposed","known","refused"}} */
 static void put_notes(const struct annotate_report *notes, struct buf *out)
 {
 	buf_printf(out, "{\"end\":\"%s\",\"model\":", annotate_end_word(notes->end));
@@ -42,7 +43,12 @@ static void put_notes(const struct annotate_report *notes, struct buf *out)
 	    ",\"notes\":%" PRIu64 ",\"withdrawn\":%" PRIu64 ",\"refused\":",
 	    notes->days, notes->days_total, notes->questions, notes->notes, notes->notes_withdrawn);
 	gate_put(&notes->notes_gate, out);
-	buf_putc(out, '}');
+	buf_printf(out,
+	    ",\"facts\":{\"learned\":%" PRIu64 ",\"proposed\":%" PRIu64 ",\"known\":%" PRIu64
+	    ",\"refused\":",
+	    notes->facts, notes->facts_proposed, notes->facts_known);
+	gate_put(&notes->facts_gate, out);
+	buf_puts(out, "}}");
 }
 
 /* Texts without a vector are embedded by recall's own thread, night and day. */

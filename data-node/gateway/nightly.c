@@ -139,6 +139,7 @@ static void annotate(struct nightly *nightly, struct pass *pass)
 	const struct nightly_config *config = &nightly->config;
 	struct annotate_config asking = { .store = config->store,
 		.ask = config->ask,
+		.book = config->book,
 		.zone = { config->offset_s, config->offset_ctx },
 		.deadline_mono_ns = pass->deadline_mono_ns,
 		.go_on = go_on_asking,
@@ -210,9 +211,11 @@ static void log_pass(const struct nightly *nightly, const struct pass *pass, int
 	if (nightly->config.ask != NULL)
 		log_info("NIGHT-NOTES",
 		    "end=%s days=%" PRIu64 " questions=%" PRIu64 " notes=%" PRIu64
-		    " withdrawn=%" PRIu64 " refused=%" PRIu64,
+		    " withdrawn=%" PRIu64 " refused=%" PRIu64 " facts=%" PRIu64 " proposed=%" PRIu64
+		    " facts_refused=%" PRIu64,
 		    annotate_end_word(notes->end), notes->days, notes->questions, notes->notes,
-		    notes->notes_withdrawn, gate_refused(&notes->notes_gate));
+		    notes->notes_withdrawn, gate_refused(&notes->notes_gate), notes->facts,
+		    notes->facts_proposed, gate_refused(&notes->facts_gate));
 }
 
 static void run(struct nightly *nightly, int64_t most_ns)

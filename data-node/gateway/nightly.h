@@ -1,6 +1,6 @@
 /*
  * Nightly: the thread that does the night's work, at a quiet hour or when told: the
- * aligner has a while to catch up, rules label, a model writes notes.
+ * aligner has a while to catch up, rules label, a model writes notes and reads facts.
  *
  * One pass at a time; who asks while one runs joins it.  Any thread.
  */
@@ -27,6 +27,7 @@ struct nightly_config {
 	const struct ask *ask;
 	const struct policy *(*policy)(const void *ctx); /* of the slices, now; with `ask` */
 	const void *policy_ctx;
+	struct book *book;       /* where facts go; with `ask` */
 	struct builder *builder; /* given a while to be as far; NULL */
 };
 

@@ -199,6 +199,7 @@ static enum rc open_nightly(struct station *s, struct errmsg *why)
 		.log = s->config.log_links,
 		.policy = policy_now,
 		.policy_ctx = s,
+		.book = s->book,
 		.builder = station_builder(s) };
 	struct nightly *nightly = NULL;
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "night/fact_gate.h"
 #include "night/night_progress.h"
 #include "night/note.h"
 
@@ -22,10 +23,14 @@ static const struct night_rule notes_row = { .name = "notes",
 	.after_ns = NOTES_AFTER_NS,
 	.sees_scenes = true };
 
-static const struct night_rule *const rows[] = { &notes_row };
+static const struct night_rule facts_row = { .name = "facts",
+	.version = FACT_GATE_VERSION,
+	.layers = LAYER_MASK(LAYER_TEXT) | LAYER_MASK(LAYER_AUDITORY) };
+
+static const struct night_rule *const rows[] = { &notes_row, &facts_row };
 static const struct night_table table = { rows, sizeof rows / sizeof rows[0], "annotate" };
 
-enum { ROW_NOTES, ROWS_LEN };
+enum { ROW_NOTES, ROW_FACTS, ROWS_LEN };
 #define ROWS_MASK ((UINT32_C(1) << ROWS_LEN) - 1)
 
 const char *annotate_end_word(enum annotate_end end)
@@ -138,8 +143,10 @@ static enum rc make_plan(
 	}
 	bool again = progress->finished_ns != 0 && progress->finished_ns != pass->until_ns;
 	for (int32_t day = day_of(progress->finished_ns) - DAYS_AGAIN;
-	     again && day <= day_of(pass->until_ns); day++)
-		night_plan_mark(plan, ROW_NOTES, day, 0);
+	     again && day <= day_of(pass->until_ns); day++) {
+		for (size_t i = 0; i < ROWS_LEN; i++)
+			night_plan_mark(plan, i, day, 0);
+	}
 	*out = plan;
 	return RC_OK;
 }
@@ -151,6 +158,9 @@ static enum rc run_day(struct annotate_pass *pass, const struct night_plan *plan
 	arena_reset(&pass->day_arena);
 	if (night_plan_has(plan, ROW_NOTES, day))
 		rc = annotate_notes(pass, day);
+	arena_reset(&pass->day_arena);
+	if (rc == RC_OK && !pass->stopped && night_plan_has(plan, ROW_FACTS, day))
+		rc = annotate_facts(pass, day);
 	return rc;
 }
 
@@ -201,8 +211,11 @@ static bool has_moved(const struct annotate_pass *pass, const struct night_progr
 		return true;
 	if (pass->stopped)
 		return report->end == ANNOTATE_STOPPED && report->days > 0;
+	for (size_t i = 0; i < ROWS_LEN; i++) {
+		if (before->versions[i] != rows[i]->version)
+			return true;
+	}
 	return before->target != 0 || before->cursor == 0 ||
-	       before->versions[ROW_NOTES] != NOTE_VERSION ||
 	       day_of(before->finished_ns) != day_of(pass->until_ns);
 }
 

@@ -33,5 +33,7 @@ enum rc annotate_ask(
 
 /* Notes of the episodes that begin on UTC day `day`. */
 enum rc annotate_notes(struct annotate_pass *pass, int32_t day) RC_CHECK;
+/* Facts from what the owner said on it. */
+enum rc annotate_facts(struct annotate_pass *pass, int32_t day) RC_CHECK;
 
 #endif

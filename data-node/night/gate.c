@@ -165,16 +165,16 @@ static const char *const orders[] = { " ignore previous ", " ignore all ", " ign
 	" above instructions ", " new instructions ", " instructions ", " system prompt ",
 	" system message ", " developer mode ", " developer message ", " jailbreak ",
 	" you are now ", " you must ", " you are a ", " you are an ", " act as ", " pretend to ",
-	" roleplay ", " from now on ", " do anything now ", " as an ai ", " language model ",
-	" the assistant ", " assistant must ", " assistant should ", " your response ",
-	" your answer ", " answer only ", " respond only ", " reply only ", " respond with ",
-	" tool call ", " function call ", " tool result ", " remember that ", " remember this ",
-	" save this ", " store this ", " add this fact ", " memory update ", " update memory ",
-	" end of prompt ", " end of input ", " begin system ", " im start ", " im end ",
-	" ignoriere ", " vergiss alle ", " vergiss die ", " anweisungen ", " merke dir ",
-	" ab jetzt ", " du bist jetzt ", " systemnachricht ", " ignora ", " instrucciones ",
-	" recuerda que ", " a partir de ahora ", " olvida todo ", " ignorez ", " ignore les ",
-	" oublie ", " oubliez ", " souviens toi que ", " desormais ", " mensaje del sistema " };
+	" roleplay ", " do anything now ", " as an ai ", " language model ", " the assistant ",
+	" assistant must ", " assistant should ", " your response ", " your answer ",
+	" answer only ", " respond only ", " reply only ", " respond with ", " tool call ",
+	" function call ", " tool result ", " remember that ", " remember this ", " save this ",
+	" store this ", " add this fact ", " memory update ", " update memory ", " end of prompt ",
+	" end of input ", " begin system ", " im start ", " im end ", " ignoriere ",
+	" vergiss alle ", " vergiss die ", " anweisungen ", " merke dir ", " du bist jetzt ",
+	" systemnachricht ", " ignora ", " instrucciones ", " recuerda que ", " olvida todo ",
+	" ignorez ", " ignore les ", " oublie ", " oubliez ", " souviens toi que ",
+	" mensaje del sistema " };
 
 static const char *const roles[] = { "system:", "assistant:", "user:", "tool:", "developer:",
 	"human:", "ai:", "function:", "### " };

@@ -126,6 +126,12 @@ static bool knows(const struct words *words, const char *text, size_t len)
 	return lookup_find(&words->forms, hash_of(text, len)) != NULL;
 }
 
+/* "lives" is read as the plural of "life": the bare ending counts as well. */
+static bool knows_without_s(const struct words *words, const char *text, size_t len)
+{
+	return len > 3 && text[len - 1] == 's' && knows(words, text, len - 1);
+}
+
 static bool is_stop(const struct walking *walking)
 {
 	const struct token_rules *rules = &walking->words->rules;
@@ -151,7 +157,8 @@ static bool walk_token(void *ctx, const struct token *token)
 		walking->any = true;
 	}
 	walking->at.known = walking->at.known || knows(walking->words, token->text, token->len) ||
-			    knows(walking->words, token->word, token->word_len);
+			    knows(walking->words, token->word, token->word_len) ||
+			    knows_without_s(walking->words, token->word, token->word_len);
 	walking->at.stop = walking->at.stop || token->stop || is_stop(walking);
 	return !walking->stopped;
 }

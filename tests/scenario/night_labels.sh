@@ -96,6 +96,7 @@ if [ -e "$SHARED/models/stories260K.gguf" ]; then
 	data_cli night --now --json --quiet | jq -ce '.notes' >"$T/notes"
 	jq -e '.end == "finished" and .model == "stories260K" and .questions >= 9 and
 		.notes + ([.refused[]] | add) >= 9' "$T/notes" >/dev/null || fail "notes: $(cat "$T/notes")"
+	jq -e '.facts.learned == 0 and .facts.proposed == 0' "$T/notes" >/dev/null || fail "facts: $(cat "$T/notes")"
 	log_has data NIGHT-NOTES 'end=finished' || fail 'the log says nothing of notes'
 	api GET /api/v1/status | jq -e '.night.notes.questions >= 9' >/dev/null || fail 'status has no notes'
 	api GET '/api/v1/episodes?from=2026-11-19T00:00:00Z&to=2026-11-20T00:00:00Z' |

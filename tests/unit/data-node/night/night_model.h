@@ -7,9 +7,11 @@
 
 #include "../store/store_fixture.h"
 #include "align/policy.h"
+#include "memory/book.h"
 #include "night/annotate.h"
 #include "night/note.h"
 
+#define NO_FACTS "{\"facts\":[]}"
 #define GOOD_NOTE                                                                                  \
 	"{\"title\":\"Flowers\",\"summary\":\"The flowers are lovely.\",\"tags\":[\"flowers\"],"   \
 	"\"mood\":null}"
@@ -22,8 +24,8 @@ struct scripted {
 	const char *answer;
 	/* Says what to answer instead, where it is not NULL. */
 	const char *(*think)(const struct ask_question *question);
-	unsigned questions;
-	char last[16384]; /* the material of the last question */
+	unsigned questions, of_facts; /* about episodes; about what the owner said */
+	char last[16384];             /* the material of the last question */
 };
 
 UNUSED static enum rc scripted_which(void *ctx, struct ask_model *out)
@@ -49,7 +51,13 @@ UNUSED static enum rc scripted_answer(void *ctx, const struct ask_model *model,
 		return RC_CONTEXT;
 	if (self->rc != RC_OK)
 		return self->rc;
-	self->questions++;
+	bool facts = strstr(question->schema, "\"facts\"") != NULL;
+	self->questions += !facts;
+	self->of_facts += facts;
+	if (facts && self->think == NULL) {
+		buf_puts(out, NO_FACTS);
+		return RC_OK;
+	}
 	(void)snprintf(self->last, sizeof self->last, "%s", question->material);
 	buf_puts(out, self->think != NULL ? self->think(question) : self->answer);
 	return RC_OK;
@@ -66,13 +74,18 @@ UNUSED static enum rc annotate_with(struct fixture *f, struct scripted *model,
     bool (*go_on)(void *, const struct annotate_report *), void *ctx)
 {
 	const struct ask ask = { .ctx = model, .which = scripted_which, .answer = scripted_answer };
+	struct book *book = NULL;
 	struct annotate_config config = { .store = f->store,
 		.ask = &ask,
 		.policy = policy_default(),
 		.go_on = go_on,
 		.go_on_ctx = ctx };
 
-	return annotate_run(&config, &annotated, &pass_why);
+	PASS(book_open(f->store, &book, &pass_why));
+	config.book = book;
+	enum rc rc = annotate_run(&config, &annotated, &pass_why);
+	book_close(book);
+	return rc;
 }
 
 UNUSED static void annotate(struct fixture *f, struct scripted *model)
