@@ -47,6 +47,7 @@ static void fall(struct reply *reply, struct generation_event *event, struct rep
 	remote_free(reply->remote);
 	reply->remote = NULL;
 	remote_fell(&reply->ask, reply->plan, event->rc);
+	metric_add(METRIC_ANSWERS_FELL, 1);
 	bool opened = reply_open_here(reply, fault) == RC_OK;
 	event->kind = opened ? GENERATION_IDLE : GENERATION_FAILED;
 	reply->over = !opened;
@@ -95,6 +96,7 @@ void reply_next_remote(struct reply *reply, int64_t timeout_ns, struct generatio
 	switch (event->kind) {
 	case GENERATION_STARTED:
 		reply->started = true;
+		metric_add(METRIC_ANSWERS_ELSEWHERE, 1);
 		(void)snprintf(reply->answered_by, sizeof(reply->answered_by), "%s", event->model);
 		break;
 	case GENERATION_TEXT:

@@ -13,8 +13,8 @@
  *             listed, and neither its source nor a label stands in a not_ list.
  *  hearth     when "hearth" is answered there: the first rule that holds.
  *
- * A label is named "RULE" or "RULE=VALUE", as `events --labels` shows them.  Budgets
- * count tokens and money, in any one currency, of a local day or month; 0 is no limit.
+ * A label is named "RULE" or "RULE=VALUE" (gateway/cloud_labels.h).  Budgets count tokens
+ * and money, in any one currency, of a local day or month; 0 is no limit.
  */
 #ifndef CLOUD_CLOUD_POLICY_H
 #define CLOUD_CLOUD_POLICY_H

@@ -31,6 +31,8 @@
 	X(ANSWERS_RECALL_ONLY, "hearth_answers_recall_only_total", "answered without a model")     \
 	X(ANSWERS_RESUMED, "hearth_answers_resumed_total", "resumed after losing a compute node")  \
 	X(ANSWERS_FAILED, "hearth_answers_failed_total", "answers that ended in an error")         \
+	X(ANSWERS_ELSEWHERE, "hearth_answers_elsewhere_total", "answers begun by an upstream")     \
+	X(ANSWERS_FELL, "hearth_answers_fell_total", "upstreams that failed: answered at home")    \
 	X(TOKENS_PROMPT, "hearth_prompt_tokens_total", "prompt tokens of finished answers")        \
 	X(TOKENS_GENERATED, "hearth_generated_tokens_total", "generated tokens")
 

@@ -525,6 +525,21 @@ static void test_a_client_that_goes_takes_the_request_along(void **state)
 	}
 }
 
+static void test_responses_come_from_elsewhere_too(void **state)
+{
+	(void)state;
+	policy("", "");
+	world_ask(&world, ANSWER_RESPONSES,
+	    "{\"model\":\"cloud/near\",\"input\":\"Plain words\",\"max_output_tokens\":9,"
+	    "\"metadata\":{\"who\":\"me\"},\"text\":{\"format\":{\"type\":\"json_object\"}}}");
+	assert_int_equal(world.response.status, 200);
+	assert_true(reads("\"text\":\"from elsewhere\""));
+	assert_true(reads("\"hearth\":{\"route\":{\"to\":\"cloud/near\""));
+	assert_true(fake_upstream_saw(&fake, "\"response_format\":{\"type\":\"json_object\"},"));
+	assert_true(fake_upstream_saw(&fake, "\"max_tokens\":9,"));
+	assert_false(fake_upstream_saw(&fake, "metadata"));
+}
+
 static void test_upstreams_stand_in_the_list_of_models(void **state)
 {
 	struct api_response response;
@@ -561,6 +576,7 @@ int main(void)
 		TEST(test_what_it_refuses_is_told_to_who_named_it),
 		TEST(test_an_answer_that_breaks_off_ends_in_an_error),
 		TEST(test_a_client_that_goes_takes_the_request_along),
+		TEST(test_responses_come_from_elsewhere_too),
 		TEST(test_upstreams_stand_in_the_list_of_models),
 	};
 
