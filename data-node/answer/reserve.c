@@ -154,24 +154,39 @@ static enum kind kind_of(const struct fact *fact, unsigned named)
 	return named > 0 ? KIND_NAMED : KIND_PREFERENCES;
 }
 
-static enum rc take_view(struct finding *f, const struct book_view *view, enum kind kind)
+/* `named` [view]: words that the question shares with each. */
+static enum rc take_kind(
+    struct finding *f, const struct book_view *view, const unsigned *named, enum kind kind)
 {
 	for (size_t i = 0; i < view->len && f->pack->facts_len < RESERVE_FACTS_MAX; i++) {
 		const struct fact *fact = &view->entries[i].fact;
-		unsigned named = common_words(&f->rules, &f->words, fact);
-		bool told = named > 0 || (fact->class != FACT_PEOPLE && fact->class != FACT_PLACES);
-		if (!told || kind_of(fact, named) != kind)
+		bool told =
+		    named[i] > 0 || (fact->class != FACT_PEOPLE && fact->class != FACT_PLACES);
+		if (!told || kind_of(fact, named[i]) != kind)
 			continue;
 		struct pack_fact *out = &f->pack->facts[f->pack->facts_len];
 		enum rc rc = write_fact(
 		    f->host, &view->entries[i], f->question, f->question_len, f->arena, out);
 		if (rc != RC_OK)
 			return rc;
-		out->named = named;
-		out->share = named == 0 ? 0 : (double)named / (double)f->words.len;
+		out->named = named[i];
+		out->share = named[i] == 0 ? 0 : (double)named[i] / (double)f->words.len;
 		f->pack->facts_len++;
 	}
 	return RC_OK;
+}
+
+static enum rc take_view(
+    struct finding *f, const struct book_view *view, enum kind first, enum kind last)
+{
+	unsigned *named = arena_array(f->arena, view->len, sizeof *named);
+	enum rc rc = named != NULL ? RC_OK : RC_NOMEM;
+
+	for (size_t i = 0; i < view->len && rc == RC_OK; i++)
+		named[i] = common_words(&f->rules, &f->words, &view->entries[i].fact);
+	for (enum kind kind = first; kind <= last && rc == RC_OK; kind++)
+		rc = take_kind(f, view, named, kind);
+	return rc;
 }
 
 static enum rc find(struct finding *f, int64_t at_ns, int64_t now_ns, struct errmsg *why)
@@ -182,14 +197,13 @@ static enum rc find(struct finding *f, int64_t at_ns, int64_t now_ns, struct err
 
 	token_scan(&f->rules, f->question, len, take_word, &f->words);
 	enum rc rc = f->host->facts(f->host->ctx, &query, f->arena, &view, why);
-	if (rc == RC_OK)
-		rc = take_view(f, &view, KIND_WISHES);
+	if (rc != RC_OK || at_ns == now_ns)
+		return rc == RC_OK ? take_view(f, &view, KIND_WISHES, KIND_PREFERENCES) : rc;
+	rc = take_view(f, &view, KIND_WISHES, KIND_WISHES);
 	query.at_ns = at_ns;
-	if (rc == RC_OK && at_ns != now_ns)
+	if (rc == RC_OK)
 		rc = f->host->facts(f->host->ctx, &query, f->arena, &view, why);
-	for (enum kind kind = KIND_PROFILE; kind <= KIND_PREFERENCES && rc == RC_OK; kind++)
-		rc = take_view(f, &view, kind);
-	return rc;
+	return rc == RC_OK ? take_view(f, &view, KIND_PROFILE, KIND_PREFERENCES) : rc;
 }
 
 enum rc reserve_find(const struct host *host, const char *question, size_t question_len,

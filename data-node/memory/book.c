@@ -15,6 +15,7 @@
 #define RECORD_BYTES_MAX (2 * OBS_RECORD_BYTES_MAX)
 #define DRAFT_BYTES_MAX ((size_t)64 << 20)
 #define ENTRIES_FIRST 64
+#define RETRY_NS NS_PER_S /* between looks at what could not be read */
 
 struct book {
 	struct store *store;
@@ -26,6 +27,8 @@ struct book {
 	uint64_t cursor;   /* of the store, when that was */
 	uint64_t rewrites; /* likewise */
 	bool read;
+	size_t unread; /* records that could not be read, as of `read_mono_ns` */
+	int64_t read_mono_ns;
 };
 
 enum rc book_open(struct store *store, struct book **out, struct errmsg *why)
@@ -169,7 +172,8 @@ static enum rc take_record(struct book *book, const struct observation *obs)
 	return rc;
 }
 
-/* One that cannot be read is reported and passed over: the others still count. */
+/* One that cannot be read is reported and passed over: the others still count.  (Of a
+ * follower it may be readable a moment later, with the keyring that comes.) */
 static enum rc take_number(struct book *book, uint64_t number, struct errmsg *why)
 {
 	struct errmsg detail = ERRMSG_INIT;
@@ -195,13 +199,17 @@ static enum rc refresh(struct book *book, struct errmsg *why)
 	uint64_t cursor = store_cursor(book->store), rewrites = store_rewrites(book->store);
 	enum rc rc = RC_OK;
 
-	if (book->read && book->cursor == cursor && book->rewrites == rewrites)
+	bool again = book->unread > 0 && clock_mono_ns() - book->read_mono_ns > RETRY_NS;
+
+	if (book->read && !again && book->cursor == cursor && book->rewrites == rewrites)
 		return RC_OK;
-	if (!book->read || book->rewrites != rewrites) {
+	if (!book->read || again || book->rewrites != rewrites) {
 		arena_reset(&book->arena);
 		book->len = 0;
 		book->number = 0;
 		book->read = false;
+		book->unread = 0;
+		book->read_mono_ns = clock_mono_ns();
 	}
 	while (rc == RC_OK) {
 		rc = take_number(book, book->number + 1, why);

@@ -1,13 +1,18 @@
 /* Changes: the owner's text against the book. */
 #include "memory/change.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "align/lookup.h"
 #include "memory/book_write.h"
 
 #define ARENA_BYTES_MAX ((size_t)128 << 20)
+
+/* A text that holds, or that a line before said. */
+struct said {
+	const char *key;
+	bool *kept; /* of the entry; NULL: it is a line */
+};
 
 struct changing {
 	struct book *book;
@@ -16,10 +21,11 @@ struct changing {
 	const struct markdown_zone *zone;
 	int64_t now_ns;
 	struct arena *arena;
-	bool own;           /* the numbers in the text are of this book */
-	bool *kept;         /* [book] has a line */
-	const char **added; /* [added_len] keys of new lines */
-	size_t added_len;
+	bool own;          /* the numbers in the text are of this book */
+	bool *kept;        /* [book] has a line */
+	struct said *said; /* [said_len] found by `lookup` */
+	size_t said_len;
+	struct lookup lookup;
 	struct change_counts counts;
 	struct errmsg *why;
 };
@@ -124,24 +130,38 @@ static enum rc mark(struct changing *c, const struct book_entry *entry, enum fac
 
 /* ---- lines ----------------------------------------------------------------------------- */
 
+static uint64_t hash_of(const char *key)
+{
+	uint64_t hash = UINT64_C(0xCBF29CE484222325);
+
+	for (; *key != '\0'; key++)
+		hash = (hash ^ (uint8_t)*key) * UINT64_C(0x100000001B3);
+	return hash;
+}
+
+/* Of two keys with one hash the first stands: the other one is said twice at worst. */
+static enum rc say(struct changing *c, const char *key, bool *kept)
+{
+	struct said *said = &c->said[c->said_len];
+	uint64_t hash = hash_of(key);
+
+	if (lookup_find(&c->lookup, hash) != NULL)
+		return RC_OK;
+	*said = (struct said){ .key = key, .kept = kept };
+	c->said_len++;
+	return lookup_put(&c->lookup, hash, said);
+}
+
 /* The same holds, or stands in the text already. */
 static bool is_there(struct changing *c, const char *key)
 {
-	size_t len;
-	const struct book_entry *entries = book_entries(c->book, &len);
+	const struct said *said = lookup_find(&c->lookup, hash_of(key));
 
-	for (size_t i = 0; i < len; i++) {
-		if (strcmp(entries[i].text_key, key) == 0 &&
-		    book_entry_holds(&entries[i], c->now_ns)) {
-			c->kept[i] = true;
-			return true;
-		}
-	}
-	for (size_t i = 0; i < c->added_len; i++) {
-		if (strcmp(c->added[i], key) == 0)
-			return true;
-	}
-	return false;
+	if (said == NULL || strcmp(said->key, key) != 0)
+		return false;
+	if (said->kept != NULL)
+		*said->kept = true;
+	return true;
 }
 
 static enum rc add(struct changing *c, const struct markdown_line *line)
@@ -159,9 +179,9 @@ static enum rc add(struct changing *c, const struct markdown_line *line)
 		c->counts.unchanged++;
 		return RC_OK;
 	}
-	c->added[c->added_len++] = text_key;
 	c->counts.added++;
-	return draft(c, line, &fact, &number);
+	rc = draft(c, line, &fact, &number);
+	return rc == RC_OK ? say(c, text_key, NULL) : rc;
 }
 
 /* What took its place, to the last one. */
@@ -243,18 +263,30 @@ static enum rc end_missing(struct changing *c)
 	return rc;
 }
 
+/* What holds, by its text. */
+static enum rc say_what_holds(struct changing *c)
+{
+	size_t len;
+	const struct book_entry *entries = book_entries(c->book, &len);
+	enum rc rc = RC_OK;
+
+	c->kept = arena_array(c->arena, len, sizeof *c->kept);
+	c->said = arena_array(c->arena, len + c->doc->len, sizeof *c->said);
+	if (c->kept == NULL || c->said == NULL)
+		return RC_NOMEM;
+	for (size_t i = 0; i < len && rc == RC_OK; i++) {
+		if (book_entry_holds(&entries[i], c->now_ns))
+			rc = say(c, entries[i].text_key, &c->kept[i]);
+	}
+	return rc;
+}
+
 static enum rc change_all(struct changing *c)
 {
 	struct markdown_base here;
 	const struct book_view none = { .number = 0 };
-	enum rc rc = RC_OK;
-	size_t len;
 
-	(void)book_entries(c->book, &len);
-	c->kept = arena_array(c->arena, len, sizeof *c->kept);
-	c->added = arena_array(c->arena, c->doc->len, sizeof *c->added);
-	if (c->kept == NULL || c->added == NULL)
-		return RC_NOMEM;
+	enum rc rc = say_what_holds(c);
 	markdown_base_of(book_store(c->book), &none, 0, &here);
 	c->own = c->doc->base.store[0] == '\0' || strcmp(c->doc->base.store, here.store) == 0;
 	/* Lines with numbers first: what they keep is no match for a new one. */
@@ -289,6 +321,7 @@ enum rc memory_change(struct book *book, const char *text, size_t len,
 			.arena = &arena,
 			.why = why };
 		rc = change_all(&c);
+		lookup_fini(&c.lookup);
 		enum rc end = book_write_end(book, &draft, rc == RC_OK, why);
 		rc = rc == RC_OK ? end : rc;
 		*out = c.counts;

@@ -36,7 +36,7 @@ struct store_forget {
 struct store_forgotten {
 	uint64_t seq;           /* of the record that says so */
 	uint64_t records;       /* forgotten; every version of an observation counts,
-				   labels that went along do not */
+				   labels and facts that went along do not */
 	uint64_t resealed;      /* stay, under a new key */
 	uint64_t keys;          /* dropped */
 	uint64_t looked, total; /* records of the log passed, of how many */

@@ -1,6 +1,8 @@
 /* The book follows the log, and lets go of what is forgotten. */
 #include "memory_fixture.h"
 
+#include <pthread.h>
+
 #include "store/store_forget.h"
 
 static void forget(struct memory_fixture *m, struct store_forget what)
@@ -223,6 +225,62 @@ static void test_all_of_memory_can_be_forgotten(void **state)
 	memory_fini(&m);
 }
 
+#define THREAD_FACTS 20
+
+static void *learn_on(void *arg)
+{
+	struct memory_fixture *m = arg;
+	char id[16], text[32];
+
+	for (int i = 0; i < THREAD_FACTS; i++) {
+		uint8_t said[1][OBS_ID_BYTES];
+		(void)snprintf(id, sizeof id, "said-%d", i);
+		(void)snprintf(text, sizeof text, "Learned number %d", i);
+		memory_said(m, id, T0_NS + i, ORIGIN_OWNER, said);
+		enum learn_outcome outcome = LEARN_REFUSED;
+		struct fact fact = memory_fact(FACT_PLACES, "", "", text, said);
+		assert_int_equal(memory_learn(m->book, &fact, 1, &outcome, NULL), RC_OK);
+	}
+	return NULL;
+}
+
+static void *read_on(void *arg)
+{
+	struct memory_fixture *m = arg;
+	const struct book_query query = { .holds = true, .at_ns = T0_NS + 1 };
+	size_t last = 0;
+
+	while (last < THREAD_FACTS) {
+		struct arena arena;
+		struct book_view view;
+		arena_init(&arena, (size_t)4 << 20);
+		assert_int_equal(book_read(m->book, &query, &arena, &view, NULL), RC_OK);
+		assert_true(view.len >= last && view.number == view.len);
+		last = view.len;
+		arena_fini(&arena);
+	}
+	return NULL;
+}
+
+static void test_readers_see_it_grow_while_it_is_written(void **state)
+{
+	struct memory_fixture m;
+	pthread_t threads[3];
+
+	(void)state;
+	memory_init(&m);
+	assert_int_equal(pthread_create(&threads[0], NULL, learn_on, &m), 0);
+	for (int i = 1; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, read_on, &m), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	struct store_forget what = all_time();
+	what.source = "phone";
+	forget(&m, what);
+	assert_int_equal(count(&m), 0);
+	memory_fini(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_a_supersession_goes_with_what_it_was_read_from),
 		cmocka_unit_test(test_a_removal_stays_when_its_day_is_forgotten),
 		cmocka_unit_test(test_a_forgetting_that_was_cut_off_takes_facts_too),
+		cmocka_unit_test(test_readers_see_it_grow_while_it_is_written),
 		cmocka_unit_test(test_all_of_memory_can_be_forgotten),
 	};
 
