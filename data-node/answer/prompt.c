@@ -26,7 +26,7 @@ static const char *const short_words[2] = {
 	"that you don't know.\n",
 };
 static const char open_words[] = "\nMoments:\n";
-static const char facts_words[2][200] = {
+static const char *const facts_words[2] = {
 	"\nFacts that the owner keeps about themselves, in the same form; heed the wishes among "
 	"them:\n",
 	"\nFacts about the owner:\n",

@@ -8,6 +8,7 @@
 #include "align/policy.h"
 #include "gateway/nightly.h"
 #include "gateway/station_follow.h"
+#include "memory/learn.h"
 #include "os/file.h"
 #include "store/store.h"
 #include "store/store_digest.h"
@@ -281,12 +282,73 @@ static void test_a_follower_keeps_digests_of_the_home_as_records_come(void **sta
 	assert_true(has_digest());
 }
 
+/* A fact that the first node learned from an observation of its own. */
+static void learn(void)
+{
+	static uint8_t ids[1][OBS_ID_BYTES];
+	const struct observation said = { .source = "pen", .client_id = "n1" };
+	enum learn_outcome outcome = LEARN_REFUSED;
+
+	assert_int_equal(
+	    fixture_call(&first, "POST", "/api/v1/events",
+		"{\"source\":\"pen\",\"id\":\"n1\",\"layer\":\"text\",\"kind\":\"note\","
+		"\"start\":\"2026-11-19T12:00:00Z\",\"text\":\"Anna is a nurse\"}"),
+	    200);
+	store_obs_id(station_store(first.station), &said, ids[0]);
+	const struct fact fact = { .class = FACT_PEOPLE,
+		.subject = "Anna",
+		.attribute = "",
+		.text = "Anna is a nurse",
+		.valid_from_ns = FACT_ALWAYS_FROM_NS,
+		.valid_to_ns = FACT_ALWAYS_TO_NS,
+		.learned_ns = clock_utc_ns(),
+		.who = "model",
+		.about = (const uint8_t(*)[OBS_ID_BYTES])ids,
+		.about_len = 1 };
+	PASS(memory_learn(station_book(first.station), &fact, 1, &outcome, &pass_why));
+	assert_int_equal(outcome, LEARN_ADDED);
+}
+
+static bool same_memory(void)
+{
+	assert_int_equal(fixture_call(&first, "GET", "/api/v1/memory?history=1", NULL), 200);
+	assert_int_equal(fixture_call(&second, "GET", "/api/v1/memory?history=1", NULL), 200);
+	return strcmp(buf_text(&first.response.body), buf_text(&second.response.body)) == 0;
+}
+
+static void test_a_follower_knows_what_the_first_one_knows_and_forgets_with_it(void **state)
+{
+	int64_t end_ns = clock_mono_ns() + WAIT_S * NS_PER_S;
+
+	(void)state;
+	assert_int_equal(fixture_call(&first, "PUT", "/api/v1/memory",
+			     "## Profile\n- Is called Jo\n## Places\n- Lives in Bonn\n"),
+	    200);
+	second_follows();
+	wait_level();
+	assert_true(same_memory());
+	assert_int_equal(fixture_call(&second, "PUT", "/api/v1/memory", "## Profile\n- x\n"), 503);
+	learn();
+	wait_level();
+	assert_true(same_memory());
+	assert_non_null(strstr(buf_text(&second.response.body), "nurse"));
+	assert_int_equal(
+	    fixture_call(&first, "POST", "/api/v1/forget", "{\"source\":\"pen\"}"), 200);
+	while (!same_memory()) {
+		assert_true(clock_mono_ns() < end_ns);
+		(void)store_wait(station_store(second.station), UINT64_MAX, NS_PER_S / 20);
+	}
+	assert_null(strstr(buf_text(&second.response.body), "nurse"));
+	assert_non_null(strstr(buf_text(&second.response.body), "Bonn"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_follower_makes_slices_by_the_policy_of_the_node_it_follows),
 		TEST(test_who_takes_over_builds_slices_and_labels_at_once),
+		TEST(test_a_follower_knows_what_the_first_one_knows_and_forgets_with_it),
 		TEST(test_a_follower_keeps_digests_of_the_home_as_records_come),
 	};
 
