@@ -144,6 +144,24 @@ static void print_backups(const json_t *backups)
 	}
 }
 
+/* What a model was asked last; nothing where it was not. */
+static void print_notes(const json_t *notes)
+{
+	const json_t *facts = json_object_get(notes, "facts");
+	const char *end = text(notes, "end");
+
+	if (notes == NULL)
+		return;
+	if (strcmp(end, "no-model") == 0) {
+		(void)printf("          no notes: no compute node with a model was up\n");
+		return;
+	}
+	(void)printf("          %lld notes, %lld facts, by ", number(notes, "notes"),
+	    number(facts, "learned"));
+	cli_put_text(stdout, text(notes, "model"), 60);
+	(void)printf("%s\n", strcmp(end, "finished") == 0 ? "" : "; the rest is for next time");
+}
+
 static void print_night(const json_t *night)
 {
 	const char *finished = text(night, "finished");
@@ -161,6 +179,7 @@ static void print_night(const json_t *night)
 	(void)printf("labelled up to %lld, ", number(night, "cursor"));
 	cli_put_time(stdout, finished);
 	(void)printf("\n");
+	print_notes(json_object_get(night, "notes"));
 }
 
 static void print_memory(const json_t *memory)

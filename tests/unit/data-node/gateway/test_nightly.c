@@ -4,7 +4,9 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "align/policy.h"
 #include "gateway/nightly.h"
+#include "memory/book.h"
 #include "night/label.h"
 
 #define DAY_NS (INT64_C(1795392000) * NS_PER_S) /* 2026-11-23T00:00Z */
@@ -224,6 +226,84 @@ static void test_who_holds_it_sees_no_label_appear(void **state)
 	fixture_fini(&f);
 }
 
+/* ---- with a model -------------------------------------------------------------------- */
+
+static atomic_uint questions, given_up;
+static atomic_bool waits; /* for ever, until it is told to give up */
+
+static enum rc which(void *ctx, struct ask_model *out)
+{
+	(void)ctx;
+	*out = (struct ask_model){ .name = "scripted" };
+	return RC_OK;
+}
+
+static enum rc answer(void *ctx, const struct ask_model *model, const struct ask_question *question,
+    bool (*go_on)(void *), void *go_on_ctx, struct buf *out, struct errmsg *why)
+{
+	const struct timespec pause = { .tv_nsec = NS_PER_MS };
+
+	(void)ctx;
+	(void)model;
+	(void)question;
+	(void)why;
+	atomic_fetch_add(&questions, 1);
+	while (atomic_load(&waits) && go_on(go_on_ctx))
+		(void)nanosleep(&pause, NULL);
+	if (atomic_load(&waits)) {
+		atomic_fetch_add(&given_up, 1);
+		return RC_CANCELLED;
+	}
+	buf_puts(out, "{}");
+	return RC_OK;
+}
+
+static const struct policy *policy(const void *ctx)
+{
+	(void)ctx;
+	return policy_default();
+}
+
+/* Who forgets takes the question from the model; it is asked anew behind them. */
+static void test_a_hold_takes_a_question_back(void **state)
+{
+	const struct ask ask = { .which = which, .answer = answer };
+	struct nightly_config config = {
+		.offset_s = berlin, .at_s = NIGHTLY_NEVER, .ask = &ask, .policy = policy
+	};
+	struct nightly *nightly = NULL;
+	struct fixture f = { .store = NULL };
+	struct nightly_view view;
+
+	(void)state;
+	fixture_init(&f);
+	add(&f, 1);
+	config.store = f.store;
+	PASS(book_open(f.store, &config.book, &pass_why));
+	atomic_store(&waits, true);
+	PASS(nightly_open(&config, &nightly, &pass_why));
+	uint64_t pass = nightly_start(nightly, 0);
+	do
+		nightly_look(nightly, pass, NS_PER_MS, &view);
+	while (atomic_load(&questions) == 0);
+	assert_int_equal(view.passes, 0);
+	nightly_hold(nightly);
+	assert_int_equal(atomic_load(&given_up), 1);
+	uint64_t cursor = store_cursor(f.store);
+	atomic_store(&waits, false);
+	assert_int_equal(store_cursor(f.store), cursor);
+	nightly_release(nightly);
+	view = wait_for(nightly, pass);
+	assert_int_equal(view.rc, RC_OK);
+	assert_true(view.annotates);
+	assert_int_equal(view.notes.end, ANNOTATE_FINISHED);
+	assert_string_equal(view.notes.model, "scripted");
+	assert_int_equal(view.notes.notes_gate.of[GATE_FORM], 1);
+	nightly_close(nightly);
+	book_close(config.book);
+	fixture_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_its_hour_comes_though_the_clock_was_years_ahead),
 		cmocka_unit_test(test_closing_ends_a_pass),
 		cmocka_unit_test(test_who_holds_it_sees_no_label_appear),
+		cmocka_unit_test(test_a_hold_takes_a_question_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
