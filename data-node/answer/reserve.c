@@ -7,58 +7,11 @@
 
 #include "answer/quote.h"
 #include "base/hex.h"
-#include "recall/token.h"
+#include "memory/fact_words.h"
 
-#define WORDS_MAX ((size_t)128) /* of a question */
 #define QUESTION_BYTES_MAX ((size_t)8 << 10)
 #define PLACE_NAME "memory" /* "source" of a fact's line */
 #define DATE_BYTES 14       /* of quote_time(): "Thu 2026-11-19" */
-
-/* ---- what the question names --------------------------------------------------------- */
-
-struct words {
-	char text[WORDS_MAX][TOKEN_BYTES_MAX + 1];
-	bool met[WORDS_MAX]; /* in the fact that is looked at */
-	size_t len;
-	unsigned common;
-};
-
-static bool take_word(void *ctx, const struct token *token)
-{
-	struct words *words = ctx;
-
-	if (token->stop || token->exact)
-		return true;
-	memcpy(words->text[words->len], token->text, token->len);
-	words->text[words->len][token->len] = '\0';
-	return ++words->len < WORDS_MAX;
-}
-
-static bool meet_word(void *ctx, const struct token *token)
-{
-	struct words *words = ctx;
-
-	for (size_t i = 0; i < words->len && !token->exact; i++) {
-		if (words->met[i] || strlen(words->text[i]) != token->len ||
-		    memcmp(words->text[i], token->text, token->len) != 0)
-			continue;
-		words->met[i] = true;
-		words->common++;
-	}
-	return true;
-}
-
-static unsigned common_words(
-    const struct token_rules *rules, struct words *words, const struct fact *fact)
-{
-	const char *const texts[] = { fact->subject, fact->attribute, fact->text };
-
-	words->common = 0;
-	memset(words->met, 0, sizeof words->met);
-	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-		token_scan(rules, texts[i], strlen(texts[i]), meet_word, words);
-	return words->common;
-}
 
 /* ---- lines ------------------------------------------------------------------------------ */
 
@@ -137,8 +90,8 @@ struct finding {
 	const char *question;
 	size_t question_len;
 	struct arena *arena;
-	struct words words;
-	struct token_rules rules;
+	uint32_t words[FACT_WORDS_MAX]; /* [words_len] of the question */
+	size_t words_len;
 	struct pack *pack;
 };
 
@@ -170,7 +123,7 @@ static enum rc take_kind(
 		if (rc != RC_OK)
 			return rc;
 		out->named = named[i];
-		out->share = named[i] == 0 ? 0 : (double)named[i] / (double)f->words.len;
+		out->share = named[i] == 0 ? 0 : (double)named[i] / (double)f->words_len;
 		f->pack->facts_len++;
 	}
 	return RC_OK;
@@ -183,19 +136,30 @@ static enum rc take_view(
 	enum rc rc = named != NULL ? RC_OK : RC_NOMEM;
 
 	for (size_t i = 0; i < view->len && rc == RC_OK; i++)
-		named[i] = common_words(&f->rules, &f->words, &view->entries[i].fact);
+		named[i] = fact_words_common(
+		    f->words, f->words_len, view->entries[i].words, view->entries[i].words_len);
 	for (enum kind kind = first; kind <= last && rc == RC_OK; kind++)
 		rc = take_kind(f, view, named, kind);
+	return rc;
+}
+
+static enum rc read_question(struct finding *f)
+{
+	size_t len = f->question_len < QUESTION_BYTES_MAX ? f->question_len : QUESTION_BYTES_MAX;
+	struct stemmer *stemmer = NULL;
+
+	enum rc rc = stemmer_new(&stemmer);
+	if (rc == RC_OK)
+		f->words_len = fact_words(stemmer, f->question, len, f->words, 0);
+	stemmer_free(stemmer);
 	return rc;
 }
 
 static enum rc find(struct finding *f, int64_t at_ns, int64_t now_ns, struct errmsg *why)
 {
 	struct book_query query = { .holds = true, .at_ns = now_ns };
-	size_t len = f->question_len < QUESTION_BYTES_MAX ? f->question_len : QUESTION_BYTES_MAX;
 	struct book_view view;
 
-	token_scan(&f->rules, f->question, len, take_word, &f->words);
 	enum rc rc = f->host->facts(f->host->ctx, &query, f->arena, &view, why);
 	if (rc != RC_OK || at_ns == now_ns)
 		return rc == RC_OK ? take_view(f, &view, KIND_WISHES, KIND_PREFERENCES) : rc;
@@ -221,10 +185,9 @@ enum rc reserve_find(const struct host *host, const char *question, size_t quest
 		.question_len = question_len,
 		.arena = arena,
 		.pack = pack };
-	enum rc rc = stemmer_new(&f->rules.stemmer);
+	enum rc rc = read_question(f);
 	if (rc == RC_OK)
 		rc = find(f, at_ns, now_ns, why);
-	stemmer_free(f->rules.stemmer);
 	qsort(pack->facts, pack->facts_len, sizeof *pack->facts, by_order);
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "memory/book_write.h"
+#include "memory/fact_words.h"
 #include "store/store_forget.h"
 #include "store/store_memory.h"
 
@@ -19,7 +20,8 @@
 
 struct book {
 	struct store *store;
-	pthread_mutex_t mutex;      /* all below */
+	pthread_mutex_t mutex; /* all below */
+	struct stemmer *stemmer;
 	struct arena arena;         /* what entries point to */
 	struct book_entry *entries; /* [len] by number */
 	size_t len, cap;
@@ -35,8 +37,10 @@ enum rc book_open(struct store *store, struct book **out, struct errmsg *why)
 {
 	struct book *book = calloc(1, sizeof *book);
 
-	if (book == NULL)
+	if (book == NULL || stemmer_new(&book->stemmer) != RC_OK) {
+		free(book);
 		return errmsg_rc(why, RC_NOMEM, "no memory for the book of facts");
+	}
 	book->store = store;
 	pthread_mutex_init(&book->mutex, NULL);
 	arena_init(&book->arena, BOOK_BYTES_MAX);
@@ -50,6 +54,7 @@ void book_close(struct book *book)
 		return;
 	pthread_mutex_destroy(&book->mutex);
 	arena_fini(&book->arena);
+	stemmer_free(book->stemmer);
 	free(book->entries);
 	free(book);
 }
@@ -91,6 +96,26 @@ static enum rc room_for_one(struct book *book)
 	return RC_OK;
 }
 
+/* What a question is held against. */
+static enum rc read_words(struct book *book, struct book_entry *entry)
+{
+	const char *const texts[] = { entry->fact.subject, entry->fact.attribute,
+		entry->fact.text };
+	uint32_t words[FACT_WORDS_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		n = fact_words(book->stemmer, texts[i], strlen(texts[i]), words, n);
+	uint32_t *kept = arena_array(&book->arena, n, sizeof *kept);
+	if (kept == NULL || stemmer_failed(book->stemmer))
+		return RC_NOMEM;
+	if (n > 0)
+		memcpy(kept, words, n * sizeof *kept);
+	entry->words = kept;
+	entry->words_len = n;
+	return RC_OK;
+}
+
 static enum rc take_fact(struct book *book, const struct observation *obs)
 {
 	struct book_entry entry = { .state = FACT_STATE_HOLDS };
@@ -98,6 +123,8 @@ static enum rc take_fact(struct book *book, const struct observation *obs)
 	enum rc rc = fact_decode(obs, &book->arena, &entry.fact);
 	if (rc == RC_OK)
 		rc = book_keys(&entry.fact, &book->arena, &entry.text_key, &entry.slot_key);
+	if (rc == RC_OK)
+		rc = read_words(book, &entry);
 	if (rc == RC_OK)
 		rc = room_for_one(book);
 	if (rc != RC_OK)
@@ -267,12 +294,16 @@ static enum rc copy(const struct book_entry *entry, struct arena *arena, struct 
 	out->text_key = arena_strdup(arena, entry->text_key);
 	out->slot_key = arena_strdup(arena, entry->slot_key);
 	uint8_t(*about)[OBS_ID_BYTES] = arena_array(arena, fact->about_len, sizeof *about);
-	if (out->fact.subject == NULL || out->fact.attribute == NULL || out->fact.text == NULL ||
-	    out->fact.who == NULL || out->text_key == NULL || out->slot_key == NULL ||
-	    about == NULL)
+	uint32_t *words = arena_array(arena, entry->words_len, sizeof *words);
+	if (words == NULL || out->fact.subject == NULL || out->fact.attribute == NULL ||
+	    out->fact.text == NULL || out->fact.who == NULL || out->text_key == NULL ||
+	    out->slot_key == NULL || about == NULL)
 		return RC_NOMEM;
 	if (fact->about_len > 0)
 		memcpy(about, fact->about, fact->about_len * sizeof *about);
+	if (entry->words_len > 0)
+		memcpy(words, entry->words, entry->words_len * sizeof *words);
+	out->words = words;
 	out->fact.about = (const uint8_t(*)[OBS_ID_BYTES])about;
 	return RC_OK;
 }

@@ -36,8 +36,10 @@ struct book_entry {
 	enum fact_by changed_by;
 	uint64_t next; /* superseded: by this one */
 	uint8_t obs_id[OBS_ID_BYTES];
-	const char *text_key; /* class, subject and text, folded */
-	const char *slot_key; /* class, subject and attribute, folded; "": without one */
+	const char *text_key;  /* class, subject and text, folded */
+	const char *slot_key;  /* class, subject and attribute, folded; "": without one */
+	const uint32_t *words; /* [words_len] of subject, attribute and text (fact_words.h) */
+	size_t words_len;
 };
 
 enum rc book_open(struct store *store, struct book **out, struct errmsg *why) RC_CHECK;

@@ -13,6 +13,7 @@
 #include "answer/recall_only.h"
 #include "answer/reserve.h"
 #include "base/clock.h"
+#include "memory/fact_words.h"
 
 #define T0_NS INT64_C(1795172400000000000) /* 2026-11-20T11:00:00Z, a Friday */
 #define KNOWN_MAX 400
@@ -20,6 +21,7 @@
 /* What is known: the entries themselves, in the book's order. */
 struct known {
 	struct book_entry entries[KNOWN_MAX];
+	uint32_t words[KNOWN_MAX][FACT_WORDS_MAX];
 	size_t len;
 	int64_t asked_ns[4]; /* of the calls */
 	size_t asked_len;
@@ -62,6 +64,13 @@ static struct book_entry *know(
 					  .who = "" },
 		.from_ns = FACT_ALWAYS_FROM_NS,
 		.to_ns = FACT_ALWAYS_TO_NS };
+	struct stemmer *stemmer = NULL;
+	uint32_t *words = known->words[known->len - 1];
+	assert_int_equal(stemmer_new(&stemmer), RC_OK);
+	size_t n = fact_words(stemmer, subject, strlen(subject), words, 0);
+	entry->words = words;
+	entry->words_len = fact_words(stemmer, text, strlen(text), words, n);
+	stemmer_free(stemmer);
 	return entry;
 }
 
