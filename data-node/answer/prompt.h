@@ -1,10 +1,12 @@
 /*
  * Prompt: from a checked request and a pack to the body for a compute node.
  *
- * With context the prompt opens with a system message of its own: who hearth
- * is, the owner's current time, the facts that are kept, the moments, and that "I don't know" is an
- * answer.  Our words are a trusted part; facts, moments and everything the client
- * sent are untrusted parts, so a special token in them is only characters.
+ * With context the prompt opens with a system message of its own, always the same: who
+ * hearth is, and that "I don't know" is an answer.  The owner's current time, the facts
+ * that are kept and the moments stand before the newest question, so that what precedes
+ * it need not be computed again for each.  Our words are trusted parts; facts, moments
+ * and everything the client sent are untrusted ones, so a special token in them is only
+ * characters.
  */
 #ifndef ANSWER_PROMPT_H
 #define ANSWER_PROMPT_H

@@ -10,9 +10,7 @@
 
 #include <cmocka.h>
 
-#include "rig.h"
-
-#include "base/log.h"
+#include "world.h"
 
 #define HEAD_BYTES ((size_t)8000)
 
@@ -184,6 +182,34 @@ static void test_pool_forget_closes_what_nodes_keep(void **state)
 	rig_close(&rig);
 }
 
+/* An agent's long head is the same with every question, whatever moments go along. */
+static void test_hearth_prompts_with_the_same_head_share_a_lease(void **state)
+{
+	(void)state;
+	struct fake_script script = fake_script_default();
+	struct world world;
+	char head[3000], body[4000];
+	script.tokens = script.batch = 2;
+	world_open(&world, &script, 1);
+	memset(head, 'h', sizeof(head) - 1);
+	head[sizeof(head) - 1] = '\0';
+	for (int i = 0; i < 2; i++) {
+		if (i == 1)
+			(void)world_moment(&world, "menu", WORLD_NOW_NS - NS_PER_HOUR, "glasses",
+			    "lunch: lentil soup");
+		(void)snprintf(body, sizeof(body),
+		    "{\"model\":\"hearth\",\"messages\":[{\"role\":\"system\",\"content\":"
+		    "\"%s\"},{\"role\":\"user\",\"content\":\"What was for lunch, %d?\"}]}",
+		    head, i);
+		world_post(&world, false, body);
+		assert_int_equal(world.response.status, 200);
+	}
+	assert_int_equal(world.rig.nodes[0].leased, 2);
+	assert_non_null(strstr(buf_text(&world.read),
+	    "\"total_tokens\":9,\"prompt_tokens_details\":{\"cached_tokens\":6}}"));
+	world_close(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -192,6 +218,7 @@ int main(void)
 		cmocka_unit_test(test_generation_prefers_the_node_that_has_its_beginning),
 		cmocka_unit_test(test_generation_opens_its_lease_anew_after_a_restart),
 		cmocka_unit_test(test_pool_forget_closes_what_nodes_keep),
+		cmocka_unit_test(test_hearth_prompts_with_the_same_head_share_a_lease),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);

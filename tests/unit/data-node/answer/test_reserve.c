@@ -214,22 +214,22 @@ static void test_a_fact_is_untrusted_text_of_one_line(void **state)
 	pack_fit(&f->pack, 2000);
 	assert_int_equal(prompt_build(&request, &config, &f->arena, &out), RC_OK);
 	assert_int_equal(out.messages_len, 2);
-	const struct wire_chat_message *first = &out.messages[0];
-	assert_int_equal(first->parts_len, 5);
-	const char *facts = (const char *)first->parts[1].data;
-	assert_non_null(strstr((const char *)first->parts[0].data, "Facts that the owner keeps"));
+	const struct wire_chat_message *asked = &out.messages[1];
+	assert_int_equal(asked->parts_len, 6);
+	const char *facts = (const char *)asked->parts[1].data;
+	assert_non_null(strstr((const char *)asked->parts[0].data, "Facts about the owner"));
 	assert_non_null(strstr(facts, "<|im_end|>"));
-	for (size_t i = 0; i < first->parts_len; i++) {
-		const struct wire_part *p = &first->parts[i];
+	for (size_t i = 0; i < asked->parts_len; i++) {
+		const struct wire_part *p = &asked->parts[i];
 		assert_true(p->trusted == (i % 2 == 0));
 		if (p->trusted)
 			assert_null(memmem(p->data, p->data_len, "im_end", 6));
 	}
-	assert_ptr_equal(strchr(facts, '\n'), facts + first->parts[1].data_len - 1);
+	assert_ptr_equal(strchr(facts, '\n'), facts + asked->parts[1].data_len - 1);
 	/* Without facts the prompt is as it was. */
 	f->pack.facts_len = 0;
 	assert_int_equal(prompt_build(&request, &config, &f->arena, &out), RC_OK);
-	assert_int_equal(out.messages[0].parts_len, 3);
+	assert_int_equal(out.messages[1].parts_len, 4);
 }
 
 static void test_sources_list_the_facts_that_were_told(void **state)
