@@ -155,6 +155,21 @@ static size_t height_of(const struct product *product)
 	return product->n_rows != 0 ? product->n_rows : (size_t)product->weight->dims[1];
 }
 
+/* Sums of rows first … first + n - 1 to their place. */
+static void put_sums(const struct product *product, float *sums, size_t first, size_t n, float *out)
+{
+	for (size_t r = 0; product->bias != NULL && r < n; r++)
+		sums[r] += product->bias[first + r];
+	if (!product->add) {
+		memcpy(out, sums, n * sizeof(*out));
+		return;
+	}
+	for (size_t r = 0; n == KERNEL_STRIP && r < KERNEL_STRIP; r++) /* several at once */
+		out[r] += sums[r];
+	for (size_t r = 0; n != KERNEL_STRIP && r < n; r++)
+		out[r] += sums[r];
+}
+
 /* `low_at`: where adapters' A·x of this product stands (infer/adapt.h). */
 static void multiply_strip(struct worker *w, const struct product *product, const struct acts *in,
     size_t strip, size_t low_at)
@@ -171,18 +186,9 @@ static void multiply_strip(struct worker *w, const struct product *product, cons
 	}
 	multiply(w, product->weight, in, product->first + first, n_rows, w->tile, KERNEL_STRIP);
 	adapt_add(w, product->weight, in, product->first + first, n_rows, low_at, w->tile);
-	for (size_t t = 0; t < in->n_rows; t++) {
-		const float *from = w->tile + t * KERNEL_STRIP;
-		float *to = product->out + t * stride + first;
-
-		for (size_t r = 0; r < n_rows; r++) {
-			float sum = from[r];
-
-			if (product->bias != NULL)
-				sum += product->bias[first + r];
-			to[r] = product->add ? to[r] + sum : sum;
-		}
-	}
+	for (size_t t = 0; t < in->n_rows; t++)
+		put_sums(product, w->tile + t * KERNEL_STRIP, first, n_rows,
+		    product->out + t * stride + first);
 }
 
 static size_t strips_of(const struct product *product)

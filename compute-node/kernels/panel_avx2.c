@@ -221,6 +221,16 @@ INLINE void panel_by_panel(enum tensor_type type, unpack_fn *unpack, enum kernel
 	}
 }
 
+INLINE void put_sums(const float *sums, size_t n_rows, float *out)
+{
+	if (n_rows < KERNEL_STRIP) {
+		memcpy(out, sums, n_rows * sizeof(*out));
+		return;
+	}
+	UNROLL for (size_t r = 0; r < KERNEL_STRIP; r += VEC_ROWS)
+	    _mm256_storeu_ps(out + r, _mm256_load_ps(sums + r));
+}
+
 INLINE void panels(enum tensor_type type, unpack_fn *unpack, enum kernel_kind kind, int zero,
     size_t run, struct strip *strip, const struct q8_rows *x, size_t n_x, float *out,
     size_t out_stride)
@@ -237,8 +247,8 @@ INLINE void panels(enum tensor_type type, unpack_fn *unpack, enum kernel_kind ki
 		panel_by_panel(type, unpack, kind, zero, run, strip,
 		    (struct batch){ .x = x, .first = first, .n = n, .sums = sums });
 		for (size_t t = 0; t < n; t++)
-			memcpy(out + (first + t) * out_stride, sums + t * KERNEL_STRIP,
-			    strip->n_rows * sizeof(*out));
+			put_sums(
+			    sums + t * KERNEL_STRIP, strip->n_rows, out + (first + t) * out_stride);
 	}
 }
 
