@@ -147,12 +147,26 @@ INLINE void panel_block(enum kernel_kind kind, int zero, size_t run, size_t nx, 
 	}
 }
 
+/* What the next panel is unpacked from: each tile asks for its share of it.  While
+ * this one is unpacked that would stop its loads. */
+struct ahead {
+	const uint8_t *at;
+	size_t lines;
+};
+
+INLINE void ask(struct ahead *ahead)
+{
+	for (size_t i = 0; i < ahead->lines; i++, ahead->at += CACHE_LINE)
+		_mm_prefetch((const char *)ahead->at, _MM_HINT_T0);
+}
+
 /* Rows first … first + n - 1 of `x` from the block `b` on, and where their sums
  * stand: [n][KERNEL_STRIP]. */
 struct batch {
 	const struct q8_rows *x;
 	size_t first, n, b;
 	float *sums;
+	struct ahead *ahead;
 };
 
 /* `nx` of them from `t` on. */
@@ -161,6 +175,7 @@ INLINE void panel_tile(enum kernel_kind kind, int zero, size_t run, size_t nx, s
 {
 	struct operand operands[ACTS];
 
+	ask(batch.ahead);
 	UNROLL for (size_t i = 0; i < nx; i++) operands[i] =
 	    operand_of(batch.x, batch.first + t + i);
 	for (size_t g = 0; g < n_groups; g++) {
@@ -205,12 +220,15 @@ INLINE void panel_by_panel(enum tensor_type type, unpack_fn *unpack, enum kernel
 		size_t left = n_blocks - batch.b, n = left < UNPACK_GROUPS ? left : UNPACK_GROUPS;
 		size_t at = type_row_bytes(type, batch.b * KERNEL_BLOCK);
 		size_t bytes = type_row_bytes(type, n * KERNEL_BLOCK);
-		const uint8_t *next =
-		    unpack_next(strip->weights, strip->row_bytes, strip->n_rows, at);
+		size_t tiles = (batch.n + ACTS - 1) / ACTS * SIDES;
+		struct ahead ahead = {
+			unpack_next(strip->weights, strip->row_bytes, strip->n_rows, at),
+			(bytes * KERNEL_STRIP / CACHE_LINE + tiles - 1) / tiles,
+		};
 
+		batch.ahead = &ahead;
 		for (size_t r = 0; r < KERNEL_STRIP; r += VEC_ROWS)
-			unpack(
-			    strip->rows + r, at, n, next + bytes * r, quants + r * 4, floats + r);
+			unpack(strip->rows + r, at, n, NULL, quants + r * 4, floats + r);
 		for (size_t r = 0; r < strip->n_rows; r += SIDE_ROWS) {
 			struct batch side = batch;
 

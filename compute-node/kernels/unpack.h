@@ -14,7 +14,7 @@
 
 /* `n_groups` groups of 32 weights (whole blocks) from offset `at` of as many
  * rows as a vector has lanes, to their place in a strip's quants and floats.  As many
- * bytes as it reads are fetched from `next` on, little by little. */
+ * bytes as it reads are fetched from `next` on, little by little (NULL: nothing). */
 typedef void unpack_fn(const uint8_t *const *rows, size_t at, size_t n_groups, const uint8_t *next,
     uint8_t *quants, float *floats);
 

@@ -119,7 +119,7 @@ INLINE void each_block(group_fn *group, size_t bytes, size_t n_floats, const uin
 		vec steps[8];
 		vecf f[KERNEL_FLOATS_MAX];
 
-		fetch(next + g * bytes * VEC_ROWS, bytes);
+		fetch_at(next, g * bytes * VEC_ROWS, bytes);
 		group(rows, at + g * bytes, steps, f);
 		store_steps(quants + g * UNPACK_GROUP, steps);
 		UNROLL for (size_t i = 0; i < n_floats; i++)

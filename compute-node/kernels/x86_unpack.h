@@ -78,6 +78,13 @@ INLINE void fetch(const uint8_t *next, size_t bytes)
 	    _mm_prefetch((const char *)next + i, _MM_HINT_T0);
 }
 
+/* Of the bytes from `offset` on; `next` may be NULL. */
+INLINE void fetch_at(const uint8_t *next, size_t offset, size_t bytes)
+{
+	if (next != NULL)
+		fetch(next + offset, bytes);
+}
+
 INLINE void store_floats(float *floats, size_t i, vecf v)
 {
 	V(storeu_ps)(floats + i * KERNEL_STRIP, v);

@@ -55,7 +55,7 @@ INLINE void unpack_q4_k(const uint8_t *const *rows, size_t at, size_t n_groups, 
 	for (size_t pair = 0; pair < 4; pair++) {
 		vec v[8], low[8], high[8];
 
-		fetch(next + pair * 36 * VEC_ROWS, 36);
+		fetch_at(next, pair * 36 * VEC_ROWS, 36);
 		transpose_32(rows, at + 16 + 32 * pair, v);
 		UNROLL for (size_t s = 0; s < 8; s++)
 		{
@@ -80,7 +80,7 @@ INLINE void unpack_q5_k(const uint8_t *const *rows, size_t at, size_t n_groups, 
 	{
 		vec v[8], low[8], high[8];
 
-		fetch(next + (size_t)pair * 44 * VEC_ROWS, 44);
+		fetch_at(next, (size_t)pair * 44 * VEC_ROWS, 44);
 		transpose_32(rows, at + 48 + 32 * (size_t)pair, v);
 		UNROLL for (size_t s = 0; s < 8; s++)
 		{
@@ -138,9 +138,9 @@ INLINE void unpack_q6_k(const uint8_t *const *rows, size_t at, size_t n_groups, 
 		vec high_bits[8];
 
 		transpose_32(rows, at + 128 + 32 * half, high_bits);
-		fetch(next + half * 105 * VEC_ROWS, 53);
+		fetch_at(next, half * 105 * VEC_ROWS, 53);
 		pair_q6_k(rows, at + 64 * half, high_bits, 0, out);
-		fetch(next + (half * 105 + 52) * VEC_ROWS, 53);
+		fetch_at(next, (half * 105 + 52) * VEC_ROWS, 53);
 		pair_q6_k(rows, at + 64 * half + 32, high_bits, 1, out);
 	}
 }
@@ -178,7 +178,7 @@ INLINE void unpack_q3_k(const uint8_t *const *rows, size_t at, size_t n_groups, 
 	transpose_32(rows, at, high_bits);
 	UNROLL for (int g = 0; g < 8; g++)
 	{
-		fetch(next + (size_t)g * 110 / 8 * VEC_ROWS, 14);
+		fetch_at(next, (size_t)g * 110 / 8 * VEC_ROWS, 14);
 		if (g % 4 == 0)
 			transpose_32(rows, at + 32 + 8 * (size_t)g, v);
 		UNROLL for (size_t s = 0; s < 8; s++)
@@ -220,7 +220,7 @@ INLINE void unpack_q2_k(const uint8_t *const *rows, size_t at, size_t n_groups, 
 	{
 		vec scale[2];
 
-		fetch(next + (size_t)g * 84 / 8 * VEC_ROWS, 11);
+		fetch_at(next, (size_t)g * 84 / 8 * VEC_ROWS, 11);
 		if (g % 4 == 0)
 			transpose_32(rows, at + 16 + 8 * (size_t)g, v);
 		store_floats(floats, 3 * (size_t)g, d);
@@ -267,7 +267,7 @@ INLINE void unpack_iq4_xs(const uint8_t *const *rows, size_t at, size_t n_groups
 	for (size_t g = 0; g < 8; g++) {
 		vec steps[8];
 
-		fetch(next + g * 17 * VEC_ROWS, 17);
+		fetch_at(next, g * 17 * VEC_ROWS, 17);
 		transpose(rows, at + 8 + 16 * g, steps);
 		split_nibbles(steps);
 		UNROLL for (size_t s = 0; s < 8; s++) steps[s] = V(shuffle_epi8)(values, steps[s]);
@@ -294,7 +294,7 @@ INLINE void unpack_nvfp4(const uint8_t *const *rows, size_t at, size_t n_groups,
 	for (size_t g = 0; g < n_groups; g++) {
 		vec scales = dword_first(rows, at + g / 2 * 36), v[4], steps[8];
 
-		fetch(next + g * 18 * VEC_ROWS, 18);
+		fetch_at(next, g * 18 * VEC_ROWS, 18);
 		scales = V(srl_epi32)(scales, _mm_cvtsi32_si128((int)(g % 2 * 16)));
 		transpose(rows, at + g / 2 * 36 + 4 + g % 2 * 16, v);
 		UNROLL for (size_t j = 0; j < 4; j++)
