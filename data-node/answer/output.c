@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer/cite.h"
 #include "answer/tool_calls.h"
 #include "base/buf.h"
 #include "base/random.h"
@@ -152,6 +153,33 @@ static bool next_reasoning(struct output *o, struct output_piece *out)
 	return give(o, OUTPUT_REASONING, o->ended ? o->held.len : 0, out);
 }
 
+/* Text of the first `len` bytes that are held; `whole`: they end where they do. */
+static bool give_text(struct output *o, size_t len, bool whole, struct output_piece *out)
+{
+	struct cite *cite = o->config.cite;
+
+	if (cite == NULL)
+		return give(o, OUTPUT_TEXT, len, out);
+	while (len > 0) {
+		size_t n = 0;
+		enum cite_verdict verdict = cite_look(cite, buf_text(&o->held), len, whole, &n);
+
+		if (verdict == CITE_HOLD)
+			return false;
+		if (verdict == CITE_GIVE)
+			return give(o, OUTPUT_TEXT, n, out);
+		buf_consume(&o->held, n);
+		len -= n;
+		if (cite->instead_len == 0)
+			continue;
+		*out = (struct output_piece){
+			.kind = OUTPUT_TEXT, .text = cite->instead, .len = cite->instead_len
+		};
+		return true;
+	}
+	return output_next(o, out);
+}
+
 static bool next_text(struct output *o, struct output_piece *out)
 {
 	bool whole = false;
@@ -170,7 +198,7 @@ static bool next_text(struct output *o, struct output_piece *out)
 	if (!whole && o->ended)
 		at = o->held.len;
 	if (at > 0)
-		return give(o, OUTPUT_TEXT, at, out);
+		return give_text(o, at, whole || o->ended, out);
 	if (!whole)
 		return false;
 	o->where = IN_CALL;

@@ -6,6 +6,7 @@
  * GLM, Nemotron), [TOOL_CALLS] (Mistral), a text that is nothing but JSON (Llama 3), and
  * DeepSeek's markers.  Text goes out as it comes; what may still become a marker is held
  * back, so markers split over pieces never show.  A call that cannot be read is text.
+ * Marks in the text that name nothing are taken out where it is asked for (cite.h).
  * Pure but for the random ids of calls; one thread at a time.
  */
 #ifndef ANSWER_OUTPUT_H
@@ -16,6 +17,7 @@
 
 #include "base/rc.h"
 
+struct cite; /* answer/cite.h */
 struct output;
 
 #define OUTPUT_BYTES_MAX ((size_t)16 << 20) /* held back: of one call */
@@ -34,6 +36,7 @@ struct output_config {
 	bool one_call;      /* those behind the first are left out */
 	bool reasoning;     /* look for it */
 	bool within;        /* the answer begins within it */
+	struct cite *cite;  /* marks in the text are checked; NULL: they are not */
 };
 
 enum output_kind { OUTPUT_TEXT, OUTPUT_REASONING, OUTPUT_CALL };

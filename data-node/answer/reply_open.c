@@ -286,8 +286,11 @@ static enum rc open_output(struct reply *reply)
 		.format = reply->tool_format == NULL ? "" : reply->tool_format,
 		.one_call = request->tools.one_call,
 		.reasoning = !reply_constrained(reply),
+		.cite =
+		    reply->mode == REPLY_FULL && !reply_constrained(reply) ? &reply->cite : NULL,
 	};
 
+	reply->cite = (struct cite){ .pack = &reply->pack, .request = request };
 	if (request->kind != CHAT_KIND_CHAT || reply->generation == NULL)
 		return RC_OK;
 	return output_new(&config, &reply->output);

@@ -5,6 +5,7 @@
 #ifndef ANSWER_REPLY_STATE_H
 #define ANSWER_REPLY_STATE_H
 
+#include "answer/cite.h"
 #include "answer/output.h"
 #include "answer/remote.h"
 #include "answer/reply.h"
@@ -42,6 +43,7 @@ struct reply {
 	unsigned remote_calls;
 	struct buf route; /* the plan, as it is told */
 
+	struct cite cite;
 	struct output *output; /* of a chat; NULL: the text is what it is */
 	bool ending;           /* `last` follows what `output` has left */
 	struct generation_event last;
