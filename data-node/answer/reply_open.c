@@ -365,6 +365,7 @@ void reply_free(struct reply *reply)
 	generation_free(reply->generation);
 	remote_free(reply->remote);
 	output_free(reply->output);
+	output_free(reply->checked);
 	buf_fini(&reply->text);
 	buf_fini(&reply->reasoning);
 	buf_fini(&reply->calls);

@@ -12,6 +12,17 @@ static enum rc unknown(struct reply_fault *fault)
 	return RC_NOTFOUND;
 }
 
+static enum rc open_checked(struct reply *reply)
+{
+	const struct output_config config = { .format = "", .cite = &reply->cite };
+
+	reply->cite = (struct cite){ .pack = &reply->pack, .request = reply->request };
+	if (reply->mode != REPLY_FULL || reply->request->kind != CHAT_KIND_CHAT ||
+	    reply_constrained(reply))
+		return RC_OK;
+	return output_new(&config, &reply->checked);
+}
+
 enum rc reply_route(struct reply *reply, struct reply_fault *fault)
 {
 	bool named = route_names_upstream(reply->request->model);
@@ -34,11 +45,11 @@ enum rc reply_route(struct reply *reply, struct reply_fault *fault)
 	if (named && route_last(&reply->plan->decision)->reason == ROUTE_UNKNOWN)
 		return unknown(fault);
 	rc = remote_open(&reply->ask, reply->plan, &reply->arena, &reply->remote);
-	if (rc == RC_OK) {
-		reply->mode = named ? REPLY_PLAIN : REPLY_FULL;
-		reply->pack = reply->plan->pack;
-	}
-	return rc;
+	if (rc != RC_OK)
+		return rc;
+	reply->mode = named ? REPLY_PLAIN : REPLY_FULL;
+	reply->pack = reply->plan->pack;
+	return open_checked(reply);
 }
 
 /* Nothing of it was given out yet: it is answered at home, and says why. */
@@ -46,6 +57,8 @@ static void fall(struct reply *reply, struct generation_event *event, struct rep
 {
 	remote_free(reply->remote);
 	reply->remote = NULL;
+	output_free(reply->checked);
+	reply->checked = NULL;
 	remote_fell(&reply->ask, reply->plan, event->rc);
 	metric_add(METRIC_ANSWERS_FELL, 1);
 	bool opened = reply_open_here(reply, fault) == RC_OK;
@@ -83,16 +96,61 @@ static void on_piece(
 		.index = event->call_index,
 	};
 
-	reply_keep_logprobs(reply, event);
 	reply_keep_piece(reply, &piece);
 	if (kind == OUTPUT_CALL)
 		reply->remote_calls++;
 }
 
+/* The next of the text that was checked, in place of the event that brought it. */
+static bool next_checked(struct reply *reply, struct generation_event *event)
+{
+	struct output_piece piece;
+
+	if (reply->checked == NULL || !output_next(reply->checked, &piece))
+		return false;
+	event->kind = GENERATION_TEXT;
+	event->text = piece.text;
+	event->text_len = piece.len;
+	return true;
+}
+
+/* Text goes through the check; anything else waits for what that holds back.  What was
+ * refused for its size shows as what is missing: the answer is cut, never wrong. */
+static void check(struct reply *reply, struct generation_event *event)
+{
+	if (event->kind == GENERATION_TEXT) {
+		output_push(reply->checked, event->text, event->text_len);
+		if (!next_checked(reply, event))
+			event->kind = GENERATION_IDLE;
+	} else if (event->kind != GENERATION_IDLE && event->kind != GENERATION_STARTED) {
+		reply->last = *event;
+		output_end(reply->checked);
+		reply->waits = next_checked(reply, event);
+	}
+}
+
+/* What comes next from there, with its log-probabilities kept. */
+static void pull(struct reply *reply, int64_t timeout_ns, struct generation_event *event)
+{
+	*event = reply->last;
+	if (next_checked(reply, event))
+		return;
+	if (reply->waits) {
+		reply->waits = false;
+		*event = reply->last;
+		return;
+	}
+	remote_next(reply->remote, timeout_ns, event);
+	if (event->kind == GENERATION_TEXT || event->kind == GENERATION_DONE)
+		reply_keep_logprobs(reply, event);
+	if (reply->checked != NULL)
+		check(reply, event);
+}
+
 void reply_next_remote(struct reply *reply, int64_t timeout_ns, struct generation_event *event,
     struct reply_fault *fault)
 {
-	remote_next(reply->remote, timeout_ns, event);
+	pull(reply, timeout_ns, event);
 	switch (event->kind) {
 	case GENERATION_STARTED:
 		reply->started = true;
@@ -109,7 +167,6 @@ void reply_next_remote(struct reply *reply, int64_t timeout_ns, struct generatio
 		on_piece(reply, event, OUTPUT_CALL);
 		break;
 	case GENERATION_DONE:
-		reply_keep_logprobs(reply, event);
 		reply_finish(reply, event);
 		break;
 	case GENERATION_FAILED:

@@ -41,6 +41,9 @@ struct reply {
 	struct remote_plan *plan; /* NULL: nothing was decided, it is answered at home */
 	struct remote *remote;    /* NULL: it is answered at home */
 	unsigned remote_calls;
+	struct output
+	    *checked;     /* its text, whose marks are held against the pack; NULL: as it is */
+	bool waits;       /* `last` follows what `checked` has left */
 	struct buf route; /* the plan, as it is told */
 
 	struct cite cite;

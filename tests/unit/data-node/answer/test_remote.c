@@ -206,6 +206,31 @@ static void test_a_layer_goes_along_and_a_source_of_it_stays(void **state)
 	assert_int_equal(last_line()->n, 1);
 }
 
+/* In pieces, so that marks are cut; what stayed at home cannot be relied on there. */
+static void test_marks_of_what_did_not_go_along_are_taken_out(void **state)
+{
+	static const struct fake_answer marked[] = {
+		{ .bytes = FAKE_STREAM FAKE_TEXT("Soup [no") FAKE_TEXT("te-1], a sad one [note-")
+			FAKE_TEXT("2]. [note-9") FAKE_TEXT("]") FAKE_TEXT(" [") FAKE_END }
+	};
+
+	(void)state;
+	fake_upstream_turn(&fake, marked, 1);
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true,\"layers\":[\"text\"],"
+			"\"not_sources\":[\"diary\"]}}");
+	read_all(ASK_HEARTH "}");
+	assert_true(reads("\"content\":\"Soup [note-1], a sad one. [\""));
+	assert_string_equal(world.stored[1].text, "Soup [note-1], a sad one. [");
+	read_all(ASK_HEARTH ",\"stream\":true}");
+	assert_true(reads("[note-1]"));
+	assert_false(reads("note-2"));
+	assert_false(reads("note-9"));
+	assert_true(reads("data: [DONE]"));
+	/* Who names the model gets its words as they are. */
+	read_all(ASK_NEAR "}");
+	assert_true(reads("[note-2]. [note-9] ["));
+}
+
 static enum rc one_fact(void *ctx, const struct book_query *query, struct arena *arena,
     struct book_view *out, struct errmsg *why)
 {
@@ -563,6 +588,7 @@ int main(void)
 		TEST(test_a_rule_takes_the_question_and_leaves_the_moments),
 		TEST(test_a_layer_goes_along_and_a_source_of_it_stays),
 		TEST(test_facts_stay_unless_they_may_leave),
+		TEST(test_marks_of_what_did_not_go_along_are_taken_out),
 		TEST(test_a_label_keeps_what_its_layer_would_let_go),
 		TEST(test_earlier_turns_stay_at_home_unless_they_may_leave),
 		TEST(test_titles_and_the_like_are_made_at_home),
