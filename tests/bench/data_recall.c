@@ -128,10 +128,10 @@ static bool never(void *ctx)
 
 static void measure_snapshot(size_t n, struct kept *kept, double build_s)
 {
-	struct language_model *model;
-	struct document_talks *talks;
+	struct language_model *model = NULL;
+	struct document_talks *talks = NULL;
 	struct store_stats stats;
-	struct index *index;
+	struct index *index = NULL;
 	uint64_t cursor;
 
 	must(index_new(&index) == RC_OK && language_new(&model) == RC_OK &&

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# kill -9 loop on the store: CYCLES (default 1000) children killed in mid-append;
+# kill -9 loop on the store: CYCLES (default 600) children killed in mid-append;
 # after each, acknowledged is stored, nothing twice, verify clean.  Then a fifth
 # as many in the middle of uploads: acknowledged blobs are whole, what no event
 # refers to is swept.  And as many in the middle of forgetting: all of it is gone
@@ -9,7 +9,7 @@
 # limit_s: 300
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-cycles=${1:-1000}
+cycles=${1:-600}
 run() { # NAME CYCLES
 	local program=${B:-build}/tests/unit/data-node/store/$1
 	[ -x "$program" ] || make -s "$program"
