@@ -259,7 +259,8 @@ enum rc snapshot_load(struct snapshot *snapshot, struct index *index, struct doc
 	buf_init(&bytes, STORE_SNAPSHOT_BYTES_MAX);
 	buf_init(&again, STORE_SNAPSHOT_BYTES_MAX);
 	enum rc rc = store_snapshot_head(snapshot->store, &snapshot->at, &bytes, why);
-	struct varint_view view = { .at = bytes.bytes, .end = bytes.bytes + bytes.len };
+	const uint8_t *first = (const uint8_t *)buf_text(&bytes); /* also where there are none */
+	struct varint_view view = { .at = first, .end = first + bytes.len };
 	if (rc == RC_OK)
 		rc = head_begin(snapshot, &view, &head);
 	if (rc == RC_OK)

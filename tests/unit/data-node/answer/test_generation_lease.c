@@ -62,6 +62,7 @@ static uint32_t run(struct rig *rig, const struct generation_request *request)
 		assert_int_not_equal(event.kind, GENERATION_FAILED);
 	}
 	uint32_t cached = event.cached_tokens;
+	rig_look(rig);
 	assert_int_equal(event.tokens, 40);
 	generation_free(generation);
 	return cached;

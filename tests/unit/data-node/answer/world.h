@@ -160,6 +160,7 @@ static inline void world_ask(struct world *world, enum answer_kind kind, const c
 		.gone_ctx = world,
 	};
 	answer_run(&world->host, kind, &world->request, &world->response);
+	rig_look(&world->rig);
 	if (world->response.pull == NULL)
 		buf_append(&world->read, world->response.body.bytes, world->response.body.len);
 }
@@ -177,6 +178,7 @@ static inline bool world_pull(struct world *world, size_t max)
 	assert_true(max <= sizeof(bytes));
 	long n = world->response.pull(world->response.pull_ctx, bytes, max);
 	assert_int_not_equal(n, API_PULL_FAIL);
+	rig_look(&world->rig);
 	if (n == API_PULL_END)
 		return false;
 	buf_append(&world->read, bytes, (size_t)n);
