@@ -155,6 +155,13 @@ static void annotate(struct nightly *nightly, struct pass *pass)
 	}
 }
 
+static bool has_model(const struct ask *ask)
+{
+	struct ask_model model;
+
+	return ask->which(ask->ctx, &model) == RC_OK;
+}
+
 /* A record that cannot be read keeps nothing else from being done. */
 static void run_steps(struct nightly *nightly, struct pass *pass)
 {
@@ -167,7 +174,9 @@ static void run_steps(struct nightly *nightly, struct pass *pass)
 	bool labelled = (pass->rc == RC_OK && pass->labels.finished) || pass->rc == RC_CORRUPT;
 	if (!labelled || !asks)
 		return;
-	wait_for_slices(nightly, pass);
+	/* Without one nothing is asked of the slices. */
+	if (has_model(nightly->config.ask))
+		wait_for_slices(nightly, pass);
 	annotate(nightly, pass);
 }
 
