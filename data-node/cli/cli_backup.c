@@ -115,25 +115,6 @@ static enum rc backup(struct control_client *client, const struct backup_options
 	return rc == RC_OK && o->verify ? verify(client, dest, o->quiet, o->json, why) : rc;
 }
 
-static enum rc forget(struct control_client *client, const char *dest, struct errmsg *why)
-{
-	struct control_client_call call = { .method = "DELETE" };
-	struct buf target;
-
-	buf_init(&target, TARGET_BYTES_MAX);
-	buf_puts(&target, "/control/backup?dest=");
-	target_escape(&target, dest);
-	enum rc rc = buf_rc(&target);
-	call.target = buf_text(&target);
-	if (rc == RC_OK)
-		rc = control_client_send(client, &call, why);
-	if (rc == RC_OK)
-		rc = control_client_check(&call, why);
-	control_client_done(&call);
-	buf_fini(&target);
-	return rc;
-}
-
 int cli_backup(int argc, char **argv)
 {
 	struct backup_options values = { 0 };
@@ -150,7 +131,8 @@ int cli_backup(int argc, char **argv)
 		if (rc == RC_OK)
 			rc = control_client_open(cli_dir(values.dir, &arena), 0, &client, &why);
 		if (rc == RC_OK)
-			rc = values.remove ? forget(client, dest, &why)
+			rc = values.remove ? control_client_act(client, "DELETE",
+						 "/control/backup?dest=", dest, &why)
 					   : backup(client, &values, dest, &why);
 		code = rc == RC_OK ? EXIT_DONE : cli_fail(command.name, rc, &why);
 	}

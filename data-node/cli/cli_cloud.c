@@ -165,23 +165,6 @@ static enum rc add(struct control_client *client, const struct cloud_options *va
 	return post(client, "/control/cloud", body, why);
 }
 
-static enum rc remove_upstream(struct control_client *client, const char *name, struct errmsg *why)
-{
-	struct control_client_call call = { .method = "DELETE" };
-	struct buf target;
-
-	buf_init(&target, TARGET_BYTES_MAX);
-	buf_puts(&target, "/control/cloud?name=");
-	target_escape(&target, name);
-	call.target = buf_text(&target);
-	enum rc rc = control_client_send(client, &call, why);
-	if (rc == RC_OK)
-		rc = control_client_check(&call, why);
-	control_client_done(&call);
-	buf_fini(&target);
-	return rc;
-}
-
 static enum rc leave(struct control_client *client, const struct cloud_options *values,
     const struct conf_argv *args, struct errmsg *why)
 {
@@ -404,7 +387,8 @@ static enum rc run(struct control_client *client, enum action action,
 	case ADD:
 		return add(client, values, args, why);
 	case REMOVE:
-		return remove_upstream(client, args->args[1], why);
+		return control_client_act(
+		    client, "DELETE", "/control/cloud?name=", args->args[1], why);
 	case ALLOW:
 	case DENY:
 		return leave(client, values, args, why);

@@ -58,24 +58,6 @@ static enum rc add(struct control_client *client, const struct conf_argv *args, 
 }
 
 /* `method` on `target` of the node `name`. */
-static enum rc act(struct control_client *client, const char *method, const char *path,
-    const char *name, struct errmsg *why)
-{
-	struct control_client_call call = { .method = method };
-	struct buf target;
-
-	buf_init(&target, TARGET_BYTES_MAX);
-	buf_printf(&target, "%s?name=", path);
-	target_escape(&target, name);
-	call.target = buf_text(&target);
-	enum rc rc = control_client_send(client, &call, why);
-	if (rc == RC_OK)
-		rc = control_client_check(&call, why);
-	control_client_done(&call);
-	buf_fini(&target);
-	return rc;
-}
-
 static void print_node(const json_t *node)
 {
 	const char *name = json_string_value(json_object_get(node, "name"));
@@ -140,11 +122,14 @@ static enum rc run(struct control_client *client, enum action action, const stru
 	case ADD:
 		return add(client, args, why);
 	case REMOVE:
-		return act(client, "DELETE", "/control/compute", args->args[1], why);
+		return control_client_act(
+		    client, "DELETE", "/control/compute?name=", args->args[1], why);
 	case DRAIN:
-		return act(client, "POST", "/control/compute/drain", args->args[1], why);
+		return control_client_act(
+		    client, "POST", "/control/compute/drain?name=", args->args[1], why);
 	case UNDRAIN:
-		return act(client, "DELETE", "/control/compute/drain", args->args[1], why);
+		return control_client_act(
+		    client, "DELETE", "/control/compute/drain?name=", args->args[1], why);
 	default:
 		return list(client, as_json, why);
 	}

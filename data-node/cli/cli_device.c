@@ -147,23 +147,6 @@ static enum rc add(struct control_client *client, const struct device_options *v
 	return rc;
 }
 
-static enum rc revoke(struct control_client *client, const char *name, struct errmsg *why)
-{
-	struct control_client_call call = { .method = "DELETE" };
-	struct buf target;
-
-	buf_init(&target, TARGET_BYTES_MAX);
-	buf_puts(&target, "/control/devices?name=");
-	target_escape(&target, name);
-	call.target = buf_text(&target);
-	enum rc rc = control_client_send(client, &call, why);
-	if (rc == RC_OK)
-		rc = control_client_check(&call, why);
-	control_client_done(&call);
-	buf_fini(&target);
-	return rc;
-}
-
 static void print_device(const json_t *device)
 {
 	const char *name = json_string_value(json_object_get(device, "name"));
@@ -238,7 +221,8 @@ int cli_device(int argc, char **argv)
 	else if (rc == RC_OK && is_add)
 		rc = add(client, &values, args.args[1], &why);
 	else if (rc == RC_OK)
-		rc = revoke(client, args.args[1], &why);
+		rc = control_client_act(
+		    client, "DELETE", "/control/devices?name=", args.args[1], &why);
 	code = rc == RC_OK ? EXIT_DONE : cli_fail(command.name, rc, &why);
 out:
 	control_client_close(client);

@@ -342,3 +342,23 @@ enum rc control_client_check(const struct control_client_call *call, struct errm
 	json_decref(root);
 	return rc_of_status(call->status);
 }
+
+enum rc control_client_act(struct control_client *client, const char *method, const char *path,
+    const char *name, struct errmsg *why)
+{
+	struct control_client_call call = { .method = method };
+	struct buf target;
+
+	buf_init(&target, TARGET_BYTES_MAX);
+	buf_puts(&target, path);
+	target_escape(&target, name);
+	enum rc rc = buf_rc(&target);
+	call.target = buf_text(&target);
+	if (rc == RC_OK)
+		rc = control_client_send(client, &call, why);
+	if (rc == RC_OK)
+		rc = control_client_check(&call, why);
+	control_client_done(&call);
+	buf_fini(&target);
+	return rc;
+}

@@ -50,4 +50,9 @@ void control_client_done(struct control_client_call *call);
 /* RC_OK for 2xx; else the rc that fits the status, and the error's message. */
 enum rc control_client_check(const struct control_client_call *call, struct errmsg *why) RC_CHECK;
 
+/* Do something to what has this name: `path` ends in its parameter, "/control/devices?name=".
+ * The errors of both above. */
+enum rc control_client_act(struct control_client *client, const char *method, const char *path,
+    const char *name, struct errmsg *why) RC_CHECK;
+
 #endif
