@@ -232,8 +232,8 @@ struct label_digest label_digest(const struct label *label)
 
 /* ---- getting ----------------------------------------------------------------------- */
 
-enum rc label_get(struct store *store, const char *rule, const char *key, struct arena *arena,
-    struct label *out, uint8_t label_id[OBS_ID_BYTES], struct errmsg *why)
+enum rc label_stands(struct store *store, const char *rule, const char *key, struct arena *arena,
+    struct observation *out, unsigned *life, uint8_t id[OBS_ID_BYTES], struct errmsg *why)
 {
 	static const uint8_t nothing[1][OBS_ID_BYTES];
 	struct label label = { .rule = rule,
@@ -242,25 +242,34 @@ enum rc label_get(struct store *store, const char *rule, const char *key, struct
 		.about = nothing,
 		.about_len = 1,
 		.value_json = "null" };
-	struct observation obs;
-	uint8_t id[OBS_ID_BYTES];
 
 	for (; label.life < LABEL_LIVES_MAX; label.life++) {
-		enum rc rc = label_encode(&label, arena, &obs);
+		*life = label.life;
+		enum rc rc = label_encode(&label, arena, out);
 		if (rc != RC_OK)
 			return rc;
-		store_obs_id(store, &obs, id);
-		rc = store_get_id(store, id, arena, &obs, why);
-		if (rc != RC_OK)
+		store_obs_id(store, out, id);
+		rc = store_get_id(store, id, arena, out, why);
+		if (rc != RC_OK || !out->tombstone)
 			return rc;
-		if (obs.tombstone)
-			continue;
-		rc = label_decode(&obs, arena, out);
-		if (rc == RC_OK && label_id != NULL)
-			memcpy(label_id, id, OBS_ID_BYTES);
-		return rc == RC_OK && label_is_withdrawn(out) ? RC_NOTFOUND : rc;
 	}
-	return RC_NOTFOUND;
+	return RC_LIMIT;
+}
+
+enum rc label_get(struct store *store, const char *rule, const char *key, struct arena *arena,
+    struct label *out, uint8_t label_id[OBS_ID_BYTES], struct errmsg *why)
+{
+	struct observation obs;
+	uint8_t id[OBS_ID_BYTES];
+	unsigned life;
+
+	enum rc rc = label_stands(store, rule, key, arena, &obs, &life, id, why);
+	if (rc != RC_OK)
+		return rc == RC_LIMIT ? RC_NOTFOUND : rc;
+	rc = label_decode(&obs, arena, out);
+	if (rc == RC_OK && label_id != NULL)
+		memcpy(label_id, id, OBS_ID_BYTES);
+	return rc == RC_OK && label_is_withdrawn(out) ? RC_NOTFOUND : rc;
 }
 
 /* ---- finding ----------------------------------------------------------------------- */

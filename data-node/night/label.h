@@ -67,6 +67,15 @@ struct label_digest {
 struct label_digest label_digest(const struct label *label);
 
 /*
+ * What stands under the id of `rule` about `key`, and has not been forgotten: of the kind of
+ * a label, or of one that is written as they are (said.h).  Everything in `arena`;
+ * `life` and `id` are always those of the id looked at last.  RC_NOTFOUND: nothing
+ * was ever written under it; RC_LIMIT: LABEL_LIVES_MAX ids were forgotten.
+ */
+enum rc label_stands(struct store *store, const char *rule, const char *key, struct arena *arena,
+    struct observation *out, unsigned *life, uint8_t id[OBS_ID_BYTES], struct errmsg *why) RC_CHECK;
+
+/*
  * The label of rule `rule` about `key`; everything in `arena`, its own obs_id
  * into `label_id` (may be NULL).  RC_NOTFOUND: there is none, or it was
  * withdrawn or forgotten.

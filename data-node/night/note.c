@@ -34,6 +34,18 @@ static void put_string(struct buf *out, const char *name, const char *text)
 	buf_json_string(out, text, strlen(text));
 }
 
+/* ,"tags":[…] */
+static void put_tags(const struct note *note, struct buf *out)
+{
+	buf_puts(out, ",\"tags\":[");
+	for (size_t i = 0; i < note->tags_len; i++) {
+		if (i > 0)
+			buf_putc(out, ',');
+		buf_json_string(out, note->tags[i], strlen(note->tags[i]));
+	}
+	buf_putc(out, ']');
+}
+
 static void put_words(const struct note *note, struct buf *out)
 {
 	if (note->mood != NULL) {
@@ -45,13 +57,8 @@ static void put_words(const struct note *note, struct buf *out)
 	}
 	buf_putc(out, ',');
 	put_string(out, "summary", note->summary);
-	buf_puts(out, ",\"tags\":[");
-	for (size_t i = 0; i < note->tags_len; i++) {
-		if (i > 0)
-			buf_putc(out, ',');
-		buf_json_string(out, note->tags[i], strlen(note->tags[i]));
-	}
-	buf_puts(out, "],");
+	put_tags(note, out);
+	buf_putc(out, ',');
 	put_string(out, "title", note->title);
 }
 
@@ -306,13 +313,8 @@ void note_json(const struct note *note, struct buf *out)
 	put_string(out, "title", note->title);
 	buf_putc(out, ',');
 	put_string(out, "summary", note->summary);
-	buf_puts(out, ",\"tags\":[");
-	for (size_t i = 0; i < note->tags_len; i++) {
-		if (i > 0)
-			buf_putc(out, ',');
-		buf_json_string(out, note->tags[i], strlen(note->tags[i]));
-	}
-	buf_puts(out, "],\"mood\":");
+	put_tags(note, out);
+	buf_puts(out, ",\"mood\":");
 	if (note->mood == NULL) {
 		buf_puts(out, "null");
 	} else {

@@ -18,29 +18,13 @@ enum rc said_decode(const struct observation *obs, struct arena *arena, struct l
 enum rc said_get(struct store *store, const char *rule, const char *key, struct arena *arena,
     struct label *out, struct errmsg *why)
 {
-	static const uint8_t nothing[1][OBS_ID_BYTES];
-	struct label label = { .rule = rule,
-		.key = key,
-		.layer = LAYER_TEXT,
-		.about = nothing,
-		.about_len = 1,
-		.value_json = "null" };
 	struct observation obs;
 	uint8_t id[OBS_ID_BYTES];
+	unsigned life;
 
-	for (; label.life < LABEL_LIVES_MAX; label.life++) {
-		enum rc rc = label_encode(&label, arena, &obs);
-		if (rc != RC_OK)
-			return rc;
-		store_obs_id(store, &obs, id);
-		rc = store_get_id(store, id, arena, &obs, why);
-		*out = label;
-		if (rc != RC_OK)
-			return rc;
-		if (!obs.tombstone)
-			return said_decode(&obs, arena, out);
-	}
-	return RC_LIMIT;
+	enum rc rc = label_stands(store, rule, key, arena, &obs, &life, id, why);
+	*out = (struct label){ .rule = rule, .key = key, .life = life };
+	return rc == RC_OK ? said_decode(&obs, arena, out) : rc;
 }
 
 enum rc said_put(struct store *store, const struct label *label, struct errmsg *why)

@@ -12,9 +12,9 @@
 #include "night/label.h"
 
 /*
- * The record of `rule` about `key`, everything in `arena`; `*was` (may be NULL) is the
- * observation.  RC_NOTFOUND: there is none, or it was forgotten; then life and revision of
- * `out` are those to write with.  RC_LIMIT: it was forgotten too often.  The store's errors.
+ * The record of `rule` about `key`, everything in `arena`.  RC_NOTFOUND: there is none, or
+ * it was forgotten; then life and revision of `out` are those to write with.  RC_LIMIT: it was
+ * forgotten too often.  The store's errors.
  */
 enum rc said_get(struct store *store, const char *rule, const char *key, struct arena *arena,
     struct label *out, struct errmsg *why) RC_CHECK;
