@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -179,6 +180,15 @@ struct wire_part {
 	bool trusted;
 	const char *media_type;
 };
+
+static inline struct wire_part wire_part_text(const char *text, bool trusted)
+{
+	return (struct wire_part){ .kind = WIRE_PART_TEXT,
+		.data = (const uint8_t *)text,
+		.data_len = strlen(text),
+		.trusted = trusted,
+		.media_type = "" };
+}
 
 struct wire_chat_message {
 	const char *role;

@@ -38,17 +38,6 @@ static const char *instruction(const struct prompt_config *config)
 									      : long_words;
 }
 
-static struct wire_part part_of(const char *text, size_t len, bool trusted)
-{
-	return (struct wire_part){
-		.kind = WIRE_PART_TEXT,
-		.data = (const uint8_t *)text,
-		.data_len = len,
-		.trusted = trusted,
-		.media_type = "",
-	};
-}
-
 /* The lines of `items` [n] as one text. */
 static const char *join(const struct pack_item *const *items, size_t n, struct arena *arena)
 {
@@ -108,13 +97,13 @@ static enum rc context_parts(const struct prompt_config *config, struct arena *a
 	const char *between = arena_printf(arena, "%s%s", facts_end_words, end);
 	if (head == NULL || between == NULL)
 		return RC_NOMEM;
-	out[n++] = part_of(head, strlen(head), true);
+	out[n++] = wire_part_text(head, true);
 	if (any) {
-		out[n++] = part_of(facts, strlen(facts), false);
-		out[n++] = part_of(between, strlen(between), true);
+		out[n++] = wire_part_text(facts, false);
+		out[n++] = wire_part_text(between, true);
 	}
-	out[n++] = part_of(moments, strlen(moments), false);
-	out[n++] = part_of(close_words, strlen(close_words), true);
+	out[n++] = wire_part_text(moments, false);
+	out[n++] = wire_part_text(close_words, true);
 	*out_len = n;
 	return RC_OK;
 }
@@ -153,7 +142,7 @@ static enum rc chat_with_context(const struct chat_request *request,
 	    arena_array(arena, request->messages_len + 1, sizeof(*messages));
 	struct wire_part context[CONTEXT_PARTS_MAX];
 	const char *words = instruction(config);
-	const struct wire_part ours = part_of(words, strlen(words), true);
+	const struct wire_part ours = wire_part_text(words, true);
 	size_t context_len = 0;
 
 	if (messages == NULL)
@@ -185,13 +174,14 @@ static enum rc raw_prompt(const struct chat_request *request, const struct promp
 	if (parts == NULL)
 		return RC_NOMEM;
 	if (config->pack != NULL) {
-		parts[0] = part_of(words, strlen(words), true);
+		parts[0] = wire_part_text(words, true);
 		enum rc rc = context_parts(config, arena, parts + 1, &n);
 		if (rc != RC_OK)
 			return rc;
 		n++;
 	}
-	parts[n] = part_of(request->prompt, request->prompt_len, false);
+	parts[n] = wire_part_text(request->prompt, false);
+	parts[n].data_len = request->prompt_len;
 	out->raw = parts;
 	out->raw_len = n + 1;
 	return RC_OK;

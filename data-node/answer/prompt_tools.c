@@ -10,15 +10,6 @@ static const char offer_words[] = "You may call functions. To call one, answer w
 static const char result_words[] = "What the function gave:\n";
 static const char call_open[] = "\n<tool_call>", call_close[] = "</tool_call>";
 
-static struct wire_part part_of(const char *text, bool trusted)
-{
-	return (struct wire_part){ .kind = WIRE_PART_TEXT,
-		.data = (const uint8_t *)text,
-		.data_len = strlen(text),
-		.trusted = trusted,
-		.media_type = "" };
-}
-
 /* The parts with some before and some behind them. */
 static enum rc frame(struct wire_chat_message *message, const struct wire_part *before,
     size_t n_before, const struct wire_part *behind, size_t n_behind, struct arena *arena)
@@ -44,14 +35,15 @@ static enum rc fold(struct wire_chat_message *message, struct arena *arena)
 	enum rc rc = RC_OK;
 
 	if (message->tool_calls_json[0] != '\0') {
-		const struct wire_part behind[] = { part_of(call_open, true),
-			part_of(message->tool_calls_json, false), part_of(call_close, true) };
+		const struct wire_part behind[] = { wire_part_text(call_open, true),
+			wire_part_text(message->tool_calls_json, false),
+			wire_part_text(call_close, true) };
 
 		rc = frame(message, NULL, 0, behind, 3, arena);
 		message->tool_calls_json = "";
 	}
 	if (rc == RC_OK && strcmp(message->role, "tool") == 0) {
-		const struct wire_part before = part_of(result_words, true);
+		const struct wire_part before = wire_part_text(result_words, true);
 
 		rc = frame(message, &before, 1, NULL, 0, arena);
 		message->role = "user";
@@ -80,9 +72,9 @@ enum rc prompt_tools_fold(const struct wire_chat_message *messages, size_t len,
 		rc = fold(&list[n++], arena);
 	}
 	if (rc == RC_OK && offers) {
-		const struct wire_part words[] = { part_of(joins ? "\n" : "", true),
-			part_of(offer_words, true), part_of(tools_json, false),
-			part_of("\n", true) };
+		const struct wire_part words[] = { wire_part_text(joins ? "\n" : "", true),
+			wire_part_text(offer_words, true), wire_part_text(tools_json, false),
+			wire_part_text("\n", true) };
 
 		rc = frame(&list[0], NULL, 0, words, 4, arena);
 	}

@@ -114,14 +114,19 @@ static bool next_checked(struct reply *reply, struct generation_event *event)
 	return true;
 }
 
-/* Text goes through the check; anything else waits for what that holds back.  What was
- * refused for its size shows as what is missing: the answer is cut, never wrong. */
+/* Text goes through the check; anything else waits for what that holds back. */
 static void check(struct reply *reply, struct generation_event *event)
 {
 	if (event->kind == GENERATION_TEXT) {
 		output_push(reply->checked, event->text, event->text_len);
-		if (!next_checked(reply, event))
+		enum rc rc = output_rc(reply->checked);
+		if (rc != RC_OK) {
+			event->kind = GENERATION_FAILED;
+			event->rc = rc;
+			(void)snprintf(event->error, sizeof(event->error), "%s", rc_text(rc));
+		} else if (!next_checked(reply, event)) {
 			event->kind = GENERATION_IDLE;
+		}
 	} else if (event->kind != GENERATION_IDLE && event->kind != GENERATION_STARTED) {
 		reply->last = *event;
 		output_end(reply->checked);

@@ -114,20 +114,11 @@ static bool wait_for_people(const struct asking *asking)
 	return false;
 }
 
-static struct wire_part part_of(const char *text, bool trusted)
-{
-	return (struct wire_part){ .kind = WIRE_PART_TEXT,
-		.data = (const uint8_t *)text,
-		.data_len = strlen(text),
-		.trusted = trusted,
-		.media_type = "" };
-}
-
 static enum rc start(
     struct asking *asking, const struct ask_model *model, const struct ask_question *question)
 {
-	const struct wire_part instruction = part_of(question->instruction, true);
-	const struct wire_part material = part_of(question->material, false);
+	const struct wire_part instruction = wire_part_text(question->instruction, true);
+	const struct wire_part material = wire_part_text(question->material, false);
 	const struct wire_chat_message messages[] = {
 		{ .role = "system",
 		    .parts = &instruction,
