@@ -1,29 +1,13 @@
 #!/usr/bin/env bash
-# An agent made with the AI SDK (npm: ai, @ai-sdk/openai-compatible), as interfaces for
-# people and agents are, against both real nodes: streams, objects, a loop with tools
-# whose long head is computed once, embeddings.
+# An agent made with the AI SDK (npm: ai, @ai-sdk/openai-compatible) against both real nodes:
+# streams, objects, a loop with tools whose long head is computed once, embeddings.
 # shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
-command -v node >/dev/null && command -v npm >/dev/null || skip 'no node and npm'
-sdk=$HEARTH_BUILD/npm-agent
-if [ ! -d "$sdk/node_modules/ai" ]; then
-	mkdir -p "$sdk"
-	timeout 120 npm install --prefix "$sdk" --no-audit --no-fund --silent \
-		ai @ai-sdk/openai-compatible zod >"$T/npm.log" 2>&1 || skip 'the npm registry cannot be reached'
-fi
+npm_packages agent ai@6 @ai-sdk/openai-compatible@2 zod@4
+start_with_models
 
-tiny_model "$T/tiny.gguf" --seed 3 --ctx 8192
-data_init
-compute_init box
-pair box
-embedder=()
-[ -f "$SHARED/embed/bert-mean.gguf" ] && embedder=(--model "$SHARED/embed/bert-mean.gguf")
-compute_start box "$T/tiny.gguf" "${embedder[@]}"
-data_start
-wait_for_model tiny
-
-cat >"$sdk/agent.mjs" <<'END'
+cat >"$NPM/agent.mjs" <<'END'
 import assert from 'node:assert/strict';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { embed, generateObject, generateText, stepCountIs, streamText, tool } from 'ai';
@@ -84,7 +68,7 @@ object
 tools
 hearth
 embeddings'
-got=$(timeout 100 node "$sdk/agent.mjs" "$(url /v1)" "$TOKEN" "${embedder[*]:+yes}" 2>"$T/node.err") || {
+got=$(timeout 100 node "$NPM/agent.mjs" "$(url /v1)" "$TOKEN" "${EMBEDDER:+yes}" 2>"$T/node.err") || {
 	cat "$T/node.err"
 	fail "the agent stopped after: $(tail -n 1 <<<"$got")"
 }

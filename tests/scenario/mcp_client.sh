@@ -4,14 +4,7 @@
 # shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
-command -v node >/dev/null && command -v npm >/dev/null || skip 'no node and npm'
-sdk=$HEARTH_BUILD/npm-mcp
-if [ ! -d "$sdk/node_modules/@modelcontextprotocol/sdk" ]; then
-	mkdir -p "$sdk"
-	timeout 120 npm install --prefix "$sdk" --no-audit --no-fund --silent \
-		@modelcontextprotocol/sdk@1 >"$T/npm.log" 2>&1 ||
-		skip 'the npm registry cannot be reached'
-fi
+npm_packages mcp @modelcontextprotocol/sdk@1
 
 data_init
 data_start
@@ -19,7 +12,7 @@ post_json /api/v1/events '[{"source":"pen","id":"soup","layer":"text","kind":"no
 
 printf '## Preferences\n- Likes soup\n' | data_cli memory import - >/dev/null || fail 'memory import'
 
-cat >"$sdk/client.mjs" <<'END'
+cat >"$NPM/client.mjs" <<'END'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -51,8 +44,8 @@ found soup
 events 1
 memory Likes soup
 bad true'
-expect 'over HTTP' "$(timeout 60 node "$sdk/client.mjs" http "http://127.0.0.1:$DATA_PORT/mcp" "$TOKEN")" "$want"
-expect 'over stdio' "$(timeout 60 node "$sdk/client.mjs" stdio "$DATA" "$T/data")" "$want"
+expect 'over HTTP' "$(timeout 60 node "$NPM/client.mjs" http "http://127.0.0.1:$DATA_PORT/mcp" "$TOKEN")" "$want"
+expect 'over stdio' "$(timeout 60 node "$NPM/client.mjs" stdio "$DATA" "$T/data")" "$want"
 
 # What an agent proposes waits for the owner.
 expect 'proposals' "$(data_cli memory proposals --json | jq -r '.proposals | map(.by + " " + .text) | join(", ")')" 'agent Is known over http, agent Is known over stdio'

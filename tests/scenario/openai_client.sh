@@ -4,25 +4,10 @@
 # shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
 
-command -v node >/dev/null && command -v npm >/dev/null || skip 'no node and npm'
-sdk=$HEARTH_BUILD/npm-openai
-if [ ! -d "$sdk/node_modules/openai" ]; then
-	mkdir -p "$sdk"
-	timeout 120 npm install --prefix "$sdk" --no-audit --no-fund --silent openai \
-		>"$T/npm.log" 2>&1 || skip 'the npm registry cannot be reached'
-fi
+npm_packages openai openai@6
+start_with_models
 
-tiny_model "$T/tiny.gguf" --seed 3 --ctx 4096
-data_init
-compute_init box
-pair box
-embedder=()
-[ -f "$SHARED/embed/bert-mean.gguf" ] && embedder=(--model "$SHARED/embed/bert-mean.gguf")
-compute_start box "$T/tiny.gguf" "${embedder[@]}"
-data_start
-wait_for_model tiny
-
-cat >"$sdk/openai.mjs" <<'END'
+cat >"$NPM/openai.mjs" <<'END'
 import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 
@@ -159,7 +144,7 @@ tools
 responses
 errors
 embeddings'
-got=$(timeout 100 node "$sdk/openai.mjs" "$(url /v1)" "$TOKEN" "${embedder[*]:+yes}" 2>"$T/node.err") || {
+got=$(timeout 100 node "$NPM/openai.mjs" "$(url /v1)" "$TOKEN" "${EMBEDDER:+yes}" 2>"$T/node.err") || {
 	cat "$T/node.err"
 	fail "the client stopped after: $(tail -n 1 <<<"$got")"
 }

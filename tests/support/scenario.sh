@@ -184,6 +184,31 @@ pair() { # NAME: each side lets the other in
 		"${COMPUTE_KEY[$1]}" >/dev/null
 }
 
+# npm_packages NAME PACKAGE@MAJOR...: they stand in a folder of their own, $NPM, which keeps
+# them from run to run; skips without node or the registry.
+npm_packages() {
+	command -v node >/dev/null && command -v npm >/dev/null || skip 'no node and npm'
+	NPM=$HEARTH_BUILD/npm-$1
+	shift
+	[ ! -f "$NPM/installed" ] || [ "$(cat "$NPM/installed")" != "$*" ] || return 0
+	mkdir -p "$NPM"
+	timeout 120 npm install --prefix "$NPM" --no-audit --no-fund --silent "$@" \
+		>"$T/npm.log" 2>&1 || skip 'the npm registry cannot be reached'
+	echo "$*" >"$NPM/installed"
+}
+# A station with a model that chats, and in $EMBEDDER one that embeds, or nothing.
+start_with_models() {
+	tiny_model "$T/tiny.gguf" --seed 3 --ctx 8192
+	data_init
+	compute_init box
+	pair box
+	EMBEDDER=
+	[ ! -f "$SHARED/embed/bert-mean.gguf" ] || EMBEDDER=$SHARED/embed/bert-mean.gguf
+	compute_start box "$T/tiny.gguf" ${EMBEDDER:+--model "$EMBEDDER"}
+	data_start
+	wait_for_model tiny
+}
+
 # A model of random weights: small ones answer at once, slow ones take long
 # enough to be killed in the middle.
 tiny_model() { # FILE [FLAGS of compute_tiny_model...]
