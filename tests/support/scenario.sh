@@ -197,7 +197,7 @@ npm_packages() {
 	echo "$*" >"$NPM/installed"
 }
 # A station with a model that chats, and in $EMBEDDER one that embeds, or nothing.
-start_with_models() {
+start_with_models() { # [FLAGS of the data node...]
 	tiny_model "$T/tiny.gguf" --seed 3 --ctx 8192
 	data_init
 	compute_init box
@@ -205,7 +205,7 @@ start_with_models() {
 	EMBEDDER=
 	[ ! -f "$SHARED/embed/bert-mean.gguf" ] || EMBEDDER=$SHARED/embed/bert-mean.gguf
 	compute_start box "$T/tiny.gguf" ${EMBEDDER:+--model "$EMBEDDER"}
-	data_start
+	data_start "$@"
 	wait_for_model tiny
 }
 
