@@ -1,4 +1,6 @@
 /* `data-node memory`: what is known about the person, shown and edited. */
+#include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,8 @@
 #define TEXT_COLUMNS 400
 #define ID_BYTES_MAX ((size_t)24)
 #define BODY_BYTES 80
+#define ANSWER_BYTES 80    /* more of a line is asked for by nobody */
+#define SIGNAL_LOOK_MS 200 /* between looks at what is held back, while a person thinks */
 
 struct memory_options {
 	const char *dir;
@@ -208,15 +212,31 @@ static enum rc import(const struct memory_options *values, const char *arg, stru
 	return rc;
 }
 
+/* A line from the terminal; false: none comes, or a signal does that is held back until
+ * the text is gone. */
+static bool read_answer(char *out, size_t size)
+{
+	struct pollfd terminal = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	while (!private_file_told_to_end()) {
+		int ready = poll(&terminal, 1, SIGNAL_LOOK_MS);
+		if (ready > 0)
+			return read(STDIN_FILENO, out, size) > 0;
+		if (ready < 0 && errno != EINTR)
+			return false;
+	}
+	return false;
+}
+
 /* On a terminal: once more, so that what was typed is not lost. */
 static bool again(enum rc rc, const struct errmsg *why)
 {
-	char answer[16];
+	char answer[ANSWER_BYTES];
 
 	if (rc != RC_INVALID || isatty(STDIN_FILENO) == 0)
 		return false;
 	(void)fprintf(stderr, "data-node memory: %s\nEdit again? [Y/n] ", errmsg_text(why, rc));
-	return fgets(answer, sizeof answer, stdin) != NULL && answer[0] != 'n' && answer[0] != 'N';
+	return read_answer(answer, sizeof answer) && answer[0] != 'n' && answer[0] != 'N';
 }
 
 static enum rc edit_file(const struct memory_options *values, const struct private_file *file,

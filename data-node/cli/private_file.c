@@ -28,6 +28,43 @@ static bool is_memory(const char *dir)
 	       ((unsigned long)fs.f_type == TMPFS || (unsigned long)fs.f_type == RAMFS);
 }
 
+static const int ending[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP };
+
+static void fill_ending(sigset_t *out)
+{
+	(void)sigemptyset(out);
+	for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++)
+		(void)sigaddset(out, ending[i]);
+}
+
+static enum rc hold_signals(struct private_file *file, struct errmsg *why)
+{
+	sigset_t held;
+
+	fill_ending(&held);
+	return sigprocmask(SIG_BLOCK, &held, &file->before) == 0
+		   ? RC_OK
+		   : errmsg_errno(why, "signals cannot be held back");
+}
+
+static void let_signals_come(const struct private_file *file)
+{
+	(void)sigprocmask(SIG_SETMASK, &file->before, NULL);
+}
+
+bool private_file_told_to_end(void)
+{
+	sigset_t pending;
+
+	if (sigpending(&pending) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++) {
+		if (sigismember(&pending, ending[i]) == 1)
+			return true;
+	}
+	return false;
+}
+
 static enum rc make_dir(const char *in, struct private_file *out)
 {
 	return (size_t)snprintf(out->dir, sizeof out->dir, "%s/hearth-XXXXXX", in) <
@@ -58,10 +95,15 @@ static enum rc find_place(bool on_disk, struct private_file *out, struct errmsg 
 enum rc private_file_make(const char *name, const char *text, size_t len, bool on_disk,
     struct private_file *out, struct errmsg *why)
 {
-	enum rc rc = find_place(on_disk, out, why);
+	enum rc rc = hold_signals(out, why);
 
 	if (rc != RC_OK)
 		return rc;
+	rc = find_place(on_disk, out, why);
+	if (rc != RC_OK) {
+		let_signals_come(out);
+		return rc;
+	}
 	int n = snprintf(out->path, sizeof out->path, "%s/%s", out->dir, name);
 	int fd = n > 0 && (size_t)n < sizeof out->path
 		     ? open(out->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)
@@ -89,7 +131,7 @@ static const char *editor(void)
 }
 
 /* In the child.  The command may have arguments of its own: a shell parts them. */
-static _Noreturn void become_editor(const struct private_file *file, const sigset_t *mask)
+static _Noreturn void become_editor(const struct private_file *file)
 {
 	char command[PRIVATE_FILE_PATH_BYTES];
 	char shell[] = "sh", flag[] = "-c", path[PRIVATE_FILE_PATH_BYTES];
@@ -98,7 +140,7 @@ static _Noreturn void become_editor(const struct private_file *file, const sigse
 	(void)snprintf(command, sizeof command, "exec %s \"$1\"", editor());
 	(void)snprintf(path, sizeof path, "%s", file->path);
 	(void)umask(0077);
-	(void)sigprocmask(SIG_SETMASK, mask, NULL);
+	let_signals_come(file);
 	(void)execv("/bin/sh", argv);
 	_exit(127);
 }
@@ -119,35 +161,31 @@ static enum rc wait_for(pid_t pid, struct errmsg *why)
 			 "the editor did not run or ended with a failure; nothing was changed");
 }
 
+/* ^C and ^\ were meant for the editor. */
+static void drop_from_terminal(void)
+{
+	const struct timespec now = { .tv_sec = 0 };
+	sigset_t terminal;
+
+	(void)sigemptyset(&terminal);
+	(void)sigaddset(&terminal, SIGINT);
+	(void)sigaddset(&terminal, SIGQUIT);
+	while (sigtimedwait(&terminal, NULL, &now) >= 0)
+		;
+}
+
 enum rc private_file_edit(const struct private_file *file, struct errmsg *why)
 {
-	sigset_t held, before;
-
-	(void)sigemptyset(&held);
-	(void)sigaddset(&held, SIGINT);
-	(void)sigaddset(&held, SIGQUIT);
-	(void)sigaddset(&held, SIGTERM);
-	(void)sigaddset(&held, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &held, &before) != 0)
-		return errmsg_errno(why, "signals cannot be held back");
+	if (private_file_told_to_end())
+		return errmsg_rc(why, RC_CANCELLED, "told to end; nothing was changed");
 	pid_t pid = fork();
 	if (pid == 0)
-		become_editor(file, &before);
+		become_editor(file);
 	enum rc rc = pid < 0 ? errmsg_errno(why, "no process for the editor") : wait_for(pid, why);
-	/* ^C and ^\ were meant for the editor. */
-	for (int signal = 0; pid > 0 && signal >= 0;) {
-		const struct timespec now = { .tv_sec = 0 };
-		sigset_t terminal;
-		(void)sigemptyset(&terminal);
-		(void)sigaddset(&terminal, SIGINT);
-		(void)sigaddset(&terminal, SIGQUIT);
-		signal = sigtimedwait(&terminal, NULL, &now);
-	}
-	sigset_t pending;
-	if (sigpending(&pending) == 0 &&
-	    (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGHUP) == 1))
+	if (pid > 0)
+		drop_from_terminal();
+	if (private_file_told_to_end())
 		rc = errmsg_rc(why, RC_CANCELLED, "told to end; nothing was changed");
-	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 	return rc;
 }
 
@@ -185,5 +223,6 @@ enum rc private_file_remove(struct private_file *file, struct errmsg *why)
 		(void)closedir(dir);
 	if (rc == RC_OK && rmdir(file->dir) != 0)
 		rc = errmsg_errno(why, "%s was not removed", file->dir);
+	let_signals_come(file);
 	return rc;
 }

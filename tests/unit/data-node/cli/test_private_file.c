@@ -1,11 +1,13 @@
 /* Private files: where they lie, what an editor does to them, and that they go. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -90,6 +92,57 @@ static void test_a_text_too_long_is_refused(void **state)
 	remove_all(&file, &out);
 }
 
+/* In a child: with such an editor, and a signal of its own behind it (0: none). */
+static _Noreturn void edit_and_end(const char *editor, int signal, int report)
+{
+	struct private_file file;
+	struct errmsg why = ERRMSG_INIT;
+
+	(void)unsetenv("VISUAL");
+	(void)setenv("EDITOR", editor, 1);
+	if (private_file_make("memory.md", TEXT, strlen(TEXT), true, &file, &why) != RC_OK ||
+	    write(report, &file, sizeof file) != (ssize_t)sizeof file)
+		_exit(1);
+	enum rc rc = private_file_edit(&file, &why);
+	if (signal != 0 && (rc != RC_OK || kill(getpid(), signal) != 0))
+		_exit(2);
+	if (!private_file_told_to_end() || private_file_edit(&file, &why) != RC_CANCELLED)
+		_exit(3);
+	_exit(private_file_remove(&file, &why) == RC_OK ? 4 : 5);
+}
+
+static void test_who_is_told_to_end_leaves_nothing_behind(void **state)
+{
+	static const struct {
+		const char *editor;
+		int signal, dies_of;
+	} cases[] = {
+		{ "sh -c 'kill -TERM $PPID'", 0, SIGTERM },
+		{ "sh -c 'kill -HUP $PPID'", 0, SIGHUP },
+		{ "sh -c 'kill -INT $PPID'", SIGTERM, SIGTERM }, /* ^C was the editor's */
+		{ "true", SIGINT, SIGINT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct private_file file;
+		int report[2], status = 0;
+		assert_int_equal(pipe(report), 0);
+		pid_t pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0)
+			edit_and_end(cases[i].editor, cases[i].signal, report[1]);
+		assert_int_equal(read(report[0], &file, sizeof file), sizeof file);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status));
+		assert_int_equal(WTERMSIG(status), cases[i].dies_of);
+		assert_int_not_equal(access(file.path, F_OK), 0);
+		assert_int_not_equal(access(file.dir, F_OK), 0);
+		(void)close(report[0]);
+		(void)close(report[1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -97,6 +150,7 @@ int main(void)
 		cmocka_unit_test(test_an_editor_may_have_arguments_and_write_beside_it),
 		cmocka_unit_test(test_an_editor_that_fails_changes_nothing),
 		cmocka_unit_test(test_a_text_too_long_is_refused),
+		cmocka_unit_test(test_who_is_told_to_end_leaves_nothing_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
