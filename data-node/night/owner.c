@@ -19,6 +19,12 @@ static const char *const incoming[] = { "in", "incoming", "received", "inbound" 
 static const char *const forwards[] = { "-----original message", "---------- forwarded message",
 	"begin forwarded message", "forwarded message:", "weitergeleitete nachricht",
 	"mensaje reenviado", "message transf" };
+/* Heads of a mail: so is what follows them. */
+static const char *const headers[] = { "from", "von", "de", "da", "sender", "absender", "subject",
+	"betreff", "asunto", "objet", "oggetto", "assunto" };
+/* Before a colon they say so too. */
+static const char *const wrote[] = { "wrote", "schrieb", "escribió", "écrit", "scritto",
+	"escreveu", "schreef" };
 
 static bool is_one_of(const char *text, size_t len, const char *const *words, size_t words_len)
 {
@@ -58,28 +64,52 @@ static bool speaks_for_another(const struct peek *member)
 	return !peek_string(member, &text, &len) || !IS_ONE_OF(text, len, self_words);
 }
 
-/* "Papa: …", "Dr. Meier: …": up to three words, each with a capital or no case. */
-static bool has_speaker_prefix(const char *text)
+static bool is_blank(char c)
 {
-	const char *colon = memchr(text, ':', strnlen(text, PREFIX_BYTES_MAX));
-	size_t words = 0;
+	return c == ' ' || c == '\t';
+}
 
-	if (colon == NULL || colon == text || (colon[1] != ' ' && colon[1] != '\n'))
-		return false;
-	for (const char *p = text; p < colon; p++) {
-		bool begins = p == text || p[-1] == ' ';
-		if (!begins)
+static bool begins_word(const char *line, const char *p)
+{
+	return !is_blank(*p) && (p == line || is_blank(p[-1]));
+}
+
+/* The colon behind a name or a head: a blank or nothing follows it.  NULL: there is none. */
+static const char *find_colon(const char *line, size_t len)
+{
+	for (size_t i = 0; i < len && i < PREFIX_BYTES_MAX; i++) {
+		if (line[i] == ':' && (i + 1 == len || is_blank(line[i + 1])))
+			return line + i;
+	}
+	return NULL;
+}
+
+/* "Papa: …", "Dr. Meier: …", "[10:02] mallory: …": up to three words, each with a capital or
+ * no case, or one word of any.  What is no word, a time say, does not count. */
+static bool has_speaker_prefix(const char *line, size_t len)
+{
+	const char *colon = find_colon(line, len);
+	size_t words = 0;
+	bool small = false;
+
+	for (const char *p = line; colon != NULL && p < colon; p++) {
+		bool is_small = *p >= 'a' && *p <= 'z';
+		if (!begins_word(line, p) ||
+		    !(is_small || (*p >= 'A' && *p <= 'Z') || (*p & 0x80) != 0))
 			continue;
 		words++;
-		if (*p >= 'a' && *p <= 'z')
-			return false;
+		small = small || is_small;
 	}
-	return words <= PREFIX_WORDS_MAX;
+	return words == 1 || (words > 1 && words <= PREFIX_WORDS_MAX && !small);
+}
+
+static size_t line_len(const char *text)
+{
+	return strcspn(text, "\n\r\v\f");
 }
 
 bool owner_said(const struct observation *obs)
 {
-	bool addressed = false;
 	struct peek member;
 
 	if (obs->origin != ORIGIN_OWNER || obs->tombstone || obs->text[0] == '\0')
@@ -88,11 +118,59 @@ bool owner_said(const struct observation *obs)
 	while (peek_next(&member)) {
 		if (speaks_for_another(&member))
 			return false;
-		addressed = addressed || (peek_is(&member, "to") && !peek_empty(&member));
 	}
-	return addressed || !has_speaker_prefix(obs->text);
+	return !has_speaker_prefix(obs->text, line_len(obs->text));
 }
 
+/* "From: Max", "*Von:* Max", "De : Max" */
+static bool is_header(const char *line, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len && strchr(" \t*_", line[at]) != NULL)
+		at++;
+	size_t word = at;
+	while (word < len && strchr(" \t*_:", line[word]) == NULL)
+		word++;
+	size_t colon = word;
+	while (colon < len && strchr(" \t*_", line[colon]) != NULL)
+		colon++;
+	return colon < len && line[colon] == ':' && IS_ONE_OF(line + at, word - at, headers);
+}
+
+/* Such a word stands at `at`, with a colon behind it, or somewhere behind it. */
+static bool wrote_at(const char *line, size_t len, size_t at, bool colon)
+{
+	for (size_t i = 0; i < sizeof wrote / sizeof wrote[0]; i++) {
+		size_t end = at + strlen(wrote[i]);
+		if (end >= len || strncasecmp(line + at, wrote[i], end - at) != 0)
+			continue;
+		if (line[end] == ':' || (is_blank(line[end]) && colon))
+			return true;
+		end += strspn(line + end, " \t");
+		if (is_blank(line[end - 1]) && line[end] == ':')
+			return true;
+	}
+	return false;
+}
+
+/* "On Monday, Max wrote:", "Am Montag schrieb Max:", "Max wrote: …" */
+static bool says_who_wrote(const char *line, size_t len)
+{
+	while (len > 0 && is_blank(line[len - 1]))
+		len--;
+	bool colon = len > 0 && line[len - 1] == ':';
+	for (size_t at = 0; at < len; at++) {
+		if (begins_word(line, line + at) && wrote_at(line, len, at, colon))
+			return true;
+	}
+	/* In other words. */
+	return colon && len > 8 && memchr(line, ' ', len) != NULL &&
+	       (strncasecmp(line, "On ", 3) == 0 || strncasecmp(line, "Am ", 3) == 0 ||
+		   strncasecmp(line, "El ", 3) == 0 || strncasecmp(line, "Le ", 3) == 0);
+}
+
+/* From this line on it is somebody else's. */
 static bool ends_here(const char *line, size_t len)
 {
 	for (size_t i = 0; i < sizeof forwards / sizeof forwards[0]; i++) {
@@ -102,10 +180,17 @@ static bool ends_here(const char *line, size_t len)
 				return true;
 		}
 	}
-	/* "On Monday, Max wrote:" */
-	return len > 1 && line[len - 1] == ':' && memchr(line, ' ', len) != NULL && len > 8 &&
-	       (strncasecmp(line, "On ", 3) == 0 || strncasecmp(line, "Am ", 3) == 0 ||
-		   strncasecmp(line, "El ", 3) == 0 || strncasecmp(line, "Le ", 3) == 0);
+	return is_header(line, len) || says_who_wrote(line, len);
+}
+
+static bool is_anothers(const char *line, size_t len)
+{
+	size_t lead = 0;
+
+	while (lead < len && is_blank(line[lead]))
+		lead++;
+	return (lead < len && (line[lead] == '>' || line[lead] == '|')) ||
+	       has_speaker_prefix(line + lead, len - lead);
 }
 
 const char *owner_words(const struct observation *obs, struct arena *arena)
@@ -117,18 +202,15 @@ const char *owner_words(const struct observation *obs, struct arena *arena)
 	if (kept == NULL)
 		return NULL;
 	while (left > 0) {
-		const char *end = memchr(text, '\n', left);
-		size_t len = end == NULL ? left : (size_t)(end - text);
-		size_t lead = strspn(text, " \t");
-		bool quotes = lead < len && (text[lead] == '>' || text[lead] == '|');
+		size_t len = line_len(text);
 		if (ends_here(text, len))
 			break;
-		if (!quotes) {
+		if (!is_anothers(text, len)) {
 			memcpy(kept + n, text, len);
 			n += len;
 			kept[n++] = ' ';
 		}
-		len += end != NULL;
+		len += len < left;
 		text += len;
 		left -= len;
 	}

@@ -4,7 +4,8 @@
  * Provenance is written at ingest, by kind: a message counts as the owner's there,
  * and those that came in are messages too.  Here it has to be certain, so whatever
  * speaks for another one counts: a sender that is not the owner, a direction, a name
- * before the text, lines that quote, what was forwarded.  In doubt it is not theirs.
+ * before the text or a line, lines that quote, what follows a mail's head or was
+ * forwarded.  In doubt it is not theirs.
  */
 #ifndef NIGHT_OWNER_H
 #define NIGHT_OWNER_H
@@ -16,7 +17,7 @@ bool owner_said(const struct observation *obs);
 
 /*
  * The words of `obs` that are the owner's own, on one line, in `arena`: lines that quote
- * are left out, and everything from a mark of forwarding on.  "" if there are none or
+ * or begin with a name are left out, and everything from a mark of forwarding on.  "" if there are none or
  * !owner_said().  NULL: no memory.
  */
 const char *owner_words(const struct observation *obs, struct arena *arena);
