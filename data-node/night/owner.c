@@ -23,8 +23,8 @@ static const char *const forwards[] = { "-----original message", "---------- for
 static const char *const headers[] = { "from", "von", "de", "da", "sender", "absender", "subject",
 	"betreff", "asunto", "objet", "oggetto", "assunto" };
 /* Before a colon they say so too. */
-static const char *const wrote[] = { "wrote", "schrieb", "escribió", "écrit", "scritto",
-	"escreveu", "schreef" };
+static const char *const wrote[] = { "wrote", "schrieb", "escribió", "écrit", "scritto", "escreveu",
+	"schreef" };
 
 static bool is_one_of(const char *text, size_t len, const char *const *words, size_t words_len)
 {
@@ -196,24 +196,24 @@ static bool is_anothers(const char *line, size_t len)
 const char *owner_words(const struct observation *obs, struct arena *arena)
 {
 	const char *text = owner_said(obs) ? obs->text : "";
-	size_t left = strlen(text), n = 0;
-	char *kept = arena_alloc(arena, left + 1);
+	char kept[OWNER_WORDS_BYTES_MAX];
+	size_t n = 0;
 
-	if (kept == NULL)
-		return NULL;
-	while (left > 0) {
+	while (text[0] != '\0' && n < sizeof kept) {
 		size_t len = line_len(text);
 		if (ends_here(text, len))
 			break;
 		if (!is_anothers(text, len)) {
-			memcpy(kept + n, text, len);
-			n += len;
+			size_t room = sizeof kept - n - 1;
+			size_t kept_len = len < room ? len : room;
+			memcpy(kept + n, text, kept_len);
+			n += kept_len;
+			n -= kept_len < len ? utf8_pending(kept, n) : 0;
+			if (kept_len < len)
+				break;
 			kept[n++] = ' ';
 		}
-		len += len < left;
-		text += len;
-		left -= len;
+		text += len + (text[len] != '\0');
 	}
-	kept[n > 0 ? n - 1 : 0] = '\0';
-	return line_make(kept, n > 0 ? n - 1 : 0, SIZE_MAX, arena);
+	return line_make(kept, n, SIZE_MAX, arena);
 }

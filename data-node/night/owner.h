@@ -12,12 +12,16 @@
 
 #include "store/observation.h"
 
+/* Of one text; what lies behind it is not looked at.  A day of the longest texts has room. */
+#define OWNER_WORDS_BYTES_MAX ((size_t)2048)
+
 /* Did the owner write or say it? */
 bool owner_said(const struct observation *obs);
 
 /*
  * The words of `obs` that are the owner's own, on one line, in `arena`: lines that quote
- * or begin with a name are left out, and everything from a mark of forwarding on.  "" if there are none or
+ * or begin with a name are left out, and everything from a mark of forwarding on; cut
+ * at a character's border past OWNER_WORDS_BYTES_MAX.  "" if there are none or
  * !owner_said().  NULL: no memory.
  */
 const char *owner_words(const struct observation *obs, struct arena *arena);

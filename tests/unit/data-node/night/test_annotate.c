@@ -6,6 +6,7 @@
 
 #include <time.h>
 
+#include "base/utf8.h"
 #include "store/store_forget.h"
 
 #define NOTES_ARENA ((size_t)16 << 20)
@@ -272,6 +273,35 @@ static void test_too_much_for_the_model_is_shown_in_part(void **state)
 	fixture_fini(&f);
 }
 
+/* A day of the longest texts that there are is read as any other. */
+static void test_long_texts_are_read_from_their_beginning(void **state)
+{
+	enum { TEXTS = 18 };
+	struct scripted model = scripted_new();
+	struct fixture f = { .in_memory = true };
+	char *text = malloc(OBS_TEXT_BYTES_MAX + 1), id[32];
+
+	(void)state;
+	assert_non_null(text);
+	fixture_init(&f);
+	for (size_t i = 0; i < TEXTS; i++) {
+		int at = snprintf(text, OBS_TEXT_BYTES_MAX, "The flowers are lovely, %zu. ", i);
+		/* Two bytes a character, so that a cut may fall into one. */
+		for (size_t n = (size_t)at; n < OBS_TEXT_BYTES_MAX - 1; n += 2)
+			memcpy(text + n, "\xC3\xA9", 3);
+		(void)snprintf(id, sizeof id, "long-%zu", i);
+		write_text(&f, id, AT_NS + (int64_t)i * NS_PER_S, text);
+	}
+	annotate(&f, &model);
+	assert_int_equal(annotated.end, ANNOTATE_FINISHED);
+	assert_int_equal(annotated.notes, 1);
+	assert_int_equal(model.of_facts, TEXTS); /* each fills a chunk */
+	assert_non_null(strstr(model.last, "The flowers are lovely, 17."));
+	assert_true(utf8_valid(model.last, strlen(model.last)));
+	free(text);
+	fixture_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_a_pass_cut_off_anywhere_ends_as_one_that_was_not),
 		cmocka_unit_test(test_a_day_that_is_not_over_waits),
 		cmocka_unit_test(test_too_much_for_the_model_is_shown_in_part),
+		cmocka_unit_test(test_long_texts_are_read_from_their_beginning),
 	};
 
 	int code = cmocka_run_group_tests(tests, NULL, NULL);
