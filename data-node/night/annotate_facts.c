@@ -229,8 +229,9 @@ static enum rc learn(struct annotate_pass *pass, const struct chunk *chunk)
 	struct fact facts[FACT_GATE_FACTS_MAX];
 	size_t len = 0;
 
-	enum rc rc = fact_gate(pass->words, chunk->sources, chunk->len, buf_text(&pass->answer),
-	    pass->answer.len, &pass->arena, facts, &len, &pass->report->facts_gate);
+	enum rc rc = fact_gate(pass->words, &pass->config->zone, chunk->sources, chunk->len,
+	    buf_text(&pass->answer), pass->answer.len, &pass->arena, facts, &len,
+	    &pass->report->facts_gate);
 	const char *who =
 	    line_make(pass->model.name, strlen(pass->model.name), FACT_WHO_BYTES_MAX, &pass->arena);
 	if (rc != RC_OK || len == 0 || who == NULL)

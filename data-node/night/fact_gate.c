@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/timestamp.h"
 #include "night/line.h"
+#include "night/moments.h"
+#include "night/negation.h"
 
 #define SENTENCE_BYTES ((size_t)4096)
 
@@ -29,14 +31,7 @@ const char fact_schema[] =
 static const char *const attributes[] = { "", "name", "birthday", "home", "employer", "job",
 	"school" };
 
-/* All folded.  What turns a sentence round: */
-static const char negations[] =
-    " not no never dont didnt doesnt isnt arent wasnt werent cant cannot couldnt wont wouldnt "
-    "shouldnt hasnt havent hadnt aint neither nor without nobody nothing none hardly "
-    "nicht kein keine keinen keinem keiner keines nie niemals ohne nichts weder kaum "
-    "nunca ni sin jamas nada ninguno ninguna tampoco ne pas jamais sans non rien aucun aucune "
-    "mai senza nao nem sem niet geen nooit zonder не нет никогда без ";
-/* What makes it less than said: */
+/* All folded.  What makes it less than said: */
 static const char suppositions[] =
     " if whether maybe perhaps might imagine suppose pretend joke joking kidding ironic dream "
     "dreamed dreamt wenn falls ob vielleicht angenommen geträumt getraumt witz quizas acaso ojala "
@@ -65,10 +60,12 @@ struct candidate {
 	enum fact_class class;
 	const struct fact_source *source;
 	char sentence[SENTENCE_BYTES]; /* that the quote stands in */
+	const char *clause;            /* of it, that counts: negation_agrees() */
 };
 
 struct gating {
 	struct words *words;
+	const struct moments_zone *zone;
 	struct arena *arena;
 	enum rc rc;
 };
@@ -126,37 +123,13 @@ static enum gate read_candidate(struct gating *gating, const json_t *item,
 
 /* ---- the quote and its sentence ------------------------------------------------------------ */
 
-/* Signs between sentences; a dot inside a word or a number is none. */
-static bool parts(const char *text, const char *at)
-{
-	return strchr(".!?;", *at) != NULL && at > text && (at[1] == ' ' || at[1] == '\0');
-}
-
-static bool is_within_word(char a, char b)
-{
-	return a != ' ' && b != ' ' && strchr(".,;:!?()\"'", a) == NULL &&
-	       strchr(".,;:!?()\"'", b) == NULL && !((unsigned char)a & 0x80) &&
-	       !((unsigned char)b & 0x80);
-}
-
-/* The whole sentences that the quote lies in: what was cut off may turn it round. */
 static enum gate find_sentence(struct candidate *candidate)
 {
-	const char *text = candidate->source->text;
-	const char *begin = candidate->quote[0] == '\0' ? NULL : strstr(text, candidate->quote);
+	size_t len = 0;
+	const char *begin = line_sentences(candidate->source->text, candidate->quote, &len);
 
 	if (begin == NULL)
 		return GATE_QUOTE;
-	const char *end = begin + strlen(candidate->quote);
-	if ((begin > text && is_within_word(begin[-1], *begin)) ||
-	    (*end != '\0' && is_within_word(end[-1], *end)))
-		return GATE_QUOTE;
-	while (begin > text && !parts(text, begin - 1))
-		begin--;
-	while (*end != '\0' && !parts(text, end - 1) && !parts(text, end))
-		end++;
-	end += *end != '\0' && parts(text, end);
-	size_t len = (size_t)(end - begin);
 	if (len >= sizeof candidate->sentence)
 		return GATE_LENGTH;
 	memcpy(candidate->sentence, begin, len);
@@ -225,26 +198,49 @@ static bool all_known(struct gating *gating, const char *text)
 	return covering.all && covering.content > 0;
 }
 
-/* Every word of the subject stands in the sentence, and every one of the fact in the quote or
- * the subject. */
-static enum gate check_words(struct gating *gating, const struct candidate *candidate)
+/* Every word of `text` stands in `a` or `b`, or is of the frame of its class. */
+static bool is_made_of(
+    struct gating *gating, const struct candidate *candidate, const char *a, const char *b)
 {
 	struct covering covering = { .frame = frames[candidate->class], .all = true };
 
 	words_begin(gating->words, candidate->sentence);
-	gating->rc = words_add(gating->words, candidate->sentence);
+	enum rc rc = words_add(gating->words, a);
+	if (rc == RC_OK)
+		rc = words_add(gating->words, b);
+	if (rc == RC_OK)
+		rc = words_walk(gating->words, candidate->text, is_covered, &covering);
+	if (rc != RC_OK)
+		gating->rc = rc;
+	return rc == RC_OK && covering.all && covering.content > 0;
+}
+
+/* Every word of the subject stands in the clause that counts, and every one of the fact in it
+ * and in the quote, or in the subject. */
+static enum gate check_words(struct gating *gating, const struct candidate *candidate)
+{
+	words_begin(gating->words, candidate->sentence);
+	gating->rc = words_add(gating->words, candidate->clause);
 	if (gating->rc != RC_OK)
 		return GATE_WORDS;
 	if (candidate->subject[0] != '\0' ? !all_known(gating, candidate->subject)
-					  : !speaks_of_owner(gating, candidate->sentence))
+					  : !speaks_of_owner(gating, candidate->clause))
 		return GATE_NAME;
-	words_begin(gating->words, candidate->sentence);
-	gating->rc = words_add(gating->words, candidate->quote);
-	if (gating->rc == RC_OK)
-		gating->rc = words_add(gating->words, candidate->subject);
-	if (gating->rc == RC_OK)
-		gating->rc = words_walk(gating->words, candidate->text, is_covered, &covering);
-	return covering.all && covering.content > 0 ? GATE_PASSED : GATE_WORDS;
+	return is_made_of(gating, candidate, candidate->quote, candidate->subject) &&
+		       is_made_of(gating, candidate, candidate->clause, candidate->subject)
+		   ? GATE_PASSED
+		   : GATE_WORDS;
+}
+
+static enum gate check_negation(struct gating *gating, struct candidate *candidate)
+{
+	bool agrees = false;
+	enum rc rc = negation_agrees(gating->words, candidate->sentence, candidate->text,
+	    gating->arena, &candidate->clause, &agrees);
+
+	if (rc != RC_OK)
+		gating->rc = rc;
+	return rc == RC_OK && agrees ? GATE_PASSED : GATE_NEGATION;
 }
 
 static enum gate check_text(struct gating *gating, const char *text, size_t chars_max)
@@ -276,16 +272,17 @@ static enum gate check(struct gating *gating, struct candidate *candidate)
 				       strstr(candidate->sentence, "？") != NULL ||
 				       has_any(gating, candidate->sentence, suppositions)))
 		gate = GATE_QUESTION;
-	if (gate == GATE_PASSED && has_any(gating, candidate->sentence, negations) !=
-				       has_any(gating, candidate->text, negations))
-		gate = GATE_NEGATION;
+	if (gate == GATE_PASSED)
+		gate = check_negation(gating, candidate);
 	return gate == GATE_PASSED ? check_words(gating, candidate) : gate;
 }
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
-/* "2026-03-01", where the sentence names that year or it is the day it was said on. */
-static bool read_day(const struct candidate *candidate, const json_t *value, int64_t *out)
+/* "2026-03-01", where the sentence names that year or it is the day it was said on: its
+ * beginning, where the owner is. */
+static bool read_day(const struct candidate *candidate, const struct moments_zone *zone,
+    const json_t *value, int64_t *out)
 {
 	const char *text = json_string_value(value);
 	int year, month, day, end = 0;
@@ -297,12 +294,12 @@ static bool read_day(const struct candidate *candidate, const json_t *value, int
 	    year < 1900 || year > 2199 || month < 1 || month > 12 || day < 1 ||
 	    day > civil_days_in_month(year, month))
 		return false;
-	civil_of_ns(candidate->source->at_ns, &said);
+	civil_of_ns(moments_local_ns(zone, candidate->source->at_ns), &said);
 	(void)snprintf(digits, sizeof digits, "%04d", year);
 	if (strstr(candidate->sentence, digits) == NULL &&
 	    (said.year != year || said.month != month || said.day != day))
 		return false;
-	*out = civil_days(year, month, day) * NS_PER_DAY;
+	*out = moments_midnight_ns(zone, civil_days(year, month, day));
 	return true;
 }
 
@@ -323,8 +320,8 @@ static enum gate take(struct gating *gating, const struct candidate *candidate, 
 		.valid_to_ns = FACT_ALWAYS_TO_NS,
 		.about = (const uint8_t(*)[OBS_ID_BYTES])about,
 		.about_len = 1 };
-	(void)read_day(candidate, candidate->from, &out->valid_from_ns);
-	if (read_day(candidate, candidate->to, &out->valid_to_ns) &&
+	(void)read_day(candidate, gating->zone, candidate->from, &out->valid_from_ns);
+	if (read_day(candidate, gating->zone, candidate->to, &out->valid_to_ns) &&
 	    out->valid_to_ns <= out->valid_from_ns)
 		out->valid_to_ns = FACT_ALWAYS_TO_NS;
 	bool fits = fact_line_is_good(out->text, strlen(out->text), FACT_TEXT_BYTES_MAX) &&
@@ -333,11 +330,11 @@ static enum gate take(struct gating *gating, const struct candidate *candidate, 
 	return fits ? GATE_PASSED : GATE_LENGTH;
 }
 
-enum rc fact_gate(struct words *words, const struct fact_source *sources, size_t sources_len,
-    const char *answer, size_t len, struct arena *arena, struct fact *out, size_t *out_len,
-    struct gate_counts *counts)
+enum rc fact_gate(struct words *words, const struct moments_zone *zone,
+    const struct fact_source *sources, size_t sources_len, const char *answer, size_t len,
+    struct arena *arena, struct fact *out, size_t *out_len, struct gate_counts *counts)
 {
-	struct gating gating = { .words = words, .arena = arena, .rc = RC_OK };
+	struct gating gating = { .words = words, .zone = zone, .arena = arena, .rc = RC_OK };
 	json_t *root = json_loadb(answer, len, JSON_REJECT_DUPLICATES, NULL);
 	const json_t *facts = json_object_get(root, "facts");
 

@@ -6,7 +6,7 @@
  *  - its quote stands in that text to the letter, in a sentence that neither asks nor
  *    supposes, and that speaks of the owner or names whom the fact is about;
  *  - every word of it but for small ones is a word of the quote or of the subject, and it
- *    says no where the sentence says no;
+ *    says no to what the sentence says no to (negation.h), within one clause;
  *  - nothing in it or in the sentence is markup, an order to a model, or a secret.
  */
 #ifndef NIGHT_FACT_GATE_H
@@ -15,7 +15,9 @@
 #include "memory/fact.h"
 #include "night/gate.h"
 
-#define FACT_GATE_VERSION 1u   /* of the question and the gate */
+struct moments_zone; /* night/moments.h */
+
+#define FACT_GATE_VERSION 2u   /* of the question and the gate */
 #define FACT_GATE_FACTS_MAX 12 /* of one answer */
 #define FACT_GATE_TEXT_CHARS_MAX ((size_t)160)
 #define FACT_GATE_SUBJECT_CHARS_MAX ((size_t)60)
@@ -32,11 +34,12 @@ struct fact_source {
 /*
  * The facts of `answer` [len] that pass, for memory_learn(): at most FACT_GATE_FACTS_MAX into
  * `out`, everything in `arena`; each other one is counted by its reason, an answer that is none
- * as GATE_FORM.  `who` and learned_ns are left to the caller.  RC_NOMEM.
+ * as GATE_FORM.  Days that it names are days of `zone`.  `who` and learned_ns are left to the
+ * caller.  RC_NOMEM.
  */
-enum rc fact_gate(struct words *words, const struct fact_source *sources, size_t sources_len,
-    const char *answer, size_t len, struct arena *arena, struct fact *out, size_t *out_len,
-    struct gate_counts *counts) RC_CHECK;
+enum rc fact_gate(struct words *words, const struct moments_zone *zone,
+    const struct fact_source *sources, size_t sources_len, const char *answer, size_t len,
+    struct arena *arena, struct fact *out, size_t *out_len, struct gate_counts *counts) RC_CHECK;
 
 /* The schema that a model is held to. */
 extern const char fact_schema[];

@@ -1,6 +1,7 @@
 /* Line: blanks folded, whole characters only. */
 #include "night/line.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -41,9 +42,42 @@ const char *line_make(const char *text, size_t len, size_t max, struct arena *ar
 	return out;
 }
 
-bool line_holds(const char *text, const char *part)
+/* Signs between sentences; a dot inside a word or a number is none. */
+static bool parts(const char *text, const char *at)
 {
-	return part[0] != '\0' && strstr(text, part) != NULL;
+	return strchr(".!?;", *at) != NULL && at > text && (at[1] == ' ' || at[1] == '\0');
+}
+
+static bool is_within_word(char a, char b)
+{
+	return a != ' ' && b != ' ' && strchr(".,;:!?()\"'", a) == NULL &&
+	       strchr(".,;:!?()\"'", b) == NULL && !((unsigned char)a & 0x80) &&
+	       !((unsigned char)b & 0x80);
+}
+
+static bool is_cut(const char *text, const char *begin, const char *end)
+{
+	return (begin > text && is_within_word(begin[-1], *begin)) ||
+	       (*end != '\0' && is_within_word(end[-1], *end));
+}
+
+const char *line_sentences(const char *text, const char *part, size_t *len)
+{
+	size_t part_len = strlen(part);
+	const char *begin = part_len == 0 ? NULL : strstr(text, part);
+
+	while (begin != NULL && is_cut(text, begin, begin + part_len))
+		begin = strstr(begin + 1, part);
+	if (begin == NULL)
+		return NULL;
+	const char *end = begin + part_len;
+	while (begin > text && !parts(text, begin - 1))
+		begin--;
+	while (*end != '\0' && !parts(text, end - 1) && !parts(text, end))
+		end++;
+	end += *end != '\0' && parts(text, end);
+	*len = (size_t)(end - begin);
+	return begin;
 }
 
 size_t line_chars(const char *text)

@@ -4,8 +4,6 @@
 #ifndef NIGHT_LINE_H
 #define NIGHT_LINE_H
 
-#include <stdbool.h>
-
 #include "base/arena.h"
 
 /*
@@ -15,8 +13,12 @@
  */
 const char *line_make(const char *text, size_t len, size_t max, struct arena *arena);
 
-/* Does `part` [part_len] stand in `text`, both lines of line_make()?  To the letter. */
-bool line_holds(const char *text, const char *part);
+/*
+ * The whole sentences of `text` that `part` lies in, to the letter and from a word's border to
+ * another's: what was cut off may turn it round.  Both are lines of line_make().  Their beginning
+ * in `text` and their length; NULL: `part` does not stand in it so.
+ */
+const char *line_sentences(const char *text, const char *part, size_t *len);
 
 /* Code points. */
 size_t line_chars(const char *text);

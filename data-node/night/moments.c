@@ -14,6 +14,22 @@
 #define HEAD_BYTES ((size_t)600)
 #define NAME_BYTES_MAX ((size_t)80)
 
+int64_t moments_local_ns(const struct moments_zone *zone, int64_t utc_ns)
+{
+	return zone->offset_s == NULL ? utc_ns
+				      : utc_ns + zone->offset_s(zone->ctx, utc_ns) * NS_PER_S;
+}
+
+int64_t moments_midnight_ns(const struct moments_zone *zone, int64_t day)
+{
+	int64_t ns = day * NS_PER_DAY;
+
+	if (zone->offset_s == NULL)
+		return ns;
+	int64_t near_ns = ns - zone->offset_s(zone->ctx, ns) * NS_PER_S;
+	return ns - zone->offset_s(zone->ctx, near_ns) * NS_PER_S;
+}
+
 /* ---- reading -------------------------------------------------------------------------- */
 
 struct reading {
@@ -127,17 +143,11 @@ static void put_heading(
 	buf_putc(out, '\n');
 }
 
-static int64_t local_of(const struct moments_zone *zone, int64_t utc_ns)
-{
-	return zone->offset_s == NULL ? utc_ns
-				      : utc_ns + zone->offset_s(zone->ctx, utc_ns) * NS_PER_S;
-}
-
 static void put_line(const struct moment *moment, const struct moments_zone *zone, struct buf *out)
 {
 	struct civil at;
 
-	civil_of_ns(local_of(zone, moment->at_ns), &at);
+	civil_of_ns(moments_local_ns(zone, moment->at_ns), &at);
 	buf_printf(out, "[%02d:%02d %s%s] %s\n", at.hour, at.minute, moment->kind,
 	    moment->owner ? ", owner" : "", moment->text);
 }
@@ -160,7 +170,7 @@ const char *moments_lines(struct moments *moments, const struct episode *episode
 			return NULL;
 	}
 	buf_init(&out, bytes_max + HEAD_BYTES + MOMENTS_MAX * OBS_KIND_BYTES_MAX);
-	put_heading(episode, local_of(zone, episode->start_ns), arena, &out);
+	put_heading(episode, moments_local_ns(zone, episode->start_ns), arena, &out);
 	for (size_t i = 0; i < moments->len; i++)
 		put_line(&moments->list[i], zone, &out);
 	const char *lines = buf_rc(&out) == RC_OK ? arena_copy(arena, out.bytes, out.len) : NULL;

@@ -35,6 +35,11 @@ struct moments_zone {
 	const void *ctx;
 };
 
+/* What the owner's clock says at an instant, in ns; and the instant at which their day `day`, from
+ * 1970, begins. */
+int64_t moments_local_ns(const struct moments_zone *zone, int64_t utc_ns);
+int64_t moments_midnight_ns(const struct moments_zone *zone, int64_t day);
+
 /*
  * The moments that begin in [from, to), everything in `arena`.  Left out: what models and
  * the node itself said, and what has no text.  RC_NOMEM, the store's errors.

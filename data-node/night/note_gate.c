@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "night/line.h"
+#include "night/negation.h"
 
 /* The bounds of note.h, and a little room: the gate counts characters as people do. */
 const char note_schema[] =
@@ -17,11 +18,6 @@ const char note_schema[] =
     "\"required\":[\"word\",\"quote\"],\"properties\":{"
     "\"word\":{\"type\":\"string\",\"maxLength\":24},"
     "\"quote\":{\"type\":\"string\",\"maxLength\":200}}}]}}}";
-
-/* Who says one of these beside the word feels something else. */
-static const char negations[] =
-    " not no never dont didnt doesnt isnt wasnt arent cant nobody neither nor without less "
-    "nicht kein keine keinen nie niemals ohne wenig no nunca ni sin ne pas jamais sans non nao ";
 
 struct checking {
 	struct words *words;
@@ -132,14 +128,38 @@ static bool negates(void *ctx, const struct word *word)
 {
 	struct mood *mood = ctx;
 
-	mood->none_negates = mood->none_negates && !words_listed(negations, word);
+	mood->none_negates = mood->none_negates && !negation_is(word);
 	return true;
 }
 
-static bool owner_wrote(const struct moments *moments, const char *quote)
+static bool says_no(struct checking *checking, const char *sentence)
 {
+	struct mood said = { .none_negates = true };
+	enum rc rc = words_walk(checking->words, sentence, negates, &said);
+
+	if (rc != RC_OK)
+		checking->rc = rc;
+	return rc != RC_OK || !said.none_negates;
+}
+
+/* In a sentence of the owner's that neither asks nor says no: the whole of it counts, not only
+ * what was cut out of it. */
+static bool owner_wrote(struct checking *checking, const char *quote)
+{
+	const struct moments *moments = checking->moments;
+
 	for (size_t i = 0; i < moments->len; i++) {
-		if (moments->list[i].owner && line_holds(moments->list[i].text, quote))
+		size_t len = 0;
+		const char *at = moments->list[i].owner
+				     ? line_sentences(moments->list[i].text, quote, &len)
+				     : NULL;
+		if (at == NULL)
+			continue;
+		const char *sentence = arena_copy(checking->arena, at, len);
+		if (sentence == NULL)
+			checking->rc = RC_NOMEM;
+		else if (strchr(sentence, '?') == NULL && strstr(sentence, "？") == NULL &&
+			 !says_no(checking, sentence))
 			return true;
 	}
 	return false;
@@ -148,22 +168,19 @@ static bool owner_wrote(const struct moments *moments, const char *quote)
 /* The word stands in the quote, and the quote in a text of the owner's. */
 static bool is_said(struct checking *checking, const char *mood, const char *quote)
 {
-	struct mood said = { .all = true, .none_negates = true };
+	struct mood said = { .all = true };
 
 	if (gate_line(mood, NOTE_MOOD_CHARS_MAX) != GATE_PASSED ||
 	    gate_line(quote, NOTE_QUOTE_CHARS_MAX) != GATE_PASSED ||
-	    gate_secrets(checking->words, quote) != GATE_PASSED ||
-	    !owner_wrote(checking->moments, quote) || strchr(quote, '?') != NULL)
+	    gate_secrets(checking->words, quote) != GATE_PASSED)
 		return false;
 	words_begin(checking->words, quote);
 	enum rc rc = words_add(checking->words, quote);
 	if (rc == RC_OK)
 		rc = words_walk(checking->words, mood, is_in_quote, &said);
-	if (rc == RC_OK)
-		rc = words_walk(checking->words, quote, negates, &said);
 	if (rc != RC_OK)
 		checking->rc = rc;
-	return rc == RC_OK && said.any && said.all && said.none_negates;
+	return rc == RC_OK && said.any && said.all && owner_wrote(checking, quote);
 }
 
 static void take_mood(struct checking *checking, const json_t *mood, struct note *out)

@@ -24,6 +24,8 @@ static const struct fact_source sources[] = {
 	{ .text = "I like spam.", .owner = false },
 };
 
+static const struct moments_zone zone = { .offset_s = NULL };
+
 static void must(bool condition)
 {
 	if (!condition)
@@ -55,7 +57,7 @@ static void try_facts(struct words *words, const char *answer, size_t len, struc
 	struct fact facts[FACT_GATE_FACTS_MAX];
 	size_t n = 0;
 
-	must(fact_gate(words, sources, 3, answer, len, arena, facts, &n, &counts) == RC_OK);
+	must(fact_gate(words, &zone, sources, 3, answer, len, arena, facts, &n, &counts) == RC_OK);
 	must(n <= FACT_GATE_FACTS_MAX && counts.of[GATE_PASSED] == n);
 	for (size_t i = 0; i < n; i++) {
 		facts[i].by = FACT_BY_NIGHT;

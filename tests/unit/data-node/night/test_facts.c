@@ -23,6 +23,12 @@ static const struct {
 	    "Mein Bruder Jörg wohnt in Köln", NULL },
 	{ "Mi hermana se llama Lucía.", "people", "Lucía", "", "hermana",
 	    "Mi hermana se llama Lucía", NULL },
+	{ "I never drink coffee after five.", "preferences", "", "", "never drinks coffee",
+	    "I never drink coffee", NULL },
+	{ "Ich bin nicht verheiratet, wie gesagt.", "profile", "", "", "nicht verheiratet",
+	    "Ich bin nicht verheiratet", NULL },
+	{ "Je ne mange pas de viande.", "preferences", "", "", "ne mange pas de viande",
+	    "Je ne mange pas de viande", NULL },
 	{ "我喜欢喝绿茶。", "preferences", "", "", "喜欢喝绿茶", "我喜欢喝绿茶", NULL },
 };
 #define GOODS (sizeof good / sizeof good[0])
@@ -40,6 +46,8 @@ static void put_good(size_t i, size_t moment)
 	else
 		buf_printf(&reply, "\"%s\"}", good[i].from);
 }
+
+static const struct moments_zone zone = { .offset_s = NULL };
 
 static void test_what_the_owner_says_passes(void **state)
 {
@@ -59,8 +67,8 @@ static void test_what_the_owner_says_passes(void **state)
 		buf_puts(&reply, "{\"facts\":[");
 		put_good(i, 1);
 		buf_puts(&reply, "]}");
-		assert_int_equal(fact_gate(words, &source, 1, buf_text(&reply), reply.len, &arena,
-				     facts, &len, &counts),
+		assert_int_equal(fact_gate(words, &zone, &source, 1, buf_text(&reply), reply.len,
+				     &arena, facts, &len, &counts),
 		    RC_OK);
 		for (enum gate gate = GATE_PASSED + 1; gate < GATE_COUNT; gate++) {
 			if (counts.of[gate] != 0)
@@ -74,6 +82,60 @@ static void test_what_the_owner_says_passes(void **state)
 	}
 	words_free(words);
 	arena_fini(&arena);
+}
+
+/* Two hours east in winter, three before it. */
+static int32_t in_helsinki(const void *ctx, int64_t utc_ns)
+{
+	(void)ctx;
+	return utc_ns < INT64_C(1792890000) * NS_PER_S ? 10800 : 7200;
+}
+
+static int64_t day_read(int64_t said_ns, const char *said, const char *from)
+{
+	const struct moments_zone helsinki = { .offset_s = in_helsinki };
+	const struct fact_source source = { .text = said, .owner = true, .at_ns = said_ns };
+	struct gate_counts counts = { .of = { 0 } };
+	struct fact facts[FACT_GATE_FACTS_MAX];
+	struct words *words = NULL;
+	struct arena arena;
+	size_t len;
+
+	arena_init(&arena, 1 << 20);
+	assert_int_equal(words_new(&words), RC_OK);
+	buf_reset(&reply);
+	buf_printf(&reply,
+	    "{\"facts\":[{\"class\":\"profile\",\"subject\":\"\",\"attribute\":\"job\","
+	    "\"text\":\"works at Nordlicht\",\"quote\":\"I work at Nordlicht\",\"moment\":1,"
+	    "\"to\":null,\"from\":\"%s\"}]}",
+	    from);
+	assert_int_equal(fact_gate(words, &helsinki, &source, 1, buf_text(&reply), reply.len,
+			     &arena, facts, &len, &counts),
+	    RC_OK);
+	assert_int_equal(len, 1);
+	int64_t from_ns = facts[0].valid_from_ns;
+	words_free(words);
+	arena_fini(&arena);
+	return from_ns;
+}
+
+/* 2026-11-19T23:30Z is half past one of the next day there. */
+static void test_days_are_the_owners(void **state)
+{
+	const int64_t said_ns = INT64_C(1795131000) * NS_PER_S;
+	const int64_t midnight_ns = INT64_C(1795125600) * NS_PER_S;
+
+	(void)state;
+	assert_int_equal(
+	    day_read(said_ns, "From today I work at Nordlicht.", "2026-11-20"), midnight_ns);
+	assert_int_equal(day_read(said_ns, "From today I work at Nordlicht.", "2026-11-19"),
+	    FACT_ALWAYS_FROM_NS);
+	assert_int_equal(
+	    day_read(said_ns, "Since November 2026 I work at Nordlicht.", "2026-11-20"),
+	    midnight_ns);
+	/* In summer. */
+	assert_int_equal(day_read(said_ns, "Since July 2026 I work at Nordlicht.", "2026-07-01"),
+	    INT64_C(1782853200) * NS_PER_S);
 }
 
 /* The fact of each line that says one. */
@@ -188,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_the_owner_says_passes),
+		cmocka_unit_test(test_days_are_the_owners),
 		cmocka_unit_test(test_facts_are_learned_once_and_forgotten),
 		cmocka_unit_test(test_a_chunk_that_had_no_answer),
 	};

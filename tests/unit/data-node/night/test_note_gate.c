@@ -22,8 +22,9 @@ static struct moment list[] = {
 	{ .text = "Met Tobias about the twelve lamps. I was tired but glad.", .owner = true },
 	{ .text = "Tobias: the aluminium samples cost 480 euros, I feel sad" },
 	{ .text = "Ich bin nicht müde, nur hungrig. Treffen mit Jörg am Bahnhof.", .owner = true },
+	{ .text = "Am I angry, or what? Lucky me.", .owner = true },
 };
-static const struct moments moments = { .list = list, .len = 3, .any_said = true };
+static const struct moments moments = { .list = list, .len = 4, .any_said = true };
 
 static struct words *words;
 static struct arena arena;
@@ -127,8 +128,13 @@ static const struct {
 } moods[] = {
 	{ "glad", "I was tired but glad.", true },
 	{ "tired", "I  was tired", true },
-	{ "hungrig", "nur hungrig", true },
-	{ "müde", "Ich bin nicht müde", false },     /* they say that they are not */
+	{ "lucky", "Lucky me", true },
+	{ "müde", "Ich bin nicht müde", false }, /* they say that they are not */
+	{ "müde", "müde, nur hungrig", false },  /* likewise, in what was cut off */
+	{ "hungrig", "nur hungrig", false },     /* in doubt */
+	{ "angry", "angry", false },             /* they ask */
+	{ "angry", "Am I angry", false },
+	{ "glad", "was tired but gla", false },
 	{ "sad", "I feel sad", false },              /* it was Tobias who said so */
 	{ "happy", "I was tired but glad.", false }, /* not their word */
 	{ "glad", "I was so glad", false },          /* not their words */
