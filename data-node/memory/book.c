@@ -16,7 +16,9 @@
 #define RECORD_BYTES_MAX (2 * OBS_RECORD_BYTES_MAX)
 #define DRAFT_BYTES_MAX ((size_t)64 << 20)
 #define ENTRIES_FIRST 64
-#define RETRY_NS NS_PER_S /* between looks at what could not be read */
+/* Between looks at what could not be read: the first time, and twice as long each time until: */
+#define RETRY_NS_MIN NS_PER_S
+#define RETRY_NS_MAX (600 * NS_PER_S)
 
 struct book {
 	struct store *store;
@@ -31,6 +33,7 @@ struct book {
 	bool read;
 	size_t unread; /* records that could not be read, as of `read_mono_ns` */
 	int64_t read_mono_ns;
+	int64_t retry_ns; /* from then on, until they are tried again */
 };
 
 enum rc book_open(struct store *store, struct book **out, struct errmsg *why)
@@ -216,6 +219,7 @@ static enum rc take_number(struct book *book, uint64_t number, struct errmsg *wh
 	if (there && (rc == RC_CORRUPT || rc == RC_NOTFOUND)) {
 		log_warn(
 		    "MEMORY-RECORD", "number=%llu rc=%s", (unsigned long long)number, rc_word(rc));
+		book->unread++;
 		rc = RC_OK;
 	}
 	return rc == RC_OK || !there ? rc : errmsg_rc(why, rc, "%s", errmsg_text(&detail, rc));
@@ -224,23 +228,31 @@ static enum rc take_number(struct book *book, uint64_t number, struct errmsg *wh
 static enum rc refresh(struct book *book, struct errmsg *why)
 {
 	uint64_t cursor = store_cursor(book->store), rewrites = store_rewrites(book->store);
+	int64_t now_ns = clock_mono_ns();
 	enum rc rc = RC_OK;
 
-	bool again = book->unread > 0 && clock_mono_ns() - book->read_mono_ns > RETRY_NS;
-
-	if (book->read && !again && book->cursor == cursor && book->rewrites == rewrites)
+	bool anew = !book->read || book->rewrites != rewrites;
+	bool again = !anew && book->unread > 0 && now_ns - book->read_mono_ns > book->retry_ns;
+	if (!anew && !again && book->cursor == cursor)
 		return RC_OK;
-	if (!book->read || again || book->rewrites != rewrites) {
+	if (anew || again) {
 		arena_reset(&book->arena);
 		book->len = 0;
 		book->number = 0;
 		book->read = false;
 		book->unread = 0;
-		book->read_mono_ns = clock_mono_ns();
 	}
+	size_t unread = book->unread;
 	while (rc == RC_OK) {
 		rc = take_number(book, book->number + 1, why);
 		book->number += rc == RC_OK;
+	}
+	if (book->unread > unread) {
+		int64_t longer_ns = 2 * book->retry_ns;
+		book->read_mono_ns = now_ns;
+		book->retry_ns = !again                     ? RETRY_NS_MIN
+				 : longer_ns < RETRY_NS_MAX ? longer_ns
+							    : RETRY_NS_MAX;
 	}
 	if (rc != RC_NOTFOUND) {
 		book->read = false; /* from the beginning, the next time */

@@ -2,6 +2,7 @@
 #include "memory_fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "store/store_forget.h"
 
@@ -225,6 +226,58 @@ static void test_all_of_memory_can_be_forgotten(void **state)
 	memory_fini(&m);
 }
 
+static atomic_llong mono_ns;
+
+static int64_t utc_now(void *ctx)
+{
+	(void)ctx;
+	return T0_NS;
+}
+
+static int64_t mono_now(void *ctx)
+{
+	(void)ctx;
+	return atomic_load(&mono_ns);
+}
+
+static void wait_ns(int64_t ns)
+{
+	atomic_fetch_add(&mono_ns, ns);
+}
+
+/* What cannot be read may be a moment later: where it is followed, the keyring comes behind. */
+static void test_what_could_not_be_read_is_tried_again(void **state)
+{
+	const struct clock_source clock = { utc_now, mono_now, NULL };
+	struct memory_fixture m;
+	uint8_t said[1][OBS_ID_BYTES];
+	struct observation obs = make_obs("2", T0_NS, "Broken");
+
+	(void)state;
+	clock_replace(&clock);
+	memory_init(&m);
+	memory_said(&m, "a", T0_NS, ORIGIN_OWNER, said);
+	struct fact fact = memory_fact(FACT_PLACES, "", "", "A place", said);
+	assert_int_equal(memory_learn_one(&m, fact), LEARN_ADDED);
+	obs.source = OBS_SOURCE_MEMORY;
+	obs.kind = OBS_KIND_FACT;
+	(void)append_one(m.store.store, &obs);
+	assert_int_equal(count(&m), 1);
+	wait_ns(NS_PER_S + 1);
+	assert_int_equal(count(&m), 1); /* in vain: the next time twice as late */
+	fact.number = 2;
+	fact.text = "Another place";
+	fact.by = FACT_BY_NIGHT;
+	PASS(fact_encode(&fact, &m.arena, &obs));
+	(void)append_one(m.store.store, &obs);
+	wait_ns(NS_PER_S + 1);
+	assert_int_equal(count(&m), 1);
+	wait_ns(NS_PER_S);
+	assert_int_equal(count(&m), 2);
+	memory_fini(&m);
+	clock_replace(NULL);
+}
+
 #define THREAD_FACTS 20
 
 static void *learn_on(void *arg)
@@ -292,6 +345,7 @@ int main(void)
 		cmocka_unit_test(test_a_forgetting_that_was_cut_off_takes_facts_too),
 		cmocka_unit_test(test_readers_see_it_grow_while_it_is_written),
 		cmocka_unit_test(test_all_of_memory_can_be_forgotten),
+		cmocka_unit_test(test_what_could_not_be_read_is_tried_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
