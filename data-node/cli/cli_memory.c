@@ -233,7 +233,7 @@ static bool again(enum rc rc, const struct errmsg *why)
 {
 	char answer[ANSWER_BYTES];
 
-	if (rc != RC_INVALID || isatty(STDIN_FILENO) == 0)
+	if (rc == RC_OK || isatty(STDIN_FILENO) == 0)
 		return false;
 	(void)fprintf(stderr, "data-node memory: %s\nEdit again? [Y/n] ", errmsg_text(why, rc));
 	return read_answer(answer, sizeof answer) && answer[0] != 'n' && answer[0] != 'N';

@@ -249,6 +249,7 @@ static void forgetting_free(void *ctx)
 		log_error("FORGET-UNFINISHED", "seq=%" PRIu64 " rc=%s",
 		    store_forget_result(f->run)->seq, rc_word(rc));
 	store_forget_end(f->run);
+	book_release(station_book(f->station));
 	if (f->nightly != NULL)
 		nightly_release(f->nightly);
 	buf_fini(&f->lines);
@@ -333,6 +334,7 @@ void handle_forget_post(struct station *station, const struct api_request *reque
 	f->nightly = station_nightly(station);
 	if (f->nightly != NULL)
 		nightly_hold(f->nightly);
+	book_hold(station_book(station));
 	f->what = what;
 	f->device = request->peer == API_PEER_CONTROL ? -1 : request->device;
 	buf_init(&f->lines, LINES_BYTES_MAX);

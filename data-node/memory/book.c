@@ -34,6 +34,7 @@ struct book {
 	size_t unread; /* records that could not be read, as of `read_mono_ns` */
 	int64_t read_mono_ns;
 	int64_t retry_ns; /* from then on, until they are tried again */
+	unsigned holds;   /* book_hold() */
 };
 
 enum rc book_open(struct store *store, struct book **out, struct errmsg *why)
@@ -272,6 +273,20 @@ enum rc book_refresh(struct book *book, struct errmsg *why)
 	return rc;
 }
 
+void book_hold(struct book *book)
+{
+	pthread_mutex_lock(&book->mutex);
+	book->holds++;
+	pthread_mutex_unlock(&book->mutex);
+}
+
+void book_release(struct book *book)
+{
+	pthread_mutex_lock(&book->mutex);
+	book->holds--;
+	pthread_mutex_unlock(&book->mutex);
+}
+
 /* ---- asking -------------------------------------------------------------------------- */
 
 static bool wanted(const struct book_query *query, const struct book_entry *entry)
@@ -393,7 +408,9 @@ struct store *book_store(struct book *book)
 enum rc book_write_begin(struct book *book, struct book_draft *draft, struct errmsg *why)
 {
 	pthread_mutex_lock(&book->mutex);
-	enum rc rc = refresh(book, why);
+	enum rc rc = book->holds == 0 ? refresh(book, why)
+				      : errmsg_rc(why, RC_BUSY,
+					    "something is being forgotten: try again once it is");
 	if (rc != RC_OK) {
 		pthread_mutex_unlock(&book->mutex);
 		return rc;

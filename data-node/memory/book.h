@@ -9,6 +9,8 @@
  *  B2  only accepted facts hold; what an agent proposed holds once the owner
  *      accepted it.
  *  B3  what was written by one caller (book_write.h) is in one commit.
+ *  B4  while something is forgotten (book_hold()) nothing is written: what was made of it
+ *      before is gone with it, and what is written after is made of what stayed.
  */
 #ifndef MEMORY_BOOK_H
 #define MEMORY_BOOK_H
@@ -62,6 +64,14 @@ struct book_view {
 /* Everything in `arena`.  The store's errors, RC_NOMEM. */
 enum rc book_read(struct book *book, const struct book_query *query, struct arena *arena,
     struct book_view *out, struct errmsg *why) RC_CHECK;
+
+/*
+ * Between hold and release writing is refused, RC_BUSY; hold waits for what is being written.
+ * For who takes observations away: a fact that is written meanwhile might tell one of them and
+ * be looked at no more.  As often as wanted.
+ */
+void book_hold(struct book *book);
+void book_release(struct book *book);
 
 /* Read what came to the log; and drop what was forgotten.  book_read() does it too. */
 enum rc book_refresh(struct book *book, struct errmsg *why) RC_CHECK;

@@ -17,7 +17,8 @@ struct book_draft {
 	struct arena arena;
 };
 
-/* Refreshes, then holds the book.  On RC_OK book_write_end() follows. */
+/* Refreshes, then keeps the book to itself.  On RC_OK book_write_end() follows.  RC_BUSY: something
+ * is being forgotten. */
 enum rc book_write_begin(struct book *book, struct book_draft *draft, struct errmsg *why) RC_CHECK;
 /* With `keep`, append what was drafted in one commit.  Lets go of the book. */
 enum rc book_write_end(
@@ -28,7 +29,7 @@ enum rc book_draft_fact(
     struct book_draft *draft, const struct fact *fact, uint64_t *number) RC_CHECK;
 enum rc book_draft_mark(struct book_draft *draft, const struct fact_mark *mark) RC_CHECK;
 
-/* Held only: entries in the order of their numbers. */
+/* Between begin and end: entries in the order of their numbers. */
 const struct book_entry *book_entries(const struct book *book, size_t *len);
 const struct book_entry *book_find(const struct book *book, uint64_t number);
 struct store *book_store(struct book *book);

@@ -2,7 +2,8 @@
 #include "gateway_fixture.h"
 
 #include "gateway/catalogue.h"
-#include "store/observation.h"
+#include "memory/learn.h"
+#include "store/store.h"
 
 static struct fixture fx;
 
@@ -193,6 +194,68 @@ static void test_forgetting_takes_memory_as_well(void **state)
 	assert_int_equal(fixture_number(&fx, "added"), 3);
 }
 
+/* What somebody said, and a fact that was read from it. */
+static void learn(const char *source, const char *text)
+{
+	const struct observation obs = { .source = source,
+		.client_id = "1",
+		.layer = LAYER_TEXT,
+		.kind = "note",
+		.shape = SHAPE_INSTANT,
+		.clock_id = "",
+		.boot_epoch = "",
+		.dev_t0_ns = clock_utc_ns(),
+		.dev_t1_ns = clock_utc_ns(),
+		.zone = "",
+		.origin = ORIGIN_OWNER,
+		.text = text,
+		.data_json = "" };
+	struct store_result result;
+
+	PASS(store_append(station_store(fx.station), &obs, 1, &result, NULL, &pass_why));
+	const struct fact read = { .class = FACT_PLACES,
+		.subject = "",
+		.attribute = "",
+		.text = text,
+		.valid_from_ns = FACT_ALWAYS_FROM_NS,
+		.valid_to_ns = FACT_ALWAYS_TO_NS,
+		.learned_ns = clock_utc_ns(),
+		.who = "small-model",
+		.about = (const uint8_t(*)[OBS_ID_BYTES]) & result.obs_id,
+		.about_len = 1 };
+	PASS(memory_learn(station_book(fx.station), &read, 1, NULL, &pass_why));
+}
+
+/* It would be made of what is going, and no step would look at it any more. */
+static void test_an_edit_during_a_forgetting_does_not_survive_it(void **state)
+{
+	struct api_request request = { .method = "POST", .peer = API_PEER_TOKEN };
+	struct api_response forgetting;
+	char bytes[256];
+
+	(void)state;
+	learn("diary", "Lives in Aachen");
+	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/memory?format=markdown", NULL), 200);
+	char *text = strdup(body());
+	assert_non_null(text);
+	memcpy(strstr(text, "Lives in"), "Rests in", 8);
+	api_response_init(&forgetting);
+	PASS(target_parse("/api/v1/forget", &fx.arena, &request, &pass_why));
+	request.body = "{\"source\":\"diary\",\"progress\":true}";
+	request.body_len = strlen(request.body);
+	api_handle(fx.station, &request, &fx.arena, &forgetting);
+	assert_non_null(forgetting.pull);
+	assert_int_equal(fixture_call(&fx, "PUT", "/api/v1/memory", text), 503);
+	while (forgetting.pull(forgetting.pull_ctx, bytes, sizeof bytes) >= 0)
+		assert_int_equal(fixture_call(&fx, "PUT", "/api/v1/memory", text), 503);
+	api_response_fini(&forgetting);
+	assert_int_equal(fixture_call(&fx, "PUT", "/api/v1/memory", text), 400);
+	assert_non_null(strstr(fixture_error(&fx, "message"), "forgotten"));
+	free(text);
+	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/memory?history=1", NULL), 200);
+	assert_null(strstr(body(), "Aachen"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +265,7 @@ int main(void)
 		cmocka_unit_test(test_no_sender_forges_a_fact),
 		cmocka_unit_test(test_facts_are_no_moments_and_feed_no_slices),
 		cmocka_unit_test(test_forgetting_takes_memory_as_well),
+		cmocka_unit_test(test_an_edit_during_a_forgetting_does_not_survive_it),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -278,6 +278,26 @@ static void test_what_could_not_be_read_is_tried_again(void **state)
 	clock_replace(NULL);
 }
 
+/* As often as it is held. */
+static void test_nothing_is_written_while_it_is_held(void **state)
+{
+	struct memory_fixture m;
+	uint8_t said[1][OBS_ID_BYTES];
+
+	(void)state;
+	memory_init(&m);
+	memory_said(&m, "a", T0_NS, ORIGIN_OWNER, said);
+	struct fact fact = memory_fact(FACT_PLACES, "", "", "A place", said);
+	book_hold(m.book);
+	book_hold(m.book);
+	book_release(m.book);
+	assert_int_equal(memory_learn(m.book, &fact, 1, NULL, NULL), RC_BUSY);
+	assert_int_equal(count(&m), 0);
+	book_release(m.book);
+	assert_int_equal(memory_learn_one(&m, fact), LEARN_ADDED);
+	memory_fini(&m);
+}
+
 #define THREAD_FACTS 20
 
 static void *learn_on(void *arg)
@@ -346,6 +366,7 @@ int main(void)
 		cmocka_unit_test(test_readers_see_it_grow_while_it_is_written),
 		cmocka_unit_test(test_all_of_memory_can_be_forgotten),
 		cmocka_unit_test(test_what_could_not_be_read_is_tried_again),
+		cmocka_unit_test(test_nothing_is_written_while_it_is_held),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
