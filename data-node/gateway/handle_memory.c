@@ -1,7 +1,7 @@
 /*
  * /api/v1/memory: what is known about the person, read and changed.
  *
- * Reading is for every token that is not limited to sending; changing, and
+ * Reading is for every token that is not limited to sending; changing, and reading and
  * deciding about proposals, for the owner alone (router.c).  Proposing is for agents.
  */
 #include <inttypes.h>
@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/hex.h"
+#include "base/log.h"
 #include "base/timestamp.h"
 #include "gateway/catalogue.h"
 #include "gateway/handlers.h"
@@ -137,13 +138,21 @@ static bool read_format(
 	return false;
 }
 
+/* What waits for the owner, and what they refused, is nobody else's to read. */
+static bool is_owners(const struct api_request *request)
+{
+	return request->peer == API_PEER_CONTROL || request->device == CATALOGUE_OWNER;
+}
+
 static bool read_query(
     const struct api_request *request, struct book_query *query, struct api_response *response)
 {
 	const char *history = api_param(request, "history"), *id = api_param(request, "id");
 	bool given = false;
 
-	*query = (struct book_query){ .holds = true, .at_ns = clock_utc_ns() };
+	*query = (struct book_query){
+		.holds = true, .at_ns = clock_utc_ns(), .decided = !is_owners(request)
+	};
 	if (!query_time(request, "as_of", &query->at_ns, &given, response))
 		return false;
 	if (history != NULL && strcmp(history, "1") != 0) {
@@ -204,9 +213,9 @@ void handle_memory_proposals_get(struct station *station, const struct api_reque
 
 /* ---- changing ------------------------------------------------------------------------- */
 
-/* The ledger's line: how many, never what. */
-static enum rc audit(struct station *station, const struct api_request *request, const char *action,
-    const char *object, size_t n, struct errmsg *why)
+/* The ledger's line: how many, never what.  What was changed stands without it. */
+static void audit(struct station *station, const struct api_request *request, const char *action,
+    const char *object, size_t n)
 {
 	const struct catalogue_audit line = { .at_ns = clock_utc_ns(),
 		.device = request->peer == API_PEER_CONTROL ? -1 : request->device,
@@ -214,7 +223,9 @@ static enum rc audit(struct station *station, const struct api_request *request,
 		.object = object,
 		.n = (int64_t)n };
 
-	return catalogue_audit_add(station_catalogue(station), &line, why);
+	enum rc rc = catalogue_audit_add(station_catalogue(station), &line, NULL);
+	if (rc != RC_OK)
+		log_warn("MEMORY-LEDGER", "action=%s n=%zu rc=%s", action, n, rc_word(rc));
 }
 
 void handle_memory_put(struct station *station, const struct api_request *request,
@@ -235,7 +246,7 @@ void handle_memory_put(struct station *station, const struct api_request *reques
 		request->body_len, &zone, clock_utc_ns(), &counts, &why);
 	size_t changed = counts.added + counts.superseded + counts.ended;
 	if (rc == RC_OK && changed > 0)
-		rc = audit(station, request, "memory-change", "", changed, &why);
+		audit(station, request, "memory-change", "", changed);
 	if (rc != RC_OK)
 		api_error_rc(response, rc, NULL, &why);
 	else
@@ -291,7 +302,7 @@ static enum rc find_who(struct station *station, const struct api_request *reque
 	size_t len = 0;
 
 	*out = request->peer == API_PEER_CONTROL ? "operator" : "owner";
-	if (request->peer == API_PEER_CONTROL || request->device == CATALOGUE_OWNER)
+	if (is_owners(request))
 		return RC_OK;
 	enum rc rc = catalogue_device_list(station_catalogue(station), arena, &devices, &len, why);
 	for (size_t i = 0; i < len; i++) {
@@ -366,8 +377,7 @@ static void decide(struct station *station, const struct api_request *request, b
 	(void)snprintf(object, sizeof object, "f%" PRIu64, number);
 	enum rc rc = memory_decide(station_book(station), number, accept, clock_utc_ns(), &why);
 	if (rc == RC_OK)
-		rc = audit(
-		    station, request, accept ? "memory-accept" : "memory-refuse", object, 1, &why);
+		audit(station, request, accept ? "memory-accept" : "memory-refuse", object, 1);
 	if (rc != RC_OK)
 		api_error_rc(response, rc, NULL, &why);
 	else

@@ -293,6 +293,8 @@ static bool wanted(const struct book_query *query, const struct book_entry *entr
 {
 	return (!query->holds || book_entry_holds(entry, query->at_ns)) &&
 	       (!query->proposals || entry->state == FACT_STATE_PROPOSED) &&
+	       !(query->decided &&
+		   (entry->state == FACT_STATE_PROPOSED || entry->state == FACT_STATE_REFUSED)) &&
 	       (query->number == 0 || entry->fact.number == query->number);
 }
 

@@ -52,6 +52,7 @@ struct book_query {
 	bool holds; /* valid at `at_ns` only */
 	int64_t at_ns;
 	bool proposals;  /* those that wait only */
+	bool decided;    /* none that waits or was refused */
 	uint64_t number; /* this one only; 0: any */
 };
 

@@ -1,6 +1,8 @@
 /* /api/v1/memory: read, changed by the owner, proposed to by agents; never forged. */
 #include "gateway_fixture.h"
 
+#include <sqlite3.h>
+
 #include "gateway/catalogue.h"
 #include "memory/learn.h"
 #include "store/store.h"
@@ -124,7 +126,8 @@ static void test_an_agent_proposes_and_the_owner_decides(void **state)
 	(void)state;
 	assert_int_equal(as_device("POST", "/api/v1/memory/proposals", PROPOSAL, 7, 0), 200);
 	const json_t *first = json_array_get(json_object_get(fx.json, "proposed"), 0);
-	char accept[64];
+	char accept[64], by_id[64];
+	(void)snprintf(by_id, sizeof by_id, "/api/v1/memory?id=%s", member(first, "id"));
 	(void)snprintf(accept, sizeof accept, "{\"id\":\"%s\"}", member(first, "id"));
 	assert_int_equal(as_device("POST", "/api/v1/memory/proposals", PROPOSAL, 7, 0), 409);
 	/* It cannot decide itself, nor change anything. */
@@ -132,7 +135,13 @@ static void test_an_agent_proposes_and_the_owner_decides(void **state)
 	assert_int_equal(as_device("POST", "/api/v1/memory/refuse", accept, 7, 0), 403);
 	assert_int_equal(as_device("PUT", "/api/v1/memory", "## Profile\n- x\n", 7, 0), 403);
 	assert_int_equal(as_device("GET", "/api/v1/memory/proposals", NULL, 7, 0), 403);
+	/* Nor does it read what waits, by its number either. */
 	assert_int_equal(as_device("GET", "/api/v1/memory", NULL, 7, 0), 200);
+	assert_null(strstr(body(), "mill"));
+	assert_int_equal(as_device("GET", "/api/v1/memory?history=1", NULL, 7, 0), 200);
+	assert_non_null(strstr(body(), "quarry"));
+	assert_null(strstr(body(), "mill"));
+	assert_int_equal(as_device("GET", by_id, NULL, 7, 0), 200);
 	assert_null(strstr(body(), "mill"));
 	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/memory/proposals", NULL), 200);
 	assert_non_null(strstr(body(), "mill"));
@@ -256,6 +265,40 @@ static void test_an_edit_during_a_forgetting_does_not_survive_it(void **state)
 	assert_null(strstr(body(), "Aachen"));
 }
 
+static void ledger(const char *sql)
+{
+	char path[300];
+	sqlite3 *db = NULL;
+
+	station_close(fx.station);
+	(void)snprintf(path, sizeof path, "%s/catalogue.sqlite", fx.dir);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	fixture_open(&fx, STATION_RECALL | STATION_SLICES);
+}
+
+static void test_what_was_changed_stands_without_the_ledger(void **state)
+{
+	(void)state;
+	ledger("CREATE TRIGGER no_room BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'x'); END");
+	assert_int_equal(
+	    fixture_call(&fx, "PUT", "/api/v1/memory", "## Profile\n- Sings in a choir\n"), 200);
+	assert_int_equal(fixture_number(&fx, "added"), 1);
+	assert_int_equal(as_device("POST", "/api/v1/memory/proposals", PROPOSAL, 7, 0), 200);
+	char refuse[64];
+	(void)snprintf(refuse, sizeof refuse, "{\"id\":\"%s\"}",
+	    member(json_array_get(json_object_get(fx.json, "proposed"), 0), "id"));
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/refuse", refuse), 200);
+	/* Who proposed it reads it nowhere. */
+	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/memory?history=1", NULL), 200);
+	assert_non_null(strstr(body(), "mill"));
+	assert_int_equal(as_device("GET", "/api/v1/memory?history=1", NULL, 7, 0), 200);
+	assert_non_null(strstr(body(), "choir"));
+	assert_null(strstr(body(), "mill"));
+	ledger("DROP TRIGGER no_room");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_facts_are_no_moments_and_feed_no_slices),
 		cmocka_unit_test(test_forgetting_takes_memory_as_well),
 		cmocka_unit_test(test_an_edit_during_a_forgetting_does_not_survive_it),
+		cmocka_unit_test(test_what_was_changed_stands_without_the_ledger),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
