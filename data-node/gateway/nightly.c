@@ -53,7 +53,7 @@ static int64_t next_of(const struct nightly *nightly)
 
 const char *nightly_step_word(enum nightly_step step)
 {
-	static const char *const words[] = { "align", "labels", "notes" };
+	static const char *const words[] = { "labels", "align", "notes" };
 
 	return words[step];
 }

@@ -1,6 +1,6 @@
 /*
- * Nightly: the thread that does the night's work, at a quiet hour or when told: the
- * aligner has a while to catch up, rules label, a model writes notes and reads facts.
+ * Nightly: the thread that does the night's work, at a quiet hour or when told: rules label,
+ * the aligner has a while to catch up, a model writes notes and reads facts.
  *
  * One pass at a time; who asks while one runs joins it.  Any thread.
  */
@@ -31,9 +31,9 @@ struct nightly_config {
 	struct builder *builder; /* given a while to be as far; NULL */
 };
 
-/* In order. */
-enum nightly_step { NIGHTLY_ALIGN, NIGHTLY_LABELS, NIGHTLY_NOTES };
-const char *nightly_step_word(enum nightly_step step); /* "align", "labels", "notes" */
+/* In the order in which they are done; the last two only if there is a model. */
+enum nightly_step { NIGHTLY_LABELS, NIGHTLY_ALIGN, NIGHTLY_NOTES };
+const char *nightly_step_word(enum nightly_step step); /* "labels", "align", "notes" */
 
 struct nightly_view {
 	bool running;

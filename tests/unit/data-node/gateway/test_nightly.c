@@ -287,6 +287,7 @@ static void test_a_hold_takes_a_question_back(void **state)
 		nightly_look(nightly, pass, NS_PER_MS, &view);
 	while (atomic_load(&questions) == 0);
 	assert_int_equal(view.passes, 0);
+	assert_int_equal(view.step, NIGHTLY_NOTES);
 	nightly_hold(nightly);
 	assert_int_equal(atomic_load(&given_up), 1);
 	uint64_t cursor = store_cursor(f.store);
@@ -304,6 +305,15 @@ static void test_a_hold_takes_a_question_back(void **state)
 	fixture_fini(&f);
 }
 
+static void test_steps_are_named_in_the_order_they_are_done_in(void **state)
+{
+	static const char *const order[] = { "labels", "align", "notes" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+		assert_string_equal(nightly_step_word((enum nightly_step)i), order[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_closing_ends_a_pass),
 		cmocka_unit_test(test_who_holds_it_sees_no_label_appear),
 		cmocka_unit_test(test_a_hold_takes_a_question_back),
+		cmocka_unit_test(test_steps_are_named_in_the_order_they_are_done_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
