@@ -29,6 +29,7 @@ struct fake_script {
 	const char *numerics_id; /* "cpu/fake/1" */
 	const char *cache_type;  /* "f16" */
 	uint64_t context;        /* 4096 */
+	uint64_t parameters;     /* 1000 */
 	uint32_t tokens;         /* of a whole answer: 40 */
 	uint32_t prompt_tokens;  /* ids that Started reports: 7 */
 	uint32_t batch;          /* tokens a message: 1 */

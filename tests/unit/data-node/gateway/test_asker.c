@@ -93,7 +93,9 @@ static void test_which_model(void **state)
 
 	(void)state;
 	scripts[1].embeds = true;
+	scripts[1].parameters = 9000;
 	scripts[2].free_only = true;
+	scripts[2].parameters = 9000;
 	open_with(scripts, 3, NULL);
 	assert_int_equal(ask.which(ask.ctx, &model), RC_OK);
 	assert_string_equal(model.name, "a");
@@ -101,6 +103,15 @@ static void test_which_model(void **state)
 	assert_int_equal(asker_new(rig.pool, "c", &asker), RC_OK);
 	ask = asker_for_night(asker);
 	assert_int_equal(ask.which(ask.ctx, &model), RC_UNAVAILABLE);
+	close_all();
+	/* Of those that can be asked the largest: neither the first nor the last. */
+	scripts[1] = script_of("b");
+	scripts[1].parameters = 3000;
+	scripts[2] = script_of("c");
+	scripts[2].parameters = 2000;
+	open_with(scripts, 3, NULL);
+	assert_int_equal(ask.which(ask.ctx, &model), RC_OK);
+	assert_string_equal(model.name, "b");
 	close_all();
 	open_with(NULL, 0, NULL);
 	assert_int_equal(ask.which(ask.ctx, &model), RC_UNAVAILABLE);
