@@ -373,6 +373,8 @@ enum rc recall_open_keeping(
 		return errmsg_rc(why, RC_NOMEM, "no memory for the index");
 	recall->store = store;
 	recall->opened_seq = store_cursor(store);
+	/* What is being forgotten may still be read: once more when that is over. */
+	recall->stale = store_forgetting(store);
 	init_locks(recall);
 	enum rc rc = index_new(&recall->index);
 	if (rc == RC_OK)

@@ -65,6 +65,8 @@ void snapshot_begin(struct snapshot *snapshot)
 	buf_fini(&unused);
 	snapshot->off = rc != RC_OK && rc != RC_NOTFOUND && rc != RC_CORRUPT;
 	snapshot->at = (struct store_snapshot){ .epoch = now.epoch, .run = random_u64() };
+	/* Its epoch has begun maybe, and what it forgets may still be read. */
+	snapshot->off = snapshot->off || store_forget_unfinished(snapshot->store);
 	if (rc == RC_NOTFOUND) /* what a forgetting left; in vain if nothing can be written */
 		(void)!store_snapshot_clean(snapshot->store, NULL);
 }

@@ -32,7 +32,8 @@ struct snapshot {
 enum rc snapshot_init(struct snapshot *snapshot, struct store *store,
     const struct language_model *model, size_t segment_docs) RC_CHECK;
 
-/* An index that is empty begins: what is in the store is not of it. */
+/* An index that is empty begins: what is in the store is not of it.  Nothing of it is
+ * kept if a forgetting has not come to its end, for it may hold what that forgets. */
 void snapshot_begin(struct snapshot *snapshot);
 
 /*

@@ -100,6 +100,11 @@ bool store_forgetting(const struct store *store)
 	return atomic_load(&store->forgetting);
 }
 
+bool store_forget_unfinished(const struct store *store)
+{
+	return store_forgetting(store) || keyring_each_retired(store->keyring, NULL, NULL) > 0;
+}
+
 uint64_t store_rewrites(const struct store *store)
 {
 	return atomic_load(&store->rewrites);

@@ -69,6 +69,9 @@ enum rc store_forget(struct store *store, const struct store_forget *what,
 /* True while one is under way: what matches it may still be read. */
 bool store_forgetting(const struct store *store);
 
+/* The same, or one gave up after it had retired keys: it comes to its end later. */
+bool store_forget_unfinished(const struct store *store);
+
 /* Grows each time when records of the log were written anew, here or where it follows:
  * who keeps what it read must then read again. */
 uint64_t store_rewrites(const struct store *store);

@@ -218,6 +218,101 @@ static void test_nothing_of_it_outlives_a_forgetting(void **state)
 	fixture_fini(&f);
 }
 
+/* A forgetting of the canary as far as where the keys of its days are retired. */
+static struct store_forget_run *half_forgotten(struct fixture *f)
+{
+	struct store_forget what = { .from_ns = T0_NS + 100 * NS_PER_MIN,
+		.to_ns = T0_NS + 101 * NS_PER_MIN };
+	struct observation obs = make_obs("x", T0_NS + 100 * NS_PER_MIN, CANARY);
+	struct store_snapshot now = { 0 };
+	struct store_forget_run *run;
+	struct buf unused;
+
+	add(f, 0, 5);
+	(void)append_one(f->store, &obs);
+	add(f, 101, 10);
+	PASS(store_forget_begin(f->store, &what, &run, &pass_why));
+	buf_init(&unused, 1);
+	while (now.epoch == 0) {
+		bool done;
+		PASS(store_forget_step(run, &done, &pass_why));
+		assert_false(done);
+		assert_int_equal(store_snapshot_head(f->store, &now, &unused, NULL), RC_NOTFOUND);
+	}
+	buf_fini(&unused);
+	return run;
+}
+
+static void forget_rest(struct store_forget_run *run)
+{
+	for (bool done = false; !done;)
+		PASS(store_forget_step(run, &done, &pass_why));
+	store_forget_end(run);
+}
+
+static void expect_no_canary(struct fixture *f)
+{
+	struct store_canary canary;
+
+	store_canary_search(f->dir, f->keyring, CANARY, &canary);
+	assert_int_equal(canary.plain, 0);
+	assert_int_equal(canary.leaked, 0);
+}
+
+static void test_one_that_is_opened_while_something_is_forgotten_begins_again(void **state)
+{
+	struct fixture f = { .in_memory = true };
+
+	(void)state;
+	fixture_init(&f);
+	struct store_forget_run *run = half_forgotten(&f);
+	struct recall *recall = recall_of(&f);
+	uint64_t before = checksum_of_log(f.store);
+	assert_int_equal(caught_up(&f, recall).checksum, before); /* it has read the words */
+	forget_rest(run);
+	uint64_t want = checksum_of_log(f.store);
+	assert_int_not_equal(want, before);
+	for (int64_t end_ns = clock_mono_ns() + 20 * NS_PER_S;
+	     caught_up(&f, recall).checksum != want;) {
+		assert_true(clock_mono_ns() < end_ns);
+		(void)sched_yield();
+	}
+	add(&f, 140, 30);
+	assert_true(caught_up(&f, recall).kept > 0);
+	recall_close(recall);
+	assert_true(kept_after_restart(&f) > 0);
+	expect_no_canary(&f);
+	fixture_fini(&f);
+}
+
+/* It read before the end, and would have put after it, under the key that stays. */
+static void test_an_index_that_begins_while_something_is_forgotten_is_not_kept(void **state)
+{
+	struct fixture f = { .in_memory = true };
+	struct snapshot snapshot;
+	struct language_model *model;
+	struct oracle oracle;
+
+	(void)state;
+	fixture_init(&f);
+	struct store_forget_run *run = half_forgotten(&f);
+	assert_int_equal(language_new(&model), RC_OK);
+	assert_int_equal(index_new(&oracle.index), RC_OK);
+	assert_int_equal(document_talks_new(model, &oracle.talks), RC_OK);
+	assert_int_equal(snapshot_init(&snapshot, f.store, model, KEEP), RC_OK);
+	snapshot_begin(&snapshot);
+	PASS(store_scan_log(f.store, 0, 0, oracle_take, &oracle, &pass_why));
+	forget_rest(run);
+	assert_int_equal(
+	    snapshot_step(&snapshot, oracle.index, oracle.talks, store_cursor(f.store)), RC_OK);
+	assert_int_equal(snapshot.at.segments, 0);
+	expect_no_canary(&f);
+	document_talks_free(oracle.talks);
+	index_free(oracle.index);
+	language_free(model);
+	fixture_fini(&f);
+}
+
 /* ---- clocks --------------------------------------------------------------------------------- */
 
 /* By a clock that is `late_ns` late. */
@@ -340,6 +435,9 @@ int main(void)
 		cmocka_unit_test(test_a_damaged_one_is_made_anew),
 		cmocka_unit_test(test_a_head_that_says_something_else_is_made_anew),
 		cmocka_unit_test(test_nothing_of_it_outlives_a_forgetting),
+		cmocka_unit_test(test_one_that_is_opened_while_something_is_forgotten_begins_again),
+		cmocka_unit_test(
+		    test_an_index_that_begins_while_something_is_forgotten_is_not_kept),
 		cmocka_unit_test(test_times_that_were_corrected_since_are_followed),
 		cmocka_unit_test(test_kill_nine_leaves_a_whole_one_or_none),
 	};
