@@ -114,7 +114,8 @@ static bool next_checked(struct reply *reply, struct generation_event *event)
 	return true;
 }
 
-/* Text goes through the check; anything else waits for what that holds back. */
+/* Text goes through the check.  What ends it waits for what that holds back; thoughts do
+ * not, for a mark may go on behind them. */
 static void check(struct reply *reply, struct generation_event *event)
 {
 	if (event->kind == GENERATION_TEXT) {
@@ -127,7 +128,8 @@ static void check(struct reply *reply, struct generation_event *event)
 		} else if (!next_checked(reply, event)) {
 			event->kind = GENERATION_IDLE;
 		}
-	} else if (event->kind != GENERATION_IDLE && event->kind != GENERATION_STARTED) {
+	} else if (event->kind != GENERATION_IDLE && event->kind != GENERATION_STARTED &&
+		   event->kind != GENERATION_REASONING) {
 		reply->last = *event;
 		output_end(reply->checked);
 		reply->waits = next_checked(reply, event);

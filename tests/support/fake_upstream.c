@@ -73,6 +73,28 @@ static void hold(struct fake_upstream *fake, int fd)
 		atomic_fetch_add(&fake->left, 1);
 }
 
+static bool wait_at_gate(struct fake_upstream *fake)
+{
+	char byte;
+
+	return readable(fake, fake->gate[0]) && read(fake->gate[0], &byte, 1) == 1;
+}
+
+static void send_all(struct fake_upstream *fake, int fd, const char *bytes)
+{
+	while (bytes[0] != '\0') {
+		if (bytes[0] == FAKE_GATE[0]) {
+			if (!wait_at_gate(fake))
+				return;
+			bytes++;
+		}
+		ssize_t n = send(fd, bytes, strcspn(bytes, FAKE_GATE), MSG_NOSIGNAL);
+		if (n < 0)
+			return;
+		bytes += n;
+	}
+}
+
 static void serve(struct fake_upstream *fake, int fd)
 {
 	struct fake_answer answer = { .bytes = "" };
@@ -87,13 +109,8 @@ static void serve(struct fake_upstream *fake, int fd)
 	}
 	(void)pthread_mutex_unlock(&fake->mutex);
 	atomic_fetch_add(&fake->connections, 1);
-	size_t len = strlen(answer.bytes), sent = 0;
-	while (whole && sent < len) {
-		ssize_t n = send(fd, answer.bytes + sent, len - sent, MSG_NOSIGNAL);
-		if (n <= 0)
-			break;
-		sent += (size_t)n;
-	}
+	if (whole)
+		send_all(fake, fd, answer.bytes);
 	if (answer.hold)
 		hold(fake, fd);
 	(void)close(fd);
@@ -125,7 +142,7 @@ void fake_upstream_open(
 	must(fake->fd >= 0 && bind(fake->fd, (struct sockaddr *)&address, len) == 0 &&
 		 listen(fake->fd, 8) == 0 &&
 		 getsockname(fake->fd, (struct sockaddr *)&address, &len) == 0 &&
-		 pipe(fake->wake) == 0,
+		 pipe(fake->wake) == 0 && pipe(fake->gate) == 0,
 	    "fake upstream");
 	fake->port = ntohs(address.sin_port);
 	(void)snprintf(fake->url, sizeof(fake->url), "http://127.0.0.1:%u/v1", fake->port);
@@ -141,6 +158,8 @@ void fake_upstream_close(struct fake_upstream *fake)
 	(void)close(fake->fd);
 	(void)close(fake->wake[0]);
 	(void)close(fake->wake[1]);
+	(void)close(fake->gate[0]);
+	(void)close(fake->gate[1]);
 	(void)pthread_mutex_destroy(&fake->mutex);
 	buf_fini(&fake->seen);
 }
@@ -152,6 +171,11 @@ bool fake_upstream_saw(struct fake_upstream *fake, const char *text)
 		   memmem(fake->seen.bytes, fake->seen.len, text, strlen(text)) != NULL;
 	(void)pthread_mutex_unlock(&fake->mutex);
 	return saw;
+}
+
+void fake_upstream_go_on(struct fake_upstream *fake)
+{
+	must(write(fake->gate[1], "", 1) == 1, "gate");
 }
 
 void fake_upstream_turn(

@@ -231,6 +231,30 @@ static void test_marks_of_what_did_not_go_along_are_taken_out(void **state)
 	assert_true(reads("[note-2]. [note-9] ["));
 }
 
+/* In pieces that come one by one, with thoughts before them and between. */
+static void test_marks_are_checked_behind_thoughts_too(void **state)
+{
+	static const struct fake_answer marked[] = { {
+	    FAKE_STREAM FAKE_THOUGHT("Hm.") FAKE_GATE FAKE_TEXT("Soup [no") FAKE_GATE
+		FAKE_TEXT("te-1], a sad one [note-") FAKE_GATE FAKE_THOUGHT("So.") FAKE_GATE
+		    FAKE_TEXT("2]. [note-9") FAKE_GATE FAKE_TEXT("], eaten [") FAKE_END,
+	    false } };
+	static const char *const seen[] = { "\"Hm.\"", "\"Soup", "a sad one", "\"So.\"", "\".\"" };
+
+	(void)state;
+	fake_upstream_turn(&fake, marked, 1);
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true,\"layers\":[\"text\"],"
+			"\"not_sources\":[\"diary\"]}}");
+	world_post(&world, false, ASK_HEARTH ",\"stream\":true}");
+	for (size_t i = 0; i < sizeof(seen) / sizeof(seen[0]); i++) {
+		world_pull_to(&world, seen[i]);
+		fake_upstream_go_on(&fake);
+	}
+	world_pull_all(&world);
+	assert_true(reads("data: [DONE]"));
+	assert_string_equal(world.stored[1].text, "Soup [note-1], a sad one., eaten [");
+}
+
 static enum rc one_fact(void *ctx, const struct book_query *query, struct arena *arena,
     struct book_view *out, struct errmsg *why)
 {
@@ -589,6 +613,7 @@ int main(void)
 		TEST(test_a_layer_goes_along_and_a_source_of_it_stays),
 		TEST(test_facts_stay_unless_they_may_leave),
 		TEST(test_marks_of_what_did_not_go_along_are_taken_out),
+		TEST(test_marks_are_checked_behind_thoughts_too),
 		TEST(test_a_label_keeps_what_its_layer_would_let_go),
 		TEST(test_earlier_turns_stay_at_home_unless_they_may_leave),
 		TEST(test_titles_and_the_like_are_made_at_home),
