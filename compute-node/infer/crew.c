@@ -13,12 +13,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "infer/crew_spins.h"
 #include "os/process.h"
 
-/* Looks at a value before sleeping: about 100 µs at most.  A thread that
- * waited in vain looks less often next time, since its partner lost its core. */
-#define SPINS_MAX 4096u
-#define SPINS_MIN 256u
 #define CACHE_LINE 64
 
 /* Word of work: stage, threads that hold a unit, next unit. */
@@ -93,13 +90,12 @@ static void parking_wait(struct parking *at, _Atomic uint64_t *word, uint64_t st
 {
 	for (unsigned i = 0; i < mine.spins; i++) {
 		if (stage_of(atomic_load_explicit(word, memory_order_acquire)) != stage) {
-			if (mine.spins < SPINS_MAX)
-				mine.spins += mine.spins / 8;
+			mine.spins = crew_spins_more(mine.spins);
 			return;
 		}
 		relax();
 	}
-	mine.spins = mine.spins / 2 < SPINS_MIN ? SPINS_MIN : mine.spins / 2;
+	mine.spins = crew_spins_fewer(mine.spins);
 	(void)pthread_mutex_lock(&at->mutex);
 	atomic_fetch_add(&at->sleepers, 1);
 	while (stage_of(atomic_load(word)) == stage)
@@ -181,7 +177,7 @@ static void *member_main(void *arg)
 	struct crew *crew = member->crew;
 
 	process_name_thread("crew");
-	mine.spins = SPINS_MAX;
+	mine.spins = CREW_SPINS_MAX;
 	for (uint64_t seen = 0;; seen += STAGE) {
 		parking_wait(&crew->start_parking, &crew->started, seen);
 		if (crew->stop)
@@ -207,7 +203,7 @@ void crew_run(struct crew *crew, crew_fn *fn, void *arg)
 	crew->fn = fn;
 	crew->arg = arg;
 	mine.stage = stage_of(atomic_load(&crew->work));
-	mine.spins = mine.spins == 0 ? SPINS_MAX : mine.spins;
+	mine.spins = mine.spins == 0 ? CREW_SPINS_MAX : mine.spins;
 	start(crew);
 	fn(arg, 0);
 	crew_barrier(crew);

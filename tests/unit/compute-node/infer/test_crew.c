@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "infer/crew.h"
+#include "infer/crew_spins.h"
 
 #define UNITS 1000
 #define STAGES 50
@@ -143,6 +144,16 @@ static void test_absurd_thread_counts_are_refused(void **unused)
 	assert_true(crew_cores() >= 1 && crew_cores() <= CREW_THREADS_MAX);
 }
 
+static void test_a_thread_looks_neither_too_often_nor_too_rarely(void **unused)
+{
+	(void)unused;
+	for (unsigned spins = CREW_SPINS_MIN; spins <= CREW_SPINS_MAX; spins++) {
+		assert_in_range(crew_spins_more(spins), spins, CREW_SPINS_MAX);
+		assert_in_range(crew_spins_fewer(spins), CREW_SPINS_MIN, spins);
+		assert_true(crew_spins_more(spins) > spins || spins == CREW_SPINS_MAX);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +161,7 @@ int main(void)
 		cmocka_unit_test(test_many_short_runs_reach_every_thread),
 		cmocka_unit_test(test_a_thread_that_holds_no_unit_holds_nobody_up),
 		cmocka_unit_test(test_absurd_thread_counts_are_refused),
+		cmocka_unit_test(test_a_thread_looks_neither_too_often_nor_too_rarely),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
