@@ -115,6 +115,75 @@ enum rc cloud_micros(double number, int64_t *out)
 	return RC_OK;
 }
 
+/* ---- what holds of the whole ------------------------------------------------------ */
+
+static bool name_good(const char *name)
+{
+	static const char *const taken[] = { "local", "medium", "large" };
+
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+		if (strcmp(name, taken[i]) == 0)
+			return false;
+	}
+	for (const char *c = name; *c != '\0'; c++) {
+		bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+			     (*c >= '0' && *c <= '9');
+		if (!plain && (c == name || strchr("._-", *c) == NULL))
+			return false;
+	}
+	return name[0] != '\0' && strlen(name) <= CLOUD_NAME_BYTES_MAX;
+}
+
+const struct cloud_upstream *cloud_policy_find(const struct cloud_policy *policy, const char *name)
+{
+	for (size_t i = 0; i < policy->upstreams_len; i++) {
+		if (strcmp(policy->upstreams[i].name, name) == 0)
+			return &policy->upstreams[i];
+	}
+	return NULL;
+}
+
+static enum rc check_upstream(
+    const struct cloud_policy *policy, const struct cloud_upstream *upstream, struct errmsg *why)
+{
+	struct errmsg deep = ERRMSG_INIT;
+
+	if (!name_good(upstream->name))
+		return errmsg_rc(why, RC_CONFIG,
+		    "an upstream's name is 1 to %zu letters, digits, '.', '_' or '-', and not "
+		    "local, medium or large",
+		    CLOUD_NAME_BYTES_MAX);
+	if (cloud_policy_find(policy, upstream->name) != upstream)
+		return errmsg_rc(why, RC_CONFIG, "upstream %s stands twice", upstream->name);
+	if (upstream->model[0] == '\0')
+		return errmsg_rc(
+		    why, RC_CONFIG, "upstream %s: which model it is asked for", upstream->name);
+	if (upstream->connect_ns == 0 || upstream->idle_ns == 0)
+		return errmsg_rc(
+		    why, RC_CONFIG, "upstream %s: its timeouts must not be 0", upstream->name);
+	enum rc rc = cloud_url_check(upstream->url, upstream->trust, &deep);
+	return rc == RC_OK ? rc : errmsg_rc(why, rc, "upstream %s: %s", upstream->name, deep.text);
+}
+
+/* What one object does not show: names are there once, rules name something, URLs fit
+ * the trust. */
+static enum rc check_policy(const struct cloud_policy *policy, struct errmsg *why)
+{
+	for (size_t i = 0; i < policy->upstreams_len; i++) {
+		enum rc rc = check_upstream(policy, &policy->upstreams[i], why);
+		if (rc != RC_OK)
+			return rc;
+	}
+	for (size_t i = 0; i < policy->rules_len; i++) {
+		const char *to = policy->rules[i].to;
+		if (strcmp(to, "medium") != 0 && strcmp(to, "large") != 0 &&
+		    cloud_policy_find(policy, to) == NULL)
+			return errmsg_rc(why, RC_CONFIG,
+			    "rule %zu of hearth leads to no upstream, medium or large", i + 1);
+	}
+	return RC_OK;
+}
+
 /* ---- reading -------------------------------------------------------------------- */
 
 struct parse {
@@ -353,7 +422,7 @@ static enum rc read_policy(
 		if (rc != RC_OK)
 			return rc;
 	}
-	return cloud_policy_check(out, why);
+	return check_policy(out, why);
 }
 
 enum rc cloud_policy_parse(
@@ -393,73 +462,6 @@ enum rc cloud_policy_load(
 		rc = cloud_policy_parse((const char *)bytes, len, arena, out, why);
 	free(bytes);
 	return rc;
-}
-
-/* ---- what holds of the whole ------------------------------------------------------ */
-
-static bool name_good(const char *name)
-{
-	static const char *const taken[] = { "local", "medium", "large" };
-
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
-		if (strcmp(name, taken[i]) == 0)
-			return false;
-	}
-	for (const char *c = name; *c != '\0'; c++) {
-		bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-			     (*c >= '0' && *c <= '9');
-		if (!plain && (c == name || strchr("._-", *c) == NULL))
-			return false;
-	}
-	return name[0] != '\0' && strlen(name) <= CLOUD_NAME_BYTES_MAX;
-}
-
-const struct cloud_upstream *cloud_policy_find(const struct cloud_policy *policy, const char *name)
-{
-	for (size_t i = 0; i < policy->upstreams_len; i++) {
-		if (strcmp(policy->upstreams[i].name, name) == 0)
-			return &policy->upstreams[i];
-	}
-	return NULL;
-}
-
-static enum rc check_upstream(
-    const struct cloud_policy *policy, const struct cloud_upstream *upstream, struct errmsg *why)
-{
-	struct errmsg deep = ERRMSG_INIT;
-
-	if (!name_good(upstream->name))
-		return errmsg_rc(why, RC_CONFIG,
-		    "an upstream's name is 1 to %zu letters, digits, '.', '_' or '-', and not "
-		    "local, medium or large",
-		    CLOUD_NAME_BYTES_MAX);
-	if (cloud_policy_find(policy, upstream->name) != upstream)
-		return errmsg_rc(why, RC_CONFIG, "upstream %s stands twice", upstream->name);
-	if (upstream->model[0] == '\0')
-		return errmsg_rc(
-		    why, RC_CONFIG, "upstream %s: which model it is asked for", upstream->name);
-	if (upstream->connect_ns == 0 || upstream->idle_ns == 0)
-		return errmsg_rc(
-		    why, RC_CONFIG, "upstream %s: its timeouts must not be 0", upstream->name);
-	enum rc rc = cloud_url_check(upstream->url, upstream->trust, &deep);
-	return rc == RC_OK ? rc : errmsg_rc(why, rc, "upstream %s: %s", upstream->name, deep.text);
-}
-
-enum rc cloud_policy_check(const struct cloud_policy *policy, struct errmsg *why)
-{
-	for (size_t i = 0; i < policy->upstreams_len; i++) {
-		enum rc rc = check_upstream(policy, &policy->upstreams[i], why);
-		if (rc != RC_OK)
-			return rc;
-	}
-	for (size_t i = 0; i < policy->rules_len; i++) {
-		const char *to = policy->rules[i].to;
-		if (strcmp(to, "medium") != 0 && strcmp(to, "large") != 0 &&
-		    cloud_policy_find(policy, to) == NULL)
-			return errmsg_rc(why, RC_CONFIG,
-			    "rule %zu of hearth leads to no upstream, medium or large", i + 1);
-	}
-	return RC_OK;
 }
 
 /* ---- writing -------------------------------------------------------------------- */

@@ -86,7 +86,8 @@ struct cloud_policy {
 	size_t rules_len;
 };
 
-/* Read the text of one; strings in `arena`.  RC_CONFIG names what is wrong. */
+/* Read the text of one; strings in `arena`.  RC_CONFIG names what is wrong, in it or
+ * between its parts: names are there once, rules name something, URLs fit the trust. */
 enum rc cloud_policy_parse(const char *text, size_t len, struct arena *arena,
     struct cloud_policy *out, struct errmsg *why) RC_CHECK;
 
@@ -96,10 +97,6 @@ enum rc cloud_policy_load(
 
 /* As text that cloud_policy_parse() reads back; ends in a newline. */
 void cloud_policy_print(const struct cloud_policy *policy, struct buf *out);
-
-/* What the parser checks that one object does not show: names are there once, rules name
- * something, URLs fit the trust.  RC_CONFIG.  Pure. */
-enum rc cloud_policy_check(const struct cloud_policy *policy, struct errmsg *why) RC_CHECK;
 
 /* NULL. */
 const struct cloud_upstream *cloud_policy_find(const struct cloud_policy *policy, const char *name);

@@ -70,9 +70,11 @@ enum rc cloud_place_policy(
 	return cloud_policy_load(place->dir, arena, out, why);
 }
 
-static enum rc write_policy(
-    struct cloud_place *place, const struct cloud_policy *policy, struct errmsg *why)
+/* Only what will be read back. */
+static enum rc write_policy(struct cloud_place *place, const struct cloud_policy *policy,
+    struct arena *arena, struct errmsg *why)
 {
+	struct cloud_policy again;
 	struct buf text;
 
 	buf_init(&text, CLOUD_POLICY_BYTES_MAX);
@@ -80,6 +82,8 @@ static enum rc write_policy(
 	enum rc rc = buf_rc(&text) == RC_LIMIT
 			 ? errmsg_rc(why, RC_CONFIG, "the policy would be too large")
 			 : buf_rc(&text);
+	if (rc == RC_OK)
+		rc = cloud_policy_parse(buf_text(&text), text.len, arena, &again, why);
 	if (rc == RC_OK)
 		rc = file_write_atomic(place->path, 0600, text.bytes, text.len, why);
 	buf_fini(&text);
@@ -96,9 +100,7 @@ enum rc cloud_place_edit(struct cloud_place *place, cloud_edit_fn *edit, void *c
 	if (rc == RC_OK)
 		rc = edit(ctx, arena, &policy, why);
 	if (rc == RC_OK)
-		rc = cloud_policy_check(&policy, why);
-	if (rc == RC_OK)
-		rc = write_policy(place, &policy, why);
+		rc = write_policy(place, &policy, arena, why);
 	(void)pthread_mutex_unlock(&place->mutex);
 	return rc;
 }
@@ -127,6 +129,18 @@ static void setting_name(const struct cloud_upstream *upstream, char out[64])
 	(void)snprintf(out, 64, KEY_SETTING "%s", upstream->name);
 }
 
+enum rc cloud_place_check_key(const char *key, struct errmsg *why)
+{
+	if (strlen(key) > UPSTREAM_KEY_BYTES_MAX)
+		return errmsg_rc(
+		    why, RC_INVALID, "a key of over %zu bytes", UPSTREAM_KEY_BYTES_MAX);
+	for (const char *c = key; *c != '\0'; c++) {
+		if (*c <= ' ' || *c >= 0x7F)
+			return errmsg_rc(why, RC_INVALID, "a key is one word on one line");
+	}
+	return RC_OK;
+}
+
 enum rc cloud_place_set_key(struct cloud_place *place, const struct cloud_upstream *upstream,
     const char *key, struct errmsg *why)
 {
@@ -138,14 +152,9 @@ enum rc cloud_place_set_key(struct cloud_place *place, const struct cloud_upstre
 	setting_name(upstream, name);
 	if (key[0] == '\0')
 		return catalogue_setting_del(place->catalogue, name, why);
-	if (strlen(key) > UPSTREAM_KEY_BYTES_MAX)
-		return errmsg_rc(
-		    why, RC_INVALID, "a key of over %zu bytes", UPSTREAM_KEY_BYTES_MAX);
-	for (const char *c = key; *c != '\0'; c++) {
-		if (*c <= ' ' || *c >= 0x7F)
-			return errmsg_rc(why, RC_INVALID, "a key is one word on one line");
-	}
-	enum rc rc = keyring_derive(place->keyring, KEY_PURPOSE, seal);
+	enum rc rc = cloud_place_check_key(key, why);
+	if (rc == RC_OK)
+		rc = keyring_derive(place->keyring, KEY_PURPOSE, seal);
 	if (rc != RC_OK)
 		return rc;
 	random_bytes(sealed, NONCE_BYTES);

@@ -37,8 +37,9 @@ typedef enum rc cloud_edit_fn(
 enum rc cloud_place_edit(struct cloud_place *place, cloud_edit_fn *edit, void *ctx,
     struct arena *arena, struct errmsg *why) RC_CHECK;
 
-/* set: of one line, "" takes it away.  get: RC_OK with "" if it has none; RC_DENIED if
- * it is of another address; wipe it. */
+/* RC_INVALID: it is no key that could be set.  set: "" takes it away.  get: RC_OK with "" if it has
+ * none; RC_DENIED if it is of another address; wipe it. */
+enum rc cloud_place_check_key(const char *key, struct errmsg *why) RC_CHECK;
 enum rc cloud_place_set_key(struct cloud_place *place, const struct cloud_upstream *upstream,
     const char *key, struct errmsg *why) RC_CHECK;
 enum rc cloud_place_key(struct cloud_place *place, const struct cloud_upstream *upstream,
@@ -53,7 +54,8 @@ void cloud_place_fell(struct cloud_place *place, const char *name, bool down);
 
 /*
  * Count so many tokens as spent before they are, if its budget holds them (`*limit` is
- * SPEND_FITS then; else nothing was counted).  settle: what they came to.
+ * SPEND_FITS then; else nothing was counted).  settle: what all that was so counted for
+ * one answer came to.
  */
 enum rc cloud_place_reserve(struct cloud_place *place, const struct cloud_upstream *upstream,
     int32_t day, const struct spend *estimate, enum spend_limit *limit,

@@ -139,7 +139,8 @@ void handle_control_cloud_post(struct station *station, const struct api_request
 	if (root == NULL)
 		return;
 	const json_t *upstream = json_object_get(root, "upstream");
-	const char *key = json_string_value(json_object_get(root, "key"));
+	const json_t *given = json_object_get(root, "key");
+	const char *key = json_string_value(given);
 	json_t *policy =
 	    json_is_object(upstream) ? json_pack("{s:[O]}", "upstreams", upstream) : NULL;
 	size_t len = policy == NULL ? 0 : json_dumpb(policy, NULL, 0, 0);
@@ -148,9 +149,16 @@ void handle_control_cloud_post(struct station *station, const struct api_request
 		query_error(response, "upstream", "an object as in cloud.json is needed");
 		goto out;
 	}
+	if (given != NULL && key == NULL) {
+		query_error(response, "key", "must be a text");
+		goto out;
+	}
 	(void)json_dumpb(policy, text, len, 0);
 	putting.text = text;
-	enum rc rc = cloud_place_edit(putting.place, put_upstream, &putting, arena, &why);
+	/* First, for it would be too late once the upstream stands there. */
+	enum rc rc = key != NULL ? cloud_place_check_key(key, &why) : RC_OK;
+	if (rc == RC_OK)
+		rc = cloud_place_edit(putting.place, put_upstream, &putting, arena, &why);
 	if (rc == RC_OK && key != NULL)
 		rc = cloud_place_set_key(putting.place, &putting.upstream, key, &why);
 	if (rc == RC_OK)
@@ -225,6 +233,34 @@ static enum rc edit_leave(
 	return rc;
 }
 
+/* What is given is of its kind, and says something. */
+static bool leaving_good(const struct leaving *leaving, struct api_response *response)
+{
+	static const char *const lists[] = { "allow", "deny" };
+	const json_t *trust = json_object_get(leaving->root, "trust");
+	bool allows = json_array_size(json_object_get(leaving->root, "allow")) > 0;
+	bool known = leaving->trust != NULL && (strcmp(leaving->trust, "home") == 0 ||
+						   strcmp(leaving->trust, "outside") == 0);
+	size_t words = 0;
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		const json_t *list = json_object_get(leaving->root, lists[i]);
+		if (list != NULL && !json_is_array(list)) {
+			query_error(response, lists[i], "must be an array of words");
+			return false;
+		}
+		words += json_array_size(list);
+	}
+	if (words == 0) {
+		query_error(response, "allow", "allow or deny: at least one word is needed");
+		return false;
+	}
+	if (known || ((trust == NULL || json_is_null(trust)) && !allows))
+		return true;
+	query_error(response, "trust", "home or outside");
+	return false;
+}
+
 /* {"trust":"home"|"outside","allow":[…],"deny":[…]}; to deny, both where none is given. */
 void handle_control_leave_post(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response)
@@ -236,12 +272,8 @@ void handle_control_leave_post(struct station *station, const struct api_request
 		return;
 	struct leaving leaving = { .root = root,
 		.trust = json_string_value(json_object_get(root, "trust")) };
-	bool allows = json_array_size(json_object_get(root, "allow")) > 0;
-	bool known = leaving.trust != NULL &&
-		     (strcmp(leaving.trust, "home") == 0 || strcmp(leaving.trust, "outside") == 0);
-	if ((leaving.trust != NULL || allows) && !known) {
-		query_error(response, "trust", "home or outside");
-	} else {
+	if (leaving_good(&leaving, response)) {
+		bool allows = json_array_size(json_object_get(root, "allow")) > 0;
 		enum rc rc =
 		    cloud_place_edit(station_cloud(station), edit_leave, &leaving, arena, &why);
 		respond(station, rc, &why, allows ? "cloud-allow" : "cloud-deny",
@@ -271,15 +303,18 @@ void handle_control_route_post(struct station *station, const struct api_request
 	json_t *root = read_object(request, response);
 	if (root == NULL)
 		return;
+	const json_t *to = json_object_get(root, "to");
 	const json_t *when = json_object_get(root, "when");
 	const json_t *tokens = json_object_get(root, "tokens");
-	struct cloud_rule rule = { .to = json_string_value(json_object_get(root, "to")),
+	struct cloud_rule rule = { .to = json_string_value(to),
 		.tokens = json_integer_value(tokens) };
-	if (when != NULL && (json_string_value(when) == NULL ||
-				!cloud_when_parse(json_string_value(when), &rule.when))) {
+	if (!json_is_string(to) && !json_is_null(to)) {
+		query_error(response, "to", "a name, medium, large, or null to end every rule");
+	} else if (when != NULL && (json_string_value(when) == NULL ||
+				       !cloud_when_parse(json_string_value(when), &rule.when))) {
 		query_error(response, "when", "always, long or away");
-	} else if (rule.tokens < 0) {
-		query_error(response, "tokens", "must not be negative");
+	} else if (tokens != NULL && !json_is_integer(tokens)) {
+		query_error(response, "tokens", "must be a whole number");
 	} else {
 		enum rc rc =
 		    cloud_place_edit(station_cloud(station), edit_rules, &rule, arena, &why);

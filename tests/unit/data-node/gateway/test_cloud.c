@@ -15,6 +15,8 @@
 
 #define AT_NS INT64_C(1795228200000000000)
 
+#define FAR "{\"upstream\":{\"name\":\"far\",\"url\":\"https://far.example/v1\",\"model\":\"m\"}"
+
 static struct fixture fx;
 
 static int setup(void **state)
@@ -87,13 +89,28 @@ static void test_what_would_be_no_policy_is_refused_and_changes_nothing(void **s
 		{ "/control/cloud", "{\"upstream\":{\"nam\":\"a\"}}", "nam" },
 		{ "/control/cloud", "{\"upstream\":7}", "upstream" },
 		{ "/control/cloud", "[]", "JSON object" },
+		{ "/control/cloud", FAR ",\"key\":\"two words\"}", "one word" },
+		{ "/control/cloud", FAR ",\"key\":7}", "key" },
 		{ "/control/cloud/leave", "{\"allow\":[\"text\"]}", "home or outside" },
+		{ "/control/cloud/leave", "{\"deny\":\"source:diary\"}", "array" },
+		{ "/control/cloud/leave", "{\"trust\":\"home\",\"allow\":{\"text\":1}}", "array" },
+		{ "/control/cloud/leave", "{\"trust\":\"home\",\"denies\":[\"text\"]}",
+		    "one word" },
+		{ "/control/cloud/leave", "{\"trust\":7,\"deny\":[\"text\"]}", "home or outside" },
+		{ "/control/cloud/leave", "{\"deny\":[\"source:a\\u0007\"]}", "not_sources" },
 		{ "/control/cloud/leave", "{\"trust\":\"abroad\",\"deny\":[\"text\"]}",
 		    "home or outside" },
 		{ "/control/cloud/leave", "{\"trust\":\"home\",\"allow\":[\"texts\"]}", "texts" },
 		{ "/control/cloud/leave", "{\"trust\":\"home\",\"allow\":[\"label:\"]}", "label" },
 		{ "/control/cloud/route", "{\"to\":\"far\"}", "rule 1" },
 		{ "/control/cloud/route", "{\"to\":\"large\",\"when\":\"never\"}", "when" },
+		{ "/control/cloud/route", "{\"when\":\"always\"}", "null" },
+		{ "/control/cloud/route", "{\"to\":7}", "null" },
+		{ "/control/cloud/route", "{\"to\":\"large\",\"when\":\"long\",\"tokens\":\"9\"}",
+		    "whole" },
+		{ "/control/cloud/route", "{\"to\":\"large\",\"tokens\":2000000000}",
+		    "hearth.tokens" },
+		{ "/control/cloud/route", "{\"to\":\"large\",\"tokens\":-1}", "hearth.tokens" },
 		{ "/control/cloud/explain", "{\"question\":\"a\"}", "model" },
 		{ "/control/cloud/explain", "{\"question\":\"a\",\"model\":\"tiny\"}", "route" },
 	};
