@@ -415,14 +415,18 @@ static enum rc read_stop(struct parse *parse, const json_t *root)
 	return RC_OK;
 }
 
+/* The newer name counts where both stand there. */
+static const char *limit_name(const json_t *root)
+{
+	return body_field(root, "max_completion_tokens") != NULL ? "max_completion_tokens"
+								 : "max_tokens";
+}
+
 static enum rc read_max_tokens(struct parse *parse, const json_t *root)
 {
-	const char *name = "max_tokens";
 	int64_t n = 0;
 
-	if (body_field(root, "max_completion_tokens") != NULL)
-		name = "max_completion_tokens";
-	enum rc rc = read_int(parse, root, name, 1, (int64_t)WIRE_IDS_MAX, &n);
+	enum rc rc = read_int(parse, root, limit_name(root), 1, (int64_t)WIRE_IDS_MAX, &n);
 	if (rc == RC_OK && n == 0 && parse->out->kind == CHAT_KIND_COMPLETION)
 		n = COMPLETION_TOKENS_DEFAULT;
 	parse->out->max_tokens = (uint32_t)n;
@@ -513,9 +517,10 @@ static enum rc refuse_unsupported(struct parse *parse, const json_t *root)
 /* Only what was checked above, and nothing that says who asks. */
 static enum rc read_forward(struct parse *parse, const json_t *root)
 {
-	static const char *const names[] = { "temperature", "top_p", "presence_penalty",
+	const char *const limit = limit_name(root);
+	const char *const names[] = { "temperature", "top_p", "presence_penalty",
 		"frequency_penalty", "stop", "logprobs", "top_logprobs", "tools", "tool_choice",
-		"parallel_tool_calls", "response_format", "max_tokens", "max_completion_tokens" };
+		"parallel_tool_calls", "response_format", limit };
 	struct chat_request *out = parse->out;
 	struct buf text;
 
@@ -532,7 +537,7 @@ static enum rc read_forward(struct parse *parse, const json_t *root)
 		buf_printf(&text, "\"%s\":", names[i]);
 		buf_puts(&text, json);
 		buf_putc(&text, ',');
-		out->forward_limit = out->forward_limit || strncmp(names[i], "max_", 4) == 0;
+		out->forward_limit = out->forward_limit || names[i] == limit;
 	}
 	out->forward = arena_copy(parse->arena, buf_text(&text), text.len);
 	enum rc rc = out->forward == NULL ? RC_NOMEM : buf_rc(&text);

@@ -25,6 +25,12 @@ static enum rc facts(void *ctx, const struct book_query *query, struct arena *ar
 	return book_read(station_book(ctx), query, arena, out, why);
 }
 
+static enum rc observation(void *ctx, const uint8_t obs_id[OBS_ID_BYTES], struct arena *arena,
+    struct observation *out, struct errmsg *why)
+{
+	return store_get_id(station_store(ctx), obs_id, arena, out, why);
+}
+
 static uint64_t cursor(void *ctx)
 {
 	return store_cursor(station_store(ctx));
@@ -55,6 +61,7 @@ void host_of(struct station *station, struct host *out)
 		.search = search,
 		.append = append,
 		.facts = facts,
+		.observation = observation,
 		.cursor = cursor,
 		.offset_s = offset_s,
 		.stopping = stopping,
@@ -68,4 +75,14 @@ void host_of(struct station *station, struct host *out)
 		.context_tokens = config->context_tokens,
 		.answer_tokens = config->answer_tokens,
 	};
+}
+
+uint32_t host_context_tokens(const struct host *host)
+{
+	return host->context_tokens != 0 ? host->context_tokens : STATION_CONTEXT_TOKENS;
+}
+
+uint32_t host_answer_tokens(const struct host *host)
+{
+	return host->answer_tokens != 0 ? host->answer_tokens : STATION_ANSWER_TOKENS;
 }

@@ -25,6 +25,9 @@ struct host {
 	/* book_read(); NULL: nothing is known about the person. */
 	enum rc (*facts)(void *ctx, const struct book_query *query, struct arena *arena,
 	    struct book_view *out, struct errmsg *why);
+	/* store_get_id(); NULL: nothing can be looked up. */
+	enum rc (*observation)(void *ctx, const uint8_t obs_id[OBS_ID_BYTES], struct arena *arena,
+	    struct observation *out, struct errmsg *why);
 	uint64_t (*cursor)(void *ctx);
 	int32_t (*offset_s)(void *ctx, int64_t utc_ns); /* of the owner's zone */
 	bool (*stopping)(void *ctx);
@@ -41,10 +44,14 @@ struct host {
 	const char *model;         /* behind "hearth"; NULL: any chat model */
 	int64_t resume_timeout_ns; /* 0: the generation's default */
 	int64_t start_timeout_ns;
-	uint32_t context_tokens; /* budget of the moments; 0: 2000 */
-	uint32_t answer_tokens;  /* where the client sets no limit; 0: 1024 */
+	uint32_t context_tokens; /* budget of the moments; 0: the station's default */
+	uint32_t answer_tokens;  /* where the client sets no limit; 0: likewise */
 };
 
 void host_of(struct station *station, struct host *out);
+
+/* With the defaults. */
+uint32_t host_context_tokens(const struct host *host);
+uint32_t host_answer_tokens(const struct host *host);
 
 #endif

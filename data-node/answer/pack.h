@@ -39,6 +39,8 @@ struct pack_fact {
 	unsigned named;        /* words of the question that it shares */
 	double share;          /* of them all, 0 to 1 */
 	enum fact_class class;
+	const uint8_t (*about)[OBS_ID_BYTES]; /* [about_len] that it was read from */
+	size_t about_len;
 	bool kept; /* by the last pack_fit(), or shown by recall alone */
 };
 

@@ -122,12 +122,6 @@ static enum rc stay(
 
 static enum rc reserve(struct remote *remote, struct remote_plan *plan, const struct buf *body)
 {
-	static const enum route_reason spent[] = {
-		[SPEND_DAY_TOKENS] = ROUTE_DAY_TOKENS,
-		[SPEND_MONTH_TOKENS] = ROUTE_MONTH_TOKENS,
-		[SPEND_DAY_MONEY] = ROUTE_DAY_MONEY,
-		[SPEND_MONTH_MONEY] = ROUTE_MONTH_MONEY,
-	};
 	const struct cloud_upstream *upstream = chosen(remote);
 	enum spend_limit limit = SPEND_FITS;
 
@@ -139,7 +133,7 @@ static enum rc reserve(struct remote *remote, struct remote_plan *plan, const st
 	    remote->ask->host->cloud, upstream, plan->day, &remote->estimate, &limit, NULL);
 	if (rc != RC_OK || limit != SPEND_FITS) {
 		remote->settled = true; /* nothing was counted */
-		return stay(remote->ask, plan, rc != RC_OK ? ROUTE_LEDGER : spent[limit]);
+		return stay(remote->ask, plan, rc != RC_OK ? ROUTE_LEDGER : route_spent(limit));
 	}
 	return RC_OK;
 }

@@ -5,22 +5,14 @@
 #include "answer/remote.h"
 #include "gateway/cloud_place.h"
 
-#define CONTEXT_TOKENS 2000
-#define ANSWER_TOKENS 1024u
+#define LOOK_ARENA_BYTES ((size_t)16 << 20) /* one observation and its labels at a time */
 
-/* What was said before the newest question: it may quote the timeline. */
-static bool has_turns(const struct chat_request *request)
+/* What stands beside the newest question may quote the timeline: earlier turns, a system
+ * message that a client program wrote its memory into, a raw prompt, which has no parts. */
+static bool more_than_a_question(const struct chat_request *request)
 {
-	for (size_t i = 0; i + 1 < request->messages_len; i++) {
-		if (strcmp(request->messages[i].role, "system") != 0)
-			return true;
-	}
-	return false;
-}
-
-static int64_t budget_of(const struct remote_ask *ask)
-{
-	return ask->host->context_tokens == 0 ? CONTEXT_TOKENS : ask->host->context_tokens;
+	return request->kind != CHAT_KIND_CHAT || request->messages_len != 1 ||
+	       strcmp(request->messages[0].role, "user") != 0;
 }
 
 static int64_t prompt_tokens(const struct remote_ask *ask)
@@ -28,8 +20,8 @@ static int64_t prompt_tokens(const struct remote_ask *ask)
 	const struct prompt_config config = { .pack = ask->found };
 	int64_t moments = ask->found == NULL ? 0 : ask->found->tokens;
 
-	if (moments > budget_of(ask))
-		moments = budget_of(ask);
+	if (moments > host_context_tokens(ask->host))
+		moments = host_context_tokens(ask->host);
 	return prompt_estimate(ask->request, &config) + moments;
 }
 
@@ -37,46 +29,75 @@ static uint32_t answer_tokens(const struct remote_ask *ask)
 {
 	if (ask->request->max_tokens != 0)
 		return ask->request->max_tokens;
-	return ask->host->answer_tokens == 0 ? ANSWER_TOKENS : ask->host->answer_tokens;
+	return host_answer_tokens(ask->host);
 }
 
-/* Whatever cannot be known of a moment keeps it at home. */
+/* What the policy looks at; whatever cannot be known of a moment keeps it at home. */
 static enum rc look(const struct remote_ask *ask, const struct cloud_leave *leave,
-    const struct observation *obs, struct arena *arena, enum route_kept *out)
+    const struct observation *obs, struct arena *arena, struct route_moment *out)
 {
-	struct route_moment moment = { .layer = obs->layer, .source = obs->source };
-
-	if (route_needs_labels(leave)) {
-		enum rc rc = ask->host->labels == NULL
-				 ? RC_UNAVAILABLE
-				 : ask->host->labels(ask->host->ctx, obs, arena, &moment);
-		if (rc == RC_NOMEM)
-			return rc;
-		moment.unlabelled = moment.unlabelled || rc != RC_OK;
-	}
-	*out = route_moment(leave, &moment);
+	*out = (struct route_moment){ .layer = obs->layer, .source = obs->source };
+	if (!route_needs_labels(leave))
+		return RC_OK;
+	enum rc rc = ask->host->labels == NULL ? RC_UNAVAILABLE
+					       : ask->host->labels(ask->host->ctx, obs, arena, out);
+	if (rc == RC_NOMEM)
+		return rc;
+	out->unlabelled = out->unlabelled || rc != RC_OK;
 	return RC_OK;
 }
 
-/* All of what is known of the person, or nothing; a copy, as the budget of an answer at
- * home marks other ones. */
+/* What cannot be looked up may be what is to stay. */
+static bool is_denied(const struct remote_ask *ask, const struct cloud_leave *leave,
+    const uint8_t obs_id[OBS_ID_BYTES], struct arena *scratch)
+{
+	struct observation obs;
+	struct route_moment moment;
+
+	arena_reset(scratch);
+	if (ask->host->observation == NULL ||
+	    ask->host->observation(ask->host->ctx, obs_id, scratch, &obs, NULL) != RC_OK ||
+	    look(ask, leave, &obs, scratch, &moment) != RC_OK)
+		return true;
+	return route_denied(leave, &moment) != ROUTE_LEAVES;
+}
+
+/* It says what it was read from, and stays with any of that. */
+static bool fact_leaves(const struct remote_ask *ask, const struct cloud_leave *leave,
+    const struct pack_fact *fact, struct arena *scratch)
+{
+	const struct route_moment itself = { .layer = fact->item.obs->layer,
+		.source = fact->item.obs->source };
+	bool any = leave->not_sources.len > 0 || leave->not_labels.len > 0;
+
+	if (!leave->facts || route_denied(leave, &itself) != ROUTE_LEAVES)
+		return false;
+	for (size_t i = 0; any && i < fact->about_len; i++) {
+		if (is_denied(ask, leave, fact->about[i], scratch))
+			return false;
+	}
+	return true;
+}
+
+/* A copy, as the budget of an answer at home marks other ones. */
 static enum rc pick_facts(
     const struct remote_ask *ask, struct remote_plan *plan, struct arena *arena)
 {
-	const struct cloud_upstream *upstream = plan->decision.upstream;
+	const struct cloud_leave *leave = &plan->policy.leave[plan->decision.upstream->trust];
 	size_t n = ask->found->facts_len;
+	struct arena scratch;
 
-	if (n == 0)
-		return RC_OK;
-	if (!plan->policy.leave[upstream->trust].facts) {
-		plan->facts_kept = (uint32_t)n;
-		return RC_OK;
-	}
 	plan->pack.facts = arena_array(arena, n, sizeof(*plan->pack.facts));
 	if (plan->pack.facts == NULL)
 		return RC_NOMEM;
-	memcpy(plan->pack.facts, ask->found->facts, n * sizeof(*plan->pack.facts));
-	plan->pack.facts_len = n;
+	arena_init(&scratch, LOOK_ARENA_BYTES);
+	for (size_t i = 0; i < n; i++) {
+		if (fact_leaves(ask, leave, &ask->found->facts[i], &scratch))
+			plan->pack.facts[plan->pack.facts_len++] = ask->found->facts[i];
+		else
+			plan->facts_kept++;
+	}
+	arena_fini(&scratch);
 	return RC_OK;
 }
 
@@ -84,6 +105,7 @@ static enum rc pick_facts(
 static enum rc pick(const struct remote_ask *ask, struct remote_plan *plan, struct arena *arena)
 {
 	const struct cloud_upstream *upstream = plan->decision.upstream;
+	const struct cloud_leave *leave = &plan->policy.leave[upstream->trust];
 	struct pack *pack = &plan->pack;
 
 	if (ask->found == NULL)
@@ -94,11 +116,11 @@ static enum rc pick(const struct remote_ask *ask, struct remote_plan *plan, stru
 		return RC_NOMEM;
 	for (size_t i = 0; i < ask->found->len; i++) {
 		const struct pack_item *item = &ask->found->items[i];
-		enum route_kept kept = ROUTE_KEPT_LAYER;
-		enum rc rc =
-		    look(ask, &plan->policy.leave[upstream->trust], item->obs, arena, &kept);
+		struct route_moment moment;
+		enum rc rc = look(ask, leave, item->obs, arena, &moment);
 		if (rc != RC_OK)
 			return rc;
+		enum route_kept kept = route_moment(leave, &moment);
 		plan->kept[kept]++;
 		if (kept == ROUTE_LEAVES)
 			pack->items[pack->len++] = *item;
@@ -106,7 +128,7 @@ static enum rc pick(const struct remote_ask *ask, struct remote_plan *plan, stru
 	enum rc rc = pick_facts(ask, plan, arena);
 	if (rc != RC_OK)
 		return rc;
-	int64_t room = budget_of(ask);
+	int64_t room = host_context_tokens(ask->host);
 	if (upstream->context != 0 && room > upstream->context / 2)
 		room = upstream->context / 2;
 	pack_fit(pack, (uint32_t)room);
@@ -122,7 +144,7 @@ static enum rc decide(const struct remote_ask *ask, struct remote_plan *plan)
 	struct route_state states[CLOUD_UPSTREAMS_MAX] = { 0 };
 	const struct route_ask route = {
 		.model = ask->request->model,
-		.conversation = has_turns(ask->request),
+		.conversation = more_than_a_question(ask->request),
 		.local = ask->local,
 		.prompt_tokens = prompt_tokens(ask),
 		.answer_tokens = plan->answer_tokens,

@@ -11,8 +11,6 @@
 
 #define ARENA_BYTES_MAX ((size_t)256 << 20)
 #define ROUTE_BYTES_MAX ((size_t)64 << 10)
-#define CONTEXT_TOKENS 2000u
-#define ANSWER_TOKENS 1024u
 #define CONTEXT_MARGIN 64u /* for what an estimate misses */
 
 /* ---- which model ---- */
@@ -112,7 +110,7 @@ static enum rc choose_named(struct reply *reply, struct reply_fault *fault)
 static uint32_t room_for_moments(const struct reply *reply, const struct prompt_config *config)
 {
 	const struct host *host = &reply->host;
-	uint64_t budget = host->context_tokens == 0 ? CONTEXT_TOKENS : host->context_tokens;
+	uint64_t budget = host_context_tokens(host);
 	uint64_t taken =
 	    (uint64_t)prompt_estimate(reply->request, config) + reply->max_tokens + CONTEXT_MARGIN;
 
@@ -126,7 +124,7 @@ static uint32_t room_for_moments(const struct reply *reply, const struct prompt_
 /* Where the client set no limit: ours, but no more than a quarter of the context. */
 static uint32_t answer_limit(const struct reply *reply)
 {
-	uint32_t limit = reply->host.answer_tokens == 0 ? ANSWER_TOKENS : reply->host.answer_tokens;
+	uint32_t limit = host_answer_tokens(&reply->host);
 
 	if (reply->request->max_tokens != 0)
 		return reply->request->max_tokens;

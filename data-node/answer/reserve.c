@@ -60,6 +60,8 @@ static enum rc write_fact(const struct host *host, const struct book_entry *entr
 	if (obs->client_id == NULL || obs->text == NULL)
 		return RC_NOMEM;
 	out->class = entry->fact.class;
+	out->about = entry->fact.about;
+	out->about_len = entry->fact.about_len;
 	return pack_write_item(host, obs, question, question_len, arena, &out->item);
 }
 

@@ -26,7 +26,9 @@
 #define CLOSE_GRACE_NS (5 * NS_PER_S)
 #define URL_BYTES_MAX ((size_t)256)
 #define HOST_BYTES_MAX 64
-#define DISCARD_PORT 9 /* nothing is sent to it */
+#define TEXT_OF(number) #number
+#define DEFAULT(name) TEXT_OF(name) /* a number's name as text of it */
+#define DISCARD_PORT 9              /* nothing is sent to it */
 
 struct serve_options {
 	const char *dir, *config, *listen, *host_name, *key_file, *passphrase_file;
@@ -70,10 +72,12 @@ static const struct conf_option options[] = {
 	    .help = "how long an answer waits for a compute node that was lost" },
 	{ ROW("start-timeout", CONF_DURATION, start_timeout_ns), .value = "TIME", .fallback = "0s",
 	    .help = "how long a question waits for a first compute node" },
-	{ ROW("context-tokens", CONF_INT, context_tokens), .value = "N", .fallback = "2000",
-	    .min = 100, .max = 1000000, .help = "budget of the moments given to the model" },
-	{ ROW("answer-tokens", CONF_INT, answer_tokens), .value = "N", .fallback = "1024", .min = 1,
-	    .max = 1000000, .help = "longest answer where the client sets no limit" },
+	{ ROW("context-tokens", CONF_INT, context_tokens), .value = "N",
+	    .fallback = DEFAULT(STATION_CONTEXT_TOKENS), .min = 100, .max = 1000000,
+	    .help = "budget of the moments given to the model" },
+	{ ROW("answer-tokens", CONF_INT, answer_tokens), .value = "N",
+	    .fallback = DEFAULT(STATION_ANSWER_TOKENS), .min = 1, .max = 1000000,
+	    .help = "longest answer where the client sets no limit" },
 	{ ROW("connections", CONF_INT, connections), .value = "N", .fallback = "128", .min = 1,
 	    .max = 4096, .help = "connections served at one time" },
 	{ ROW("quota", CONF_BYTES, quota_bytes), .value = "BYTES", .fallback = "0",

@@ -10,7 +10,8 @@
  *             anybody else's.
  *  leave      for each trust, what of the person may go along when "hearth" is answered
  *             there.  A moment may if its layer, its source or one of its labels is
- *             listed, and neither its source nor a label stands in a not_ list.
+ *             listed, and neither its source nor a label stands in a not_ list.  A fact
+ *             may if facts may and nothing that it was read from is in such a list.
  *  hearth     when "hearth" is answered there: the first rule that holds.
  *
  * A label is named "RULE" or "RULE=VALUE" (gateway/cloud_labels.h).  Budgets count tokens
@@ -64,8 +65,8 @@ struct cloud_words {
 
 struct cloud_leave {
 	bool question;     /* what the person asks, where no rule of theirs names the model */
-	bool conversation; /* the turns before it, which may quote the timeline */
-	bool facts;        /* what is known about the person */
+	bool conversation; /* all else that the client sends: earlier turns, system messages */
+	bool facts;        /* what is known about the person, unless it was read from what stays */
 	unsigned layers;   /* LAYER_MASK bits */
 	struct cloud_words sources, labels, not_sources, not_labels;
 };

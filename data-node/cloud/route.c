@@ -25,6 +25,18 @@ const char *route_words(enum route_reason reason)
 	return words_of[reason];
 }
 
+enum route_reason route_spent(enum spend_limit limit)
+{
+	static const enum route_reason reasons[] = {
+		[SPEND_DAY_TOKENS] = ROUTE_DAY_TOKENS,
+		[SPEND_MONTH_TOKENS] = ROUTE_MONTH_TOKENS,
+		[SPEND_DAY_MONEY] = ROUTE_DAY_MONEY,
+		[SPEND_MONTH_MONEY] = ROUTE_MONTH_MONEY,
+	};
+
+	return reasons[limit];
+}
+
 bool route_names_upstream(const char *model)
 {
 	return strncmp(model, ROUTE_MODEL_PREFIX, strlen(ROUTE_MODEL_PREFIX)) == 0;
@@ -46,12 +58,6 @@ static bool obstacle(const struct cloud_policy *policy, const struct cloud_upstr
     const struct route_state *state, const struct route_ask *ask, bool named,
     enum route_reason *out)
 {
-	static const enum route_reason spent[] = {
-		[SPEND_DAY_TOKENS] = ROUTE_DAY_TOKENS,
-		[SPEND_MONTH_TOKENS] = ROUTE_MONTH_TOKENS,
-		[SPEND_DAY_MONEY] = ROUTE_DAY_MONEY,
-		[SPEND_MONTH_MONEY] = ROUTE_MONTH_MONEY,
-	};
 	const struct cloud_leave *leave = &policy->leave[upstream->trust];
 
 	enum spend_limit limit = spend_check(
@@ -65,7 +71,7 @@ static bool obstacle(const struct cloud_policy *policy, const struct cloud_upstr
 	else if (upstream->context != 0 && ask->prompt_tokens >= upstream->context)
 		*out = ROUTE_CONTEXT;
 	else if (limit != SPEND_FITS)
-		*out = spent[limit];
+		*out = route_spent(limit);
 	else if (state->down)
 		*out = ROUTE_DOWN;
 	else
@@ -172,6 +178,11 @@ enum route_kept route_moment(const struct cloud_leave *leave, const struct route
 	if ((leave->layers & LAYER_MASK(moment->layer)) == 0 &&
 	    !lists(&leave->sources, moment->source) && !lists_label(&leave->labels, moment))
 		return ROUTE_KEPT_LAYER;
+	return route_denied(leave, moment);
+}
+
+enum route_kept route_denied(const struct cloud_leave *leave, const struct route_moment *moment)
+{
 	if (lists(&leave->not_sources, moment->source))
 		return ROUTE_KEPT_SOURCE;
 	if (lists_label(&leave->not_labels, moment))

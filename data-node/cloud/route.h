@@ -29,7 +29,8 @@
 	X(NOT_LONG, "not-long", "the prompt is shorter than the rule says")                        \
 	X(NOT_AWAY, "not-away", "a compute node is there, and the rule is for when none is")       \
 	X(QUESTION, "question", "the policy keeps the question at home")                           \
-	X(CONVERSATION, "conversation", "the policy keeps earlier turns at home")                  \
+	X(CONVERSATION, "conversation",                                                            \
+	    "the policy keeps earlier turns and system messages at home")                          \
 	X(CONTEXT, "context", "the prompt is longer than its context")                             \
 	X(KEY, "key", "its key is missing or of another address: give it again")                   \
 	X(DOWN, "down", "it could not be reached a moment ago")                                    \
@@ -54,13 +55,15 @@ enum route_reason {
 
 const char *route_code(enum route_reason reason);
 const char *route_words(enum route_reason reason);
+/* Of a budget that is used up; not SPEND_FITS. */
+enum route_reason route_spent(enum spend_limit limit);
 
 /* "cloud/…": the caller names an upstream. */
 bool route_names_upstream(const char *model);
 
 struct route_ask {
 	const char *model;     /* "hearth" or "cloud/NAME" */
-	bool conversation;     /* it has turns before the newest question */
+	bool conversation;     /* there is more in it than the newest question */
 	bool local;            /* some compute node takes requests */
 	int64_t prompt_tokens; /* estimated, with all moments */
 	int64_t answer_tokens; /* at most */
@@ -111,6 +114,8 @@ enum route_kept {
 };
 
 enum route_kept route_moment(const struct cloud_leave *leave, const struct route_moment *moment);
+/* By the not_ lists alone: for what may leave by a word of its own. */
+enum route_kept route_denied(const struct cloud_leave *leave, const struct route_moment *moment);
 const char *route_kept_word(enum route_kept kept); /* "layer", …, "leaves" */
 
 /* Whether route_moment() looks at labels at all. */

@@ -282,10 +282,6 @@ enum rc station_open(const struct station_config *config, struct station **out, 
 	if (s == NULL)
 		return RC_NOMEM;
 	s->config = *config;
-	if (s->config.context_tokens == 0)
-		s->config.context_tokens = 2000;
-	if (s->config.answer_tokens == 0)
-		s->config.answer_tokens = 1024;
 	s->opened_mono_ns = clock_mono_ns();
 	rc = open_parts(s, why);
 	if (rc != RC_OK) {

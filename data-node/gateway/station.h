@@ -39,6 +39,10 @@ struct auth;
 	(STATION_RECALL | STATION_POOL | STATION_SLICES | STATION_NIGHT | STATION_FOLLOW |         \
 	    STATION_VECTORS)
 
+/* Defaults; `serve --help` says them. */
+#define STATION_CONTEXT_TOKENS 2000
+#define STATION_ANSWER_TOKENS 1024
+
 struct station_config {
 	const char *dir;
 	const char *key_file, *passphrase_file; /* NULL: as at init, DIR/key by default */
@@ -50,8 +54,8 @@ struct station_config {
 	const char *night_model;   /* the night asks; NULL: the largest that is up */
 	int64_t resume_timeout_ns; /* 0: GENERATION_RESUME_TIMEOUT_NS */
 	int64_t start_timeout_ns;  /* wait for a first node; 0: do not */
-	uint32_t context_tokens;   /* budget of the moments in a prompt; 0: 2000 */
-	uint32_t answer_tokens;    /* where the client sets no max_tokens; 0: 1024 */
+	uint32_t context_tokens;   /* budget of the moments in a prompt; 0: the default */
+	uint32_t answer_tokens;    /* where the client sets no max_tokens; 0: likewise */
 	uint64_t quota_bytes;      /* of the store; 0: none */
 	const char *follow_listen; /* STATION_FOLLOW: where others may follow; NULL: nowhere */
 	int night_at_s;            /* local time of day of the night's work; 0: only when told */

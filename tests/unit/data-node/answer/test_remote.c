@@ -234,11 +234,13 @@ static void test_marks_of_what_did_not_go_along_are_taken_out(void **state)
 /* In pieces that come one by one, with thoughts before them and between. */
 static void test_marks_are_checked_behind_thoughts_too(void **state)
 {
-	static const struct fake_answer marked[] = { {
-	    FAKE_STREAM FAKE_THOUGHT("Hm.") FAKE_GATE FAKE_TEXT("Soup [no") FAKE_GATE
-		FAKE_TEXT("te-1], a sad one [note-") FAKE_GATE FAKE_THOUGHT("So.") FAKE_GATE
-		    FAKE_TEXT("2]. [note-9") FAKE_GATE FAKE_TEXT("], eaten [") FAKE_END,
-	    false } };
+	static const struct fake_answer marked[] = {
+		{ FAKE_STREAM FAKE_THOUGHT("Hm.") FAKE_GATE FAKE_TEXT("Soup [no")
+			FAKE_GATE FAKE_TEXT("te-1], a sad one [note-") FAKE_GATE FAKE_THOUGHT("So.")
+			    FAKE_GATE FAKE_TEXT("2]. [note-9") FAKE_GATE FAKE_TEXT("], eaten [")
+				FAKE_END,
+		    false }
+	};
 	static const char *const seen[] = { "\"Hm.\"", "\"Soup", "a sad one", "\"So.\"", "\".\"" };
 
 	(void)state;
@@ -302,6 +304,39 @@ static void test_facts_stay_unless_they_may_leave(void **state)
 	assert_null(strstr(last_line()->object, "CANARY"));
 }
 
+/* One that was read from the moments "note-1" and "note-2". */
+static enum rc fact_of_notes(void *ctx, const struct book_query *query, struct arena *arena,
+    struct book_view *out, struct errmsg *why)
+{
+	static uint8_t about[2][OBS_ID_BYTES];
+	struct book_entry *entry = arena_alloc(arena, sizeof(*entry));
+
+	assert_int_equal(one_fact(ctx, query, arena, out, why), RC_OK);
+	*entry = out->entries[0];
+	memset(about[0], 1, OBS_ID_BYTES);
+	memset(about[1], 2, OBS_ID_BYTES);
+	entry->fact.about = (const uint8_t(*)[OBS_ID_BYTES])about;
+	entry->fact.about_len = 2;
+	out->entries = entry;
+	return RC_OK;
+}
+
+static enum rc moment_of_id(void *ctx, const uint8_t obs_id[OBS_ID_BYTES], struct arena *arena,
+    struct observation *out, struct errmsg *why)
+{
+	const struct world *in = ctx;
+
+	(void)arena;
+	(void)why;
+	for (size_t i = 0; i < in->hits_len; i++) {
+		if (memcmp(in->hits[i].obs.obs_id, obs_id, OBS_ID_BYTES) == 0) {
+			*out = in->hits[i].obs;
+			return RC_OK;
+		}
+	}
+	return RC_NOTFOUND;
+}
+
 static enum rc label_diary(
     void *ctx, const struct observation *obs, struct arena *arena, struct route_moment *out)
 {
@@ -313,6 +348,44 @@ static enum rc label_diary(
 	out->labels_len = strcmp(obs->source, "diary") == 0 ? 2 : 0;
 	out->unlabelled = obs->layer == LAYER_HOME;
 	return RC_OK;
+}
+
+static void expect_fact(const char *more, bool leaves)
+{
+	char rest[512];
+
+	(void)snprintf(rest, sizeof(rest),
+	    RULE ",\"leave\":{\"home\":{\"question\":true,\"facts\":true%s}}", more);
+	policy("", rest);
+	fake_upstream_turn(&fake, said, 1);
+	read_all(ASK_HEARTH ",\"store\":false}");
+	if (reads("\"facts\":{\"sent\":1,\"kept\":0}") != leaves ||
+	    reads("\"facts\":{\"sent\":0,\"kept\":1}") == leaves ||
+	    fake_upstream_saw(&fake, "CANARY-FACT") != leaves)
+		fail_msg("%s: %s", more, buf_text(&world.read));
+}
+
+static void test_a_fact_stays_with_what_it_was_read_from(void **state)
+{
+	(void)state;
+	world.host.facts = fact_of_notes;
+	world.host.observation = moment_of_id;
+	world.host.labels = label_diary;
+	expect_fact("", true);
+	expect_fact(",\"not_sources\":[\"watch\"]", true);
+	expect_fact(",\"not_sources\":[\"diary\"]", false);
+	expect_fact(",\"not_sources\":[\"memory\"]", false);
+	expect_fact(",\"not_labels\":[\"scene=work\"]", true);
+	expect_fact(",\"not_labels\":[\"scene\"]", false);
+	/* What cannot be looked up may be what is to stay. */
+	world.hits_len = 1;
+	expect_fact(",\"not_sources\":[\"watch\"]", false);
+	world.hits_len = 2;
+	world.host.labels = NULL;
+	expect_fact(",\"not_labels\":[\"scene=work\"]", false);
+	world.host.observation = NULL;
+	expect_fact(",\"not_sources\":[\"watch\"]", false);
+	expect_fact("", true);
 }
 
 static void test_a_label_keeps_what_its_layer_would_let_go(void **state)
@@ -354,6 +427,27 @@ static void test_earlier_turns_stay_at_home_unless_they_may_leave(void **state)
 	read_all(turns);
 	assert_true(reads("\"route\":{\"to\":\"cloud/near\""));
 	assert_true(fake_upstream_saw(&fake, "CANARY-SAID"));
+}
+
+static void test_a_system_message_and_a_raw_prompt_are_more_than_a_question(void **state)
+{
+	static const char with_system[] =
+	    "{\"model\":\"hearth\",\"messages\":[{\"role\":\"system\",\"content\":"
+	    "\"CANARY-SYSTEM the owner is ill\"},{\"role\":\"user\",\"content\":\"Lunch?\"}]}";
+	static const char raw[] = "{\"model\":\"hearth\",\"prompt\":\"CANARY-RAW said: Lunch?\"}";
+
+	(void)state;
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true}}");
+	read_all(with_system);
+	assert_true(reads("\"route\":{\"to\":\"local\",\"reason\":\"conversation\""));
+	world_post(&world, true, raw);
+	assert_true(reads("\"route\":{\"to\":\"local\",\"reason\":\"conversation\""));
+	assert_int_equal(fake.connections, 0);
+	policy("", RULE ",\"leave\":{\"home\":{\"question\":true,\"conversation\":true}}");
+	read_all(with_system);
+	world_post(&world, true, raw);
+	assert_true(fake_upstream_saw(&fake, "CANARY-SYSTEM"));
+	assert_true(fake_upstream_saw(&fake, "CANARY-RAW"));
 }
 
 static void test_titles_and_the_like_are_made_at_home(void **state)
@@ -410,6 +504,19 @@ static void test_what_the_client_asked_for_is_handed_on(void **state)
 	assert_true(reads("\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":"
 			  "{\"name\":\"look\",\"arguments\":\"{\\\"at\\\":1}\"}}]"));
 	assert_true(reads("\"finish_reason\":\"tool_calls\""));
+}
+
+/* The budget is asked for the one that goes along, and there is no other. */
+static void test_one_limit_of_tokens_goes_along(void **state)
+{
+	(void)state;
+	policy(",\"day_tokens\":100", "");
+	read_all(ASK_NEAR ",\"max_completion_tokens\":5,\"max_tokens\":90000}");
+	assert_true(reads("from elsewhere"));
+	assert_true(fake_upstream_saw(&fake, "\"max_completion_tokens\":5,"));
+	assert_false(fake_upstream_saw(&fake, "90000"));
+	read_all(ASK_NEAR ",\"max_completion_tokens\":null,\"max_tokens\":6}");
+	assert_true(fake_upstream_saw(&fake, "\"max_tokens\":6,"));
 }
 
 static void test_completions_and_choices_are_asked_one_by_one(void **state)
@@ -614,11 +721,14 @@ int main(void)
 		TEST(test_facts_stay_unless_they_may_leave),
 		TEST(test_marks_of_what_did_not_go_along_are_taken_out),
 		TEST(test_marks_are_checked_behind_thoughts_too),
+		TEST(test_a_fact_stays_with_what_it_was_read_from),
 		TEST(test_a_label_keeps_what_its_layer_would_let_go),
 		TEST(test_earlier_turns_stay_at_home_unless_they_may_leave),
+		TEST(test_a_system_message_and_a_raw_prompt_are_more_than_a_question),
 		TEST(test_titles_and_the_like_are_made_at_home),
 		TEST(test_a_policy_that_cannot_be_read_lets_nothing_out),
 		TEST(test_what_the_client_asked_for_is_handed_on),
+		TEST(test_one_limit_of_tokens_goes_along),
 		TEST(test_completions_and_choices_are_asked_one_by_one),
 		TEST(test_a_key_goes_to_the_address_it_was_given_for_and_no_other),
 		TEST(test_a_budget_that_is_spent_answers_at_home),
