@@ -19,10 +19,13 @@ struct remote {
 	const struct remote_ask *ask;
 	const struct remote_plan *plan;
 	struct upstream *upstream;
-	struct spend estimate, used;
-	bool settled, started;
-	size_t said_bytes; /* of the answer, in case nobody counts its tokens */
-	uint32_t tokens;   /* pieces so far */
+	size_t body_bytes;
+	struct spend estimate; /* of one request, at most */
+	unsigned reserved;     /* so many of it are counted as spent */
+	struct spend used;     /* by the one that is answered */
+	bool started, counted; /* counted: `used` is as the server says */
+	size_t said_bytes;     /* of the answer, in case nobody counts its tokens */
+	uint32_t tokens;       /* pieces so far */
 	char model[MODEL_BYTES];
 };
 
@@ -120,22 +123,42 @@ static enum rc stay(
 	return RC_UNAVAILABLE;
 }
 
+/* Count one request, if the budget holds it. */
+static enum rc reserve_one(struct remote *remote, enum spend_limit *limit)
+{
+	enum rc rc = cloud_place_reserve(remote->ask->host->cloud, chosen(remote),
+	    remote->plan->day, &remote->estimate, limit, NULL);
+
+	remote->reserved += rc == RC_OK && *limit == SPEND_FITS;
+	return rc;
+}
+
 static enum rc reserve(struct remote *remote, struct remote_plan *plan, const struct buf *body)
 {
 	const struct cloud_upstream *upstream = chosen(remote);
 	enum spend_limit limit = SPEND_FITS;
 
+	remote->body_bytes = body->len;
 	remote->estimate =
 	    (struct spend){ .in = count_estimate(body->len), .out = plan->answer_tokens };
 	remote->estimate.micros =
 	    spend_micros(&upstream->budget, remote->estimate.in, remote->estimate.out);
-	enum rc rc = cloud_place_reserve(
-	    remote->ask->host->cloud, upstream, plan->day, &remote->estimate, &limit, NULL);
-	if (rc != RC_OK || limit != SPEND_FITS) {
-		remote->settled = true; /* nothing was counted */
+	remote->used.in = remote->estimate.in;
+	enum rc rc = reserve_one(remote, &limit);
+	if (rc != RC_OK || limit != SPEND_FITS)
 		return stay(remote->ask, plan, rc != RC_OK ? ROUTE_LEDGER : route_spent(limit));
-	}
 	return RC_OK;
+}
+
+/* What went out already goes once more: counted and noted like the first, or not at all. */
+static bool ask_again(void *ctx)
+{
+	struct remote *remote = ctx;
+	enum spend_limit limit = SPEND_FITS;
+
+	return reserve_one(remote, &limit) == RC_OK && limit == SPEND_FITS &&
+	       note_asked(remote->ask, remote->plan, remote->body_bytes, remote->estimate.in) ==
+		   RC_OK;
 }
 
 static enum rc send_off(struct remote *remote, struct remote_plan *plan, struct buf *body)
@@ -147,7 +170,9 @@ static enum rc send_off(struct remote *remote, struct remote_plan *plan, struct 
 		.ca = upstream->ca,
 		.key = key,
 		.connect_ns = upstream->connect_ns,
-		.idle_ns = upstream->idle_ns };
+		.idle_ns = upstream->idle_ns,
+		.again = ask_again,
+		.ctx = remote };
 
 	(void)snprintf(url, sizeof(url), "%s%s", upstream->url,
 	    ask->request->kind == CHAT_KIND_CHAT ? "/chat/completions" : "/completions");
@@ -184,8 +209,6 @@ enum rc remote_open(const struct remote_ask *ask, struct remote_plan *plan, stru
 		rc = stay(ask, plan, ROUTE_CONTEXT);
 	if (rc == RC_OK)
 		rc = reserve(remote, plan, &body);
-	else
-		remote->settled = true;
 	if (rc == RC_OK)
 		rc = send_off(remote, plan, &body);
 	buf_fini(&body);
@@ -193,26 +216,44 @@ enum rc remote_open(const struct remote_ask *ask, struct remote_plan *plan, stru
 		remote_free(remote);
 		return rc;
 	}
-	remote->used.in = remote->estimate.in;
 	*out = remote;
 	return RC_OK;
 }
 
 /* ---- the run ---- */
 
-/* What it came to: as the server counts, else as much as went each way. */
+/* What it came to: as the server counts, else as much as went each way.  Of a request of
+ * which nothing came the server may have done all that it was asked for. */
+static struct spend came_to(const struct remote *remote, const struct cloud_upstream *upstream)
+{
+	unsigned asked = remote->upstream == NULL ? 0 : upstream_asked(remote->upstream);
+	bool known = remote->started || remote->counted;
+	int64_t lost = known && asked > 0 ? asked - 1 : asked;
+	struct spend sum = { .in = lost * remote->estimate.in, .out = lost * remote->estimate.out };
+
+	if (known) {
+		sum.in += remote->used.in;
+		sum.out += remote->used.out;
+	}
+	sum.micros = spend_micros(&upstream->budget, sum.in, sum.out);
+	return sum;
+}
+
 static void settle(struct remote *remote)
 {
 	/* The decision may be to stay by now. */
 	const struct cloud_upstream *upstream =
 	    cloud_policy_find(&remote->plan->policy, remote->model + strlen(ROUTE_MODEL_PREFIX));
 
-	if (remote->settled || upstream == NULL)
+	if (remote->reserved == 0 || upstream == NULL)
 		return;
-	remote->settled = true;
-	remote->used.micros = spend_micros(&upstream->budget, remote->used.in, remote->used.out);
-	enum rc rc = cloud_place_settle(remote->ask->host->cloud, upstream, remote->plan->day,
-	    &remote->estimate, &remote->used, NULL);
+	const struct spend used = came_to(remote, upstream);
+	const struct spend reserved = { .in = remote->reserved * remote->estimate.in,
+		.out = remote->reserved * remote->estimate.out,
+		.micros = remote->reserved * remote->estimate.micros };
+	remote->reserved = 0;
+	enum rc rc = cloud_place_settle(
+	    remote->ask->host->cloud, upstream, remote->plan->day, &reserved, &used, NULL);
 	if (rc != RC_OK)
 		log_warn("CLOUD-UNSETTLED", "upstream=%s rc=%s", upstream->name, rc_word(rc));
 }
@@ -242,7 +283,8 @@ static void count(struct remote *remote, const struct upstream_event *from)
 		break;
 	case UPSTREAM_DONE:
 	case UPSTREAM_FAILED:
-		if (from->has_usage || !remote->started) {
+		if (from->has_usage) {
+			remote->counted = true;
 			remote->used.in = from->prompt_tokens;
 			remote->used.out = from->completion_tokens;
 		}

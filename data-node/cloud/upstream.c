@@ -23,7 +23,12 @@ struct upstream {
 	int64_t idle_ns;
 	char curl_error[CURL_ERROR_SIZE];
 
+	bool (*again)(void *ctx);
+	void *ctx;
+
 	unsigned tries;
+	bool sent;             /* of this try something went out */
+	unsigned lost;         /* tries before it that may have been worked on */
 	int64_t heard_mono_ns; /* when it last sent anything */
 	struct sse sse;
 	struct reading reading;
@@ -51,7 +56,7 @@ static bool on_event(void *ctx, const char *data)
 	return u->reading_rc == RC_OK;
 }
 
-static int status_of(struct upstream *u)
+static int status_of(const struct upstream *u)
 {
 	long status = 0;
 
@@ -87,6 +92,19 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *ctx)
 }
 
 /* ---- asking ---- */
+
+/* The connection stands, with TLS if it is to have that, and the request goes. */
+static int on_request(void *ctx, char *to, char *from, int to_port, int from_port)
+{
+	struct upstream *u = ctx;
+
+	(void)to;
+	(void)from;
+	(void)to_port;
+	(void)from_port;
+	u->sent = true;
+	return CURL_PREREQFUNC_OK;
+}
 
 /* The key is held by libcurl until the headers go. */
 static enum rc add_key(struct upstream *u, const char *key, struct errmsg *why)
@@ -162,6 +180,13 @@ static CURLcode set_transfer(struct upstream *u, const struct upstream_config *c
 		    easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(config->connect_ns / NS_PER_MS));
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	/* A connection that has grown old makes libcurl send once more by itself. */
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+	if (code == CURLE_OK)
+		code = curl_easy_setopt(easy, CURLOPT_PREREQDATA, u);
 	if (code == CURLE_OK)
 		code = curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, u->curl_error);
 	if (code == CURLE_OK)
@@ -208,6 +233,8 @@ enum rc upstream_open(const struct upstream_config *config, struct buf *body, st
 	u->multi = curl_multi_init();
 	u->easy = curl_easy_init();
 	u->idle_ns = config->idle_ns;
+	u->again = config->again;
+	u->ctx = config->ctx;
 	buf_init(&u->refusal, UPSTREAM_ERROR_BYTES_MAX);
 	sse_init(&u->sse, EVENT_BYTES_MAX, on_event, u);
 	reading_init(&u->reading);
@@ -242,6 +269,19 @@ void upstream_free(struct upstream *u)
 }
 
 /* ---- how it ends ---- */
+
+/* A gateway that lost the server behind it had asked that. */
+static bool may_have_worked(const struct upstream *u)
+{
+	int status = status_of(u);
+
+	return u->sent && (status < 300 || status == 502 || status == 504);
+}
+
+unsigned upstream_asked(const struct upstream *u)
+{
+	return u->lost + may_have_worked(u);
+}
 
 static void fail(struct upstream *u, enum rc rc, int status, const char *text)
 {
@@ -308,22 +348,28 @@ static bool passing_fault(CURLcode code, int status)
 	       code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
 }
 
+static bool try_again(struct upstream *u)
+{
+	u->tries++;
+	u->lost += may_have_worked(u);
+	u->sent = false;
+	buf_reset(&u->refusal);
+	sse_fini(&u->sse);
+	sse_init(&u->sse, EVENT_BYTES_MAX, on_event, u);
+	u->curl_error[0] = '\0';
+	u->heard_mono_ns = clock_mono_ns();
+	return curl_multi_add_handle(u->multi, u->easy) == CURLM_OK;
+}
+
 /* The transfer is over; maybe it is worth another try. */
 static void settle(struct upstream *u, CURLcode code)
 {
 	int status = status_of(u);
 
 	(void)curl_multi_remove_handle(u->multi, u->easy);
-	if (passing_fault(code, status) && !u->reading.begun && u->tries < TRIES_MAX) {
-		u->tries++;
-		buf_reset(&u->refusal);
-		sse_fini(&u->sse);
-		sse_init(&u->sse, EVENT_BYTES_MAX, on_event, u);
-		u->curl_error[0] = '\0';
-		u->heard_mono_ns = clock_mono_ns();
-		if (curl_multi_add_handle(u->multi, u->easy) == CURLM_OK)
-			return;
-	}
+	if (passing_fault(code, status) && !u->reading.begun && u->tries < TRIES_MAX &&
+	    (!u->sent || (u->again != NULL && u->again(u->ctx))) && try_again(u))
+		return;
 	/* Some servers close without a proper end once all was said. */
 	if (u->reading_rc == RC_OK && (u->reading.done || (code == CURLE_OK && status == 200)))
 		end_with_answer(u);

@@ -3,8 +3,10 @@
  *
  * POST of a JSON body that asks for a stream, over HTTP/1.1 by libcurl; certificates are
  * checked, and no redirect, proxy of the environment, cookie or netrc is followed.  A
- * connection that breaks before the first byte of an answer is tried once more; after
- * that nothing is.  Freeing it ends the connection, which tells the server to stop.
+ * connection that breaks before the first byte of an answer is tried once more, and so is
+ * a server that is away for now; after that nothing is.  What was sent is sent again only
+ * by leave, for it may cost twice.  Freeing it ends the connection, which tells the
+ * server to stop.
  * One thread at a time.
  */
 #ifndef CLOUD_UPSTREAM_H
@@ -26,6 +28,9 @@ struct upstream_config {
 	const char *ca;  /* PEM; "" = the system's */
 	const char *key; /* bearer; "" = none */
 	int64_t connect_ns, idle_ns;
+	/* Asked before a request is sent once more; NULL: it is not.  In upstream_next(). */
+	bool (*again)(void *ctx);
+	void *ctx;
 };
 
 enum upstream_kind {
@@ -63,6 +68,10 @@ struct upstream_event {
 enum rc upstream_open(const struct upstream_config *config, struct buf *body, struct upstream **out,
     struct errmsg *why) RC_CHECK;
 void upstream_free(struct upstream *upstream);
+
+/* How many requests went out that the server did not refuse: it may have worked on each,
+ * whatever came of it. */
+unsigned upstream_asked(const struct upstream *upstream);
 
 /* The next event, at most `timeout_ns` later (then IDLE).  DONE and FAILED repeat. */
 void upstream_next(struct upstream *upstream, int64_t timeout_ns, struct upstream_event *event);

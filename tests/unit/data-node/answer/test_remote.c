@@ -11,128 +11,7 @@
 
 #include <cmocka.h>
 
-#include <ftw.h>
-
-#include "world.h"
-
-#include "fake_upstream.h"
-#include "gateway/catalogue.h"
-#include "gateway/cloud_place.h"
-#include "os/file.h"
-#include "store/keyring.h"
-
-#define ASK_HEARTH                                                                                 \
-	"{\"model\":\"hearth\",\"user\":\"talk-of-mine\",\"messages\":"                            \
-	"[{\"role\":\"user\",\"content\":\"What was for lunch?\"}]"
-#define ASK_NEAR                                                                                   \
-	"{\"model\":\"cloud/near\",\"user\":\"talk-of-mine\",\"messages\":"                        \
-	"[{\"role\":\"user\",\"content\":\"Plain words\"}]"
-#define RULE "\"hearth\":[{\"to\":\"near\"}]"
-
-static const struct fake_answer said[] = {
-	{ FAKE_STREAM FAKE_TEXT("from ") FAKE_TEXT("elsewhere") FAKE_END, false }
-};
-
-static struct world world;
-static struct fake_upstream fake;
-static struct catalogue *catalogue;
-static struct keyring *keyring;
-static char dir[256];
-
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static int setup(void **state)
-{
-	const char *base = getenv("TMPDIR");
-	struct keyring_unlock unlock = { 0 };
-	struct fake_script script = fake_script_default();
-
-	(void)state;
-	script.tokens = 2;
-	(void)snprintf(dir, sizeof(dir), "%s/remote-test-XXXXXX", base == NULL ? "/tmp" : base);
-	assert_non_null(mkdtemp(dir));
-	assert_int_equal(keyring_create(dir, &unlock, NULL), RC_OK);
-	assert_int_equal(keyring_open(dir, &unlock, &keyring, NULL), RC_OK);
-	assert_int_equal(catalogue_create(dir, NULL), RC_OK);
-	assert_int_equal(catalogue_open(dir, &catalogue, NULL), RC_OK);
-	world_open(&world, &script, 1);
-	assert_int_equal(cloud_place_open(dir, catalogue, keyring, &world.host.cloud), RC_OK);
-	fake_upstream_open(&fake, said, 1);
-	world_moment(&world, "note-1", WORLD_NOW_NS - 3600 * NS_PER_S, "phone",
-	    "CANARY-TEXT lunch was soup");
-	world_moment(&world, "note-2", WORLD_NOW_NS - 7200 * NS_PER_S, "diary",
-	    "CANARY-DIARY lunch was sad");
-	world_moment(&world, "note-3", WORLD_NOW_NS - 9000 * NS_PER_S, "phone",
-	    "CANARY-HOME lunch in the kitchen")
-	    ->obs.layer = LAYER_HOME;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	world_reset(&world);
-	fake_upstream_close(&fake);
-	cloud_place_close(world.host.cloud);
-	catalogue_close(catalogue);
-	keyring_close(keyring);
-	world_close(&world);
-	(void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-	return 0;
-}
-
-/* `more` of the upstream, and what the policy has besides. */
-static void policy(const char *more, const char *rest)
-{
-	char text[2048], path[300];
-
-	(void)snprintf(text, sizeof(text),
-	    "{\"upstreams\":[{\"name\":\"near\",\"url\":\"%s\",\"model\":\"m-70b\","
-	    "\"trust\":\"home\"%s}]%s%s}",
-	    fake.url, more, rest[0] == '\0' ? "" : ",", rest);
-	(void)snprintf(path, sizeof(path), "%s/cloud.json", dir);
-	assert_int_equal(file_write_atomic(path, 0600, text, strlen(text), NULL), RC_OK);
-}
-
-static void read_all(const char *body)
-{
-	world_post(&world, false, body);
-	if (world.response.pull != NULL)
-		world_pull_all(&world);
-}
-
-static bool reads(const char *text)
-{
-	return strstr(buf_text(&world.read), text) != NULL;
-}
-
-static const struct catalogue_audit *last_line(void)
-{
-	struct catalogue_audit *lines = NULL;
-	size_t len = 0;
-
-	assert_int_equal(
-	    catalogue_audit_list(catalogue, 10, &world.arena, &lines, &len, NULL), RC_OK);
-	return len > 0 ? &lines[0] : NULL;
-}
-
-static void expect_line(const char *action, const char *object)
-{
-	const struct catalogue_audit *line = last_line();
-
-	assert_non_null(line);
-	assert_string_equal(line->action, action);
-	if (strncmp(line->object, object, strlen(object)) != 0)
-		fail_msg("%s is not %s", line->object, object);
-	assert_null(strstr(line->object, "CANARY"));
-	assert_null(strstr(line->object, "lunch"));
-}
+#include "remote_world.h"
 
 /* ---- what leaves ---- */
 
@@ -506,19 +385,6 @@ static void test_what_the_client_asked_for_is_handed_on(void **state)
 	assert_true(reads("\"finish_reason\":\"tool_calls\""));
 }
 
-/* The budget is asked for the one that goes along, and there is no other. */
-static void test_one_limit_of_tokens_goes_along(void **state)
-{
-	(void)state;
-	policy(",\"day_tokens\":100", "");
-	read_all(ASK_NEAR ",\"max_completion_tokens\":5,\"max_tokens\":90000}");
-	assert_true(reads("from elsewhere"));
-	assert_true(fake_upstream_saw(&fake, "\"max_completion_tokens\":5,"));
-	assert_false(fake_upstream_saw(&fake, "90000"));
-	read_all(ASK_NEAR ",\"max_completion_tokens\":null,\"max_tokens\":6}");
-	assert_true(fake_upstream_saw(&fake, "\"max_tokens\":6,"));
-}
-
 static void test_completions_and_choices_are_asked_one_by_one(void **state)
 {
 	static const struct fake_answer completed[] = { { FAKE_STREAM
@@ -566,33 +432,9 @@ static void test_a_key_goes_to_the_address_it_was_given_for_and_no_other(void **
 
 /* ---- how it ends ---- */
 
-static void test_a_budget_that_is_spent_answers_at_home(void **state)
-{
-	struct spend spent;
-
-	(void)state;
-	policy(",\"day_tokens\":60,\"price_in\":2,\"price_out\":10", "");
-	read_all(ASK_NEAR ",\"max_tokens\":3}");
-	assert_true(reads("from elsewhere"));
-	int32_t day = spend_day(clock_utc_ns(), 3600);
-	assert_int_equal(catalogue_spend_sum(catalogue, "near", day - 1, day, &spent, NULL), RC_OK);
-	assert_int_equal(spent.in, 11); /* as it counts them */
-	assert_int_equal(spent.out, 3);
-	assert_int_equal(spent.micros, 22 + 30);
-	fake_upstream_turn(&fake, said, 1);
-	read_all(ASK_NEAR ",\"max_tokens\":300}");
-	assert_true(reads("\"route\":{\"to\":\"local\",\"reason\":\"day-tokens\""));
-	assert_true(reads("one0"));
-	assert_int_equal(fake.connections, 0);
-	assert_int_equal(world.appends, 0);
-	expect_line("cloud-stay", "near reason=day-tokens");
-}
-
 static void test_a_dead_upstream_is_answered_for_at_home(void **state)
 {
 	static const struct fake_answer dead[] = { { "", false } };
-	struct spend spent;
-
 	(void)state;
 	policy("", RULE ",\"leave\":{\"home\":{\"question\":true}}");
 	fake_upstream_turn(&fake, dead, 1);
@@ -602,9 +444,6 @@ static void test_a_dead_upstream_is_answered_for_at_home(void **state)
 	assert_true(reads("\"sources\":[{\"id\":\"note-1\""));
 	assert_int_equal(fake.connections, 2);
 	expect_line("cloud-fell", "near reason=unreachable");
-	int32_t day = spend_day(clock_utc_ns(), 3600);
-	assert_int_equal(catalogue_spend_sum(catalogue, "near", day - 1, day, &spent, NULL), RC_OK);
-	assert_int_equal(spent.in + spent.out, 0);
 	/* And not asked again at once. */
 	read_all(ASK_HEARTH "}");
 	assert_true(reads("\"reason\":\"down\""));
@@ -712,33 +551,30 @@ static void test_upstreams_stand_in_the_list_of_models(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_by_default_nothing_leaves_and_nothing_is_said_of_it),
-		TEST(test_who_names_a_model_sends_his_own_words_alone),
-		TEST(test_a_rule_takes_the_question_and_leaves_the_moments),
-		TEST(test_a_layer_goes_along_and_a_source_of_it_stays),
-		TEST(test_facts_stay_unless_they_may_leave),
-		TEST(test_marks_of_what_did_not_go_along_are_taken_out),
-		TEST(test_marks_are_checked_behind_thoughts_too),
-		TEST(test_a_fact_stays_with_what_it_was_read_from),
-		TEST(test_a_label_keeps_what_its_layer_would_let_go),
-		TEST(test_earlier_turns_stay_at_home_unless_they_may_leave),
-		TEST(test_a_system_message_and_a_raw_prompt_are_more_than_a_question),
-		TEST(test_titles_and_the_like_are_made_at_home),
-		TEST(test_a_policy_that_cannot_be_read_lets_nothing_out),
-		TEST(test_what_the_client_asked_for_is_handed_on),
-		TEST(test_one_limit_of_tokens_goes_along),
-		TEST(test_completions_and_choices_are_asked_one_by_one),
-		TEST(test_a_key_goes_to_the_address_it_was_given_for_and_no_other),
-		TEST(test_a_budget_that_is_spent_answers_at_home),
-		TEST(test_a_dead_upstream_is_answered_for_at_home),
-		TEST(test_with_nobody_at_home_either_it_is_said_so),
-		TEST(test_what_it_refuses_is_told_to_who_named_it),
-		TEST(test_an_answer_that_breaks_off_ends_in_an_error),
-		TEST(test_a_client_that_goes_takes_the_request_along),
-		TEST(test_responses_come_from_elsewhere_too),
-		TEST(test_upstreams_stand_in_the_list_of_models),
+		REMOTE_TEST(test_by_default_nothing_leaves_and_nothing_is_said_of_it),
+		REMOTE_TEST(test_who_names_a_model_sends_his_own_words_alone),
+		REMOTE_TEST(test_a_rule_takes_the_question_and_leaves_the_moments),
+		REMOTE_TEST(test_a_layer_goes_along_and_a_source_of_it_stays),
+		REMOTE_TEST(test_facts_stay_unless_they_may_leave),
+		REMOTE_TEST(test_marks_of_what_did_not_go_along_are_taken_out),
+		REMOTE_TEST(test_marks_are_checked_behind_thoughts_too),
+		REMOTE_TEST(test_a_fact_stays_with_what_it_was_read_from),
+		REMOTE_TEST(test_a_label_keeps_what_its_layer_would_let_go),
+		REMOTE_TEST(test_earlier_turns_stay_at_home_unless_they_may_leave),
+		REMOTE_TEST(test_a_system_message_and_a_raw_prompt_are_more_than_a_question),
+		REMOTE_TEST(test_titles_and_the_like_are_made_at_home),
+		REMOTE_TEST(test_a_policy_that_cannot_be_read_lets_nothing_out),
+		REMOTE_TEST(test_what_the_client_asked_for_is_handed_on),
+		REMOTE_TEST(test_completions_and_choices_are_asked_one_by_one),
+		REMOTE_TEST(test_a_key_goes_to_the_address_it_was_given_for_and_no_other),
+		REMOTE_TEST(test_a_dead_upstream_is_answered_for_at_home),
+		REMOTE_TEST(test_with_nobody_at_home_either_it_is_said_so),
+		REMOTE_TEST(test_what_it_refuses_is_told_to_who_named_it),
+		REMOTE_TEST(test_an_answer_that_breaks_off_ends_in_an_error),
+		REMOTE_TEST(test_a_client_that_goes_takes_the_request_along),
+		REMOTE_TEST(test_responses_come_from_elsewhere_too),
+		REMOTE_TEST(test_upstreams_stand_in_the_list_of_models),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);

@@ -23,11 +23,32 @@ struct asked {
 	char text[4096], calls[256], thought[256], logprobs[256];
 };
 
+static bool may_again;
+static unsigned agains;
+
+static bool again(void *ctx)
+{
+	(void)ctx;
+	agains++;
+	return may_again;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	may_again = true;
+	agains = 0;
+	return 0;
+}
+
 static void ask(struct asked *asked, const char *url, const char *key, int64_t idle_ns)
 {
-	const struct upstream_config config = {
-		.url = url, .ca = "", .key = key, .connect_ns = DEADLINE_NS, .idle_ns = idle_ns
-	};
+	const struct upstream_config config = { .url = url,
+		.ca = "",
+		.key = key,
+		.connect_ns = DEADLINE_NS,
+		.idle_ns = idle_ns,
+		.again = again };
 	struct buf body;
 
 	memset(asked, 0, sizeof(*asked));
@@ -142,32 +163,35 @@ static void test_each_failure_has_its_code(void **state)
 	static const struct {
 		struct fake_answer answers[2];
 		enum rc rc;
-		unsigned connections;
+		unsigned connections, asked; /* asked: that it may have worked on */
 		const char *error;
 	} rows[] = {
 		{ { { STATUS("401 No") "Content-Length: 36\r\n\r\n"
 				       "{\"error\":{\"message\":\"no such key\"}}\n\n",
 		      false } },
-		    RC_DENIED, 1, "it answered 401: no such key" },
-		{ { { STATUS("429 Slow") "\r\n", false } }, RC_BUSY, 1, "it answered 429" },
-		{ { { STATUS("400 Bad") "\r\nno JSON \xFF", false } }, RC_INVALID, 1,
+		    RC_DENIED, 1, 0, "it answered 401: no such key" },
+		{ { { STATUS("429 Slow") "\r\n", false } }, RC_BUSY, 1, 0, "it answered 429" },
+		{ { { STATUS("400 Bad") "\r\nno JSON \xFF", false } }, RC_INVALID, 1, 0,
 		    "it answered 400" },
 		/* A redirect is not followed: it could lead the question anywhere. */
 		{ { { STATUS("302 Found") "Location: http://127.0.0.1:9/\r\n\r\n", false } },
-		    RC_UNAVAILABLE, 1, "it answered 302" },
+		    RC_UNAVAILABLE, 1, 0, "it answered 302" },
 		/* Before the first byte, once more. */
-		{ { { "", false }, { "", false } }, RC_UNAVAILABLE, 2, NULL },
+		{ { { "", false }, { "", false } }, RC_UNAVAILABLE, 2, 2, NULL },
 		{ { { STATUS("503 Away") "\r\n", false }, { STATUS("503 Away") "\r\n", false } },
-		    RC_UNAVAILABLE, 2, "it answered 503" },
+		    RC_UNAVAILABLE, 2, 0, "it answered 503" },
+		/* A gateway may have asked who stands behind it. */
+		{ { { STATUS("503 Away") "\r\n", false }, { STATUS("504 Late") "\r\n", false } },
+		    RC_UNAVAILABLE, 2, 1, "it answered 504" },
 		/* After it, never. */
-		{ { { FAKE_STREAM FAKE_TEXT("half"), false } }, RC_UNAVAILABLE, 1,
+		{ { { FAKE_STREAM FAKE_TEXT("half"), false } }, RC_UNAVAILABLE, 1, 1,
 		    "the answer broke off" },
 		{ { { FAKE_STREAM "data: {\"error\":{\"message\":\"out of memory\"}}\n\n",
 		      false } },
-		    RC_UNAVAILABLE, 1, "out of memory" },
-		{ { { FAKE_STREAM "data: nonsense\n\n", false } }, RC_CORRUPT, 1,
+		    RC_UNAVAILABLE, 1, 1, "out of memory" },
+		{ { { FAKE_STREAM "data: nonsense\n\n", false } }, RC_CORRUPT, 1, 1,
 		    "its answer is no stream of chunks" },
-		{ { { STATUS("200 OK") "\r\n{\"choices\":[]}", false } }, RC_UNAVAILABLE, 1,
+		{ { { STATUS("200 OK") "\r\n{\"choices\":[]}", false } }, RC_UNAVAILABLE, 1, 1,
 		    "it answered no stream of chunks" },
 	};
 
@@ -183,6 +207,7 @@ static void test_each_failure_has_its_code(void **state)
 			fail_msg("row %zu: %s, %s", i, rc_word(asked.event.rc), asked.event.error);
 		if (rows[i].error != NULL)
 			assert_string_equal(asked.event.error, rows[i].error);
+		assert_int_equal(upstream_asked(asked.upstream), rows[i].asked);
 		upstream_free(asked.upstream);
 		fake_upstream_close(&fake);
 		assert_int_equal(fake.connections, rows[i].connections);
@@ -202,6 +227,46 @@ static void test_a_second_try_may_succeed(void **state)
 	to_end(&asked);
 	assert_int_equal(asked.event.kind, UPSTREAM_DONE);
 	assert_string_equal(asked.text, "yes");
+	assert_int_equal(upstream_asked(asked.upstream), 2);
+	assert_int_equal(agains, 1);
+	upstream_free(asked.upstream);
+	fake_upstream_close(&fake);
+}
+
+static void test_what_was_sent_is_sent_again_only_by_leave(void **state)
+{
+	static const struct fake_answer answers[] = { { "", false },
+		{ FAKE_STREAM FAKE_TEXT("yes") FAKE_END, false } };
+	struct fake_upstream fake;
+	struct asked asked;
+
+	(void)state;
+	may_again = false;
+	fake_upstream_open(&fake, answers, LEN(answers));
+	ask(&asked, fake.url, "", DEADLINE_NS);
+	to_end(&asked);
+	assert_int_equal(asked.event.rc, RC_UNAVAILABLE);
+	assert_int_equal(upstream_asked(asked.upstream), 1);
+	assert_int_equal(agains, 1);
+	upstream_free(asked.upstream);
+	fake_upstream_close(&fake);
+	assert_int_equal(fake.connections, 1);
+}
+
+/* The second try is silent; that the first one was refused says nothing of it. */
+static void test_a_refusal_is_of_its_own_try(void **state)
+{
+	static const struct fake_answer answers[] = { { STATUS("503 Away") "\r\n", false },
+		{ "", true } };
+	struct fake_upstream fake;
+	struct asked asked;
+
+	(void)state;
+	fake_upstream_open(&fake, answers, LEN(answers));
+	ask(&asked, fake.url, "", 100 * NS_PER_MS);
+	to_end(&asked);
+	assert_int_equal(asked.event.rc, RC_TIMEOUT);
+	assert_int_equal(upstream_asked(asked.upstream), 1);
 	upstream_free(asked.upstream);
 	fake_upstream_close(&fake);
 }
@@ -219,12 +284,15 @@ static void test_nobody_there_and_a_silent_one_are_told_apart(void **state)
 	to_end(&asked);
 	assert_int_equal(asked.event.kind, UPSTREAM_FAILED);
 	assert_int_equal(asked.event.rc, RC_TIMEOUT);
+	assert_int_equal(upstream_asked(asked.upstream), 1);
 	upstream_free(asked.upstream);
 	(void)snprintf(url, sizeof(url), "%s", fake.url);
 	fake_upstream_close(&fake);
 	ask(&asked, url, "", DEADLINE_NS);
 	to_end(&asked);
 	assert_int_equal(asked.event.rc, RC_UNAVAILABLE);
+	assert_int_equal(upstream_asked(asked.upstream), 0);
+	assert_int_equal(agains, 0);
 	upstream_free(asked.upstream);
 }
 
@@ -268,14 +336,17 @@ static void test_a_proxy_of_the_environment_is_not_used(void **state)
 
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup(name, setup)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_an_answer_is_read_and_the_request_is_what_was_given),
-		cmocka_unit_test(test_calls_come_whole_behind_the_text),
-		cmocka_unit_test(test_each_failure_has_its_code),
-		cmocka_unit_test(test_a_second_try_may_succeed),
-		cmocka_unit_test(test_nobody_there_and_a_silent_one_are_told_apart),
-		cmocka_unit_test(test_who_lets_go_ends_the_connection),
-		cmocka_unit_test(test_a_proxy_of_the_environment_is_not_used),
+		TEST(test_an_answer_is_read_and_the_request_is_what_was_given),
+		TEST(test_calls_come_whole_behind_the_text),
+		TEST(test_each_failure_has_its_code),
+		TEST(test_a_second_try_may_succeed),
+		TEST(test_what_was_sent_is_sent_again_only_by_leave),
+		TEST(test_a_refusal_is_of_its_own_try),
+		TEST(test_nobody_there_and_a_silent_one_are_told_apart),
+		TEST(test_who_lets_go_ends_the_connection),
+		TEST(test_a_proxy_of_the_environment_is_not_used),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
