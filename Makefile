@@ -213,7 +213,7 @@ emulated = $(foreach f,$(1),$(B)/emulated/compute-node/cuda/$(f).o)
 $(B)/emulated/tests/%.o: tests/%.cpp
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CXX_HOST) $(CXXFLAGS_CUDA) $(CFLAGS_TEST) -DCUDA_EMULATED -c -o $@ $<
+	$(Q)$(CXX_HOST) $(CXXFLAGS_CUDA) -Itests/support $(CFLAGS_TEST) -DCUDA_EMULATED -c -o $@ $<
 define link_cuda
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
@@ -227,6 +227,7 @@ $(CUDA_TESTS)/test_weights $(CUDA_TESTS)/test_gemv: $(call emulated,emulate weig
 $(CUDA_TESTS)/test_attention: $(call emulated,emulate rows attention attention_answer attention_any attention_merge attention_prepare attention_prompt)
 $(CUDA_TESTS)/test_gemm: $(call emulated,emulate gemm)
 $(CUDA_TESTS)/test_cuda_experts: $(call emulated,emulate gemm rows experts experts_sort experts_choose)
+$(CUDA_TESTS)/test_shortlist: $(call emulated,emulate shortlist) $(addprefix $(B)/cuda/,compute-node/infer/sample.o compute-node/infer/sample_filter.o compute-node/infer/sample_weigh.o compute-node/infer/sample_short.o compute-node/kernels/exact.o tests/support/plain_sample.o)
 endif
 # Other builds have none of them: tests/run skips what is not there.
 ifeq ($(EMULATED),)

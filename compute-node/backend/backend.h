@@ -9,14 +9,15 @@
  * Rows of a pass belong to one of two classes.  Within a class the result of a row
  * does not depend on what else is in the pass (DESIGN §5); across them the order of
  * additions differs.  BACKEND_ANSWER rows, at most BACKEND_ANSWER_ROWS a pass, are
- * tokens of an answer; BACKEND_PROMPT rows are all others.
+ * tokens of an answer; BACKEND_PROMPT rows are all others.  No more than as many of a
+ * pass want logits.
  *
  *  B1  every function but open() is called by one thread at a time.
  *  B2  device memory is taken by take() alone, before the first pass.
  *  B3  functions of a pass only put work into a queue, in order; end() waits for it.
  *  B4  between begin() and end() of answer passes with as many rows, of which as many
- *      want logits, the calls are always the same: a backend may keep them and play
- *      them back.
+ *      want logits that go to the same place, the calls are always the same: a backend
+ *      may keep them and play them back.
  */
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
@@ -31,9 +32,12 @@ extern "C" {
 
 #include "base/errmsg.h"
 
-#define BACKEND_ABI 2u /* one more with each change of what is below */
+#define BACKEND_ABI 3u /* one more with each change of what is below */
 #define BACKEND_PLANES 4
 #define BACKEND_ANSWER_ROWS 16u
+#define BACKEND_SHORT_MAX 256u
+/* The most that the sum of a shortlist is wrong by, as a share of it. */
+#define BACKEND_SHORT_ERROR 0x1p-16
 #define BACKEND_ENTRY "backend_entry"
 
 enum backend_class { BACKEND_ANSWER, BACKEND_PROMPT };
@@ -95,6 +99,24 @@ struct backend_row {
 	int32_t token;
 	uint32_t seq, pos;
 	uint32_t wanted; /* its place among the rows that want logits; UINT32_MAX: none */
+	bool brief;      /* end() hands out no logits of it: the shortlist may do */
+};
+
+struct backend_candidate {
+	int32_t id;
+	float logit;
+};
+
+/*
+ * The best of a row of logits, NaN being -inf.  Better is the higher logit, of equal ones
+ * the smaller id.  All that is above -inf and not worse than `last` stands in it, the very
+ * best at least, if there is one.
+ */
+struct backend_shortlist {
+	struct backend_candidate last; /* INT32_MAX and -inf: nothing is missing */
+	float sum;                     /* Σ e^(logit - best) of the whole row */
+	uint32_t n;
+	struct backend_candidate best[BACKEND_SHORT_MAX]; /* [n] in any order */
 };
 
 struct backend_attention {
@@ -188,12 +210,22 @@ struct backend_api {
 	/* Zero, in the same order, what passes left in memory that the caller does not see. */
 	enum rc (*forget)(struct backend *b, struct errmsg *why);
 
-	/* A pass.  *replayed: all of it, as it was in another pass of this shape, has been put
-	 * into the queue; only end() is left to be called. */
+	/* Memory of the host for logits, [n_wanted][n_vocab]: what goes there is not copied
+	 * once more.  The backend's own, until close(); forget() wipes it. */
+	float *(*host_logits)(struct backend *b);
+
+	/* A pass.  Its wanted rows are kept from place `first` of n_wanted on.  *replayed: all
+	 * of it, as it was in another pass of this shape, has been put into the queue; only
+	 * end() is left to be called. */
 	enum rc (*begin)(struct backend *b, enum backend_class class_,
-	    const struct backend_row *rows, uint32_t n_rows, bool *replayed, struct errmsg *why);
+	    const struct backend_row *rows, uint32_t n_rows, uint32_t first, bool *replayed,
+	    struct errmsg *why);
 	/* `logits` (may be NULL): [wanted rows][n_vocab] in host memory. */
 	enum rc (*end)(struct backend *b, float *logits, struct errmsg *why);
+	/* What passes left at a place, until another is computed there: its shortlist, in
+	 * memory of the host; its logits, [n_vocab]. */
+	const struct backend_shortlist *(*shortlist)(struct backend *b, uint32_t place);
+	enum rc (*fetch)(struct backend *b, uint32_t place, float *logits, struct errmsg *why);
 
 	void (*embed)(struct backend *b, const struct backend_matrix *m, float scale, float *x);
 	/* out[row] = cos and sin of freqs [n_rot / 2] at each row's position. */
@@ -215,7 +247,7 @@ struct backend_api {
 	    const struct backend_acts *out);
 	void (*attention)(struct backend *b, const struct backend_attention *a);
 	void (*experts)(struct backend *b, const struct backend_experts *e);
-	/* The logits that end() hands out: output · in, in being the wanted rows alone. */
+	/* Logits and shortlists of the wanted rows: output · in, in being those rows alone. */
 	void (*logits)(struct backend *b, const struct backend_product *output, float softcap,
 	    const struct backend_acts *in);
 

@@ -12,6 +12,7 @@
 #include "cli/cli_args.h"
 #include "cli/cli_bench_machine.h"
 #include "cli/commands.h"
+#include "infer/choose.h"
 #include "infer/engine.h"
 #include "kernels/kernels.h"
 #include "model/model.h"
@@ -79,7 +80,9 @@ struct bench {
 	struct bench_rates device; /* of a backend; zeros without */
 	double kv_bytes;           /* of one position */
 	struct engine_row *rows;
-	float *logits;
+	float *logits; /* [largest batch][n_vocab] the engine's, or own_logits */
+	float *own_logits;
+	void *sampling; /* [sample_scratch_bytes(n_vocab)] */
 	struct samples prompt[LIST_MAX], generate[LIST_MAX], batch[LIST_MAX], read, macs;
 };
 
@@ -129,10 +132,28 @@ static enum rc append(
 				.seq = seq,
 				.pos = past + (uint32_t)i,
 				.want_logits = want_logits && i + 1 == n,
+				.brief = true,
 				.answer = answer,
 			};
 	}
 	return engine_forward(b->engine, b->rows, len, b->logits, NULL, NULL, why);
+}
+
+/* The likeliest token of each sequence, as an answer at temperature 0 takes it.  None of
+ * them is gone on with: what is computed would depend on the weights. */
+static enum rc choose(struct bench *b, uint32_t n_seq, struct errmsg *why)
+{
+	const struct sample_params greedy = { 0 };
+	enum rc rc = RC_OK;
+
+	for (uint32_t i = 0; rc == RC_OK && i < n_seq; i++) {
+		const struct sample_row row = { .logits = b->logits + (size_t)i * b->info->n_vocab,
+			.n_vocab = b->info->n_vocab };
+		int32_t id;
+
+		rc = choose_token(b->engine, i, &greedy, &row, b->sampling, &id, why);
+	}
+	return rc;
 }
 
 /* Generate with each of `n_seq` sequences. */
@@ -141,8 +162,11 @@ static enum rc generate(struct bench *b, uint32_t n_seq, double *out_s, struct e
 	int64_t start = clock_mono_ns();
 	enum rc rc = RC_OK;
 
-	for (int64_t i = 0; rc == RC_OK && i < b->options->generate; i++)
+	for (int64_t i = 0; rc == RC_OK && i < b->options->generate; i++) {
 		rc = append(b, n_seq, 1, true, true, why);
+		if (rc == RC_OK)
+			rc = choose(b, n_seq, why);
+	}
 	*out_s = seconds_since(start);
 	return rc;
 }
@@ -373,8 +397,12 @@ static enum rc prepare(struct bench *b, struct errmsg *why)
 	b->kv_bytes = (double)plan.cache_bytes / ((double)config.n_ctx * config.n_seq);
 	b->work = bench_machine_work(b->model);
 	b->rows = calloc((size_t)depth + (size_t)o->prompt + batch, sizeof(*b->rows));
-	b->logits = calloc((size_t)batch * b->info->n_vocab, sizeof(*b->logits));
-	if (b->rows == NULL || b->logits == NULL)
+	b->sampling = malloc(sample_scratch_bytes(b->info->n_vocab));
+	b->logits = engine_logits(b->engine);
+	if (b->logits == NULL)
+		b->logits = b->own_logits =
+		    calloc((size_t)batch * b->info->n_vocab, sizeof(*b->logits));
+	if (b->rows == NULL || b->logits == NULL || b->sampling == NULL)
 		return RC_NOMEM;
 	return append(b, 1, 1, true, true, why); /* page the weights in */
 }
@@ -396,7 +424,8 @@ static enum rc measure(struct bench *b, struct errmsg *why)
 	bench_machine_free(b->machine);
 	engine_free(b->engine);
 	free(b->rows);
-	free(b->logits);
+	free(b->own_logits);
+	free(b->sampling);
 	return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "cli/cli_adapter.h"
 #include "cli/cli_args.h"
 #include "cli/commands.h"
+#include "infer/choose.h"
 #include "infer/engine.h"
 #include "infer/sample.h"
 #include "infer/textstream.h"
@@ -70,8 +71,9 @@ struct session {
 	struct tokens history;
 	size_t prompt_len;
 	struct engine_row *rows; /* [prompt_len] */
-	float *logits;           /* [n_vocab] */
-	void *sampling;          /* [sample_scratch_bytes(n_vocab)] */
+	float *logits;           /* [n_vocab] the engine's, or own_logits */
+	float *own_logits;
+	void *sampling; /* [sample_scratch_bytes(n_vocab)] */
 };
 
 static enum rc tokenize_prompt(struct session *s, struct errmsg *why)
@@ -94,6 +96,15 @@ static enum rc tokenize_prompt(struct session *s, struct errmsg *why)
 		    "an empty prompt, and the model has no start token: give text with -p");
 	return textstream_new(t, NULL, 0,
 	    s->options->prompt[0] == '\0' && tokenizer_space_prefix(t), &s->stream, why);
+}
+
+static enum rc take_logits(struct session *s)
+{
+	s->logits = engine_logits(s->engine);
+	if (s->logits == NULL)
+		s->logits = s->own_logits =
+		    malloc(model_info(s->model)->n_vocab * sizeof(*s->logits));
+	return s->logits != NULL ? RC_OK : RC_NOMEM;
 }
 
 static enum rc start(struct session *s, struct errmsg *why)
@@ -119,22 +130,23 @@ static enum rc start(struct session *s, struct errmsg *why)
 		    s->prompt_len, config.n_ctx);
 	if (wanted < config.n_ctx)
 		config.n_ctx = (uint32_t)wanted;
-	s->logits = malloc(info->n_vocab * sizeof(*s->logits));
 	s->sampling = malloc(sample_scratch_bytes(info->n_vocab));
 	s->rows = calloc(s->prompt_len, sizeof(*s->rows));
-	if (s->logits == NULL || s->sampling == NULL || s->rows == NULL)
+	if (s->sampling == NULL || s->rows == NULL)
 		return RC_NOMEM;
 	if (config.adapters && strcmp(o->backend, "auto") == 0)
 		config.backend = NULL; /* the CPU computes them */
 	rc = fleet_choose(s->model, strcmp(o->backend, "auto") == 0, &config, &plan, NULL, why);
 	if (rc == RC_OK)
 		rc = engine_new(s->model, &config, &s->engine, why);
+	if (rc == RC_OK)
+		rc = take_logits(s);
 	return rc == RC_OK ? cli_adapter_open(&s->adapter, o->adapter, s->model, s->engine, why)
 			   : rc;
 }
 
 /* Compute the tokens of the history that the engine does not hold yet. */
-static enum rc catch_up(struct session *s, struct errmsg *why)
+static enum rc catch_up(struct session *s, bool brief, struct errmsg *why)
 {
 	uint32_t done = engine_seq_len(s->engine, 0);
 	size_t n = s->history.len - done;
@@ -143,6 +155,7 @@ static enum rc catch_up(struct session *s, struct errmsg *why)
 		s->rows[i] = (struct engine_row){ .token = s->history.ids[done + i],
 			.pos = done + (uint32_t)i,
 			.want_logits = i + 1 == n,
+			.brief = brief,
 			.answer = done + i >= s->prompt_len };
 	return engine_forward(s->engine, s->rows, n, s->logits, NULL, NULL, why);
 }
@@ -179,11 +192,10 @@ static enum rc generate(struct session *s, struct errmsg *why)
 			.index = (uint64_t)i };
 		int32_t id;
 
-		rc = catch_up(s, why);
-		if (rc != RC_OK)
-			break;
-		id = sample_token(&params, &row, s->sampling);
-		if (tokenizer_is_end(t, id))
+		rc = catch_up(s, sample_is_brief(&params), why);
+		if (rc == RC_OK)
+			rc = choose_token(s->engine, 0, &params, &row, s->sampling, &id, why);
+		if (rc != RC_OK || tokenizer_is_end(t, id))
 			break;
 		(void)textstream_push(s->stream, id, &out);
 		if (!print(&out))
@@ -206,7 +218,7 @@ static void end(struct session *s)
 	model_close(s->model);
 	tokens_free(&s->history);
 	free(s->rows);
-	free(s->logits);
+	free(s->own_logits);
 	free(s->sampling);
 }
 

@@ -20,7 +20,7 @@
 #define PAST_MIN 512u /* bounds of positions double from here on */
 
 struct graph {
-	uint32_t n_rows, n_wanted, n_past_max;
+	uint32_t n_rows, n_wanted, first, n_past_max;
 	struct runtime_graph *graph;
 };
 
@@ -37,7 +37,9 @@ struct backend {
 	struct backend_row *rows;        /* device */
 	struct backend_row *pinned_rows; /* host */
 	float *logits;                   /* device [n_wanted][n_vocab] */
-	float *pinned_logits;
+	float *pinned_logits;            /* host, the same */
+	struct backend_shortlist *shortlists; /* host [n_wanted], written by the device */
+	uint32_t first;                  /* place of the pass's wanted rows in the three */
 	uint8_t *stages[STAGES], *raw[STAGES]; /* host, device */
 	std::vector<graph> graphs;
 	bool capturing;
@@ -73,6 +75,11 @@ static enum rc cuda_take(struct backend *b, uint64_t bytes, void **out, struct e
 	return RC_OK;
 }
 
+static uint64_t logits_bytes(const struct backend_sizes *s)
+{
+	return (uint64_t)s->n_wanted * s->n_vocab * sizeof(float);
+}
+
 static void cuda_close(struct backend *b)
 {
 	if (b == NULL)
@@ -88,8 +95,8 @@ static void cuda_close(struct backend *b)
 	for (int i = 0; i < STAGES; i++)
 		runtime_unpin(b->stages[i], STAGE_BYTES);
 	runtime_unpin(b->pinned_rows, b->sizes.n_rows * sizeof(*b->pinned_rows));
-	runtime_unpin(b->pinned_logits,
-	    (uint64_t)b->sizes.n_wanted * b->sizes.n_vocab * sizeof(float));
+	runtime_unpin(b->pinned_logits, logits_bytes(&b->sizes));
+	runtime_unpin(b->shortlists, b->sizes.n_wanted * sizeof(*b->shortlists));
 	runtime_close(b->runtime);
 	delete b;
 }
@@ -142,15 +149,12 @@ static uint64_t shared_bytes(const struct backend_sizes *s)
 	uint64_t experts = s->n_expert > 0 ? cuda_experts_work(s->n_rows, s->n_expert, s->n_used,
 						 s->n_expert_in, s->n_expert_ff, s->matrix_weights)
 					   : 0;
+	uint64_t shortlist = cuda_shortlist_work(s->n_wanted);
 
 	bytes = attention > bytes ? attention : bytes;
 	bytes = experts > bytes ? experts : bytes;
+	bytes = shortlist > bytes ? shortlist : bytes;
 	return (bytes + ALIGN - 1) / ALIGN * ALIGN;
-}
-
-static uint64_t logits_bytes(const struct backend_sizes *s)
-{
-	return (uint64_t)s->n_wanted * s->n_vocab * sizeof(float);
 }
 
 static uint64_t cuda_work_bytes(const struct backend_sizes *s)
@@ -190,6 +194,9 @@ static enum rc cuda_work(
 		    sizes->n_rows * sizeof(*b->pinned_rows), (void **)&b->pinned_rows);
 	if (rc == RC_OK && pinned == cudaSuccess)
 		pinned = runtime_pin(logits_bytes(sizes), (void **)&b->pinned_logits);
+	if (rc == RC_OK && pinned == cudaSuccess)
+		pinned = runtime_pin(
+		    sizes->n_wanted * sizeof(*b->shortlists), (void **)&b->shortlists);
 	if (rc == RC_OK && pinned != cudaSuccess)
 		return fail(why, "pinned memory", pinned);
 	b->pass.rows = b->rows;
@@ -300,6 +307,7 @@ static enum rc cuda_forget(struct backend *b, struct errmsg *why)
 		    b->rows, 0, b->sizes.n_rows * sizeof(*b->rows), b->pass.stream);
 	memset(b->pinned_rows, 0, b->sizes.n_rows * sizeof(*b->pinned_rows));
 	memset(b->pinned_logits, 0, logits_bytes(&b->sizes));
+	memset(b->shortlists, 0, b->sizes.n_wanted * sizeof(*b->shortlists));
 	return rc == cudaSuccess ? RC_OK : fail(why, "wipe", rc);
 }
 
@@ -319,20 +327,22 @@ static struct graph *find_graph(struct backend *b)
 {
 	for (graph &g : b->graphs) {
 		if (g.n_rows == b->pass.n_rows && g.n_wanted == b->pass.n_wanted &&
-		    g.n_past_max == b->pass.n_past_max)
+		    g.first == b->first && g.n_past_max == b->pass.n_past_max)
 			return &g;
 	}
 	return NULL;
 }
 
 static enum rc cuda_begin(struct backend *b, enum backend_class class_,
-    const struct backend_row *rows, uint32_t n_rows, bool *replayed, struct errmsg *why)
+    const struct backend_row *rows, uint32_t n_rows, uint32_t first, bool *replayed,
+    struct errmsg *why)
 {
 	struct graph *known = NULL;
 	cudaError_t rc;
 
 	b->pass.answer = class_ == BACKEND_ANSWER;
 	b->pass.n_rows = n_rows;
+	b->first = first;
 	b->pass.n_wanted = 0;
 	for (uint32_t i = 0; i < n_rows; i++)
 		b->pass.n_wanted += rows[i].wanted != UINT32_MAX;
@@ -341,7 +351,9 @@ static enum rc cuda_begin(struct backend *b, enum backend_class class_,
 	b->failed = cudaSuccess;
 	b->capturing = false;
 	*replayed = false;
-	if (n_rows > b->sizes.n_rows || b->pass.n_wanted > b->sizes.n_wanted)
+	if (n_rows > b->sizes.n_rows || first > b->sizes.n_wanted ||
+	    b->pass.n_wanted > b->sizes.n_wanted - first ||
+	    b->pass.n_wanted > BACKEND_ANSWER_ROWS)
 		return errmsg_rc(why, RC_LIMIT, "CUDA: %u rows in a pass of at most %u", n_rows,
 		    b->sizes.n_rows);
 	memcpy(b->pinned_rows, rows, n_rows * sizeof(*rows));
@@ -363,7 +375,7 @@ static enum rc cuda_begin(struct backend *b, enum backend_class class_,
 /* What was captured becomes a graph, and is run. */
 static cudaError_t end_capture(struct backend *b)
 {
-	graph g = { b->pass.n_rows, b->pass.n_wanted, b->pass.n_past_max, NULL };
+	graph g = { b->pass.n_rows, b->pass.n_wanted, b->first, b->pass.n_past_max, NULL };
 	cudaError_t rc = runtime_captured(b->runtime, &g.graph);
 
 	b->capturing = false;
@@ -377,24 +389,93 @@ static cudaError_t end_capture(struct backend *b)
 	return runtime_replay(b->runtime, g.graph);
 }
 
+static float *cuda_host_logits(struct backend *b)
+{
+	return b->pinned_logits;
+}
+
+/* Memory that the device writes: `to` itself if it is that, or the same rows of ours. */
+static float *pinned_for(struct backend *b, float *to, uint32_t place)
+{
+	float *end = b->pinned_logits + (uint64_t)b->sizes.n_wanted * b->sizes.n_vocab;
+
+	return to >= b->pinned_logits && to < end
+		   ? to
+		   : b->pinned_logits + (uint64_t)place * b->sizes.n_vocab;
+}
+
+/* Wanted rows from `at` on that all are brief, or none. */
+static uint32_t count_alike(const struct backend *b, const bool *brief, uint32_t at)
+{
+	uint32_t n = 1;
+
+	while (at + n < b->pass.n_wanted && brief[at + n] == brief[at])
+		n++;
+	return n;
+}
+
+/* Call `go` for each run of wanted rows that are not brief. */
+template <class F> static void each_whole(const struct backend *b, F go)
+{
+	bool brief[BACKEND_ANSWER_ROWS] = { false };
+
+	for (uint32_t i = 0; i < b->pass.n_rows; i++) {
+		if (b->pinned_rows[i].wanted < BACKEND_ANSWER_ROWS)
+			brief[b->pinned_rows[i].wanted] = b->pinned_rows[i].brief;
+	}
+	for (uint32_t at = 0, n = 0; at < b->pass.n_wanted; at += n) {
+		n = count_alike(b, brief, at);
+		if (!brief[at])
+			go((uint64_t)at * b->sizes.n_vocab, (uint64_t)n * b->sizes.n_vocab);
+	}
+}
+
 static enum rc cuda_end(struct backend *b, float *logits, struct errmsg *why)
 {
-	uint64_t bytes = (uint64_t)b->pass.n_wanted * b->sizes.n_vocab * sizeof(float);
+	const float *from = b->logits + (uint64_t)b->first * b->sizes.n_vocab;
+	float *to = pinned_for(b, logits, b->first);
 	cudaError_t rc = cudaSuccess;
 
 	if (b->capturing)
 		rc = end_capture(b);
 	if (b->failed != cudaSuccess)
 		return fail(why, b->failed_at, b->failed);
-	if (rc == cudaSuccess && logits != NULL && bytes > 0)
-		rc = cudaMemcpyAsync(b->pinned_logits, b->logits, bytes, cudaMemcpyDeviceToHost,
-		    b->pass.stream);
+	if (logits != NULL)
+		each_whole(b, [&](uint64_t at, uint64_t n) {
+			if (rc == cudaSuccess)
+				rc = cudaMemcpyAsync(to + at, from + at, n * sizeof(float),
+				    cudaMemcpyDeviceToHost, b->pass.stream);
+		});
 	if (rc == cudaSuccess)
 		rc = runtime_finish(b->runtime);
 	if (rc != cudaSuccess)
 		return fail(why, "pass", rc);
-	if (logits != NULL && bytes > 0)
-		memcpy(logits, b->pinned_logits, bytes);
+	if (logits != NULL && to != logits)
+		each_whole(b, [&](uint64_t at, uint64_t n) {
+			memcpy(logits + at, to + at, n * sizeof(float));
+		});
+	return RC_OK;
+}
+
+static const struct backend_shortlist *cuda_shortlist_at(struct backend *b, uint32_t place)
+{
+	return &b->shortlists[place];
+}
+
+static enum rc cuda_fetch(
+    struct backend *b, uint32_t place, float *logits, struct errmsg *why)
+{
+	uint64_t bytes = b->sizes.n_vocab * sizeof(float);
+	float *to = pinned_for(b, logits, place);
+	cudaError_t rc = cudaMemcpyAsync(to, b->logits + (uint64_t)place * b->sizes.n_vocab, bytes,
+	    cudaMemcpyDeviceToHost, b->pass.stream);
+
+	if (rc == cudaSuccess)
+		rc = runtime_finish(b->runtime);
+	if (rc != cudaSuccess)
+		return fail(why, "logits", rc);
+	if (to != logits)
+		memcpy(logits, to, bytes);
 	return RC_OK;
 }
 
@@ -468,16 +549,18 @@ static void slot_logits(struct backend *b, const struct backend_product *output,
     const struct backend_acts *in)
 {
 	struct backend_product product = *output;
+	uint32_t n = b->sizes.n_vocab, n_wanted = b->pass.n_wanted;
 
-	if (b->pass.n_wanted == 0)
+	if (n_wanted == 0)
 		return;
-	product.out = b->logits;
-	product.out_stride = b->sizes.n_vocab;
-	note(b, "logits", cuda_gemv(&b->pass, &product, 1, in, b->pass.n_wanted));
+	product.out = b->logits + (uint64_t)b->first * n;
+	product.out_stride = n;
+	note(b, "logits", cuda_gemv(&b->pass, &product, 1, in, n_wanted));
 	if (softcap != 0)
 		note(b, "soft cap",
-		    cuda_softcap(&b->pass, b->logits, (uint64_t)b->pass.n_wanted * b->sizes.n_vocab,
-			softcap));
+		    cuda_softcap(&b->pass, product.out, (uint64_t)n_wanted * n, softcap));
+	note(b, "shortlists",
+	    cuda_shortlist(&b->pass, product.out, n, n_wanted, b->shortlists + b->first));
 }
 
 static enum rc cuda_measure(
@@ -508,8 +591,11 @@ static const struct backend_api *make()
 	api.wipe = cuda_wipe;
 	api.finish = cuda_finish;
 	api.forget = cuda_forget;
+	api.host_logits = cuda_host_logits;
 	api.begin = cuda_begin;
 	api.end = cuda_end;
+	api.shortlist = cuda_shortlist_at;
+	api.fetch = cuda_fetch;
 	api.embed = slot_embed;
 	api.rotations = slot_rotations;
 	api.norm = slot_norm;

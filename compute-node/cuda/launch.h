@@ -97,6 +97,13 @@ uint64_t cuda_experts_work(uint32_t n_rows, uint32_t n_expert, uint32_t n_used, 
 cudaError_t cuda_attention(const struct cuda_pass *p, const struct backend_attention *a);
 uint64_t cuda_attention_work(uint32_t n_rows, uint32_t n_head, uint32_t dv, uint32_t n_ctx);
 
+/* shortlist.cu */
+
+/* The shortlist of each of `n_rows` rows of logits, [n_rows][n]; `out` may be the host's. */
+cudaError_t cuda_shortlist(const struct cuda_pass *p, const float *logits, uint32_t n,
+    uint32_t n_rows, struct backend_shortlist *out);
+uint64_t cuda_shortlist_work(uint32_t n_rows);
+
 /* rows.cu: what is done to rows one by one. */
 
 cudaError_t cuda_norm(const struct cuda_pass *p, const float *x, const float *weight, uint32_t n,

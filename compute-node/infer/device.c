@@ -350,6 +350,7 @@ static enum rc take_pass(struct device *d, const struct engine_config *config, s
 	}
 	if (rc == RC_OK)
 		rc = d->api->work(d->backend, &sizes, why);
+	d->n_places = sizes.n_wanted;
 	d->rows = calloc(config->n_ubatch, sizeof(*d->rows));
 	return rc == RC_OK && d->rows == NULL ? RC_NOMEM : rc;
 }
@@ -410,7 +411,28 @@ size_t device_rows(const struct engine_row *rows, size_t n, size_t n_ubatch)
 	return i;
 }
 
-enum rc device_run(struct device *d, struct worker *w, struct errmsg *why)
+uint32_t device_places(const struct device *d)
+{
+	return d->n_places;
+}
+
+float *device_host_logits(struct device *d)
+{
+	return d->api->host_logits(d->backend);
+}
+
+const struct backend_shortlist *device_shortlist(struct device *d, uint32_t place)
+{
+	return d->api->shortlist(d->backend, place);
+}
+
+enum rc device_fetch(struct device *d, uint32_t place, float *logits, struct errmsg *why)
+{
+	return d->api->fetch(d->backend, place, logits, why);
+}
+
+enum rc device_run(
+    struct device *d, struct worker *w, uint32_t first, bool brief, struct errmsg *why)
 {
 	struct pass *p = w->pass;
 	uint32_t wanted = 0;
@@ -421,11 +443,13 @@ enum rc device_run(struct device *d, struct worker *w, struct errmsg *why)
 		d->rows[i] = (struct backend_row){ .token = p->rows[i].token,
 			.seq = p->rows[i].seq,
 			.pos = p->rows[i].pos,
-			.wanted = p->rows[i].want_logits ? wanted++ : UINT32_MAX };
+			.wanted = p->rows[i].want_logits ? wanted++ : UINT32_MAX,
+			.brief = brief && p->rows[i].brief };
 	/* What embeddings want beside logits is in no pass that is played back. */
 	d->class_ = p->rows[0].answer && p->embeddings == NULL ? BACKEND_ANSWER : BACKEND_PROMPT;
 	d->failed = RC_OK;
-	rc = d->api->begin(d->backend, d->class_, d->rows, (uint32_t)p->n_rows, &replayed, why);
+	rc = d->api->begin(
+	    d->backend, d->class_, d->rows, (uint32_t)p->n_rows, first, &replayed, why);
 	if (rc == RC_OK && !replayed)
 		d->model->arch->forward(w);
 	if (rc == RC_OK)

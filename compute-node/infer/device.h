@@ -33,8 +33,19 @@ const char *device_numerics(const struct device *device);
 /* Rows from `rows` on that one pass may take: neighbours of one class. */
 size_t device_rows(const struct engine_row *rows, size_t n, size_t n_ubatch);
 
-/* Compute the pass that `worker` points at. */
-enum rc device_run(struct device *device, struct worker *worker, struct errmsg *why) RC_CHECK;
+/* Wanted rows whose logits and shortlists it keeps. */
+uint32_t device_places(const struct device *device);
+
+/* Compute the pass that `worker` points at.  Its wanted rows are kept from place `first`
+ * on; `brief`: of those that are, nothing else is handed out. */
+enum rc device_run(struct device *device, struct worker *worker, uint32_t first, bool brief,
+    struct errmsg *why) RC_CHECK;
+
+/* As backend/backend.h has them. */
+float *device_host_logits(struct device *device);
+const struct backend_shortlist *device_shortlist(struct device *device, uint32_t place);
+enum rc device_fetch(
+    struct device *device, uint32_t place, float *logits, struct errmsg *why) RC_CHECK;
 
 /* Zero `bytes` bytes of device memory.  device_settle(): they are zero, and so is all
  * that passes left behind. */

@@ -38,7 +38,8 @@ struct device {
 	void *scratch;               /* of passes */
 	size_t scratch_bytes;
 	struct backend_row *rows; /* [n_ubatch] */
-	enum rc failed;           /* the first failure of a walk, and why */
+	uint32_t n_places;
+	enum rc failed; /* the first failure of a walk, and why */
 	struct errmsg why;
 };
 

@@ -51,6 +51,8 @@ struct engine {
 	uint8_t *scratch;
 	size_t scratch_bytes;
 	struct device *device; /* NULL: the crew computes */
+	bool *brief;           /* [its places] of the last call's wanted rows */
+	size_t n_brief;        /* of them; 0: they had no places */
 	char numerics[NUMERICS_BYTES];
 };
 
@@ -368,10 +370,14 @@ static enum rc take_all(struct engine *e, struct errmsg *why)
 		e->workers[i].pass = &e->pass;
 		e->workers[i].thread = i;
 	}
-	if (config->backend != NULL)
-		rc = device_new(e->model, config, &e->pass, &e->cache, &e->device, why);
-	else
+	if (config->backend == NULL)
 		rc = take_scratch(e, why);
+	else
+		rc = device_new(e->model, config, &e->pass, &e->cache, &e->device, why);
+	if (rc == RC_OK && e->device != NULL) {
+		e->brief = calloc(device_places(e->device), sizeof(*e->brief));
+		rc = e->brief != NULL ? RC_OK : RC_NOMEM;
+	}
 	if (rc == RC_OK)
 		name_numerics(e);
 	return rc;
@@ -416,6 +422,7 @@ void engine_free(struct engine *e)
 	free(e->workers);
 	free(e->seqs);
 	free(e->tails);
+	free(e->brief);
 	free(e);
 }
 
@@ -490,8 +497,9 @@ static void run_thread(void *arg, unsigned thread)
 	e->model->arch->forward(&e->workers[thread]);
 }
 
-/* The rows that the pass points at, or as many of them as can be computed together. */
-static enum rc run(struct engine *e, struct errmsg *why)
+/* The rows that the pass points at, or as many of them as can be computed together;
+ * `n_given` rows of the call have got their logits before. */
+static enum rc run(struct engine *e, size_t n_given, struct errmsg *why)
 {
 	struct pass *p = &e->pass;
 
@@ -499,7 +507,8 @@ static enum rc run(struct engine *e, struct errmsg *why)
 		p->n_rows = device_rows(p->rows, p->n_rows, e->config.n_ubatch);
 		if (e->config.pulse != NULL)
 			(*e->config.pulse)++;
-		return device_run(e->device, e->workers, why);
+		return device_run(e->device, e->workers, e->n_brief > 0 ? (uint32_t)n_given : 0,
+		    e->n_brief > 0, why);
 	}
 	p->n_wanted = 0;
 	for (uint32_t t = 0; t < p->n_rows; t++) {
@@ -527,6 +536,35 @@ static size_t count_wanted(const struct engine_row *rows, size_t n)
 	return wanted;
 }
 
+/* Shortlists are kept of rows that all have a place on the device. */
+static void note_brief(struct engine *e, const struct engine_row *rows, size_t n)
+{
+	e->n_brief = 0;
+	if (e->device == NULL || count_wanted(rows, n) > device_places(e->device))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (rows[i].want_logits)
+			e->brief[e->n_brief++] = rows[i].brief;
+	}
+}
+
+float *engine_logits(struct engine *e)
+{
+	return e->device != NULL ? device_host_logits(e->device) : NULL;
+}
+
+const struct backend_shortlist *engine_shortlist(struct engine *e, size_t i)
+{
+	return i < e->n_brief && e->brief[i] ? device_shortlist(e->device, (uint32_t)i) : NULL;
+}
+
+enum rc engine_fetch(struct engine *e, size_t i, float *logits, struct errmsg *why)
+{
+	if (engine_shortlist(e, i) == NULL)
+		return errmsg_rc(why, RC_INVALID, "row %zu has no shortlist", i);
+	return device_fetch(e->device, (uint32_t)i, logits, why);
+}
+
 /* Texts of an encoder leave nothing behind. */
 static enum rc forward_texts(struct engine *e, const struct engine_row *rows, size_t n,
     float *embeddings, struct errmsg *why)
@@ -539,7 +577,7 @@ static enum rc forward_texts(struct engine *e, const struct engine_row *rows, si
 	p->rows = rows;
 	p->n_rows = n;
 	p->embeddings = embeddings;
-	rc = run(e, why);
+	rc = run(e, 0, why);
 	cache_wipe(&e->cache, 0, encode_cells((uint32_t)n));
 	return rc;
 }
@@ -548,21 +586,24 @@ enum rc engine_forward(struct engine *e, const struct engine_row *rows, size_t r
     float *logits, float *embeddings, const volatile bool *cancel, struct errmsg *why)
 {
 	struct pass *p = &e->pass;
+	size_t n_given = 0;
 	enum rc rc;
 
 	if (e->model->encoder != NULL)
 		return forward_texts(e, rows, rows_len, embeddings, why);
 	rc = check_rows(e, rows, rows_len, why);
+	note_brief(e, rows, rows_len);
 	for (size_t at = 0; rc == RC_OK && at < rows_len; at += p->n_rows) {
 		if (cancel != NULL && *cancel)
 			return RC_CANCELLED;
 		p->rows = rows + at;
 		p->n_rows = rows_len - at < e->config.n_ubatch ? rows_len - at : e->config.n_ubatch;
-		p->logits = logits;
+		p->logits = logits != NULL ? logits + n_given * e->model->n_vocab : NULL;
 		p->embeddings = embeddings;
-		rc = run(e, why);
+		rc = run(e, n_given, why);
 		if (rc != RC_OK)
 			break;
+		n_given += count_wanted(p->rows, p->n_rows);
 		for (size_t i = 0; i < p->n_rows; i++) {
 			struct sequence *seq = &e->seqs[p->rows[i].seq];
 
@@ -570,8 +611,6 @@ enum rc engine_forward(struct engine *e, const struct engine_row *rows, size_t r
 			if (seq->n_touched < seq->n_past)
 				seq->n_touched = seq->n_past;
 		}
-		if (logits != NULL)
-			logits += count_wanted(p->rows, p->n_rows) * e->model->n_vocab;
 		if (embeddings != NULL)
 			embeddings += p->n_rows * e->model->n_embd;
 	}

@@ -21,8 +21,9 @@
 
 struct adapter;     /* model/adapter.h */
 struct backend_api; /* backend/backend.h */
-struct model;       /* model/model.h: immutable, mapped */
-struct crew;        /* infer/crew.h */
+struct backend_shortlist;
+struct model; /* model/model.h: immutable, mapped */
+struct crew;  /* infer/crew.h */
 struct engine;
 
 /* engine_config.n_ctx 0: the model's own context, but no more than this. */
@@ -57,6 +58,7 @@ struct engine_row {
 	uint32_t seq; /* < n_seq */
 	uint32_t pos; /* = n_past of the sequence, then +1 for each row */
 	bool want_logits;
+	bool brief; /* engine_shortlist() may do instead of its logits */
 	/* A token of an answer, not of its prompt: a backend may add up these in another
 	 * order (backend/backend.h), so what is computed again has to say the same. */
 	bool answer;
@@ -82,7 +84,8 @@ const struct engine_config *engine_config(const struct engine *engine);
 /*
  * Append rows to their sequences and compute them, any number, split into
  * ubatches inside; rows of one sequence in order of position.
- * `logits`: [number of rows with want_logits][n_vocab], in row order.
+ * `logits`: [number of rows with want_logits][n_vocab], in row order; what stands there
+ * of a row with a shortlist is not touched.
  * `embeddings` (encoders and pooling; may be NULL): [rows][n_embd] of the final norm.
  * RC_INVALID (token id, position), RC_CONTEXT (sequence full), RC_CANCELLED
  * when `cancel` (may be NULL) turned true between ubatches: rows of finished
@@ -92,6 +95,20 @@ const struct engine_config *engine_config(const struct engine *engine);
  */
 enum rc engine_forward(struct engine *engine, const struct engine_row *rows, size_t rows_len,
     float *logits, float *embeddings, const volatile bool *cancel, struct errmsg *why) RC_CHECK;
+
+/* Memory of the engine's that logits come to fastest, for as many rows as there are
+ * sequences; until engine_free(), wiped with each sequence.  NULL: any is as good. */
+float *engine_logits(struct engine *engine);
+
+/*
+ * Of the `i`-th row with want_logits of the last engine_forward(), until the next: what
+ * sample_short() may choose from.  NULL: its logits were handed out, because it was not
+ * brief, more rows wanted logits than there are sequences, or the CPU computes.
+ */
+const struct backend_shortlist *engine_shortlist(struct engine *engine, size_t i);
+
+/* The logits, [n_vocab], of a row that has a shortlist. */
+enum rc engine_fetch(struct engine *engine, size_t i, float *logits, struct errmsg *why) RC_CHECK;
 
 /* Tokens held by a sequence. */
 uint32_t engine_seq_len(const struct engine *engine, uint32_t seq);

@@ -7,7 +7,12 @@
 
 #define PHILOX_ROUNDS 10
 #define SCAN_LANES 8u
-#define TOP_MAX 3.4e38 /* nothing can be told apart above it */
+
+bool sample_penalizes(const struct sample_params *p)
+{
+	return sample_repeats(p) || p->presence_penalty < 0 || p->presence_penalty > 0 ||
+	       p->frequency_penalty < 0 || p->frequency_penalty > 0;
+}
 
 double sample_uniform(uint64_t seed, uint64_t index)
 {
@@ -44,43 +49,40 @@ size_t sample_scratch_bytes(size_t n_vocab)
 	return lay_view(&unused, n_vocab, NULL);
 }
 
-static size_t window(const struct sample_params *p, size_t history_len)
+void sample_count(
+    const struct sample_params *p, const struct sample_row *row, struct sample_candidate *counts)
 {
-	return p->repeat_last_n == 0 || p->repeat_last_n > history_len ? history_len
-								       : p->repeat_last_n;
+	size_t n = p->repeat_last_n == 0 || p->repeat_last_n > row->history_len ? row->history_len
+										: p->repeat_last_n;
+	const int32_t *history = row->history + (row->history_len - n);
+
+	for (int step = 0; step < 2; step++) {
+		for (size_t i = 0; i < n; i++) {
+			if (history[i] < 0 || (size_t)history[i] >= row->n_vocab)
+				continue;
+			counts[history[i]].id = step == 0 ? 0 : counts[history[i]].id + 1;
+		}
+	}
 }
 
-/* Each token of the window once for the repeat and presence penalties, as often
- * as it occurs for the frequency penalty.  `counts` is scratch. */
-static void penalize(const struct sample_params *p, float *logits, size_t n_vocab,
-    const int32_t *history, size_t history_len, struct sample_candidate *counts)
+/* Each token of the window once.  `counts` is scratch. */
+static void penalize(
+    const struct sample_params *p, const struct sample_row *row, struct sample_candidate *counts)
 {
-	bool repeat = p->repeat_penalty > 0 && (p->repeat_penalty < 1 || p->repeat_penalty > 1);
-	size_t n = window(p, history_len);
+	size_t n = row->history_len;
 
-	if (!repeat && !(p->presence_penalty < 0 || p->presence_penalty > 0) &&
-	    !(p->frequency_penalty < 0 || p->frequency_penalty > 0))
+	if (!sample_penalizes(p))
 		return;
-	history += history_len - n;
+	sample_count(p, row, counts);
+	if (p->repeat_last_n != 0 && p->repeat_last_n < n)
+		n = p->repeat_last_n;
 	for (size_t i = 0; i < n; i++) {
-		if (history[i] >= 0 && (size_t)history[i] < n_vocab)
-			counts[history[i]].id = 0;
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (history[i] >= 0 && (size_t)history[i] < n_vocab)
-			counts[history[i]].id++;
-	}
-	for (size_t i = 0; i < n; i++) {
-		int32_t id = history[i], count;
+		int32_t id = row->history[row->history_len - n + i];
 
-		if (id < 0 || (size_t)id >= n_vocab || counts[id].id == 0)
+		if (id < 0 || (size_t)id >= row->n_vocab || counts[id].id == 0)
 			continue;
-		count = counts[id].id;
+		row->logits[id] = sample_penalized(p, row->logits[id], counts[id].id);
 		counts[id].id = 0; /* done */
-		if (repeat)
-			logits[id] = logits[id] > 0 ? logits[id] / p->repeat_penalty
-						    : logits[id] * p->repeat_penalty;
-		logits[id] -= p->presence_penalty + p->frequency_penalty * (float)count;
 	}
 }
 
@@ -228,7 +230,7 @@ int32_t sample_token(const struct sample_params *p, const struct sample_row *row
 	int32_t chosen;
 
 	(void)lay_view(&v, v.n, scratch);
-	penalize(p, row->logits, v.n, row->history, row->history_len, v.candidates);
+	penalize(p, row, v.candidates);
 	for (size_t i = 0; i < row->banned_len; i++) {
 		if (row->banned[i] >= 0 && (size_t)row->banned[i] < v.n)
 			row->logits[row->banned[i]] = -INFINITY;
@@ -237,7 +239,7 @@ int32_t sample_token(const struct sample_params *p, const struct sample_row *row
 		mask(row->logits, v.n, row->allowed);
 	scan(&v, row->logits);
 	/* A least share of more than all leaves the very greatest. */
-	if (!(temperature > 0) || p->min_p > 1 || v.n_finite == 0 || v.top > TOP_MAX)
+	if (!(temperature > 0) || p->min_p > 1 || v.n_finite == 0 || v.top > SAMPLE_TOP_MAX)
 		return greatest(&v, row->allowed);
 	bounds = sample_filter(p, &v);
 	if (find_drawn(&v, &bounds, temperature, u, &chosen))

@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct backend_shortlist; /* backend/backend.h */
+
 struct sample_params {
 	float temperature;      /* ≤ 0: greedy */
 	uint32_t top_k;         /* 0: off */
@@ -63,5 +65,18 @@ size_t sample_scratch_bytes(size_t n_vocab);
  */
 int32_t sample_token(
     const struct sample_params *params, const struct sample_row *row, void *scratch);
+
+/* Whether a shortlist is worth asking for: without a filter all candidates count. */
+bool sample_is_brief(const struct sample_params *params);
+
+/*
+ * The same choice from a row's shortlist; `row->logits` is not looked at.  False, and
+ * nothing is chosen: it depends on what is missing there, so the whole row is needed.
+ * Bans, masks and penalties that lower logits leave the list true as far as what it holds
+ * stays better than all that is missing.  Pure, no allocation; O(shortlist), and O(window)
+ * with penalties.
+ */
+bool sample_short(const struct sample_params *params, const struct sample_row *row,
+    const struct backend_shortlist *list, void *scratch, int32_t *chosen);
 
 #endif

@@ -3,6 +3,7 @@
  *   sample.c         the choice: penalties, the greatest, the draw
  *   sample_filter.c  top-k, top-p, min-p: which candidates pass
  *   sample_weigh.c   approximate weights, block by block
+ *   sample_short.c   the same choice from the best of a row
  */
 #ifndef INFER_SAMPLE_IMPL_H
 #define INFER_SAMPLE_IMPL_H
@@ -14,6 +15,7 @@
 #define SAMPLE_BLOCK 64u
 /* e^-60 of the greatest weight cannot change a sum in double. */
 #define SAMPLE_NEGLIGIBLE (-60.0)
+#define SAMPLE_TOP_MAX 3.4e38 /* nothing can be told apart above it */
 
 struct sample_candidate {
 	int32_t id;
@@ -58,6 +60,27 @@ static inline size_t sample_block_len(const struct sample_view *v, size_t b)
 {
 	return b + 1 < v->n_blocks ? SAMPLE_BLOCK : v->n - b * SAMPLE_BLOCK;
 }
+
+static inline bool sample_repeats(const struct sample_params *p)
+{
+	return p->repeat_penalty > 0 && (p->repeat_penalty < 1 || p->repeat_penalty > 1);
+}
+
+/* What the penalties make of the logit of a token that the window holds `count` times:
+ * the repeat and presence penalties take it once, the frequency penalty each time. */
+static inline float sample_penalized(const struct sample_params *p, float logit, int32_t count)
+{
+	if (sample_repeats(p))
+		logit = logit > 0 ? logit / p->repeat_penalty : logit * p->repeat_penalty;
+	return logit - (p->presence_penalty + p->frequency_penalty * (float)count);
+}
+
+/* sample.c */
+bool sample_penalizes(const struct sample_params *params);
+/* The `id` of each token's place in `counts` [n_vocab]: how often the window holds it; only
+ * those of the window are written. */
+void sample_count(const struct sample_params *params, const struct sample_row *row,
+    struct sample_candidate *counts);
 
 /* sample_filter.c */
 struct sample_bounds sample_filter(const struct sample_params *params, struct sample_view *view);

@@ -347,30 +347,30 @@ static void accept_text(struct generation *gen, int32_t id)
 	gen->finish = stopped || whole ? WIRE_FINISH_STOP : WIRE_FINISH_LENGTH;
 }
 
-void generation_accept(
-    struct generation *gen, float *logits, const struct generation_scratch *scratch)
+/* What the next token is chosen from, and what it must not be. */
+static struct sample_row row_of(struct generation *gen, float *logits)
 {
 	const struct tokenizer *tokenizer = gen->model->tokenizer;
-	const uint32_t n_vocab = gen->model->info->n_vocab;
-	const int32_t *banned = NULL;
-	size_t banned_len = 0;
+	struct sample_row row = { .logits = logits,
+		.n_vocab = gen->model->info->n_vocab,
+		.history = gen->ids,
+		.history_len = gen->len,
+		.index = generation_answer_len(gen) };
 
 	assert(!gen->has_token && gen->finish == WIRE_FINISH_UNKNOWN);
 	if ((gen->ignore_eos || gen->waits) && tokenizer != NULL)
-		banned = tokenizer_ends(tokenizer, &banned_len);
+		row.banned = tokenizer_ends(tokenizer, &row.banned_len);
 	if (gen->constraint != NULL)
 		gen->allowed = gen->waits ? NULL : matcher_allowed(gen->constraint);
-	if (gen->logprobs != NULL)
-		memcpy(scratch->logits, logits, n_vocab * sizeof(logits[0]));
-	const struct sample_row row = { .logits = logits,
-		.n_vocab = n_vocab,
-		.history = gen->ids,
-		.history_len = gen->len,
-		.banned = banned,
-		.banned_len = banned_len,
-		.allowed = gen->allowed,
-		.index = generation_answer_len(gen) };
-	int32_t id = sample_token(&gen->params, &row, scratch->sampling);
+	row.allowed = gen->allowed;
+	return row;
+}
+
+/* The token that was chosen; `logits`, as the model gave them, with logprobs alone. */
+static void accept_token(struct generation *gen, int32_t id, const float *logits)
+{
+	const struct tokenizer *tokenizer = gen->model->tokenizer;
+
 	/* Nothing was allowed: no answer rather than any. */
 	if (gen->allowed != NULL && !sample_is_allowed(gen->allowed, (size_t)id)) {
 		gen->finish = WIRE_FINISH_ERROR;
@@ -382,10 +382,8 @@ void generation_accept(
 		gen->finish = WIRE_FINISH_STOP;
 		return;
 	}
-	if (gen->logprobs != NULL) {
-		take_logprobs(gen, id, scratch->logits);
-		wipe(scratch->logits, n_vocab * sizeof(logits[0]));
-	}
+	if (gen->logprobs != NULL)
+		take_logprobs(gen, id, logits);
 	if (gen->constraint != NULL && !push_constraint(gen, id)) {
 		gen->finish = WIRE_FINISH_ERROR;
 		return;
@@ -394,6 +392,36 @@ void generation_accept(
 	gen->token = id;
 	gen->ids[gen->len++] = id;
 	accept_text(gen, id);
+}
+
+bool generation_is_brief(const struct generation *gen)
+{
+	return gen->logprobs == NULL && sample_is_brief(&gen->params);
+}
+
+bool generation_accept_brief(struct generation *gen, const struct backend_shortlist *list,
+    const struct generation_scratch *scratch)
+{
+	const struct sample_row row = row_of(gen, NULL);
+	int32_t id;
+
+	if (!sample_short(&gen->params, &row, list, scratch->sampling, &id))
+		return false;
+	accept_token(gen, id, NULL);
+	return true;
+}
+
+void generation_accept(
+    struct generation *gen, float *logits, const struct generation_scratch *scratch)
+{
+	const struct sample_row row = row_of(gen, logits);
+	const size_t bytes = row.n_vocab * sizeof(logits[0]);
+
+	if (gen->logprobs != NULL)
+		memcpy(scratch->logits, logits, bytes);
+	accept_token(gen, sample_token(&gen->params, &row, scratch->sampling), scratch->logits);
+	if (gen->logprobs != NULL)
+		wipe(scratch->logits, bytes);
 }
 
 void generation_stop(struct generation *gen, enum wire_finish finish)

@@ -40,6 +40,7 @@
 #define GENERATION_TEXT_BYTES ((size_t)4096)        /* taken at once */
 #define GENERATION_TEXT_BYTES_MAX ((size_t)1 << 20) /* pending at once */
 
+struct backend_shortlist; /* backend/backend.h */
 struct generation_logprobs;
 struct matcher; /* grammar/matcher.h */
 
@@ -93,6 +94,13 @@ enum rc generation_init(struct generation *gen, const struct served_model *model
 
 /* Wipes and frees; fine on a zeroed struct. */
 void generation_fini(struct generation *gen);
+
+/* Whether the next token may be sampled from a shortlist. */
+bool generation_is_brief(const struct generation *gen);
+
+/* Sample it so; false: nothing has happened, the row's logits are needed. */
+bool generation_accept_brief(struct generation *gen, const struct backend_shortlist *list,
+    const struct generation_scratch *scratch);
 
 /* Sample the next token from `logits` [n_vocab] (scratch afterwards). */
 void generation_accept(

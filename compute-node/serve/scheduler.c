@@ -54,7 +54,8 @@ static size_t lay_lane(struct lane *lane, const struct model_info *info,
 
 	lane->seqs = layout_array(&at, n_seq, sizeof(lane->seqs[0]));
 	lane->rows = layout_array(&at, config->n_ubatch, sizeof(lane->rows[0]));
-	lane->logits = layout_array(&at, n_seq * n_vocab, sizeof(float));
+	lane->logits =
+	    config->backend == NULL ? layout_array(&at, n_seq * n_vocab, sizeof(float)) : NULL;
 	lane->samplings = layout_array(&at, n_seq, sizeof(lane->samplings[0]));
 	lane->n_samplers = count_samplers(config);
 	lane->scratch = layout_array(&at, lane->n_samplers, sizeof(lane->scratch[0]));
@@ -103,6 +104,8 @@ enum rc lane_init(struct lane *lane, struct served_model *model)
 	if (lane->memory == NULL)
 		return RC_NOMEM;
 	(void)lay_lane(lane, model->info, &model->config, lane->memory);
+	if (lane->logits == NULL)
+		lane->logits = engine_logits(model->engine);
 	rc = take_crew(lane);
 	if (rc == RC_OK && model->info->pools)
 		rc = embed_new(model->model, model->engine, &lane->embed, NULL);

@@ -94,7 +94,9 @@ struct embed_job {
 /* A row of logits on its way to a token. */
 struct sampling {
 	struct job *job;
-	float *logits; /* [n_vocab] */
+	float *logits;                             /* [n_vocab] */
+	const struct backend_shortlist *shortlist; /* NULL: the logits stand there */
+	bool over;
 };
 
 /* A model that could not come is not tried again for so long: each try costs those that
@@ -113,7 +115,7 @@ struct lane {
 	bool fresh;                 /* came for what waits, and nothing of that has begun yet */
 	struct sequence *seqs;      /* [n_seq] */
 	struct engine_row *rows;    /* [n_ubatch] */
-	float *logits;              /* [n_seq][n_vocab] */
+	float *logits;              /* [n_seq][n_vocab]; with a backend the engine's */
 	struct sampling *samplings; /* [n_seq] of this round */
 	size_t n_samplings;
 	struct crew *crew; /* that samples; the engine's, but for `own_crew` */

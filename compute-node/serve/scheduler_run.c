@@ -39,6 +39,7 @@ static size_t put_rows(struct lane *lane, struct sequence *seq, uint32_t n, size
 			.seq = index,
 			.pos = pos,
 			.want_logits = pos + 1 == job->gen.len,
+			.brief = generation_is_brief(&job->gen),
 			.answer = pos >= job->gen.prompt_len };
 	}
 	return at + n;
@@ -94,10 +95,19 @@ static void note_rows(struct lane *lane, size_t rows)
 	}
 }
 
-static void sample(struct lane *lane, const struct sampling *one, unsigned thread)
+static void sample(struct lane *lane, struct sampling *one, unsigned thread)
 {
-	generation_accept(&one->job->gen, one->logits, &lane->scratch[thread]);
+	const struct generation_scratch *scratch = &lane->scratch[thread];
+
+	if (one->over)
+		return;
+	if (one->shortlist != NULL) {
+		one->over = generation_accept_brief(&one->job->gen, one->shortlist, scratch);
+		return;
+	}
+	generation_accept(&one->job->gen, one->logits, scratch);
 	wipe(one->logits, lane->model->info->n_vocab * sizeof(one->logits[0]));
+	one->over = true;
 }
 
 /* On each thread of the crew: a row at a time. */
@@ -110,6 +120,36 @@ static void sample_some(void *arg, unsigned thread)
 		return;
 	while ((i = crew_take(lane->crew)) < lane->n_samplings)
 		sample(lane, &lane->samplings[i], thread);
+}
+
+static void sample_all(struct lane *lane)
+{
+	if (lane->n_samplings == 1)
+		sample(lane, &lane->samplings[0], 0);
+	else if (lane->n_samplings != 0)
+		crew_run(lane->crew, sample_some, lane);
+}
+
+/* The rows that their shortlists did not do for come whole; false: none did not. */
+static bool fetch_rows(struct lane *lane)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < lane->n_samplings; i++) {
+		struct sampling *one = &lane->samplings[i];
+		struct errmsg why = ERRMSG_INIT;
+
+		if (one->over)
+			continue;
+		enum rc rc = engine_fetch(lane->model->engine, i, one->logits, &why);
+		lane_end_if_lost(lane, rc, &why);
+		one->shortlist = NULL;
+		one->over = rc != RC_OK;
+		if (rc != RC_OK)
+			job_fail(one->job, WIRE_ERROR_INTERNAL, "the engine failed");
+		any = any || rc == RC_OK;
+	}
+	return any;
 }
 
 /* Returns how many tokens were sampled. */
@@ -128,14 +168,14 @@ static uint64_t take_logits(struct lane *lane, size_t rows, int64_t now_ns)
 			job->prompt_done_ns = now_ns;
 		job->finished_ns = now_ns;
 		job->progress_ns = now_ns;
-		lane->samplings[lane->n_samplings] =
-		    (struct sampling){ job, lane->logits + lane->n_samplings * n_vocab };
+		lane->samplings[lane->n_samplings] = (struct sampling){ .job = job,
+			.logits = lane->logits + lane->n_samplings * n_vocab,
+			.shortlist = engine_shortlist(lane->model->engine, lane->n_samplings) };
 		lane->n_samplings++;
 	}
-	if (lane->n_samplings == 1)
-		sample(lane, &lane->samplings[0], 0);
-	else if (lane->n_samplings != 0)
-		crew_run(lane->crew, sample_some, lane);
+	sample_all(lane);
+	if (fetch_rows(lane))
+		sample_all(lane);
 	for (size_t i = 0; i < lane->n_samplings; i++)
 		sampled += lane->samplings[i].job->gen.has_token;
 	return sampled;

@@ -8,6 +8,7 @@
  * what HEARTH_BACKEND names: a library's absolute path.
  */
 #include <libgen.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,6 +23,7 @@
 #include "backend/load.h"
 #include "base/buf.h"
 #include "golden_models.h"
+#include "infer/choose.h"
 #include "infer/engine.h"
 #include "infer/textstream.h"
 #include "model/model.h"
@@ -234,7 +236,10 @@ static void tell(struct teller *t, size_t n)
 	struct engine_row rows[STORY + 1];
 	struct errmsg why = ERRMSG_INIT;
 	float logits[VOCAB];
+	const struct sample_row row = { .logits = logits, .n_vocab = VOCAB };
+	void *scratch = malloc(sample_scratch_bytes(VOCAB));
 
+	assert_non_null(scratch);
 	while (t->len < n) {
 		size_t done = engine_seq_len(t->engine, 0), more = t->len - done;
 
@@ -242,13 +247,15 @@ static void tell(struct teller *t, size_t n)
 			rows[i] = (struct engine_row){ .token = t->ids[done + i],
 				.pos = (uint32_t)(done + i),
 				.want_logits = i + 1 == more,
+				.brief = true,
 				.answer = done + i >= t->prompt_len };
-		if (engine_forward(t->engine, rows, more, logits, NULL, NULL, &why) != RC_OK)
+		if (engine_forward(t->engine, rows, more, logits, NULL, NULL, &why) != RC_OK ||
+		    choose_token(t->engine, 0, &greedy, &row, scratch, &t->ids[t->len], &why) !=
+			RC_OK)
 			fail_msg("%s", why.text);
-		t->ids[t->len] = plain_sample(
-		    &greedy, &(struct sample_row){ .logits = logits, .n_vocab = VOCAB });
 		t->len++;
 	}
+	free(scratch);
 }
 
 static void begin(struct teller *t, const struct backend_api *api)
@@ -291,6 +298,53 @@ static void test_stories_tell_the_expected_text_to_the_byte(void **unused)
 	textstream_free(stream);
 	engine_free(t.engine);
 	model_close(t.model);
+}
+
+/* Two passes of one call: the token of an answer, and a prompt. */
+static void test_brief_rows_can_be_had_whole(void **unused)
+{
+	struct model *model = golden_open("models", "stories260K");
+	const struct engine_config config = { .n_ctx = 16, .n_seq = 2, .backend = backend };
+	const struct sample_params greedy = { 0 };
+	float whole[2 * VOCAB], fetched[VOCAB];
+	struct errmsg why = ERRMSG_INIT;
+
+	(void)unused;
+	for (int brief = 0; brief < 2; brief++) {
+		struct engine_row rows[4] = { { .token = 9, .want_logits = true, .answer = true },
+			{ .token = 70, .seq = 1 }, { .token = 71, .seq = 1, .pos = 1 },
+			{ .token = 72, .seq = 1, .pos = 2, .want_logits = true } };
+		struct engine *engine = NULL;
+		float *logits;
+
+		assert_int_equal(engine_new(model, &config, &engine, &why), RC_OK);
+		logits = engine_logits(engine);
+		assert_non_null(logits);
+		rows[0].brief = rows[3].brief = brief == 1;
+		memset(logits, 0xff, sizeof(whole));
+		assert_int_equal(engine_forward(engine, rows, 4, logits, NULL, NULL, &why), RC_OK);
+		if (brief == 0)
+			memcpy(whole, logits, sizeof(whole));
+		for (size_t i = 0; i < 2; i++) {
+			float *row = &whole[i * VOCAB];
+			int32_t id = -1;
+
+			assert_true((engine_shortlist(engine, i) != NULL) == (brief == 1));
+			if (brief == 0)
+				continue;
+			assert_true(isnan(logits[i * VOCAB])); /* it stayed on the device */
+			assert_true(sample_short(&greedy, &(struct sample_row){ .n_vocab = VOCAB },
+			    engine_shortlist(engine, i), NULL, &id));
+			assert_int_equal(
+			    id, plain_sample(&greedy,
+				    &(struct sample_row){ .logits = row, .n_vocab = VOCAB }));
+			assert_int_equal(engine_fetch(engine, i, fetched, &why), RC_OK);
+			assert_memory_equal(fetched, row, sizeof(fetched));
+		}
+		assert_null(engine_shortlist(engine, 2));
+		engine_free(engine);
+	}
+	model_close(model);
 }
 
 /* Another engine is given the prompt and what there is of the answer, in one go. */
@@ -414,6 +468,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stories_tell_the_expected_text_to_the_byte),
+		cmocka_unit_test(test_brief_rows_can_be_had_whole),
 		cmocka_unit_test(test_a_resumed_answer_goes_on_as_it_was),
 		cmocka_unit_test(test_a_wiped_sequence_is_zero_on_the_device),
 		cmocka_unit_test(test_the_numerics_are_the_backends),

@@ -313,7 +313,7 @@ static struct inputs inputs_of(const struct layer *l, const std::vector<place> &
 	struct inputs in;
 
 	for (const place &at : places) {
-		in.rows.push_back({ 0, at.seq, at.pos, UINT32_MAX });
+		in.rows.push_back({ 0, at.seq, at.pos, UINT32_MAX, false });
 		for (uint32_t h = 0; h < l->n_head; h++)
 			append(&in.q, projected(l, at, 0, h));
 		for (uint32_t h = 0; h < l->n_head_kv; h++) {

@@ -7,9 +7,11 @@
 #ifndef SERVE_FAKE_ENGINE_H
 #define SERVE_FAKE_ENGINE_H
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/backend.h"
 #include "base/random.h"
 #include "infer/engine.h"
 
@@ -33,6 +35,12 @@ static struct fake_engine {
 	int engines;        /* made and not freed */
 	unsigned tries;     /* to make one */
 	const struct adapter *adapters[FAKE_SEQS];
+	/* As of a device, with shortlists of so many; 0: none. */
+	uint32_t n_short;
+	bool brief[FAKE_SEQS]; /* of the last call's wanted rows */
+	struct backend_shortlist shortlists[FAKE_SEQS];
+	float whole[FAKE_SEQS][FAKE_VOCAB];
+	uint32_t fetches;
 } fake;
 
 struct engine {
@@ -57,9 +65,37 @@ static void fake_logits(uint32_t seq, uint32_t len, float *out)
 		out[i] = (float)(random_next(&state) >> 40) / 4194304.0F;
 }
 
+/* The best of a row, one after another. */
+static void fake_shortlist(const float *logits, struct backend_shortlist *out)
+{
+	float top = -INFINITY;
+
+	out->n = 0;
+	out->sum = 0;
+	for (uint32_t i = 0; i < FAKE_VOCAB; i++)
+		top = fmaxf(top, logits[i]);
+	for (uint32_t i = 0; i < FAKE_VOCAB; i++)
+		out->sum += expf(logits[i] - top);
+	while (out->n < fake.n_short) {
+		int32_t best = -1;
+
+		for (int32_t i = 0; i < (int32_t)FAKE_VOCAB; i++) {
+			bool after = out->n == 0 || logits[i] < out->last.logit ||
+				     (logits[i] <= out->last.logit && i > out->last.id);
+
+			if (after && (best < 0 || logits[i] > logits[best]))
+				best = i;
+		}
+		out->last = (struct backend_candidate){ best, logits[best] };
+		out->best[out->n++] = out->last;
+	}
+}
+
 enum rc engine_forward(struct engine *engine, const struct engine_row *rows, size_t rows_len,
     float *logits, float *embeddings, const volatile bool *cancel, struct errmsg *why)
 {
+	size_t wanted = 0;
+
 	(void)engine;
 	(void)embeddings;
 	(void)cancel;
@@ -79,11 +115,38 @@ enum rc engine_forward(struct engine *engine, const struct engine_row *rows, siz
 			abort();
 		fake.ids[seq][fake.len[seq]++] = rows[i].token;
 		fake.last_rows[seq]++;
-		if (rows[i].want_logits) {
-			fake_logits(seq, fake.len[seq], logits);
-			logits += FAKE_VOCAB;
-		}
+		if (!rows[i].want_logits)
+			continue;
+		fake_logits(seq, fake.len[seq], fake.whole[wanted]);
+		fake.brief[wanted] = rows[i].brief && fake.n_short > 0;
+		if (fake.brief[wanted])
+			fake_shortlist(fake.whole[wanted], &fake.shortlists[wanted]);
+		else
+			memcpy(logits, fake.whole[wanted], sizeof(fake.whole[wanted]));
+		wanted++;
+		logits += FAKE_VOCAB;
 	}
+	return RC_OK;
+}
+
+float *engine_logits(struct engine *engine)
+{
+	(void)engine;
+	return NULL;
+}
+
+const struct backend_shortlist *engine_shortlist(struct engine *engine, size_t i)
+{
+	(void)engine;
+	return fake.brief[i] ? &fake.shortlists[i] : NULL;
+}
+
+enum rc engine_fetch(struct engine *engine, size_t i, float *logits, struct errmsg *why)
+{
+	(void)engine;
+	(void)why;
+	fake.fetches++;
+	memcpy(logits, fake.whole[i], sizeof(fake.whole[i]));
 	return RC_OK;
 }
 

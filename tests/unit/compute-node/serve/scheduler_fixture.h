@@ -138,7 +138,7 @@ struct ask {
 	uint32_t max_tokens;
 	uint32_t credit; /* 0: plenty */
 	bool no_credit;
-	float temperature;
+	float temperature, top_p;
 	uint32_t ttl_ms;
 	uint8_t lease; /* 0: none */
 	const uint32_t *prompt_ids, *generated_ids;
@@ -176,7 +176,7 @@ static enum rc submit(const struct ask *ask, struct fault *fault)
 		.credit = ask->no_credit     ? 0
 			  : ask->credit == 0 ? 100000
 					     : ask->credit,
-		.sampling = { .temperature = ask->temperature, .seed = 77 } };
+		.sampling = { .temperature = ask->temperature, .top_p = ask->top_p, .seed = 77 } };
 	enum rc rc = scheduler_register(sched, ask->peer == 0 ? 1 : ask->peer,
 	    ask->key == NULL ? key_a : ask->key, &message, &job, fault);
 	if (rc != RC_OK)
