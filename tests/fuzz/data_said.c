@@ -22,6 +22,7 @@ static const struct fact_source sources[] = {
 	{ .text = "I met Tobias about 12 lamps. I was tired.", .owner = true },
 	{ .text = "I like tea and my brother Otto.", .owner = true },
 	{ .text = "I like spam.", .owner = false },
+	{ .text = "I do not eat meat, I love fish.", .owner = true },
 };
 
 static const struct moments_zone zone = { .offset_s = NULL };
@@ -57,7 +58,8 @@ static void try_facts(struct words *words, const char *answer, size_t len, struc
 	struct fact facts[FACT_GATE_FACTS_MAX];
 	size_t n = 0;
 
-	must(fact_gate(words, &zone, sources, 3, answer, len, arena, facts, &n, &counts) == RC_OK);
+	must(fact_gate(words, &zone, sources, sizeof sources / sizeof sources[0], answer, len,
+		 arena, facts, &n, &counts) == RC_OK);
 	must(n <= FACT_GATE_FACTS_MAX && counts.of[GATE_PASSED] == n);
 	for (size_t i = 0; i < n; i++) {
 		facts[i].by = FACT_BY_NIGHT;
@@ -65,6 +67,7 @@ static void try_facts(struct words *words, const char *answer, size_t len, struc
 		facts[i].number = 1;
 		must_be_plain(facts[i].text, FACT_TEXT_BYTES_MAX);
 		must(strstr(facts[i].text, "spam") == NULL);
+		must(strstr(facts[i].text, "fish") == NULL); /* beside a no */
 		must(fact_check(&facts[i], NULL) == RC_OK);
 	}
 }
