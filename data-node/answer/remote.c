@@ -23,9 +23,9 @@ struct remote {
 	struct spend estimate; /* of one request, at most */
 	unsigned reserved;     /* so many of it are counted as spent */
 	struct spend used;     /* by the one that is answered */
-	bool started, counted; /* counted: `used` is as the server says */
-	size_t said_bytes;     /* of the answer, in case nobody counts its tokens */
-	uint32_t tokens;       /* pieces so far */
+	bool started;
+	size_t said_bytes; /* of the answer, in case nobody counts its tokens */
+	uint32_t tokens;   /* pieces so far */
 	char model[MODEL_BYTES];
 };
 
@@ -227,11 +227,10 @@ enum rc remote_open(const struct remote_ask *ask, struct remote_plan *plan, stru
 static struct spend came_to(const struct remote *remote, const struct cloud_upstream *upstream)
 {
 	unsigned asked = remote->upstream == NULL ? 0 : upstream_asked(remote->upstream);
-	bool known = remote->started || remote->counted;
-	int64_t lost = known && asked > 0 ? asked - 1 : asked;
+	int64_t lost = remote->started && asked > 0 ? asked - 1 : asked;
 	struct spend sum = { .in = lost * remote->estimate.in, .out = lost * remote->estimate.out };
 
-	if (known) {
+	if (remote->started) {
 		sum.in += remote->used.in;
 		sum.out += remote->used.out;
 	}
@@ -267,6 +266,17 @@ void remote_free(struct remote *remote)
 	free(remote);
 }
 
+/* As the server counts; of what broke off that may be how it stood at the beginning. */
+static void take_usage(struct remote *remote, const struct upstream_event *from)
+{
+	bool whole = from->kind == UPSTREAM_DONE;
+
+	if (whole || from->prompt_tokens > remote->used.in)
+		remote->used.in = from->prompt_tokens;
+	if (whole || from->completion_tokens > remote->used.out)
+		remote->used.out = from->completion_tokens;
+}
+
 static void count(struct remote *remote, const struct upstream_event *from)
 {
 	switch (from->kind) {
@@ -283,11 +293,8 @@ static void count(struct remote *remote, const struct upstream_event *from)
 		break;
 	case UPSTREAM_DONE:
 	case UPSTREAM_FAILED:
-		if (from->has_usage) {
-			remote->counted = true;
-			remote->used.in = from->prompt_tokens;
-			remote->used.out = from->completion_tokens;
-		}
+		if (from->has_usage)
+			take_usage(remote, from);
 		settle(remote);
 		break;
 	case UPSTREAM_IDLE:

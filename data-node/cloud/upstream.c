@@ -20,6 +20,7 @@ struct upstream {
 	CURL *easy;
 	struct curl_slist *headers;
 	struct buf body;
+	const char *key; /* within `headers`; NULL: none */
 	int64_t idle_ns;
 	char curl_error[CURL_ERROR_SIZE];
 
@@ -68,13 +69,13 @@ static size_t on_bytes(char *bytes, size_t size, size_t n, void *ctx)
 {
 	struct upstream *u = ctx;
 
-	(void)size; /* is 1 */
-	u->heard_mono_ns = clock_mono_ns();
-	if (status_of(u) != 200) {
+	(void)size;                /* is 1 */
+	if (status_of(u) != 200) { /* and is waited for no longer than silence is */
 		size_t room = UPSTREAM_ERROR_BYTES_MAX - u->refusal.len;
 		buf_append(&u->refusal, bytes, n < room ? n : room);
 		return n;
 	}
+	u->heard_mono_ns = clock_mono_ns();
 	if (sse_push(&u->sse, bytes, n))
 		return n;
 	if (u->reading_rc == RC_OK)
@@ -122,6 +123,9 @@ static enum rc add_key(struct upstream *u, const char *key, struct errmsg *why)
 	if (more == NULL)
 		return RC_NOMEM;
 	u->headers = more;
+	while (more->next != NULL)
+		more = more->next;
+	u->key = more->data + sizeof(front) - 1;
 	return RC_OK;
 }
 
@@ -283,9 +287,12 @@ unsigned upstream_asked(const struct upstream *u)
 	return u->lost + may_have_worked(u);
 }
 
+/* What a server says goes to who asked; the key is not theirs, also where it says that. */
 static void fail(struct upstream *u, enum rc rc, int status, const char *text)
 {
 	u->over = true;
+	if (u->key != NULL && strstr(text, u->key) != NULL)
+		text = "it said something that holds the key";
 	u->last = (struct upstream_event){ .kind = UPSTREAM_FAILED, .rc = rc, .status = status };
 	(void)snprintf(u->last.error, sizeof(u->last.error), "%s", text);
 }
@@ -394,7 +401,7 @@ static void perform(struct upstream *u)
 		if (message->msg == CURLMSG_DONE)
 			settle(u, message->data.result);
 	}
-	if (!u->over && u->reading.done)
+	if (!u->over && (u->reading.done || u->refusal.len == UPSTREAM_ERROR_BYTES_MAX))
 		settle(u, CURLE_OK);
 	/* What was waited for and has come counts, however late it is looked at. */
 	if (!u->over && clock_mono_ns() - u->heard_mono_ns > u->idle_ns)

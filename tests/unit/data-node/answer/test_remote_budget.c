@@ -2,6 +2,7 @@
  * Budgets of answers from elsewhere: what is asked for, what is counted, and that a second
  * try is counted too.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -107,6 +108,91 @@ static void test_a_second_try_that_is_answered_counts_both(void **state)
 	assert_int_equal(asked_lines(), 2);
 }
 
+static void test_usage_of_what_broke_off_counts_no_less_than_what_came(void **state)
+{
+	static const struct fake_answer half[] = { { FAKE_STREAM
+	    "data: {\"choices\":[{\"delta\":{\"content\":\"half of what was meant\"}}],"
+	    "\"usage\":{\"prompt_tokens\":5000,\"completion_tokens\":1}}\n\n",
+	    false } };
+
+	(void)state;
+	policy("", "");
+	fake_upstream_turn(&fake, half, 1);
+	read_all(ASK_NEAR "}");
+	assert_int_equal(spent_so_far().in, 5000);
+	assert_int_equal(spent_so_far().out, 6);
+}
+
+/* ---- many at once ---- */
+
+#define THREADS 4
+#define ASKS 50
+#define DAY 20261127
+#define DAY_TOKENS 10 /* of one request: whoever is second has to wait for the first */
+
+struct asker {
+	struct cloud_upstream upstream;
+	unsigned fits;
+	enum rc rc;
+	pthread_t thread;
+};
+
+/* -1: they cannot be had. */
+static int64_t tokens_of_day(void)
+{
+	struct spend spent;
+
+	return catalogue_spend_sum(catalogue, "near", DAY, DAY, &spent, NULL) == RC_OK
+		   ? spent.in + spent.out
+		   : -1;
+}
+
+/* It comes to nothing in the end, so the next one may spend it again. */
+static enum rc reserve_one(struct asker *asker)
+{
+	const struct spend one = { .in = 7, .out = 3 }, none = { .in = 0 };
+	struct cloud_place *place = world.host.cloud;
+	enum spend_limit limit = SPEND_FITS;
+
+	enum rc rc = cloud_place_reserve(place, &asker->upstream, DAY, &one, &limit, NULL);
+	int64_t tokens = tokens_of_day();
+	if (tokens < 0 || tokens > DAY_TOKENS)
+		return RC_LIMIT;
+	if (rc != RC_OK || limit != SPEND_FITS)
+		return rc;
+	asker->fits++;
+	return cloud_place_settle(place, &asker->upstream, DAY, &one, &none, NULL);
+}
+
+static void *ask_often(void *ctx)
+{
+	struct asker *asker = ctx;
+
+	for (int i = 0; i < ASKS && asker->rc == RC_OK; i++)
+		asker->rc = reserve_one(asker);
+	return NULL;
+}
+
+static void test_a_budget_holds_however_many_ask_at_once(void **state)
+{
+	struct asker askers[THREADS];
+	unsigned fits = 0;
+
+	(void)state;
+	for (size_t i = 0; i < THREADS; i++) {
+		askers[i] = (struct asker){ .upstream = { .name = "near",
+						.budget = { .day_tokens = DAY_TOKENS } } };
+		assert_int_equal(pthread_create(&askers[i].thread, NULL, ask_often, &askers[i]), 0);
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(askers[i].thread, NULL), 0);
+		assert_int_equal(askers[i].rc, RC_OK);
+		fits += askers[i].fits;
+	}
+	assert_true(fits > 0);
+	assert_int_equal(tokens_of_day(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -114,6 +200,8 @@ int main(void)
 		REMOTE_TEST(test_a_budget_that_is_spent_answers_at_home),
 		REMOTE_TEST(test_what_may_have_been_worked_on_counts_as_spent),
 		REMOTE_TEST(test_a_second_try_that_is_answered_counts_both),
+		REMOTE_TEST(test_usage_of_what_broke_off_counts_no_less_than_what_came),
+		REMOTE_TEST(test_a_budget_holds_however_many_ask_at_once),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);

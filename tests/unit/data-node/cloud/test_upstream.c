@@ -271,6 +271,46 @@ static void test_a_refusal_is_of_its_own_try(void **state)
 	fake_upstream_close(&fake);
 }
 
+static void test_a_refusal_is_not_waited_for_without_end(void **state)
+{
+	static char endless[2 * UPSTREAM_ERROR_BYTES_MAX] = STATUS("400 No") "\r\n";
+	const struct fake_answer answers[] = { { endless, true } };
+	struct fake_upstream fake;
+	struct asked asked;
+
+	(void)state;
+	memset(endless + strlen(endless), 'a', sizeof(endless) - strlen(endless) - 1);
+	fake_upstream_open(&fake, answers, LEN(answers));
+	ask(&asked, fake.url, "", 2 * DEADLINE_NS);
+	to_end(&asked);
+	assert_int_equal(asked.event.rc, RC_INVALID);
+	assert_int_equal(asked.event.status, 400);
+	upstream_free(asked.upstream);
+	fake_upstream_close(&fake);
+}
+
+static void test_a_key_that_is_said_back_is_not_told(void **state)
+{
+	static const struct fake_answer answers[] = {
+		{ STATUS("400 No") "\r\n{\"error\":{\"message\":\"odd: Bearer sk-CANARY\"}}",
+		    false },
+		{ FAKE_STREAM "data: {\"error\":{\"message\":\"sk-CANARY is used up\"}}\n\n",
+		    false }
+	};
+	struct fake_upstream fake;
+	struct asked asked;
+
+	(void)state;
+	fake_upstream_open(&fake, answers, LEN(answers));
+	for (size_t i = 0; i < LEN(answers); i++) {
+		ask(&asked, fake.url, "sk-CANARY", DEADLINE_NS);
+		to_end(&asked);
+		assert_string_equal(asked.event.error, "it said something that holds the key");
+		upstream_free(asked.upstream);
+	}
+	fake_upstream_close(&fake);
+}
+
 static void test_nobody_there_and_a_silent_one_are_told_apart(void **state)
 {
 	static const struct fake_answer answers[] = { { FAKE_STREAM FAKE_TEXT("so far"), true } };
@@ -344,6 +384,8 @@ int main(void)
 		TEST(test_a_second_try_may_succeed),
 		TEST(test_what_was_sent_is_sent_again_only_by_leave),
 		TEST(test_a_refusal_is_of_its_own_try),
+		TEST(test_a_refusal_is_not_waited_for_without_end),
+		TEST(test_a_key_that_is_said_back_is_not_told),
 		TEST(test_nobody_there_and_a_silent_one_are_told_apart),
 		TEST(test_who_lets_go_ends_the_connection),
 		TEST(test_a_proxy_of_the_environment_is_not_used),
