@@ -228,6 +228,8 @@ $(CUDA_TESTS)/test_attention: $(call emulated,emulate rows attention attention_a
 $(CUDA_TESTS)/test_gemm: $(call emulated,emulate gemm)
 $(CUDA_TESTS)/test_cuda_experts: $(call emulated,emulate gemm rows experts experts_sort experts_choose)
 $(CUDA_TESTS)/test_shortlist: $(call emulated,emulate shortlist) $(addprefix $(B)/cuda/,compute-node/infer/sample.o compute-node/infer/sample_filter.o compute-node/infer/sample_weigh.o compute-node/infer/sample_short.o compute-node/kernels/exact.o tests/support/plain_sample.o)
+$(CUDA_TESTS)/test_recurrent: $(call emulated,emulate recurrent)
+$(CUDA_TESTS)/test_items: $(call emulated,emulate rows items stacked gemm weights weights_place gemv gemv_32 gemv_k gemv_table gemv_float) $(B)/cuda/compute-node/kernels/blocks.o $(B)/cuda/compute-node/model/type.o
 endif
 # Other builds have none of them: tests/run skips what is not there.
 ifeq ($(EMULATED),)

@@ -32,7 +32,7 @@ extern "C" {
 
 #include "base/errmsg.h"
 
-#define BACKEND_ABI 3u /* one more with each change of what is below */
+#define BACKEND_ABI 4u /* one more with each change of what is below */
 #define BACKEND_PLANES 4
 #define BACKEND_ANSWER_ROWS 16u
 #define BACKEND_SHORT_MAX 256u
@@ -42,12 +42,13 @@ extern "C" {
 
 enum backend_class { BACKEND_ANSWER, BACKEND_PROMPT };
 
-/* The numbers of enum activation, model/model_impl.h. */
+/* The numbers of enum activation, model/model_impl.h; those behind them are activate()'s. */
 enum backend_activation {
 	BACKEND_SILU_GATED,
 	BACKEND_CLAMPED_GATED,
 	BACKEND_RELU_SQUARED,
-	BACKEND_GELU_GATED
+	BACKEND_GELU_GATED,
+	BACKEND_SIGMOID_GATED /* up * σ(gate) */
 };
 
 /* The numbers of enum cache_type, infer/engine.h. */
@@ -125,6 +126,7 @@ struct backend_attention {
 	const float *q_norm, *k_norm; /* [dk] or NULL */
 	float norm_eps;
 	bool v_is_k; /* v is k as projected */
+	bool v_in_k; /* values are the last dv numbers of the keys in the cache; v is not read */
 	bool v_norm; /* RMS norm of value heads, without weights */
 	bool store;  /* put k and v into the cache; false: they are there */
 	bool rotate, halves;
@@ -164,6 +166,62 @@ struct backend_experts {
 	float *x;                                     /* [rows][n] */
 };
 
+#define BACKEND_COPIES 4u /* in one call */
+
+/* Parts of rows: item j of row i is the `n` numbers from i * row + j * item on. */
+struct backend_copy {
+	const float *from;
+	uint64_t from_row, from_item;
+	float *to;
+	uint64_t to_row, to_item;
+	uint32_t items, n;
+};
+
+/* RMS norms of parts of rows. */
+struct backend_norms {
+	const float *x; /* by x_row and x_item, as above */
+	uint64_t x_row, x_item;
+	uint32_t items, n;
+	const float *weight; /* [weights][n]: item j takes that of j % weights */
+	uint32_t weights;
+	float eps;
+	const float *gate;       /* [rows][items][n]: times silu of it behind the norm; or NULL */
+	float *to;               /* [rows][items][n], may be x */
+	struct backend_acts out; /* forms of rows of items * n */
+};
+
+/* to = keep * to + σ(gate) * times * from, rows of `n`. */
+struct backend_blend {
+	float *to;
+	float keep;        /* 0: what stands there is not read */
+	const float *from; /* NULL: zeros */
+	float times;
+	const float *gate; /* [rows] or NULL: 1 */
+	uint32_t n;
+};
+
+/*
+ * A recurrent layer (infer/recurrent.h).  The state of sequence s begins at
+ * state + s * state_seq: the last inputs of the convolution [n_conv][n_channel], then
+ * the heads' matrices [n_head][n_state][head_dim].
+ */
+struct backend_recurrent {
+	float *in; /* [rows][n_channel], convolved in place */
+	float *state;
+	uint64_t state_seq; /* numbers */
+	uint32_t n_conv, n_channel, n_head, head_dim, n_group, n_state;
+	const float *conv;      /* [n_channel][n_conv + 1] */
+	const float *conv_bias; /* [n_channel] or NULL */
+	bool delta;             /* the gated delta rule: in is q, k, v; else Mamba-2: x, B, C */
+	bool tiled; /* head h has key head h mod n_group; else those of a group are neighbours */
+	const float *a, *dt, *d;   /* [n_head]; d: Mamba-2 alone */
+	const float *alpha, *beta; /* [rows][n_head]; beta: delta alone */
+	float *rates;              /* [rows][n_head][2] scratch */
+	const float *z;            /* [rows][n_head][head_dim]: Mamba-2 alone, times silu */
+	float eps;                 /* of the lengths of q and k */
+	float *out;                /* [rows][n_head][head_dim] */
+};
+
 /* The most that passes will ask for. */
 struct backend_sizes {
 	uint32_t n_rows, n_wanted; /* of a pass */
@@ -172,6 +230,7 @@ struct backend_sizes {
 	uint64_t matrix_weights; /* of the largest matrix that prompt rows are multiplied with,
 				  * each row rounded up to 64 */
 	uint32_t n_expert, n_used, n_expert_in, n_expert_ff; /* 0: no experts */
+	uint32_t n_stack; /* matrices of the largest stack; 0: none */
 };
 
 struct backend; /* one open device, for one engine */
@@ -247,6 +306,25 @@ struct backend_api {
 	    const struct backend_acts *out);
 	void (*attention)(struct backend *b, const struct backend_attention *a);
 	void (*experts)(struct backend *b, const struct backend_experts *e);
+	/* Forms of rows of `n` as they stand in `from`, `times` as many as the pass has. */
+	void (*forms)(struct backend *b, const float *from, uint32_t n, uint32_t times,
+	    const struct backend_acts *out);
+	/* `n` at once, at most BACKEND_COPIES; none reads what another writes. */
+	void (*copy)(struct backend *b, const struct backend_copy *copies, uint32_t n);
+	void (*norms)(struct backend *b, const struct backend_norms *n);
+	void (*blend)(struct backend *b, const struct backend_blend *m);
+	/* Forms of act(gate) * up, rows of `n`; `gate` is NULL where the kind has none, `up` is
+	 * scratch afterwards. */
+	void (*activate)(struct backend *b, enum backend_activation kind, const float *gelu,
+	    const float *gate, float *up, uint32_t n, const struct backend_acts *out);
+	/* Matrix s of a stack of `n`, each m->rows / n high, times rows of its own:
+	 * in [n][rows][k], out [n][rows][m->rows / n]. */
+	void (*stacked)(struct backend *b, const struct backend_matrix *m, uint32_t n,
+	    const struct backend_acts *in, float *out);
+	/* r->in = silu(causal convolution of r->in), the state's inputs moving on. */
+	void (*convolve)(struct backend *b, const struct backend_recurrent *r);
+	/* r->out = what the heads' matrices give, which every row updates. */
+	void (*recur)(struct backend *b, const struct backend_recurrent *r);
 	/* Logits and shortlists of the wanted rows: output · in, in being those rows alone. */
 	void (*logits)(struct backend *b, const struct backend_product *output, float softcap,
 	    const struct backend_acts *in);

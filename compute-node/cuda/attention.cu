@@ -114,7 +114,7 @@ static bool is_sane(const struct backend_attention *a)
 	return a->n_head_kv > 0 && a->n_head % a->n_head_kv == 0 && a->dk > 0 && a->dv > 0 &&
 	       a->dk <= ATTENTION_DIM_MAX && a->dv <= ATTENTION_DIM_MAX && a->dv % 4 == 0 &&
 	       a->cells > 0 && a->cells % ATTENTION_GRANULE == 0 && blocks &&
-	       (!a->rotate || a->n_rot <= a->dk);
+	       (!a->rotate || a->n_rot <= a->dk) && (!a->v_in_k || a->dv < a->dk);
 }
 
 cudaError_t cuda_attention(const struct cuda_pass *p, const struct backend_attention *a)

@@ -81,7 +81,8 @@ template <enum backend_cache TYPE>
 DEVICE void mix_step(const backend_attention &a, const any_shared *shared, const uint8_t *base,
     uint32_t cell, attention_span seen, uint32_t n_heads, float *out, uint64_t out_stride)
 {
-	uint32_t bytes = position_bytes(TYPE, a.dv);
+	uint32_t width = a.v_in_k ? a.dk : a.dv, skip = width - a.dv;
+	uint32_t bytes = position_bytes(TYPE, width);
 
 	for (uint32_t d = threadIdx.x; d < a.dv; d += ANY_THREADS) {
 		float sums[PIECE_HEADS] = {};
@@ -89,7 +90,7 @@ DEVICE void mix_step(const backend_attention &a, const any_shared *shared, const
 #pragma unroll 2
 		for (uint32_t i = seen.first; i < seen.end; i++) {
 			uint64_t at = cell_after(cell, i, a.cells);
-			float v = number_at<TYPE>(base + at * bytes, a.dv, d);
+			float v = number_at<TYPE>(base + at * bytes, width, skip + d);
 
 #pragma unroll
 			for (uint32_t h = 0; h < PIECE_HEADS; h++)
@@ -157,7 +158,9 @@ __global__ void __launch_bounds__(ANY_THREADS) any_kernel(
 	weigh_step(shared, s);
 	at = ((uint64_t)blockIdx.z * a.n_head + head) * g.partials.n_steps + blockIdx.x;
 	put_sums(shared, g.partials.sums + at, g.partials.n_steps, n_heads);
-	mix_step<TYPE>(a, shared, values_of(a, row.seq, head_kv), cell, seen, n_heads,
+	mix_step<TYPE>(a, shared,
+	    a.v_in_k ? keys_of(a, row.seq, head_kv) : values_of(a, row.seq, head_kv), cell, seen,
+	    n_heads,
 	    g.partials.values + at * a.dv, (uint64_t)g.partials.n_steps * a.dv);
 }
 

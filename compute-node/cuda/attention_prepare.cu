@@ -68,6 +68,12 @@ DEVICE void prepare_value(head h, const backend_attention &a, const backend_row 
 	store_head(h, a, cell_of(a, values_of(a, row.seq, i), row.pos, a.dv));
 }
 
+/* Keys and values that go into the cache; values that stand in keys come with them. */
+DEVICE uint32_t stored_heads(const backend_attention &a)
+{
+	return a.store ? (a.v_in_k ? 1 : 2) * a.n_head_kv : 0;
+}
+
 __global__ void __launch_bounds__(PREPARE_WARPS * 32) prepare_kernel(
     __grid_constant__ const backend_attention a, const backend_row *rows, uint32_t first)
 {
@@ -77,7 +83,7 @@ __global__ void __launch_bounds__(PREPARE_WARPS * 32) prepare_kernel(
 	head h;
 
 	pdl_wait();
-	if (i >= a.n_head + (a.store ? 2 * a.n_head_kv : 0))
+	if (i >= a.n_head + stored_heads(a))
 		return;
 	h.x = shared + threadIdx.x / 32 * max(a.dk, a.dv);
 	h.row = blockIdx.y;
@@ -95,7 +101,8 @@ cudaError_t attention_prepare(const struct cuda_pass *p, const struct backend_at
 {
 	bool queries = a->q_norm != NULL || a->rotate || a->temp_scale != 0;
 	uint32_t first = queries ? 0 : a->n_head;
-	uint32_t n = a->n_head - first + (a->store ? 2 * a->n_head_kv : 0);
+	uint32_t kept = a->store ? (a->v_in_k ? 1 : 2) * a->n_head_kv : 0;
+	uint32_t n = a->n_head - first + kept;
 	size_t shared = PREPARE_WARPS * sizeof(float) * (a->dk > a->dv ? a->dk : a->dv);
 
 	if (n == 0)

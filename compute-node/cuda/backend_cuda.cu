@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cuda/launch.h"
+#include "cuda/parts.h"
 #include "cuda/runtime.h"
 
 #define ALIGN 256u
@@ -59,6 +60,16 @@ static void note(struct backend *b, const char *what, cudaError_t rc)
 		return;
 	b->failed = rc;
 	b->failed_at = what;
+}
+
+const struct cuda_pass *backend_pass(const struct backend *b)
+{
+	return &b->pass;
+}
+
+void backend_note(struct backend *b, const char *what, cudaError_t rc)
+{
+	note(b, what, rc);
 }
 
 static enum rc cuda_take(struct backend *b, uint64_t bytes, void **out, struct errmsg *why)
@@ -150,8 +161,10 @@ static uint64_t shared_bytes(const struct backend_sizes *s)
 						 s->n_expert_in, s->n_expert_ff, s->matrix_weights)
 					   : 0;
 	uint64_t shortlist = cuda_shortlist_work(s->n_wanted);
+	uint64_t stacked = cuda_stacked_work(s->n_rows, s->n_stack, s->matrix_weights);
 
 	bytes = attention > bytes ? attention : bytes;
+	bytes = stacked > bytes ? stacked : bytes;
 	bytes = experts > bytes ? experts : bytes;
 	bytes = shortlist > bytes ? shortlist : bytes;
 	return (bytes + ALIGN - 1) / ALIGN * ALIGN;
@@ -606,6 +619,7 @@ static const struct backend_api *make()
 	api.experts = slot_experts;
 	api.logits = slot_logits;
 	api.measure = cuda_measure;
+	backend_parts(&api);
 	return &api;
 }
 

@@ -40,6 +40,8 @@ DEVICE float activate_one(enum backend_activation kind, const float *gelu, float
 		return up > 0 ? up * up : 0;
 	case BACKEND_GELU_GATED:
 		return gelu_half(gelu, gate) * up;
+	case BACKEND_SIGMOID_GATED: /* of rows alone: items.cu */
+		break;
 	}
 	return 0;
 }

@@ -78,6 +78,10 @@ void block_take(struct worker *w, struct acts *out)
 	struct pass *p = w->pass;
 	size_t n = p->model->n_embd;
 
+	if (p->device != NULL) {
+		device_take(w, out);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		memcpy(out->f32 + t * n, p->x + t * n, n * sizeof(float));
 		block_quantize_row(w, out, t, n);

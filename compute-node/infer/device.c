@@ -6,14 +6,11 @@
 
 #include "base/wipe.h"
 #include "infer/device_impl.h"
-#include "infer/layout.h"
-#include "model/decoder.h"
 
 #define TABLE_FIRST 256u
 #define VECTOR_ALIGN ((uint64_t)256)
 #define WIDTH_STEP 4u /* rows are written in groups of so many */
 #define PAD 64u       /* of halves, as CUDA_F16_PAD */
-#define BLOCK_WEIGHTS 32u
 
 static void fail(struct device *d, enum rc rc)
 {
@@ -82,7 +79,8 @@ static enum rc meet_matrix(struct device *d, const struct gguf_tensor *t, uint64
 	d->quantised = d->quantised || is_block_type(t->type);
 	d->floats = d->floats || !is_block_type(t->type);
 	d->f32 = d->f32 || t->type == TYPE_F32;
-	if (t != d->model->output && t != d->model->token_embd && weights > d->matrix_weights)
+	if (t != d->model->output && t != d->model->token_embd && t != d->model->per_layer_embd &&
+	    weights > d->matrix_weights)
 		d->matrix_weights = weights;
 	return RC_OK;
 }
@@ -167,38 +165,6 @@ const void *device_vector(struct worker *w, const void *host, size_t n, size_t s
 
 /* ---- memory of passes ---- */
 
-static void lay_acts(struct layout *at, struct acts *acts, size_t rows, size_t width)
-{
-	acts->f32 = layout_array(at, rows * width, sizeof(float));
-	acts->q8.quants = layout_array(at, rows * width, 1);
-	acts->q8_scales = layout_array(at, rows * (width / BLOCK_WEIGHTS + 1) * 2, sizeof(float));
-	acts->f16 = layout_array(at, rows * round_up(width, PAD), sizeof(uint16_t));
-	acts->f16_scales = layout_array(at, rows, sizeof(float));
-}
-
-static void lay(struct layout *at, const struct model *m, size_t rows, struct pass *p)
-{
-	const struct moe *moe = &m->moe;
-
-	p->x = layout_array(at, rows * m->n_embd, sizeof(float));
-	lay_acts(at, &p->normed, rows, m->n_embd);
-	p->q = layout_array(at, rows * m->n_head * m->head_dim_k, sizeof(float));
-	p->k = layout_array(at, rows * m->n_head_kv * m->head_dim_k, sizeof(float));
-	p->v = layout_array(at, rows * m->n_head_kv * m->head_dim_v, sizeof(float));
-	lay_acts(at, &p->mixed, rows, (size_t)m->n_head * m->head_dim_v);
-	p->gate = layout_array(at, rows * m->n_ff, sizeof(float));
-	p->up = layout_array(at, rows * m->n_ff, sizeof(float));
-	lay_acts(at, &p->hidden, rows, m->n_ff);
-	p->rope = layout_array(at, rows * m->rope.n_rot, sizeof(float));
-	p->rope_local = layout_array(at, rows * m->rope_local.n_rot, sizeof(float));
-	if (moe->n_expert == 0)
-		return;
-	p->routed.scores = layout_array(at, rows * moe->n_expert, sizeof(float));
-	p->routed.shared_gate = layout_array(at, rows * moe->n_ff_shared, sizeof(float));
-	p->routed.shared_up = layout_array(at, rows * moe->n_ff_shared, sizeof(float));
-	lay_acts(at, &p->routed.shared_hidden, rows, moe->n_ff_shared);
-}
-
 static struct backend_sizes sizes_of(const struct device *d, const struct engine_config *config)
 {
 	const struct model *m = d->model;
@@ -214,8 +180,9 @@ static struct backend_sizes sizes_of(const struct device *d, const struct engine
 		.matrix_weights = d->matrix_weights,
 		.n_expert = m->moe.n_expert,
 		.n_used = m->moe.n_used,
-		.n_expert_in = m->n_embd,
+		.n_expert_in = m->moe.n_latent > 0 ? m->moe.n_latent : m->n_embd,
 		.n_expert_ff = m->moe.n_ff,
+		.n_stack = m->latent.absorbed ? m->n_head : 0,
 	};
 }
 
@@ -226,11 +193,6 @@ static enum rc check_layer(const struct device *d, uint32_t il, struct errmsg *w
 	const struct layer *l = &d->model->layers[il];
 	const struct experts *e = l->experts;
 
-	if (l->v_in_k || l->latent != NULL || l->mixer != NULL ||
-	    (e != NULL &&
-		(e->latent_down != NULL || e->shared_scale != NULL || e->router_norm != NULL)))
-		return errmsg_rc(why, RC_UNSUPPORTED, "backend %s: no kernels for layers of %s",
-		    d->api->name, d->model->arch->name);
 	if (l->head_dim_k % WIDTH_STEP != 0 || l->head_dim_v % WIDTH_STEP != 0 ||
 	    l->n_ff % WIDTH_STEP != 0 || (e != NULL && e->n_ff % WIDTH_STEP != 0))
 		return errmsg_rc(why, RC_UNSUPPORTED,
@@ -239,14 +201,37 @@ static enum rc check_layer(const struct device *d, uint32_t il, struct errmsg *w
 	return RC_OK;
 }
 
+/* A head's matrix stands in registers, so there are kernels for some heights alone. */
+static enum rc check_recurrent(const struct device *d, struct errmsg *why)
+{
+	const struct recurrent *r = &d->model->recurrent;
+	uint32_t n = r->n_state;
+
+	if (r->n_layer == 0 || (r->head_dim % WIDTH_STEP == 0 &&
+				   (n == 16 || n == 32 || n == 64 || n == 128 || n == 256)))
+		return RC_OK;
+	return errmsg_rc(why, RC_UNSUPPORTED,
+	    "backend %s: no kernels for recurrent heads of %s that are %u by %u", d->api->name,
+	    d->model->arch->name, n, r->head_dim);
+}
+
 static enum rc check(const struct device *d, struct errmsg *why)
 {
 	const struct model *m = d->model;
-	enum rc rc = RC_OK;
+	const struct latent_sizes *s = &m->latent;
+	const uint32_t widths[] = { m->n_embd, m->n_per_layer, m->moe.n_latent, m->moe.n_ff_shared,
+		s->n_rank, s->n_q_rank, s->n_nope, s->n_value };
+	enum rc rc = check_recurrent(d, why);
 
-	if (m->arch->forward != decoder_forward || m->n_embd % WIDTH_STEP != 0)
+	if (m->encoder != NULL)
 		return errmsg_rc(why, RC_UNSUPPORTED, "backend %s: no kernels for models of %s",
 		    d->api->name, m->arch->name);
+	for (size_t i = 0; rc == RC_OK && i < sizeof(widths) / sizeof(widths[0]); i++) {
+		if (widths[i] % WIDTH_STEP != 0)
+			rc = errmsg_rc(why, RC_UNSUPPORTED,
+			    "backend %s: rows of %u in %s, which is no multiple of %u",
+			    d->api->name, widths[i], m->arch->name, WIDTH_STEP);
+	}
 	for (uint32_t il = 0; rc == RC_OK && il < m->n_layer; il++)
 		rc = check_layer(d, il, why);
 	return rc;
@@ -313,7 +298,7 @@ enum rc device_measure(const struct model *m, const struct engine_config *config
 		return rc;
 	d->walk = WALK_MEASURE;
 	rc = walk(d, &pass, why);
-	lay(&at, m, config->n_ubatch, &pass);
+	device_lay(&at, m, config->n_ubatch, &pass);
 	sizes = sizes_of(d, config);
 	*weights_bytes = d->weights_bytes;
 	*scratch_bytes = at.used + d->api->work_bytes(&sizes);
@@ -328,10 +313,11 @@ static enum rc take_pass(struct device *d, const struct engine_config *config, s
 {
 	struct layout at = { .base = NULL };
 	struct backend_sizes sizes = sizes_of(d, config);
+	struct state *state = p->state;
 	void *memory = NULL;
 	enum rc rc;
 
-	lay(&at, d->model, config->n_ubatch, p);
+	device_lay(&at, d->model, config->n_ubatch, p);
 	if (at.overflow)
 		return errmsg_rc(why, RC_LIMIT, "scratch is larger than any memory");
 	rc = d->api->take(d->backend, at.used, &memory, why);
@@ -339,7 +325,7 @@ static enum rc take_pass(struct device *d, const struct engine_config *config, s
 		d->scratch = memory;
 		d->scratch_bytes = at.used;
 		at = (struct layout){ .base = memory };
-		lay(&at, d->model, config->n_ubatch, p);
+		device_lay(&at, d->model, config->n_ubatch, p);
 		rc = d->api->take(d->backend, cache->keys_bytes, &memory, why);
 		cache->keys = memory;
 		cache->device = d;
@@ -347,6 +333,11 @@ static enum rc take_pass(struct device *d, const struct engine_config *config, s
 	if (rc == RC_OK) {
 		rc = d->api->take(d->backend, cache->values_bytes, &memory, why);
 		cache->values = memory;
+	}
+	if (rc == RC_OK && state->bytes > 0) {
+		rc = d->api->take(d->backend, state->bytes, &memory, why);
+		state->floats = memory;
+		state->device = d;
 	}
 	if (rc == RC_OK)
 		rc = d->api->work(d->backend, &sizes, why);
@@ -380,6 +371,7 @@ enum rc device_new(const struct model *m, const struct engine_config *config, st
 		release(d);
 		pass->device = cache->device = NULL;
 		cache->keys = cache->values = NULL;
+		pass->state->floats = NULL;
 		return rc;
 	}
 	*out = d;

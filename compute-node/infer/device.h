@@ -61,6 +61,41 @@ void device_norm_gated(struct worker *worker, const float *norm, const struct gg
     const struct gguf_tensor *up);
 void device_logits(struct worker *worker);
 void device_attention(struct worker *worker, uint32_t layer);
+/* The same, as mixed.f32 alone. */
+void device_attend(struct worker *worker, uint32_t layer);
 void device_experts(struct worker *worker, uint32_t layer);
+
+/*
+ * Parts that only some families have (infer/device_parts.c).  Weights and tables are
+ * named by their place in the host's memory, everything else by addresses on the device.
+ */
+
+/* Whether a walk only names what it uses: the pass's arrays have no addresses yet. */
+bool device_measures(const struct worker *worker);
+/* out = x; out = rows of `n` that stand in `from`, `times` as many as the pass has; it may
+ * be out->f32. */
+void device_take(struct worker *worker, struct acts *out);
+void device_shape(
+    struct worker *worker, const float *from, size_t n, size_t times, struct acts *out);
+/* out = scale * the row of each token. */
+void device_rows_of(
+    struct worker *worker, const struct gguf_tensor *tensor, float scale, float *out);
+void device_copy(struct worker *worker, const struct backend_copy *copies, size_t n);
+/* eps 0: the model's.  `out` may be NULL. */
+void device_norms(struct worker *worker, const struct backend_norms *norms, struct acts *out);
+void device_blend(struct worker *worker, const struct backend_blend *blend);
+/* out = act(gate) * up, rows of `n`; `up` is scratch afterwards. */
+void device_activate(struct worker *worker, enum backend_activation kind, const float *gate,
+    float *up, size_t n, struct acts *out);
+/* Matrices of `stack` [n][height][k], each times rows of its own: in [n][n_rows][k], out
+ * [n][n_rows][height]. */
+void device_stacked(
+    struct worker *worker, const struct gguf_tensor *stack, const struct acts *in, float *out);
+/* Latent attention: norms of the latent and of what queries come from; all between the
+ * projections and the output matrix, into mixed or, where heads share a key, values. */
+void device_latent_norms(struct worker *worker, const struct latent *latent);
+void device_latent_attention(struct worker *worker, uint32_t layer);
+void device_convolve(struct worker *worker, uint32_t layer);
+void device_recur(struct worker *worker, uint32_t layer);
 
 #endif

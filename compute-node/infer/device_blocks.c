@@ -103,18 +103,30 @@ static struct backend_product product_of(struct worker *w, const struct product 
 
 #define PRODUCTS_MAX 8u
 
+/* Of `n` products those that multiply the same rows as the first. */
+static size_t together(const struct product *products, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && i < PRODUCTS_MAX && products[i].in == products[0].in)
+		i++;
+	return i;
+}
+
 void device_matmul(
     struct worker *w, const struct product *products, size_t n, const struct acts *in)
 {
 	struct device *d = w->pass->device;
 	struct backend_product all[PRODUCTS_MAX];
-	const struct backend_acts forms = device_forms(d, in, (size_t)products[0].weight->dims[0]);
 
-	for (size_t at = 0; at < n; at += PRODUCTS_MAX) {
-		size_t some = n - at < PRODUCTS_MAX ? n - at : PRODUCTS_MAX;
+	for (size_t some; n > 0; products += some, n -= some) {
+		const struct acts *rows = products->in != NULL ? products->in : in;
+		const struct backend_acts forms =
+		    device_forms(d, rows, (size_t)products->weight->dims[0]);
 
+		some = together(products, n);
 		for (size_t i = 0; i < some; i++)
-			all[i] = product_of(w, &products[at + i]);
+			all[i] = product_of(w, &products[i]);
 		if (device_runs(d))
 			d->api->matmul(d->backend, all, (uint32_t)some, &forms);
 	}
@@ -191,7 +203,7 @@ static void describe_cache(const struct pass *p, uint32_t il, struct backend_att
 	a->cells = cache_cells(c, at);
 }
 
-void device_attention(struct worker *w, uint32_t il)
+static void attend(struct worker *w, uint32_t il, const struct backend_acts *out)
 {
 	struct pass *p = w->pass;
 	struct device *d = p->device;
@@ -206,6 +218,7 @@ void device_attention(struct worker *w, uint32_t il)
 		.k_norm = floats(w, l->k_norm, l->head_dim_k),
 		.norm_eps = m->norm_eps,
 		.v_is_k = l->v == NULL,
+		.v_in_k = l->v_in_k,
 		.v_norm = l->v_norm,
 		.store = l->kv_back == 0,
 		.rotate = l->rope != LAYER_ROPE_NONE,
@@ -222,7 +235,7 @@ void device_attention(struct worker *w, uint32_t il)
 		.scale = m->attn_scale,
 		.softcap = m->attn_softcap,
 		.sinks = floats(w, l->sinks, l->n_head),
-		.out = device_forms(d, &p->mixed, (size_t)l->n_head * l->head_dim_v),
+		.out = *out,
 	};
 
 	if (!device_runs(d))
@@ -231,27 +244,59 @@ void device_attention(struct worker *w, uint32_t il)
 	d->api->attention(d->backend, &a);
 }
 
+void device_attention(struct worker *w, uint32_t il)
+{
+	struct pass *p = w->pass;
+	const struct layer *l = &p->model->layers[il];
+	const struct backend_acts out =
+	    device_forms(p->device, &p->mixed, (size_t)l->n_head * l->head_dim_v);
+
+	attend(w, il, &out);
+}
+
+void device_attend(struct worker *w, uint32_t il)
+{
+	attend(w, il, &(struct backend_acts){ .f32 = w->pass->mixed.f32 });
+}
+
+/* Shared experts' last product is added to the stream, or first weighed by a gate. */
 static void shared_experts(struct worker *w, const struct experts *e)
 {
 	struct pass *p = w->pass;
 	struct routed *r = &p->routed;
-	const struct product down = { .weight = e->shared_down, .out = p->x, .add = true };
+	const enum activation kind = p->model->moe.activation;
+	const struct product up = { .weight = e->shared_up, .out = r->shared_up };
+	const struct product scale = { .weight = e->shared_scale, .out = r->shared_scale };
+	const struct product down = { .weight = e->shared_down,
+		.out = e->shared_scale != NULL ? r->shared : p->x,
+		.add = e->shared_scale == NULL };
 
-	gated(w, e->shared_gate, e->shared_up, p->model->moe.activation, &p->normed, r->shared_gate,
-	    r->shared_up, &r->shared_hidden);
+	if (e->shared_gate != NULL) {
+		gated(w, e->shared_gate, e->shared_up, kind, &p->normed, r->shared_gate,
+		    r->shared_up, &r->shared_hidden);
+	} else {
+		device_matmul(w, &up, 1, &p->normed);
+		device_activate(w, (enum backend_activation)kind, NULL, r->shared_up,
+		    e->n_ff_shared, &r->shared_hidden);
+	}
 	device_matmul(w, &down, 1, &r->shared_hidden);
+	if (e->shared_scale == NULL)
+		return;
+	device_matmul(w, &scale, 1, &p->normed);
+	device_blend(w, &(struct backend_blend){ .to = p->x,
+			    .keep = 1.0f,
+			    .from = r->shared,
+			    .times = 1.0f,
+			    .gate = r->shared_scale,
+			    .n = p->model->n_embd });
 }
 
-void device_experts(struct worker *w, uint32_t il)
+/* The network of experts as the backend takes it. */
+static struct backend_experts describe_experts(struct worker *w, const struct experts *e)
 {
 	struct pass *p = w->pass;
-	struct device *d = p->device;
 	const struct moe *moe = &p->model->moe;
-	const struct experts *e = p->model->layers[il].experts;
-	size_t n_expert = moe->n_expert, n = p->model->n_embd;
-	const struct product router = {
-		.weight = e->router, .bias = e->router_bias, .out = p->routed.scores
-	};
+	size_t n_expert = moe->n_expert, n = moe->n_latent > 0 ? moe->n_latent : p->model->n_embd;
 	struct backend_experts x = {
 		.scores = p->routed.scores,
 		.n_expert = moe->n_expert,
@@ -265,7 +310,7 @@ void device_experts(struct worker *w, uint32_t il)
 		.activation = (enum backend_activation)moe->activation,
 		.gelu = moe->activation == ACT_GELU_GATED ? floats(w, p->model->gelu, GELU_VALUES)
 							  : NULL,
-		.n = p->model->n_embd,
+		.n = (uint32_t)n,
 		.n_ff = e->n_ff,
 		.up = device_matrix(w, e->up),
 		.down = device_matrix(w, e->down),
@@ -274,15 +319,43 @@ void device_experts(struct worker *w, uint32_t il)
 		.gate_bias = floats(w, e->gate_bias, n_expert * e->n_ff),
 		.up_bias = floats(w, e->up_bias, n_expert * e->n_ff),
 		.down_bias = floats(w, e->down_bias, n_expert * n),
-		.in = device_forms(d, &p->normed, n),
-		.x = p->x,
+		.in =
+		    device_forms(p->device, moe->n_latent > 0 ? &p->routed.latent : &p->normed, n),
+		.x = moe->n_latent > 0 ? p->routed.latent_out : p->x,
 	};
 
 	if (e->gate != NULL)
 		x.gate = device_matrix(w, e->gate);
-	device_matmul(w, &router, 1, &p->normed);
+	return x;
+}
+
+void device_experts(struct worker *w, uint32_t il)
+{
+	struct pass *p = w->pass;
+	struct device *d = p->device;
+	struct routed *r = &p->routed;
+	const size_t n_latent = p->model->moe.n_latent;
+	const struct experts *e = p->model->layers[il].experts;
+	const struct product router = {
+		.weight = e->router, .bias = e->router_bias, .out = r->scores
+	};
+	const struct product narrow = { .weight = e->latent_down, .out = r->latent.f32 };
+	const struct product widen = { .weight = e->latent_up, .out = p->x, .add = true };
+	const struct backend_experts x = describe_experts(w, e);
+
+	device_matmul(w, &router, 1, e->router_norm != NULL ? &r->router_in : &p->normed);
+	if (e->latent_down != NULL) {
+		device_matmul(w, &narrow, 1, &p->normed);
+		device_shape(w, r->latent.f32, n_latent, 1, &r->latent);
+		device_blend(
+		    w, &(struct backend_blend){ .to = r->latent_out, .n = (uint32_t)n_latent });
+	}
 	if (device_runs(d))
 		d->api->experts(d->backend, &x);
 	if (e->shared_up != NULL)
 		shared_experts(w, e);
+	if (e->latent_up != NULL) {
+		device_shape(w, r->latent_out, n_latent, 1, &r->latent);
+		device_matmul(w, &widen, 1, &r->latent);
+	}
 }

@@ -3,6 +3,7 @@
 #define INFER_DEVICE_IMPL_H
 
 #include "infer/device.h"
+#include "infer/layout.h"
 
 /* What a walk through the layers does with what it meets. */
 enum device_walk { WALK_MEASURE, WALK_PLACE, WALK_RUN };
@@ -42,6 +43,9 @@ struct device {
 	enum rc failed; /* the first failure of a walk, and why */
 	struct errmsg why;
 };
+
+/* Memory of passes of up to `rows` rows; walked twice, as layouts are. */
+void device_lay(struct layout *at, const struct model *model, size_t rows, struct pass *pass);
 
 /* The matrix on the device, or nothing while measuring. */
 struct backend_matrix device_matrix(struct worker *worker, const struct gguf_tensor *tensor);

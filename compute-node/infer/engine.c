@@ -289,7 +289,7 @@ enum rc engine_plan(const struct model *m, const struct engine_config *config,
 	if (rc == RC_OK)
 		rc = state_measure(m, &e.config, &e.state, why);
 	if (rc == RC_OK && e.config.backend != NULL) {
-		out->cache_bytes = e.cache.keys_bytes + e.cache.values_bytes;
+		out->cache_bytes = e.cache.keys_bytes + e.cache.values_bytes + e.state.bytes;
 		return device_measure(m, &e.config, &out->weights_bytes, &out->scratch_bytes, why);
 	}
 	if (rc == RC_OK)
@@ -410,9 +410,10 @@ void engine_free(struct engine *e)
 	crew_free(e->crew);
 	for (uint32_t i = 0; e->seqs != NULL && e->cache.values != NULL && i < e->config.n_seq; i++)
 		engine_seq_wipe(e, i);
-	if (e->device != NULL) { /* the cache is its memory */
+	if (e->device != NULL) { /* cache and state are its memory */
 		device_free(e->device);
 		e->cache.keys = e->cache.values = NULL;
+		e->state.floats = NULL;
 	}
 	cache_fini(&e->cache);
 	state_fini(&e->state);
@@ -645,9 +646,9 @@ enum rc engine_seq_adapt(struct engine *e, uint32_t seq, const struct adapter *a
 void engine_seq_wipe(struct engine *e, uint32_t seq)
 {
 	cache_wipe(&e->cache, seq, e->seqs[seq].n_touched);
+	state_wipe(&e->state, seq);
 	if (e->device != NULL)
 		device_settle(e->device);
-	state_wipe(&e->state, seq);
 	e->seqs[seq] = (struct sequence){ 0 };
 }
 

@@ -65,6 +65,7 @@ struct routed {
 	struct acts shared_hidden;
 	float *shared;       /* [n_ubatch][n_embd] */
 	float *shared_scale; /* [n_ubatch] */
+	float *latent_out;   /* [n_ubatch][n_latent]; on a device alone */
 	/* Beside a dense network: what the router reads, the stream meanwhile, what
 	 * the dense network gives; all [n_ubatch][n_embd]. */
 	struct acts router_in;
@@ -77,6 +78,9 @@ struct recur {
 	float *z;            /* [n_ubatch][d_inner or n_head * head_dim_v] */
 	float *beta, *alpha; /* [n_ubatch][n_head] */
 	struct acts out;     /* [n_ubatch][d_inner] */
+	/* On a device alone: what one matrix gives for several places, the widest of any;
+	 * rates of heads, [n_ubatch][n_head][2]. */
+	float *packed, *rates;
 };
 
 /* Attention through a latent vector. */
@@ -88,6 +92,7 @@ struct latents {
 	struct acts by_head; /* [n_head][n_rows][n_nope or n_rank] */
 	struct acts values;  /* [n_ubatch][n_head * n_value] */
 	float *heads_kv;     /* [n_ubatch][n_head][n_nope + n_value], not absorbed */
+	float *stacked;      /* [n_head][n_rows][n_rank or n_value]; on a device alone */
 };
 
 struct pass {
@@ -124,6 +129,7 @@ struct pass {
 	float *rope;              /* [n_ubatch][n_rot / 2][2] cos, sin */
 	float *rope_local;        /* the same of layers that rotate by rope_local */
 	float *per_layer;         /* [n_ubatch][n_layer][n_per_layer] */
+	float *per_layer_embd;    /* the same, of the tokens; on a device alone */
 	struct partial *partials; /* [PASS_SPLIT_ROWS][n_head][steps] */
 	float *partial_values;    /* the same, [head_dim_v] each */
 	size_t n_steps_max;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "infer/block.h"
+#include "infer/device.h"
 #include "kernels/exact.h"
 #include "model/model_impl.h"
 
@@ -100,6 +101,10 @@ void recurrent_convolve(struct worker *w, uint32_t il)
 {
 	const struct recurrent *r = &w->pass->model->recurrent;
 
+	if (w->pass->device != NULL) {
+		device_convolve(w, il);
+		return;
+	}
 	share_out(w, il, (r->n_channel + CHANNELS - 1) / CHANNELS, convolve_part);
 }
 
@@ -263,6 +268,10 @@ void recurrent_mamba(struct worker *w, uint32_t il)
 	const struct mixer *mix = p->model->layers[il].mixer;
 	const size_t inner = (size_t)r->n_head * r->head_dim, n = inner / r->n_group;
 
+	if (p->device != NULL) {
+		device_recur(w, il);
+		return;
+	}
 	share_out(w, il, r->n_head, mamba_part);
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		float *out = p->recur.out.f32 + t * inner;
@@ -277,6 +286,10 @@ void recurrent_mamba(struct worker *w, uint32_t il)
 
 void recurrent_delta(struct worker *w, uint32_t il)
 {
+	if (w->pass->device != NULL) {
+		device_recur(w, il);
+		return;
+	}
 	share_out(w, il, w->pass->model->recurrent.n_head, delta_part);
 	finish_rows(w);
 }

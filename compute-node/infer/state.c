@@ -2,6 +2,7 @@
 #include "infer/state.h"
 
 #include "base/wipe.h"
+#include "infer/device.h"
 #include "model/model_impl.h"
 #include "os/pages.h"
 
@@ -50,6 +51,12 @@ float *state_heads(const struct state *s, uint32_t layer, uint32_t seq)
 
 void state_wipe(const struct state *s, uint32_t seq)
 {
-	for (uint32_t layer = 0; s->floats != NULL && layer < s->n_layer; layer++)
-		wipe(state_conv(s, layer, seq), (s->n_conv + s->n_heads) * sizeof(float));
+	size_t bytes = (s->n_conv + s->n_heads) * sizeof(float);
+
+	for (uint32_t layer = 0; s->floats != NULL && layer < s->n_layer; layer++) {
+		if (s->device != NULL)
+			device_wipe(s->device, state_conv(s, layer, seq), bytes);
+		else
+			wipe(state_conv(s, layer, seq), bytes);
+	}
 }

@@ -10,10 +10,12 @@
 
 #include "infer/engine.h"
 
+struct device; /* infer/device.h */
 struct model;
 
 struct state {
-	float *floats; /* [recurrent layers][n_seq][n_conv + n_heads] */
+	float *floats;         /* [recurrent layers][n_seq][n_conv + n_heads] */
+	struct device *device; /* whose memory it is; NULL: the host's */
 	uint32_t n_seq, n_layer;
 	size_t n_conv, n_heads; /* numbers a layer */
 	size_t bytes;

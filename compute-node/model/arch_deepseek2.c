@@ -13,6 +13,7 @@
 
 #include "infer/attention.h"
 #include "infer/block.h"
+#include "infer/device.h"
 #include "kernels/exact.h"
 #include "model/arch.h"
 #include "model/bind.h"
@@ -182,6 +183,10 @@ static void project(struct worker *w, const struct layer *l)
 	};
 
 	block_norm_matmul(w, l->attn_norm, products, 2);
+	if (p->device != NULL) {
+		device_latent_norms(w, lat);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		float *kv = at->kv + t * n_kv, *q = at->q_rank.f32 + t * s->n_q_rank;
 		float *rank = at->rank.f32 + t * s->n_rank;
@@ -320,14 +325,18 @@ static void attend(struct worker *w, uint32_t il)
 
 	project(w, l);
 	spread(w, l->latent);
-	if (absorbed)
-		absorb(w, l);
-	else
-		unfold(w, l);
-	attention_store(w, il);
-	attention_attend(w, il);
-	if (absorbed)
-		release(w, l);
+	if (p->device != NULL) {
+		device_latent_attention(w, il);
+	} else {
+		if (absorbed)
+			absorb(w, l);
+		else
+			unfold(w, l);
+		attention_store(w, il);
+		attention_attend(w, il);
+		if (absorbed)
+			release(w, l);
+	}
 	block_matmul(w, &out, 1, absorbed ? &p->latents.values : &p->mixed);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "infer/block.h"
+#include "infer/device.h"
 #include "infer/experts.h"
 #include "kernels/exact.h"
 #include "model/arch.h"
@@ -182,6 +183,33 @@ static void mix_inputs(struct worker *w, size_t row)
 		inputs[i] = (inputs[i] + w->row[i] * up) * half;
 }
 
+/* The same of all rows on a device, by norm(a·x) with eps = norm(x) with eps / a². */
+static void mix_on_device(struct worker *w)
+{
+	struct pass *p = w->pass;
+	const struct model *m = p->model;
+	const uint32_t n = m->n_per_layer, all = n * m->n_layer;
+	const float half = sqrtf(0.5f);
+
+	device_rows_of(w, m->per_layer_embd, sqrtf((float)n), p->per_layer_embd);
+	device_norms(w,
+	    &(struct backend_norms){ .x = p->per_layer,
+		.x_row = all,
+		.x_item = n,
+		.items = m->n_layer,
+		.n = n,
+		.weight = m->per_layer_norm,
+		.weights = 1,
+		.eps = m->norm_eps * (float)m->n_embd,
+		.to = p->per_layer },
+	    NULL);
+	device_blend(w, &(struct backend_blend){ .to = p->per_layer,
+			    .keep = half,
+			    .from = p->per_layer_embd,
+			    .times = half,
+			    .n = all });
+}
+
 static void per_layer_inputs(struct worker *w)
 {
 	struct pass *p = w->pass;
@@ -189,23 +217,36 @@ static void per_layer_inputs(struct worker *w)
 
 	block_take(w, &p->normed);
 	block_matmul(w, &project, 1, &p->normed);
+	if (p->device != NULL) {
+		mix_on_device(w);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;)
 		mix_inputs(w, t);
 	crew_barrier(p->crew);
 }
 
-/* x += norm(proj · (gelu(gate · x) * the layer's input)) */
-static void token_input(struct worker *w, uint32_t il)
+/* hidden = gelu(gate) * the layer's input */
+static void gate_input(struct worker *w, uint32_t il)
 {
 	struct pass *p = w->pass;
 	const struct model *m = p->model;
-	const struct layer *l = &m->layers[il];
-	const struct product gate = { .weight = l->token_gate, .out = p->gate };
-	const struct product proj = { .weight = l->token_proj, .out = p->normed.f32 };
 	size_t n = m->n_per_layer;
 
-	block_take(w, &p->normed);
-	block_matmul(w, &gate, 1, &p->normed);
+	if (p->device != NULL) {
+		const size_t first = device_measures(w) ? 0 : il * n;
+
+		device_copy(w,
+		    &(struct backend_copy){ .from = p->per_layer + first,
+			.from_row = n * m->n_layer,
+			.to = p->up,
+			.to_row = n,
+			.items = 1,
+			.n = (uint32_t)n },
+		    1);
+		device_activate(w, BACKEND_GELU_GATED, p->gate, p->up, n, &p->hidden);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		const float *input = p->per_layer + (t * m->n_layer + il) * n;
 
@@ -215,6 +256,19 @@ static void token_input(struct worker *w, uint32_t il)
 		block_quantize_row(w, &p->hidden, t, n);
 	}
 	crew_barrier(p->crew);
+}
+
+/* x += norm(proj · (gelu(gate · x) * the layer's input)) */
+static void token_input(struct worker *w, uint32_t il)
+{
+	struct pass *p = w->pass;
+	const struct layer *l = &p->model->layers[il];
+	const struct product gate = { .weight = l->token_gate, .out = p->gate };
+	const struct product proj = { .weight = l->token_proj, .out = p->normed.f32 };
+
+	block_take(w, &p->normed);
+	block_matmul(w, &gate, 1, &p->normed);
+	gate_input(w, il);
 	block_matmul(w, &proj, 1, &p->hidden);
 	block_norm_add(w, l->token_post_norm, p->normed.f32);
 }
@@ -224,6 +278,11 @@ static void scale_stream(struct worker *w, float factor)
 	struct pass *p = w->pass;
 	size_t n = p->model->n_embd;
 
+	if (p->device != NULL) {
+		device_blend(
+		    w, &(struct backend_blend){ .to = p->x, .keep = factor, .n = (uint32_t)n });
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		for (size_t i = 0; i < n; i++)
 			p->x[t * n + i] *= factor;
@@ -237,11 +296,45 @@ static void set_aside(struct worker *w)
 	struct pass *p = w->pass;
 	size_t n = p->model->n_embd;
 
+	if (p->device != NULL) {
+		device_blend(
+		    w, &(struct backend_blend){
+			   .to = p->routed.stream, .from = p->x, .times = 1.0f, .n = (uint32_t)n });
+		device_blend(w, &(struct backend_blend){ .to = p->x, .n = (uint32_t)n });
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		memcpy(p->routed.stream + t * n, p->x + t * n, n * sizeof(float));
 		memset(p->x + t * n, 0, n * sizeof(float));
 	}
 	crew_barrier(p->crew);
+}
+
+/* What is joined on a device: dense = norm(dense) + norm(x), x = stream + norm(dense). */
+static void join_on_device(struct worker *w, const struct layer *l)
+{
+	struct pass *p = w->pass;
+	float *const x = p->x, *const dense = p->routed.dense;
+	const uint32_t n = p->model->n_embd;
+	struct backend_norms norms = { .x = dense,
+		.x_row = n,
+		.items = 1,
+		.n = n,
+		.weight = l->experts->dense_post_norm,
+		.weights = 1,
+		.to = dense };
+
+	device_norms(w, &norms, NULL);
+	norms.x = norms.to = x;
+	norms.weight = l->experts->post_norm;
+	device_norms(w, &norms, NULL);
+	device_blend(w,
+	    &(struct backend_blend){ .to = x, .keep = 1.0f, .from = dense, .times = 1.0f, .n = n });
+	norms.weight = l->ffn_post_norm;
+	device_norms(w, &norms, NULL);
+	device_blend(
+	    w, &(struct backend_blend){
+		   .to = x, .keep = 1.0f, .from = p->routed.stream, .times = 1.0f, .n = n });
 }
 
 /* x = stream + norm(norm(dense) + norm(x)) */
@@ -252,6 +345,10 @@ static void join(struct worker *w, const struct layer *l)
 	size_t n = p->model->n_embd;
 	float eps = p->model->norm_eps;
 
+	if (p->device != NULL) {
+		join_on_device(w, l);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		float *x = p->x + t * n, *dense = p->routed.dense + t * n;
 

@@ -8,6 +8,7 @@
  * no network is attention.
  */
 #include "infer/block.h"
+#include "infer/device.h"
 #include "infer/experts.h"
 #include "infer/recurrent.h"
 #include "model/arch.h"
@@ -148,6 +149,11 @@ static void network(struct worker *w, uint32_t il)
 		return;
 	}
 	block_norm_matmul(w, l->attn_norm, &up, 1);
+	if (p->device != NULL) {
+		device_activate(w, BACKEND_RELU_SQUARED, NULL, p->up, n, &p->hidden);
+		block_matmul(w, &down, 1, &p->hidden);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		block_activate(w, ACT_RELU_SQUARED, NULL, p->up + t * n, n, p->hidden.f32 + t * n);
 		block_quantize_row(w, &p->hidden, t, n);

@@ -11,6 +11,7 @@
 
 #include "infer/attention.h"
 #include "infer/block.h"
+#include "infer/device.h"
 #include "infer/recurrent.h"
 #include "kernels/exact.h"
 #include "model/arch.h"
@@ -178,6 +179,47 @@ static struct product part(
 	};
 }
 
+/* What is packed in rows of one matrix is multiplied at once on a device: `items` of
+ * `step` numbers each, of which the `n` from `first` on go to `to`, behind each other. */
+static struct backend_copy unpack(
+    const float *packed, size_t items, size_t step, size_t first, size_t n, float *to)
+{
+	return (struct backend_copy){ .from = packed + first,
+		.from_row = items * step,
+		.from_item = step,
+		.to = to,
+		.to_row = items * n,
+		.to_item = n,
+		.items = (uint32_t)items,
+		.n = (uint32_t)n };
+}
+
+static void attend_on_device(struct worker *w, uint32_t il)
+{
+	const struct layer *l = &block_model(w)->layers[il];
+	struct pass *p = w->pass;
+	const size_t dk = l->head_dim_k, dv = l->head_dim_v, n = l->n_head;
+	const struct product in[] = {
+		{ .weight = l->q, .out = p->recur.packed },
+		{ .weight = l->k, .out = p->k },
+		{ .weight = l->v, .out = p->v },
+	};
+	const struct product out = { .weight = l->o, .out = p->x, .add = true };
+
+	block_norm_matmul(w, l->attn_norm, in, 3);
+	if (!device_measures(w)) {
+		const struct backend_copy parts[] = {
+			unpack(p->recur.packed, n, dk + dv, 0, dk, p->q),
+			unpack(p->recur.packed, n, dk + dv, dk, dv, p->recur.z),
+		};
+
+		device_copy(w, parts, 2);
+	}
+	device_attend(w, il);
+	device_activate(w, BACKEND_SIGMOID_GATED, p->recur.z, p->mixed.f32, n * dv, &p->mixed);
+	block_matmul(w, &out, 1, &p->mixed);
+}
+
 static void attend(struct worker *w, uint32_t il)
 {
 	const struct layer *l = &block_model(w)->layers[il];
@@ -187,6 +229,10 @@ static void attend(struct worker *w, uint32_t il)
 	const struct product out = { .weight = l->o, .out = p->x, .add = true };
 	size_t n = 0;
 
+	if (p->device != NULL) {
+		attend_on_device(w, il);
+		return;
+	}
 	for (size_t h = 0; h < l->n_head; h++) {
 		w->products[n++] = part(l->q, h * (dk + dv), dk, p->q + h * dk, nq);
 		w->products[n++] = part(l->q, h * (dk + dv) + dk, dv, p->recur.z + h * dv, no);
@@ -242,15 +288,65 @@ static size_t split_rates(struct worker *w, const struct mixer *mix, struct prod
 	return n;
 }
 
-static void delta_net(struct worker *w, uint32_t il)
+/* Key heads' parts of both packed matrices to their places; what is not packed is there. */
+static void unpack_heads(struct worker *w, const struct mixer *mix, const float *rates)
 {
-	const struct layer *l = &block_model(w)->layers[il];
+	const struct recurrent *r = &block_model(w)->recurrent;
+	const struct recur *at = &w->pass->recur;
+	const size_t n = r->n_group, heads = r->n_head / n, dk = r->n_state;
+	const size_t dv = r->head_dim * heads, step = 2 * (dk + dv);
+	struct backend_copy parts[] = {
+		unpack(at->packed, n, step, 0, dk, at->in),
+		unpack(at->packed, n, step, dk, dk, at->in + n * dk),
+		unpack(at->packed, n, step, 2 * dk, dv, at->in + 2 * n * dk),
+		unpack(at->packed, n, step, 2 * dk + dv, dv, at->z),
+	};
+	const struct backend_copy two[] = {
+		unpack(rates, n, 2 * heads, 0, heads, at->beta),
+		unpack(rates, n, 2 * heads, heads, heads, at->alpha),
+	};
+
+	for (size_t i = 0; i < 3; i++)
+		parts[i].to_row = r->n_channel;
+	if (mix->z == NULL)
+		device_copy(w, parts, 4);
+	if (mix->alpha == NULL)
+		device_copy(w, two, 2);
+}
+
+static void project_on_device(struct worker *w, const struct layer *l)
+{
+	const struct recurrent *r = &block_model(w)->recurrent;
+	const struct mixer *mix = l->mixer;
+	struct recur *at = &w->pass->recur;
+	size_t width = r->n_channel + (size_t)r->n_head * r->head_dim, n = 0;
+	float *rates = device_measures(w) ? NULL : at->packed + w->pass->n_rows * width;
+	struct product to[4];
+
+	to[n++] =
+	    (struct product){ .weight = mix->in, .out = mix->z != NULL ? at->in : at->packed };
+	if (mix->z != NULL)
+		to[n++] = (struct product){ .weight = mix->z, .out = at->z };
+	to[n++] =
+	    (struct product){ .weight = mix->beta, .out = mix->alpha != NULL ? at->beta : rates };
+	if (mix->alpha != NULL)
+		to[n++] = (struct product){ .weight = mix->alpha, .out = at->alpha };
+	block_norm_matmul(w, l->attn_norm, to, n);
+	if (!device_measures(w))
+		unpack_heads(w, mix, rates);
+}
+
+static void project(struct worker *w, const struct layer *l)
+{
 	const struct mixer *mix = l->mixer;
 	struct pass *p = w->pass;
-	const struct product out = { .weight = mix->out, .out = p->x, .add = true };
 	struct product *to = w->products;
 	size_t n = 0;
 
+	if (p->device != NULL) {
+		project_on_device(w, l);
+		return;
+	}
 	if (mix->z != NULL) {
 		to[n++] = (struct product){ .weight = mix->in, .out = p->recur.in };
 		to[n++] = (struct product){ .weight = mix->z, .out = p->recur.z };
@@ -264,6 +360,15 @@ static void delta_net(struct worker *w, uint32_t il)
 		n += split_rates(w, mix, to + n);
 	}
 	block_norm_matmul(w, l->attn_norm, to, n);
+}
+
+static void delta_net(struct worker *w, uint32_t il)
+{
+	const struct layer *l = &block_model(w)->layers[il];
+	struct pass *p = w->pass;
+	const struct product out = { .weight = l->mixer->out, .out = p->x, .add = true };
+
+	project(w, l);
 	recurrent_convolve(w, il);
 	recurrent_delta(w, il);
 	block_matmul(w, &out, 1, &p->recur.out);
