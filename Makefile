@@ -120,7 +120,7 @@ FUZZ_BINS   := $(patsubst tests/fuzz/%.c,$(B)/tests/fuzz/%,$(filter-out tests/fu
 SHIM_SRC    := $(sort $(wildcard tests/fault/shim_*.c))
 SHIMS       := $(patsubst tests/fault/%.c,$(B)/tests/fault/%.so,$(SHIM_SRC))
 
-.PHONY: all tests tools bench fuzz check lint format clean help
+.PHONY: all tests cuda-tests tools bench fuzz check lint format clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: $(B)/compute-node $(B)/data-node $(if $(wildcard /dev/nvidiactl),$(CUDA))
@@ -220,17 +220,35 @@ define link_cuda
 	$(Q)$(CXX_HOST) -o $@ $^ $(LIBS_TEST) -pthread
 endef
 CUDA_TESTS := $(B)/tests/unit/compute-node/cuda
+# A test, files of compute-node/cuda, other files, and what a device needs besides.  The
+# same programs run on a device: make cuda-tests.
+define cuda_test
 ifneq ($(EMULATED),)
-$(CUDA_TESTS)/test_%: $(B)/emulated/tests/unit/compute-node/cuda/test_%.o
-	$(link_cuda)
-$(CUDA_TESTS)/test_weights $(CUDA_TESTS)/test_gemv: $(call emulated,emulate weights weights_place gemv gemv_32 gemv_k gemv_table gemv_float) $(B)/cuda/compute-node/kernels/blocks.o $(B)/cuda/compute-node/model/type.o
-$(CUDA_TESTS)/test_attention: $(call emulated,emulate rows attention attention_answer attention_any attention_merge attention_prepare attention_prompt)
-$(CUDA_TESTS)/test_gemm: $(call emulated,emulate gemm)
-$(CUDA_TESTS)/test_cuda_experts: $(call emulated,emulate gemm rows experts experts_sort experts_choose)
-$(CUDA_TESTS)/test_shortlist: $(call emulated,emulate shortlist) $(addprefix $(B)/cuda/,compute-node/infer/sample.o compute-node/infer/sample_filter.o compute-node/infer/sample_weigh.o compute-node/infer/sample_short.o compute-node/kernels/exact.o tests/support/plain_sample.o)
-$(CUDA_TESTS)/test_recurrent: $(call emulated,emulate recurrent)
-$(CUDA_TESTS)/test_items: $(call emulated,emulate rows items stacked gemm weights weights_place gemv gemv_32 gemv_k gemv_table gemv_float) $(B)/cuda/compute-node/kernels/blocks.o $(B)/cuda/compute-node/model/type.o
+$(CUDA_TESTS)/$(1): $(B)/emulated/tests/unit/compute-node/cuda/$(1).o $(call emulated,emulate $(2)) $(3:%=$(B)/cuda/%.o)
+	$$(link_cuda)
 endif
+$(B)/cuda-tests/$(1): $(B)/cuda/tests/unit/compute-node/cuda/$(1).o $(B)/cuda/tests/support/cuda_device.o $(addprefix $(B)/cuda/,$(patsubst %,compute-node/cuda/%.o,$(2) $(4)) $(3:%=%.o))
+	$$(call say,LINK,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(NVCC) -o $$@ $$^ -cudart static $$(LIBS_TEST)
+cuda-tests: $(B)/cuda-tests/$(1)
+endef
+$(eval $(call cuda_test,test_weights,weights weights_place gemv gemv_32 gemv_k gemv_table gemv_float,compute-node/kernels/blocks compute-node/model/type))
+$(eval $(call cuda_test,test_gemv,weights weights_place gemv gemv_32 gemv_k gemv_table gemv_float,compute-node/kernels/blocks compute-node/model/type))
+$(eval $(call cuda_test,test_attention,rows attention attention_answer attention_any attention_merge attention_prepare attention_prompt))
+$(eval $(call cuda_test,test_gemm,gemm,,gemm_wgmma))
+$(eval $(call cuda_test,test_cuda_experts,gemm rows experts experts_sort experts_choose,,gemm_wgmma))
+$(eval $(call cuda_test,test_rows,rows))
+$(eval $(call cuda_test,test_recurrent,recurrent))
+$(eval $(call cuda_test,test_items,rows items stacked gemm weights weights_place gemv gemv_32 gemv_k gemv_table gemv_float,compute-node/kernels/blocks compute-node/model/type,gemm_wgmma))
+$(eval $(call cuda_test,test_shortlist,shortlist,$(addprefix compute-node/infer/sample,_filter _weigh _short) compute-node/infer/sample compute-node/kernels/exact tests/support/plain_sample))
+$(B)/cuda/tests/support/%.o: tests/support/%.cpp
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) -std=c++17 -O2 -MMD -MP -c -o $@ $<
+$(B)/cuda/tests/%.o: tests/%.cpp
+	$(call say,NVCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) -x cu -std=c++17 -O2 -diag-suppress 177 $(gencode) -include tests/support/cuda_device.h -Icommon -Icompute-node -Itests/support $(CFLAGS_TEST) -MMD -MP -c -o $@ $<
 # Other builds have none of them: tests/run skips what is not there.
 ifeq ($(EMULATED),)
 $(CUDA_TESTS)/test_%: ; @:

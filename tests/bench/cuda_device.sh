@@ -18,6 +18,13 @@ compute=build/compute-node
 note() { printf '\n== %s (%ss)\n' "$*" "$SECONDS"; }
 
 check() {
+	note "check: kernels one by one (make cuda-tests)"
+	for test in build/cuda-tests/test_*; do
+		timeout 60 "$test" >/tmp/kernels.$$ 2>&1
+		printf '%s %s\n' "$?" "$test"
+		grep -A4 -E '^\[ +(ERROR|FAILED)' /tmp/kernels.$$ | head -n 12
+	done
+	rm -f /tmp/kernels.$$
 	note "check: models on the device"
 	HEARTH_BACKEND=$plugin timeout 150 build/tests/golden/compute-node/test_device 2>&1 | tail -n 90
 	note "check: one text on both"

@@ -262,11 +262,11 @@ static void test_products_of_several_types_in_one_call(void **state)
 /* A table in the place of GELU's: values that tell the index. */
 static const float *gelu_table()
 {
-	static float table[65536];
+	static std::vector<float> table(65536);
 
 	for (unsigned i = 0; i < 65536; i++)
 		table[i] = half_from_f16((uint16_t)i) * 0.5f;
-	return table;
+	return table.data();
 }
 
 static double activation(enum backend_activation kind, double gate, double up)
