@@ -17,7 +17,7 @@
  *  B3  functions of a pass only put work into a queue, in order; end() waits for it.
  *  B4  between begin() and end() of answer passes with as many rows, of which as many
  *      want logits that go to the same place, the calls are always the same: a backend
- *      may keep them and play them back.
+ *      may keep what it was shown by rehearse() and play it back.
  */
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
@@ -279,6 +279,11 @@ struct backend_api {
 	enum rc (*begin)(struct backend *b, enum backend_class class_,
 	    const struct backend_row *rows, uint32_t n_rows, uint32_t first, bool *replayed,
 	    struct errmsg *why);
+	/* Before the first pass, in place of begin(): an answer pass of this shape, up to
+	 * these positions, will come.  Nothing is computed, end() then keeps what was put into
+	 * the queue.  *known: it is kept already or will not be; end() is not to be called. */
+	enum rc (*rehearse)(struct backend *b, const struct backend_row *rows, uint32_t n_rows,
+	    uint32_t first, bool *known, struct errmsg *why);
 	/* `logits` (may be NULL): [wanted rows][n_vocab] in host memory. */
 	enum rc (*end)(struct backend *b, float *logits, struct errmsg *why);
 	/* What passes left at a place, until another is computed there: its shortlist, in

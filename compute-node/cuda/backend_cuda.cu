@@ -43,7 +43,8 @@ struct backend {
 	uint32_t first;                  /* place of the pass's wanted rows in the three */
 	uint8_t *stages[STAGES], *raw[STAGES]; /* host, device */
 	std::vector<graph> graphs;
-	bool capturing;
+	bool rehearsing; /* what is put into the queue is kept, and not run */
+	bool full;       /* there is no memory for more graphs */
 	cudaError_t failed; /* the first launch of the pass that did not go */
 	const char *failed_at;
 };
@@ -362,7 +363,6 @@ static enum rc cuda_begin(struct backend *b, enum backend_class class_,
 	b->pass.n_past_max = past_bound(rows, n_rows, b->sizes.n_ctx);
 	b->pass.host_rows = b->pinned_rows;
 	b->failed = cudaSuccess;
-	b->capturing = false;
 	*replayed = false;
 	if (n_rows > b->sizes.n_rows || first > b->sizes.n_wanted ||
 	    b->pass.n_wanted > b->sizes.n_wanted - first ||
@@ -374,32 +374,47 @@ static enum rc cuda_begin(struct backend *b, enum backend_class class_,
 	    cudaMemcpyHostToDevice, b->pass.stream);
 	if (rc == cudaSuccess && b->pass.answer)
 		known = find_graph(b);
-	if (rc == cudaSuccess && known != NULL) {
-		*replayed = true;
+	*replayed = known != NULL;
+	if (rc == cudaSuccess && known != NULL && !b->rehearsing)
 		rc = runtime_replay(b->runtime, known->graph);
-	} else if (rc == cudaSuccess && b->pass.answer && b->graphs.size() < GRAPHS_MAX) {
-		b->capturing = runtime_can_capture(b->runtime);
-		if (b->capturing)
-			rc = runtime_capture(b->runtime);
-	}
+	if (rc == cudaSuccess && known == NULL && b->rehearsing)
+		rc = runtime_capture(b->runtime);
 	return rc == cudaSuccess ? RC_OK : fail(why, "begin of a pass", rc);
 }
 
-/* What was captured becomes a graph, and is run. */
-static cudaError_t end_capture(struct backend *b)
+/*
+ * Graphs are all made at start: making one takes milliseconds and memory of the device,
+ * which an answer under way has neither of.  Other shapes of passes go kernel by kernel.
+ */
+static enum rc cuda_rehearse(struct backend *b, const struct backend_row *rows, uint32_t n_rows,
+    uint32_t first, bool *known, struct errmsg *why)
+{
+	enum rc rc;
+
+	*known = true;
+	if (b->full || b->graphs.size() == GRAPHS_MAX)
+		return RC_OK;
+	b->rehearsing = true;
+	rc = cuda_begin(b, BACKEND_ANSWER, rows, n_rows, first, known, why);
+	b->rehearsing = rc == RC_OK && !*known;
+	return rc;
+}
+
+/* What was captured becomes a graph. */
+static enum rc end_rehearsal(struct backend *b, struct errmsg *why)
 {
 	graph g = { b->pass.n_rows, b->pass.n_wanted, b->first, b->pass.n_past_max, NULL };
 	cudaError_t rc = runtime_captured(b->runtime, &g.graph);
 
-	b->capturing = false;
-	if (rc != cudaSuccess)
-		return rc;
-	if (b->failed != cudaSuccess) {
+	b->rehearsing = false;
+	if (rc == cudaSuccess && b->failed == cudaSuccess)
+		b->graphs.push_back(g);
+	else if (rc == cudaSuccess)
 		runtime_graph_free(g.graph);
-		return cudaSuccess;
-	}
-	b->graphs.push_back(g);
-	return runtime_replay(b->runtime, g.graph);
+	if (b->failed != cudaSuccess)
+		return fail(why, b->failed_at, b->failed);
+	b->full = rc == cudaErrorMemoryAllocation;
+	return rc == cudaSuccess || b->full ? RC_OK : fail(why, "graph of a pass", rc);
 }
 
 static float *cuda_host_logits(struct backend *b)
@@ -449,8 +464,8 @@ static enum rc cuda_end(struct backend *b, float *logits, struct errmsg *why)
 	float *to = pinned_for(b, logits, b->first);
 	cudaError_t rc = cudaSuccess;
 
-	if (b->capturing)
-		rc = end_capture(b);
+	if (b->rehearsing)
+		return end_rehearsal(b, why);
 	if (b->failed != cudaSuccess)
 		return fail(why, b->failed_at, b->failed);
 	if (logits != NULL)
@@ -606,6 +621,7 @@ static const struct backend_api *make()
 	api.forget = cuda_forget;
 	api.host_logits = cuda_host_logits;
 	api.begin = cuda_begin;
+	api.rehearse = cuda_rehearse;
 	api.end = cuda_end;
 	api.shortlist = cuda_shortlist_at;
 	api.fetch = cuda_fetch;

@@ -42,6 +42,7 @@ struct warp {
 
 struct emulate_place emulate_place;
 bool emulate_backwards;
+std::vector<std::function<void()>> *emulate_kept;
 
 static struct fiber fibers[THREADS_MAX];
 static struct warp warps[WARPS_MAX];
@@ -199,6 +200,10 @@ static void run_block(dim3 dim)
 
 void emulate_run(dim3 grid, dim3 dim, size_t shared, const std::function<void()> &kernel)
 {
+	if (emulate_kept != NULL) {
+		emulate_kept->push_back([=]() { emulate_run(grid, dim, shared, kernel); });
+		return;
+	}
 	n_threads = dim.x * dim.y * dim.z;
 	if (n_threads > THREADS_MAX || shared > SHARED_BYTES) {
 		(void)fprintf(stderr, "emulate: %u threads, %zu bytes\n", n_threads, shared);

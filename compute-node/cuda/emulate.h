@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include <functional>
+#include <vector>
 
 extern "C" {
 #include "kernels/half.h"
@@ -78,6 +79,8 @@ void *emulate_shared();
 /* Run all blocks of a kernel; the last one first where a test says so, since no result
  * may depend on their order. */
 extern bool emulate_backwards;
+/* Where it is not NULL kernels are kept there, to be run later. */
+extern std::vector<std::function<void()>> *emulate_kept;
 void emulate_run(dim3 grid, dim3 block, size_t shared, const std::function<void()> &kernel);
 void emulate_block_barrier();
 void emulate_warp_barrier();

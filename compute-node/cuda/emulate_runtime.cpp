@@ -1,4 +1,6 @@
-/* The runtime of the emulator: the host's memory, no graphs, nothing to measure. */
+/* The runtime of the emulator: the host's memory, graphs of what is run later, nothing to
+ * measure. */
+#include <memory>
 #include <new>
 #include <stdio.h>
 
@@ -9,6 +11,10 @@
 
 struct runtime {
 	struct runtime_figures figures;
+};
+
+struct runtime_graph {
+	std::unique_ptr<std::vector<std::function<void()>>> kernels;
 };
 
 cudaError_t runtime_open(unsigned index, struct runtime **out)
@@ -88,28 +94,29 @@ cudaError_t runtime_wait_stage(struct runtime *, unsigned)
 	return cudaSuccess;
 }
 
-bool runtime_can_capture(const struct runtime *)
-{
-	return false;
-}
-
 cudaError_t runtime_capture(struct runtime *)
 {
-	return cudaErrorInvalidValue;
+	emulate_kept = new std::vector<std::function<void()>>();
+	return cudaSuccess;
 }
 
-cudaError_t runtime_captured(struct runtime *, struct runtime_graph **)
+cudaError_t runtime_captured(struct runtime *, struct runtime_graph **out)
 {
-	return cudaErrorInvalidValue;
+	*out = new runtime_graph{ std::unique_ptr<std::vector<std::function<void()>>>(emulate_kept) };
+	emulate_kept = NULL;
+	return cudaSuccess;
 }
 
-cudaError_t runtime_replay(struct runtime *, struct runtime_graph *)
+cudaError_t runtime_replay(struct runtime *, struct runtime_graph *graph)
 {
-	return cudaErrorInvalidValue;
+	for (const std::function<void()> &run : *graph->kernels)
+		run();
+	return cudaSuccess;
 }
 
-void runtime_graph_free(struct runtime_graph *)
+void runtime_graph_free(struct runtime_graph *graph)
 {
+	delete graph;
 }
 
 cudaError_t runtime_measure(struct runtime *, double *read_bytes_s, double *tensor_flops_s)

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <new>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cublas_v2.h>
 
@@ -30,6 +31,9 @@ cudaError_t runtime_open(unsigned index, struct runtime **out)
 
 	if (r == NULL)
 		return cudaErrorMemoryAllocation;
+	/* All kernels come with the device: else each would at its first launch, and take
+	 * memory while an answer is under way. */
+	(void)setenv("CUDA_MODULE_LOADING", "EAGER", 0);
 	rc = cudaGetDeviceProperties(&prop, (int)index);
 	if (rc == cudaSuccess)
 		rc = cudaSetDevice((int)index);
@@ -126,11 +130,6 @@ cudaError_t runtime_wait_stage(struct runtime *r, unsigned stage)
 	return cudaEventSynchronize(r->stages[stage]);
 }
 
-bool runtime_can_capture(const struct runtime *)
-{
-	return true;
-}
-
 cudaError_t runtime_capture(struct runtime *r)
 {
 	return cudaStreamBeginCapture(r->stream, cudaStreamCaptureModeThreadLocal);
@@ -148,7 +147,13 @@ cudaError_t runtime_captured(struct runtime *r, struct runtime_graph **out)
 		rc = cudaGraphInstantiate(&g->exec, graph, 0);
 	if (graph != NULL)
 		(void)cudaGraphDestroy(graph);
+	if (rc == cudaSuccess) {
+		rc = cudaGraphUpload(g->exec, r->stream);
+		if (rc != cudaSuccess)
+			(void)cudaGraphExecDestroy(g->exec);
+	}
 	if (rc != cudaSuccess) {
+		(void)cudaGetLastError();
 		delete g;
 		return rc;
 	}

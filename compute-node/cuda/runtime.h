@@ -38,9 +38,9 @@ cudaError_t runtime_finish(struct runtime *r);
 cudaError_t runtime_mark_stage(struct runtime *r, unsigned stage);
 cudaError_t runtime_wait_stage(struct runtime *r, unsigned stage);
 
-bool runtime_can_capture(const struct runtime *r);
+/* What is put into the stream from here on is kept, and not run. */
 cudaError_t runtime_capture(struct runtime *r);
-/* Ends the capture, also of one that failed. */
+/* Ends the capture, also of one that failed.  The graph is ready on the device. */
 cudaError_t runtime_captured(struct runtime *r, struct runtime_graph **out);
 cudaError_t runtime_replay(struct runtime *r, struct runtime_graph *graph);
 void runtime_graph_free(struct runtime_graph *graph);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/wipe.h"
 #include "infer/device_impl.h"
 
@@ -11,6 +12,7 @@
 #define VECTOR_ALIGN ((uint64_t)256)
 #define WIDTH_STEP 4u /* rows are written in groups of so many */
 #define PAD 64u       /* of halves, as CUDA_F16_PAD */
+#define REHEARSE_NS_MAX (5 * NS_PER_S)
 
 static void fail(struct device *d, enum rc rc)
 {
@@ -346,6 +348,55 @@ static enum rc take_pass(struct device *d, const struct engine_config *config, s
 	return rc == RC_OK && d->rows == NULL ? RC_NOMEM : rc;
 }
 
+/* ---- passes to come ---- */
+
+/* One shape: `n` rows at position `pos`, all of which want logits, kept from `first` on. */
+static enum rc rehearse_shape(
+    struct device *d, struct worker *w, uint32_t pos, uint32_t first, uint32_t n)
+{
+	bool known = false;
+	enum rc rc;
+
+	for (uint32_t i = 0; i < n; i++)
+		d->rows[i] = (struct backend_row){ .seq = first + i, .pos = pos, .wanted = i };
+	w->pass->n_rows = n;
+	rc = d->api->rehearse(d->backend, d->rows, n, first, &known, &d->why);
+	if (rc != RC_OK || known)
+		return rc;
+	d->model->arch->forward(w);
+	rc = d->api->end(d->backend, NULL, &d->why);
+	return rc == RC_OK ? d->failed : rc;
+}
+
+/* The passes of as many answers as there may be, up to each power of two of positions, the
+ * small ones first; what takes too long is left out. */
+static enum rc rehearse(
+    struct device *d, const struct engine_config *config, struct pass *p, struct errmsg *why)
+{
+	struct worker worker = { .pass = p };
+	int64_t end_ns = clock_mono_ns() + REHEARSE_NS_MAX;
+	enum rc rc = RC_OK;
+
+	d->class_ = BACKEND_ANSWER;
+	for (unsigned bits = 1; rc == RC_OK && clock_mono_ns() < end_ns; bits++) {
+		uint64_t past = (uint64_t)1 << bits;
+		uint32_t pos = past < config->n_ctx ? (uint32_t)past - 1 : config->n_ctx - 1;
+
+		for (uint32_t seq = 0; rc == RC_OK && seq < config->n_seq; seq++) {
+			uint32_t n = seq % BACKEND_ANSWER_ROWS + 1;
+
+			if (n <= config->n_ubatch)
+				rc = rehearse_shape(d, &worker, pos, seq + 1 - n, n);
+		}
+		if (past >= config->n_ctx)
+			break;
+	}
+	wipe(d->rows, config->n_ubatch * sizeof(*d->rows));
+	if (rc != RC_OK)
+		return errmsg_rc(why, rc, "%s", errmsg_text(&d->why, rc));
+	return RC_OK;
+}
+
 enum rc device_new(const struct model *m, const struct engine_config *config, struct pass *pass,
     struct cache *cache, struct device **out, struct errmsg *why)
 {
@@ -367,6 +418,8 @@ enum rc device_new(const struct model *m, const struct engine_config *config, st
 		rc = walk(d, pass, why);
 		d->walk = WALK_RUN;
 	}
+	if (rc == RC_OK)
+		rc = rehearse(d, config, pass, why);
 	if (rc != RC_OK) {
 		release(d);
 		pass->device = cache->device = NULL;

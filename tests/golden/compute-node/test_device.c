@@ -391,6 +391,73 @@ static void test_a_resumed_answer_goes_on_as_it_was(void **unused)
 			check_resumed("arch", names[i], 4, emulated ? 9 : RESUMED, 3);
 }
 
+/* ---- passes that are played back ---- */
+
+static struct {
+	struct backend *device;
+	unsigned n_kept, n_answers, n_replayed;
+} passes;
+
+static enum rc rehearse_and_count(struct backend *b, const struct backend_row *rows,
+    uint32_t n_rows, uint32_t first, bool *known, struct errmsg *why)
+{
+	enum rc rc = backend->rehearse(b, rows, n_rows, first, known, why);
+
+	passes.device = b;
+	passes.n_kept += rc == RC_OK && !*known;
+	return rc;
+}
+
+static enum rc begin_and_count(struct backend *b, enum backend_class class_,
+    const struct backend_row *rows, uint32_t n_rows, uint32_t first, bool *replayed,
+    struct errmsg *why)
+{
+	enum rc rc = backend->begin(b, class_, rows, n_rows, first, replayed, why);
+
+	passes.n_answers += class_ == BACKEND_ANSWER;
+	passes.n_replayed += *replayed;
+	return rc;
+}
+
+/* For one and two answers, up to 512, 1024 and all positions; then no memory is taken. */
+static void test_passes_of_answers_are_ready_at_start(void **unused)
+{
+	struct model *model = golden_open("models", "stories260K");
+	struct backend_api counting = *backend;
+	const struct engine_config config = { .n_ctx = 1100, .n_seq = 2, .backend = &counting };
+	struct engine *engine = NULL;
+	struct errmsg why = ERRMSG_INIT;
+	struct backend_info at_start, after;
+	float logits[3 * VOCAB];
+
+	(void)unused;
+	memset(&passes, 0, sizeof(passes));
+	counting.rehearse = rehearse_and_count;
+	counting.begin = begin_and_count;
+	assert_int_equal(engine_new(model, &config, &engine, &why), RC_OK);
+	assert_int_equal(passes.n_kept, 2 * 3);
+	backend->info(passes.device, &at_start);
+	for (uint32_t i = 0; i < 6; i++) {
+		struct engine_row rows[3] = {
+			{ .token = 7, .pos = i, .want_logits = true, .answer = true },
+			{ .token = 9, .seq = 1, .want_logits = true, .answer = true },
+			{ .token = 9, .seq = 1, .pos = 1, .want_logits = true }
+		};
+
+		engine_seq_wipe(engine, 1);
+		assert_int_equal(
+		    engine_forward(engine, rows, 1 + i % 3, logits, NULL, NULL, &why), RC_OK);
+	}
+	assert_int_equal(passes.n_answers, 6);
+	assert_int_equal(passes.n_replayed, 6);
+	backend->info(passes.device, &after);
+	print_message("device memory: %llu bytes free at start, %llu later\n",
+	    (unsigned long long)at_start.free_bytes, (unsigned long long)after.free_bytes);
+	assert_true(after.free_bytes >= at_start.free_bytes);
+	engine_free(engine);
+	model_close(model);
+}
+
 /* ---- what is left in memory ---- */
 
 static struct {
@@ -495,6 +562,7 @@ int main(void)
 		cmocka_unit_test(test_stories_tell_the_expected_text_to_the_byte),
 		cmocka_unit_test(test_brief_rows_can_be_had_whole),
 		cmocka_unit_test(test_a_resumed_answer_goes_on_as_it_was),
+		cmocka_unit_test(test_passes_of_answers_are_ready_at_start),
 		cmocka_unit_test(test_a_wiped_sequence_is_zero_on_the_device),
 		cmocka_unit_test(test_the_numerics_are_the_backends),
 		cmocka_unit_test(test_embeddings_of_rows_are_the_cpus),
