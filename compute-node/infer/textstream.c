@@ -194,7 +194,9 @@ static bool is_marker(const char *text, size_t len)
 		"[CALL_ID]", "<|python_tag|>", "<" BAR "tool" GAP "calls" GAP "begin" BAR ">",
 		"<" BAR "tool" GAP "calls" GAP "end" BAR ">",
 		"<" BAR "tool" GAP "call" GAP "begin" BAR ">",
-		"<" BAR "tool" GAP "call" GAP "end" BAR ">", "<" BAR "tool" GAP "sep" BAR ">" };
+		"<" BAR "tool" GAP "call" GAP "end" BAR ">", "<" BAR "tool" GAP "sep" BAR ">",
+		"<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|constrain|>",
+		"<|tool_call>", "<tool_call|>", "<|channel>", "<channel|>", "<|\"|>" };
 
 	for (size_t i = 0; i < sizeof(markers) / sizeof(markers[0]); i++) {
 		if (strlen(markers[i]) == len && memcmp(markers[i], text, len) == 0)

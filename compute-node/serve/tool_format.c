@@ -14,6 +14,8 @@ const char *tool_format_of(const char *source)
 		  "calls\xe2\x96\x81"
 		  "begin",
 		    "deepseek" },
+		{ "<|channel|>commentary", "harmony" },
+		{ "<|tool_call>", "gemma4" },
 		{ "<tool_call>", "hermes" },
 		{ "<|python_tag|>", "llama3" },
 		{ "Environment: ipython", "llama3" },

@@ -24,7 +24,7 @@ static const char *const end_keys[] = { "tokenizer.ggml.eos_token_id",
 	"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id" };
 static const char *const end_texts[] = { "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>",
 	"<end_of_turn>", "<turn|>", "<|endoftext|>", "<|end_of_text|>", "<EOT>", "_<EOT>",
-	"<|return|>", "<|call|>", "<｜end▁of▁sentence｜>" };
+	"<|return|>", "<|call|>", "<|tool_response>", "<｜end▁of▁sentence｜>" };
 
 static enum rc find_kind(struct tokenizer *t, const struct gguf *g, struct errmsg *why)
 {
@@ -172,9 +172,18 @@ static enum rc load_flags(struct tokenizer *t, const struct gguf *g, struct errm
 	return rc;
 }
 
+/* In harmony <|end|> ends a message, and the answer goes on with another one. */
+static bool ends_message(const struct tokenizer *t, int32_t id)
+{
+	return id == tokenizer_find(t, "<|end|>", strlen("<|end|>")) &&
+	       tokenizer_find(t, "<|return|>", strlen("<|return|>")) != TOKEN_NONE &&
+	       tokenizer_find(t, "<|call|>", strlen("<|call|>")) != TOKEN_NONE;
+}
+
 static void add_end(struct tokenizer *t, int32_t id)
 {
-	if (id == TOKEN_NONE || t->ends_len == ENDS_MAX || tokenizer_is_end(t, id))
+	if (id == TOKEN_NONE || ends_message(t, id) || t->ends_len == ENDS_MAX ||
+	    tokenizer_is_end(t, id))
 		return;
 	t->ends[t->ends_len++] = id;
 }

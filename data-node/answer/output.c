@@ -6,25 +6,17 @@
 #include <string.h>
 
 #include "answer/cite.h"
+#include "answer/output_state.h"
 #include "answer/tool_calls.h"
-#include "base/buf.h"
 #include "base/random.h"
 
-static const char think_open[] = "<think>", think_close[] = "</think>";
-
-enum where { AT_START, IN_REASONING, BEHIND_REASONING, IN_TEXT, IN_CALL, OVER };
-
-struct output {
-	struct output_config config;
-	enum where where;
-	bool ended;
-	const struct tool_marks *marks; /* NULL: none open a call */
-	struct buf held;                /* what was not given out yet */
-	size_t given;                   /* bytes of it that the last piece was */
-	struct tool_calls *ready;       /* calls that were read, one a piece */
-	size_t ready_at;
-	unsigned calls;
-	char id[OUTPUT_ID_BYTES];
+/* How reasoning begins; whatever else the answer is may follow it. */
+static const struct {
+	const char *open, *close;
+	bool again; /* also behind a call */
+} thoughts[] = {
+	{ "<think>", "</think>", false },
+	{ "<|channel>thought", "<channel|>", true },
 };
 
 enum rc output_new(const struct output_config *config, struct output **out)
@@ -36,9 +28,10 @@ enum rc output_new(const struct output_config *config, struct output **out)
 	o->config = *config;
 	if (config->calls == OUTPUT_CALLS_TAGS)
 		o->marks = tool_marks_of(config->format);
+	o->close = thoughts[0].close;
 	o->where = config->within                         ? IN_REASONING
-		   : config->calls == OUTPUT_CALLS_FORCED ? IN_CALL
 		   : config->reasoning                    ? AT_START
+		   : config->calls == OUTPUT_CALLS_FORCED ? IN_CALL
 							  : IN_TEXT;
 	buf_init(&o->held, OUTPUT_BYTES_MAX);
 	*out = o;
@@ -90,8 +83,7 @@ static size_t blanks(const struct output *o)
 	return n;
 }
 
-/* Where `mark` stands in what is held, or may still: `*whole` tells which.  held.len: nowhere. */
-static size_t find(const struct output *o, const char *mark, bool *whole)
+size_t output_find(const struct output *o, const char *mark, bool *whole)
 {
 	const char *text = buf_text(&o->held);
 	size_t len = strlen(mark);
@@ -107,6 +99,16 @@ static size_t find(const struct output *o, const char *mark, bool *whole)
 	return o->held.len;
 }
 
+bool output_begins(const struct output *o, size_t at, const char *mark, bool *whole)
+{
+	size_t len = strlen(mark), left = o->held.len - at;
+
+	*whole = left >= len;
+	if (*whole)
+		return memcmp(buf_text(&o->held) + at, mark, len) == 0;
+	return !o->ended && memcmp(buf_text(&o->held) + at, mark, left) == 0;
+}
+
 static bool give(struct output *o, enum output_kind kind, size_t len, struct output_piece *out)
 {
 	*out = (struct output_piece){ .kind = kind, .text = buf_text(&o->held), .len = len };
@@ -114,39 +116,68 @@ static bool give(struct output *o, enum output_kind kind, size_t len, struct out
 	return len > 0;
 }
 
-/* The front: reasoning, or a text that is nothing but a call, or neither. */
-static bool begin(struct output *o)
+/* Reasoning or a message begins here; false: neither.  `*wait`: or it may still. */
+static bool begin_within(struct output *o, size_t at, bool *wait)
 {
-	size_t n = blanks(o), left = o->held.len - n;
-	const char *text = buf_text(&o->held) + n;
-	size_t len = strlen(think_open);
+	bool whole;
 
-	if (left == 0)
-		return false;
-	if (o->where == AT_START && left < len && memcmp(text, think_open, left) == 0 && !o->ended)
-		return false;
-	if (o->where == AT_START && left >= len && memcmp(text, think_open, len) == 0) {
-		buf_consume(&o->held, n + len);
+	*wait = false;
+	for (size_t i = 0; i < sizeof(thoughts) / sizeof(thoughts[0]); i++) {
+		if ((o->where != AT_START && !thoughts[i].again) ||
+		    !output_begins(o, at, thoughts[i].open, &whole))
+			continue;
+		*wait = !whole;
+		if (!whole)
+			return false;
+		buf_consume(&o->held, at + strlen(thoughts[i].open));
+		o->close = thoughts[i].close;
 		o->where = IN_REASONING;
 		return true;
 	}
-	if (o->where == BEHIND_REASONING)
+	if ((o->where != AT_START && !o->harmony) || !output_harmony_begins(o, at, &whole))
+		return false;
+	*wait = !whole;
+	if (!whole)
+		return false;
+	buf_consume(&o->held, at);
+	o->harmony = true;
+	o->where = IN_HEADER;
+	return true;
+}
+
+/* The front: reasoning, or a text that is nothing but a call, or neither. */
+static bool begin(struct output *o)
+{
+	size_t n = blanks(o);
+	bool wait;
+
+	if (n == o->held.len)
+		return false;
+	if (o->config.reasoning && begin_within(o, n, &wait))
+		return true;
+	if (o->config.reasoning && wait)
+		return false;
+	if (o->where == BEHIND_REASONING) {
 		buf_consume(&o->held, n); /* the blanks between the two are neither's */
-	o->where = o->config.calls == OUTPUT_CALLS_FORCED               ? IN_CALL
-		   : o->marks != NULL && o->marks->bare && *text == '{' ? IN_CALL
-									: IN_TEXT;
+		n = 0;
+	}
+	o->where = o->config.calls == OUTPUT_CALLS_FORCED                               ? IN_CALL
+		   : o->marks != NULL && o->marks->bare && buf_text(&o->held)[n] == '{' ? IN_CALL
+											: IN_TEXT;
 	return true;
 }
 
 static bool next_reasoning(struct output *o, struct output_piece *out)
 {
 	bool whole;
-	size_t at = find(o, think_close, &whole);
+	size_t mark_len = strlen(o->close);
+	size_t at = o->harmony ? output_harmony_end(o, &whole, &mark_len)
+			       : output_find(o, o->close, &whole);
 
 	if (at > 0)
 		return give(o, OUTPUT_REASONING, !whole && o->ended ? o->held.len : at, out);
 	if (whole) {
-		buf_consume(&o->held, strlen(think_close));
+		buf_consume(&o->held, mark_len);
 		o->where = BEHIND_REASONING;
 		return output_next(o, out);
 	}
@@ -182,17 +213,20 @@ static bool give_text(struct output *o, size_t len, bool whole, struct output_pi
 
 static bool next_text(struct output *o, struct output_piece *out)
 {
-	bool whole = false;
-	size_t at = o->held.len;
+	bool whole = false, over = false;
+	size_t mark_len = 0;
+	size_t at = o->harmony ? output_harmony_end(o, &over, &mark_len) : o->held.len;
 
+	whole = over;
 	for (size_t i = 0; o->marks != NULL && i < TOOL_MARKS_MAX && o->marks->open[i] != NULL;
 	     i++) {
 		bool this_whole;
-		size_t this_at = find(o, o->marks->open[i], &this_whole);
+		size_t this_at = output_find(o, o->marks->open[i], &this_whole);
 
 		if (this_at < at) {
 			at = this_at;
 			whole = this_whole;
+			over = false;
 		}
 	}
 	if (!whole && o->ended)
@@ -201,7 +235,8 @@ static bool next_text(struct output *o, struct output_piece *out)
 		return give_text(o, at, whole || o->ended, out);
 	if (!whole)
 		return false;
-	o->where = IN_CALL;
+	buf_consume(&o->held, over ? mark_len : 0);
+	o->where = over ? BEHIND_REASONING : IN_CALL;
 	return output_next(o, out);
 }
 
@@ -214,7 +249,8 @@ static bool read_calls(struct output *o, size_t len)
 
 	o->ready = o->config.calls == OUTPUT_CALLS_FORCED
 		       ? tool_calls_parse(TOOL_FORM_FORCED, text, len)
-		       : tool_calls_parse(o->marks->form, text, len);
+		   : o->callee[0] != '\0' ? tool_calls_of(o->callee, text, len)
+					  : tool_calls_parse(o->marks->form, text, len);
 	o->ready_at = 0;
 	return o->ready != NULL;
 }
@@ -241,26 +277,48 @@ static bool give_ready(struct output *o, struct output_piece *out)
 	return true;
 }
 
+/* What is held of a call's text: up to where, and the bytes that end it behind that.  False:
+ * its end is not there yet. */
+static bool call_ends(const struct output *o, size_t *len, size_t *behind)
+{
+	/* Within a message tags may stand, where the model was told of calls in words. */
+	const bool message =
+	    o->harmony && (o->callee[0] != '\0' || o->config.calls == OUTPUT_CALLS_FORCED);
+	const char *close = o->marks != NULL ? o->marks->close : NULL;
+	bool whole = false;
+
+	*behind = 0;
+	*len = message         ? output_harmony_end(o, &whole, behind)
+	       : close != NULL ? output_find(o, close, &whole)
+			       : o->held.len;
+	if (whole && !message)
+		*len += strlen(close);
+	if (!whole)
+		*len = o->held.len;
+	return whole || o->ended;
+}
+
 /* A call is read when its end is there, or the answer's. */
 static bool next_call(struct output *o, struct output_piece *out)
 {
-	const char *close = o->marks != NULL ? o->marks->close : NULL;
-	bool whole = false;
-	size_t at = close != NULL ? find(o, close, &whole) : o->held.len;
+	size_t len, behind;
 
-	if (!whole && !o->ended)
+	if (!call_ends(o, &len, &behind))
 		return false;
-	size_t len = whole ? at + strlen(close) : o->held.len;
-	if (len == 0)
+	if (len == 0 && behind == 0)
 		return false;
-	if (!read_calls(o, len)) {
-		o->where = IN_TEXT;
-		if (o->config.calls != OUTPUT_CALLS_FORCED && !o->ended)
-			return give(o, OUTPUT_TEXT, len, out);
-		o->where = OVER;
-		return give(o, OUTPUT_TEXT, o->held.len, out);
+	bool is = len > 0 && read_calls(o, len);
+
+	o->callee[0] = '\0';
+	if (!is) {
+		const bool all =
+		    !o->harmony && (o->ended || o->config.calls == OUTPUT_CALLS_FORCED);
+
+		o->where = all ? OVER : IN_TEXT;
+		return give(o, OUTPUT_TEXT, all ? o->held.len : len, out) ||
+		       (behind > 0 && output_next(o, out));
 	}
-	buf_consume(&o->held, len);
+	buf_consume(&o->held, len + behind);
 	o->where = BEHIND_REASONING; /* blanks between calls are nobody's */
 	return give_ready(o, out);
 }
@@ -277,6 +335,8 @@ bool output_next(struct output *o, struct output_piece *out)
 	case AT_START:
 	case BEHIND_REASONING:
 		return begin(o) && output_next(o, out);
+	case IN_HEADER:
+		return output_harmony_header(o) && output_next(o, out);
 	case IN_REASONING:
 		return next_reasoning(o, out);
 	case IN_TEXT:

@@ -1,13 +1,14 @@
 /*
  * Output: a model's text, parted into what it says, what it thinks and what it calls.
  *
- * Reasoning stands in <think>…</think> at the front; calls stand where the served
+ * Reasoning stands in <think>…</think> or a thought channel (Gemma 4) at the front, or in
+ * messages of its own (harmony); calls stand where the served
  * families have them: <tool_call> with JSON, functions or key and value tags in it (Hermes, Qwen,
- * GLM, Nemotron), [TOOL_CALLS] (Mistral), a text that is nothing but JSON (Llama 3), and
- * DeepSeek's markers.  Text goes out as it comes; what may still become a marker is held
- * back, so markers split over pieces never show.  A call that cannot be read is text.
- * Marks in the text that name nothing are taken out where it is asked for (cite.h).
- * Pure but for the random ids of calls; one thread at a time.
+ * GLM, Nemotron), [TOOL_CALLS] (Mistral), a text that is nothing but JSON (Llama 3),
+ * DeepSeek's and Gemma's markers, and messages for a function (harmony).  Text goes out as it
+ * comes; what may still become a marker is held back, so markers split over pieces never show.  A
+ * call that cannot be read is text. Marks in the text that name nothing are taken out where it is
+ * asked for (cite.h). Pure but for the random ids of calls; one thread at a time.
  */
 #ifndef ANSWER_OUTPUT_H
 #define ANSWER_OUTPUT_H
@@ -34,7 +35,7 @@ struct output_config {
 	enum output_calls calls;
 	const char *format; /* of the model: see wire_model.tool_format; "": TAGS are Hermes' */
 	bool one_call;      /* those behind the first are left out */
-	bool reasoning;     /* look for it */
+	bool reasoning;     /* look for it, and for the messages of harmony */
 	bool within;        /* the answer begins within it */
 	struct cite *cite;  /* marks in the text are checked; NULL: they are not */
 };

@@ -277,13 +277,15 @@ static enum rc open_output(struct reply *reply)
 {
 	const struct chat_request *request = reply->request;
 	bool calls = request->tools.choice != CHAT_TOOLS_NONE;
+	const char *format = reply->tool_format == NULL ? "" : reply->tool_format;
 	const struct output_config config = {
 		.calls = request->format.calls                ? OUTPUT_CALLS_FORCED
 			 : calls && !reply_constrained(reply) ? OUTPUT_CALLS_TAGS
 							      : OUTPUT_CALLS_NONE,
-		.format = reply->tool_format == NULL ? "" : reply->tool_format,
+		.format = format,
 		.one_call = request->tools.one_call,
-		.reasoning = !reply_constrained(reply),
+		/* What is to be of a form has none in front, but a message before its own. */
+		.reasoning = !reply_constrained(reply) || strcmp(format, "harmony") == 0,
 		.cite =
 		    reply->mode == REPLY_FULL && !reply_constrained(reply) ? &reply->cite : NULL,
 	};

@@ -1,9 +1,10 @@
 /* Tool calls: one reader for each way to write them. */
 #include "answer/tool_calls.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "answer/tool_calls_list.h"
 
 #define CALLS_MAX 128u
 #define DS_BAR "\xef\xbd\x9c" /* ｜ */
@@ -24,6 +25,11 @@ static const struct tool_marks marks[] = {
 	    .form = TOOL_FORM_DEEPSEEK,
 	    .open = { DS_MARK("tool", "calls", "begin") },
 	    .close = DS_MARK("tool", "calls", "end") },
+	{ .format = "gemma4",
+	    .form = TOOL_FORM_GEMMA,
+	    .open = { "<|tool_call>" },
+	    .close = "<tool_call|>" },
+	{ .format = "harmony" }, /* headers of messages say it: output_harmony.c */
 };
 
 const struct tool_marks *tool_marks_of(const char *format)
@@ -67,8 +73,8 @@ static char *write_object(const json_t *object)
 	return text;
 }
 
-/* `arguments` is an object, or a string with one in it; nothing is {}. */
-static bool add(struct tool_calls *list, const char *name, size_t name_len, const json_t *arguments)
+bool tool_calls_add(
+    struct tool_calls *list, const char *name, size_t name_len, const json_t *arguments)
 {
 	json_t *opened = NULL;
 
@@ -104,7 +110,7 @@ static bool add_object(struct tool_calls *list, const json_t *object)
 	if (arguments == NULL)
 		arguments = json_object_get(from, "parameters");
 	return json_is_string(name) &&
-	       add(list, json_string_value(name), json_string_length(name), arguments);
+	       tool_calls_add(list, json_string_value(name), json_string_length(name), arguments);
 }
 
 /* A JSON value at the front of the text; `*used` bytes of it. */
@@ -166,7 +172,7 @@ static bool add_function(struct tool_calls *list, const char *at, const char *en
 			 open_value(key_end + 1, value_end)) == 0;
 		at = value_end;
 	}
-	ok = ok && add(list, name, (size_t)(close - name), arguments);
+	ok = ok && tool_calls_add(list, name, (size_t)(close - name), arguments);
 	json_decref(arguments);
 	return ok;
 }
@@ -195,7 +201,7 @@ static bool add_keyed(struct tool_calls *list, const char *at, const char *end)
 		if (!ok)
 			break;
 	}
-	ok = ok && add(list, at, (size_t)(name_end - at), arguments);
+	ok = ok && tool_calls_add(list, at, (size_t)(name_end - at), arguments);
 	json_decref(arguments);
 	return ok;
 }
@@ -272,7 +278,8 @@ static bool read_mistral(struct tool_calls *list, const char *at, const char *en
 			    open == NULL ? NULL : take_json(open, (size_t)(end - open), &used);
 
 			name_end = name_end != NULL ? name_end : open;
-			ok = value != NULL && add(list, name, (size_t)(name_end - name), value);
+			ok = value != NULL &&
+			     tool_calls_add(list, name, (size_t)(name_end - name), value);
 			json_decref(value);
 			at = open;
 		}
@@ -303,7 +310,7 @@ static bool read_deepseek(struct tool_calls *list, const char *at, const char *e
 		while (name + len < open && strchr("\n<", name[len]) == NULL)
 			len++;
 		json_t *value = take_json(open, (size_t)(end - open), &used);
-		ok = value != NULL && add(list, name, len, value);
+		ok = value != NULL && tool_calls_add(list, name, len, value);
 		json_decref(value);
 		if (!ok)
 			return false;
@@ -333,10 +340,27 @@ struct tool_calls *tool_calls_parse(enum tool_form form, const char *text, size_
 	case TOOL_FORM_DEEPSEEK:
 		ok = read_deepseek(list, text, end);
 		break;
+	case TOOL_FORM_GEMMA:
+		ok = tool_calls_read_gemma(list, text, end);
+		break;
 	case TOOL_FORM_FORCED:
 		ok = read_objects(list, text, end, true);
 		break;
 	}
+	if (ok)
+		return list;
+	tool_calls_free(list);
+	return NULL;
+}
+
+struct tool_calls *tool_calls_of(const char *name, const char *arguments, size_t len)
+{
+	struct tool_calls *list = list_new();
+	json_t *object = json_loadb(arguments, len, JSON_ALLOW_NUL, NULL);
+	bool ok = list != NULL && json_is_object(object) &&
+		  tool_calls_add(list, name, strlen(name), object);
+
+	json_decref(object);
 	if (ok)
 		return list;
 	tool_calls_free(list);

@@ -14,6 +14,7 @@ enum tool_form {
 	TOOL_FORM_LLAMA3,   /* {"name":…,"parameters":…}, several behind one another */
 	TOOL_FORM_MISTRAL,  /* [TOOL_CALLS] and a JSON array, or name and JSON */
 	TOOL_FORM_DEEPSEEK, /* its own markers */
+	TOOL_FORM_GEMMA,    /* <|tool_call>call:NAME{key:value} */
 	TOOL_FORM_FORCED,   /* {"name":…,"arguments":…} and nothing else */
 };
 
@@ -40,6 +41,9 @@ struct tool_calls {
 
 /* What is between the marks, these included; NULL: it is no call (or no memory). */
 struct tool_calls *tool_calls_parse(enum tool_form form, const char *text, size_t len);
+
+/* The call of `name` with these arguments, a JSON object and nothing else; NULL as above. */
+struct tool_calls *tool_calls_of(const char *name, const char *arguments, size_t len);
 void tool_calls_free(struct tool_calls *calls);
 
 #endif

@@ -213,6 +213,10 @@ static void test_templates_tell_how_tools_are_called(void **state)
 					   "calls\xe2\x96\x81"
 					   "begin>"),
 	    "deepseek");
+	assert_string_equal(
+	    tool_format_of("{% if tools %}<|start|>x<|channel|>commentary json<|message|>"),
+	    "harmony");
+	assert_string_equal(tool_format_of("{% if tools %}<|tool_call>call:"), "gemma4");
 	assert_string_equal(tool_format_of("{% if tools %}"), "");
 }
 

@@ -217,6 +217,29 @@ static void test_wordpiece_takes_the_longest_token_or_gives_up(void **state)
 	unload(&l);
 }
 
+/* Ends a message of a harmony vocabulary, an answer of others; its other two end both. */
+static void test_in_harmony_the_end_of_a_message_is_none_of_the_answer(void **state)
+{
+	static const char *const words[] = { "a", "<|end|>", "<|return|>", "<|call|>" };
+	static const int32_t kinds[] = { 1, 3, 3, 3 };
+	struct vocab_gguf vocab = base;
+	struct errmsg why = ERRMSG_INIT;
+	struct loaded l;
+
+	(void)state;
+	vocab.tokens = words;
+	vocab.types = kinds;
+	vocab.merges_len = 0;
+	for (size_t n = 3; n <= LEN(words); n++) {
+		vocab.tokens_len = n;
+		assert_int_equal(load(&vocab, &l, &why), RC_OK);
+		assert_int_equal(tokenizer_is_end(l.tokenizer, 1), n == 3);
+		assert_true(tokenizer_is_end(l.tokenizer, 2));
+		assert_int_equal(tokenizer_is_end(l.tokenizer, 3), n == 4);
+		unload(&l);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +249,7 @@ int main(void)
 		cmocka_unit_test(test_pieces_give_their_bytes_back),
 		cmocka_unit_test(test_what_is_missing_or_unknown_is_named),
 		cmocka_unit_test(test_raw_vocabularies_start_from_code_points),
+		cmocka_unit_test(test_in_harmony_the_end_of_a_message_is_none_of_the_answer),
 		cmocka_unit_test(test_wordpiece_takes_the_longest_token_or_gives_up),
 	};
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,8 +40,9 @@ static void take(struct output *o, struct buf *out, char *open)
 	}
 }
 
-/* `step` bytes at a time; 0: at random. */
-static void run(const struct output_config *config, const char *text, size_t step, struct buf *out)
+/* `first` bytes, then `step` at a time; 0: at random. */
+static void run(const struct output_config *config, const char *text, size_t first, size_t step,
+    struct buf *out)
 {
 	struct output *o = NULL;
 	uint64_t seed = strlen(text);
@@ -48,7 +50,7 @@ static void run(const struct output_config *config, const char *text, size_t ste
 
 	assert_int_equal(output_new(config, &o), RC_OK);
 	for (size_t at = 0, len = strlen(text); at < len;) {
-		size_t n = step > 0 ? step : 1 + random_next(&seed) % 9;
+		size_t n = at < first ? first : step > 0 ? step : 1 + random_next(&seed) % 9;
 
 		n = n < len - at ? n : len - at;
 		output_push(o, text + at, n);
@@ -63,19 +65,27 @@ static void run(const struct output_config *config, const char *text, size_t ste
 	output_free(o);
 }
 
+static void expect_cut(const struct output_config *config, const char *text, size_t first,
+    size_t step, const char *expected)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 16);
+	run(config, text, first, step, &out);
+	if (strcmp(buf_text(&out), expected) != 0)
+		fail_msg(
+		    "%s\ncut at %zu became %s\nnot    %s", text, first, buf_text(&out), expected);
+	buf_fini(&out);
+}
+
 static void expect(const struct output_config *config, const char *text, const char *expected)
 {
 	static const size_t steps[] = { 1, 2, 3, 7, 0, 100000 };
 
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		struct buf out;
-
-		buf_init(&out, 1 << 16);
-		run(config, text, steps[i], &out);
-		if (strcmp(buf_text(&out), expected) != 0)
-			fail_msg("%s\nbecame %s\nnot    %s", text, buf_text(&out), expected);
-		buf_fini(&out);
-	}
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		expect_cut(config, text, 0, steps[i], expected);
+	for (size_t first = 1; first < strlen(text); first++)
+		expect_cut(config, text, first, 100000, expected);
 }
 
 static struct output_config with(const char *format)
@@ -215,6 +225,100 @@ static void test_forced_answers_are_one_call_or_text(void **unused)
 	expect(&config, "{\"name\":\"f\",\"argu", "t({\"name\":\"f\",\"argu)");
 }
 
+#define SAY(channel) "<|channel|>" channel "<|message|>"
+#define NEXT "<|end|><|start|>assistant"
+
+static void test_harmony_is_parted_by_its_channels(void **unused)
+{
+	const struct output_config config = with("harmony");
+	struct output_config other = config;
+
+	(void)unused;
+	expect(&config, SAY("analysis") "hm <|e" NEXT SAY("final") "Yes <b>.<|return|>",
+	    "r(hm <|e)t(Yes <b>.)");
+	expect(&config, SAY("analysis") "a" NEXT SAY("commentary") "Well." NEXT SAY("final") " So.",
+	    "r(a)t(Well. So.)");
+	expect(&config, SAY("analysis") "never closed", "r(never closed)");
+	expect(&config, SAY("analysis") "a" NEXT "<|channel|>fin", "r(a)");
+	expect(&config, SAY("analysis") NEXT SAY("final") "x", "t(x)");
+	expect(&config, SAY("analysis") "a<|start|>assistant" SAY("final") "x", "r(a)t(x)");
+	expect(&config, "No header.", "t(No header.)");
+	expect(&config, "to=ken", "t(to=ken)");
+	other.calls = OUTPUT_CALLS_NONE;
+	expect(&other, SAY("analysis") "a" NEXT SAY("commentary to=functions.f") "{}<|call|>",
+	    "r(a)t({})");
+	/* A model whose template shows no tools: it is told of them in words. */
+	other = with("");
+	expect(&other,
+	    SAY("analysis") "a" NEXT SAY("final") "x<tool_call>{\"name\":\"f\"}</tool_call>",
+	    "r(a)t(x)c(f {})");
+}
+
+static void test_harmony_calls(void **unused)
+{
+	const struct output_config config = with("harmony");
+	struct output_config forced = config;
+
+	(void)unused;
+	expect(&config,
+	    SAY("analysis") "a" NEXT "<|channel|>commentary to=functions.get_it <|constrain|>json"
+			    "<|message|>{\"x\": \"<|en\"}<|call|>",
+	    "r(a)c(get_it {\"x\":\"<|en\"})");
+	expect(&config, " to=functions.f<|channel|>commentary json<|message|>{}", "c(f {})");
+	expect(&config,
+	    SAY("commentary to=functions.f") "{\"a\":1}<|call|><|start|>assistant" SAY(
+		"analysis to=functions.g") "{}",
+	    "c(f {\"a\":1})c(g {})");
+	expect(&config, SAY("commentary to=functions.f") "{\"a\":", "t({\"a\":)");
+	expect(&config, SAY("commentary to=functions.f") "[1]<|call|>", "t([1])");
+	expect(&config, SAY("commentary to=functions.f") "<|call|>", "");
+	expect(
+	    &config, SAY("commentary to=functions.f") "{} and" NEXT SAY("final") "x", "t({} andx)");
+	expect(&config, SAY("commentary to=functions.") "{}", "t({})");
+	expect(&config, SAY("commentary to=elsewhere") "{}", "t({})");
+	forced.calls = OUTPUT_CALLS_FORCED;
+	expect(&forced, SAY("analysis") "a" NEXT SAY("final") "{\"name\":\"f\",\"arguments\":{}}",
+	    "r(a)c(f {})");
+	expect(&forced, SAY("final") "{\"x\":1}<|return|>", "t({\"x\":1})");
+	expect(&forced, "{\"name\":\"f\",\"arguments\":{}}", "c(f {})");
+}
+
+#define Q "<|\"|>"
+
+static void test_gemma(void **unused)
+{
+	const struct output_config config = with("gemma4");
+
+	(void)unused;
+	expect(&config,
+	    "<|channel>thought\nhm<channel|>Look.<|tool_call>call:f{at:" Q "a \"b\", {c}" Q
+	    ",n:-1.5,deep:{on:true,list:[1," Q Q ",null]}}<tool_call|><|tool_call>call:g{}"
+	    "<tool_call|>",
+	    "r(\nhm)t(Look.)c(f {\"at\":\"a \\\"b\\\", {c}\",\"n\":-1.5,\"deep\":{\"on\":true,"
+	    "\"list\":[1,\"\",null]}})c(g {})");
+	expect(&config, "<|channel>thought\n<channel|>Yes.", "r(\n)t(Yes.)");
+	expect(&config, "<|tool_call>call:f{" Q "a b" Q ": " Q "x" Q " }", "c(f {\"a b\":\"x\"})");
+	expect(&config, "<|tool_call>call:f{}<tool_call|>\n<|channel>thought more<channel|>ok",
+	    "c(f {})r( more)t(ok)");
+	expect(&config, "<|tool_call>call:f{a:" Q "x}<tool_call|> y",
+	    "t(<|tool_call>call:f{a:" Q "x}<tool_call|> y)");
+	expect(&config, "<|tool_call>call:f{a:1", "t(<|tool_call>call:f{a:1)");
+	expect(&config, "<|tool_call>f{}<tool_call|>", "t(<|tool_call>f{}<tool_call|>)");
+	expect(&config, "<|tool_call>call:f{a:yes}<tool_call|>",
+	    "t(<|tool_call>call:f{a:yes}<tool_call|>)");
+}
+
+static void test_a_deep_call_is_none(void **unused)
+{
+	const struct output_config config = with("gemma4");
+	char text[400] = "<|tool_call>call:f{a:", expected[400];
+
+	(void)unused;
+	memset(text + strlen(text), '[', 300);
+	(void)snprintf(expected, sizeof(expected), "t(%s)", text);
+	expect(&config, text, expected);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +329,10 @@ int main(void)
 		cmocka_unit_test(test_llama),
 		cmocka_unit_test(test_mistral),
 		cmocka_unit_test(test_deepseek),
+		cmocka_unit_test(test_harmony_is_parted_by_its_channels),
+		cmocka_unit_test(test_harmony_calls),
+		cmocka_unit_test(test_gemma),
+		cmocka_unit_test(test_a_deep_call_is_none),
 		cmocka_unit_test(test_forced_answers_are_one_call_or_text),
 	};
 
