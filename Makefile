@@ -240,6 +240,7 @@ $(eval $(call cuda_test,test_gemm,gemm,,gemm_wgmma))
 $(eval $(call cuda_test,test_cuda_experts,gemm rows experts experts_sort experts_choose,,gemm_wgmma))
 $(eval $(call cuda_test,test_rows,rows))
 $(eval $(call cuda_test,test_recurrent,recurrent))
+$(eval $(call cuda_test,test_encoder,rows encoder))
 $(eval $(call cuda_test,test_items,rows items stacked gemm weights weights_place gemv gemv_32 gemv_k gemv_table gemv_float,compute-node/kernels/blocks compute-node/model/type,gemm_wgmma))
 $(eval $(call cuda_test,test_shortlist,shortlist,$(addprefix compute-node/infer/sample,_filter _weigh _short) compute-node/infer/sample compute-node/kernels/exact tests/support/plain_sample))
 $(B)/cuda/tests/support/%.o: tests/support/%.cpp

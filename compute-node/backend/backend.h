@@ -32,7 +32,7 @@ extern "C" {
 
 #include "base/errmsg.h"
 
-#define BACKEND_ABI 4u /* one more with each change of what is below */
+#define BACKEND_ABI 5u /* one more with each change of what is below */
 #define BACKEND_PLANES 4
 #define BACKEND_ANSWER_ROWS 16u
 #define BACKEND_SHORT_MAX 256u
@@ -48,7 +48,8 @@ enum backend_activation {
 	BACKEND_CLAMPED_GATED,
 	BACKEND_RELU_SQUARED,
 	BACKEND_GELU_GATED,
-	BACKEND_SIGMOID_GATED /* up * σ(gate) */
+	BACKEND_SIGMOID_GATED, /* up * σ(gate) */
+	BACKEND_GELU           /* gelu(up) by tanh, no gate */
 };
 
 /* The numbers of enum cache_type, infer/engine.h. */
@@ -222,6 +223,30 @@ struct backend_recurrent {
 	float *out;                /* [rows][n_head][head_dim] */
 };
 
+/* Layer norms of sums of rows. */
+struct backend_layer_norm {
+	const float *x, *more;      /* [rows][n]; more may be NULL */
+	const float *each;          /* [n] added to every row, or NULL */
+	const float *weight, *bias; /* [n]; bias may be NULL */
+	uint32_t n;
+	float eps;
+	float *to; /* [rows][n], may be x or more */
+	struct backend_acts out;
+};
+
+/* Attention over whole texts, both ways; a text's rows begin at position 0. */
+struct backend_texts {
+	float *q, *k;   /* [rows][n_head][dim], rotated in place */
+	const float *v; /* the same shape */
+	uint32_t n_head, dim;
+	uint32_t n_rot; /* 0: not rotated */
+	bool halves;
+	const float *rope; /* [rows][n_rot / 2][cos, sin] */
+	float scale;
+	float *to; /* [rows][n_head * dim] */
+	struct backend_acts out;
+};
+
 /* The most that passes will ask for. */
 struct backend_sizes {
 	uint32_t n_rows, n_wanted; /* of a pass */
@@ -326,6 +351,10 @@ struct backend_api {
 	 * in [n][rows][k], out [n][rows][m->rows / n]. */
 	void (*stacked)(struct backend *b, const struct backend_matrix *m, uint32_t n,
 	    const struct backend_acts *in, float *out);
+	/* x = the matrix's row of each row's position. */
+	void (*positions)(struct backend *b, const struct backend_matrix *m, float *x);
+	void (*layer_norm)(struct backend *b, const struct backend_layer_norm *n);
+	void (*texts)(struct backend *b, const struct backend_texts *t);
 	/* r->in = silu(causal convolution of r->in), the state's inputs moving on. */
 	void (*convolve)(struct backend *b, const struct backend_recurrent *r);
 	/* r->out = what the heads' matrices give, which every row updates. */

@@ -4,23 +4,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/load.h"
 #include "base/wipe.h"
 #include "cli/cli_args.h"
 #include "cli/commands.h"
 #include "infer/embed.h"
 #include "model/model.h"
+#include "serve/fleet.h"
 
 #define LINE_BYTES_MAX ((size_t)16 << 20)
 #define FLOAT_DIGITS 9 /* these always read back exactly */
 
 struct embed_options {
 	int64_t threads;
+	const char *backend;
 };
 
 #define AT(field) offsetof(struct embed_options, field)
 
 static const struct conf_option options[] = {
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
+	{ "backend", 0, CONF_STRING, AT(backend), "NAME", "auto", 0, 0, true,
+	    "what computes: cpu, cuda, auto, or the path of a library" },
 	{ 0 },
 };
 
@@ -107,9 +112,11 @@ static enum rc embed_lines(struct desk *d, FILE *in, struct errmsg *why)
 	return rc;
 }
 
-static enum rc embed_input(const struct model *model, uint32_t threads, struct errmsg *why)
+static enum rc embed_input(const struct model *model, const struct backend_api *backend,
+    const struct embed_options *o, struct errmsg *why)
 {
-	const struct engine_config config = { .n_threads = threads };
+	struct engine_config config = { .n_threads = (uint32_t)o->threads, .backend = backend };
+	struct engine_plan plan;
 	struct desk d = { .tokenizer = model_tokenizer(model),
 		.n_embd = model_info(model)->n_embd };
 	enum rc rc;
@@ -121,7 +128,9 @@ static enum rc embed_input(const struct model *model, uint32_t threads, struct e
 	d.vector = calloc(d.n_embd, sizeof(*d.vector));
 	if (d.vector == NULL)
 		return RC_NOMEM;
-	rc = engine_new(model, &config, &d.engine, why);
+	rc = fleet_choose(model, strcmp(o->backend, "auto") == 0, &config, &plan, NULL, why);
+	if (rc == RC_OK)
+		rc = engine_new(model, &config, &d.engine, why);
 	if (rc == RC_OK)
 		rc = embed_new(model, d.engine, &d.embed, why);
 	if (rc == RC_OK)
@@ -139,6 +148,7 @@ int cli_embed(int argc, char **argv)
 	struct arena arena;
 	struct errmsg why = ERRMSG_INIT;
 	struct model *model = NULL;
+	const struct backend_api *backend = NULL;
 	enum rc rc;
 	int code;
 
@@ -146,9 +156,13 @@ int cli_embed(int argc, char **argv)
 	code = cli_args(&command, argc, argv, &values, &args, &arena);
 	if (code != CLI_GO_ON)
 		goto out;
-	rc = model_open(args.args[0], &model, &why);
+	rc = backend_load(values.backend, &backend, &why);
+	if (rc == RC_OK) {
+		errmsg_reset(&why);
+		rc = model_open(args.args[0], &model, &why);
+	}
 	if (rc == RC_OK)
-		rc = embed_input(model, (uint32_t)values.threads, &why);
+		rc = embed_input(model, backend, &values, &why);
 	code = rc == RC_OK ? EXIT_DONE : cli_fail(&command, args.args[0], rc, &why);
 out:
 	model_close(model);

@@ -37,6 +37,21 @@ static void slot_stacked(struct backend *b, const struct backend_matrix *m, uint
 	backend_note(b, "stack of matrices", cuda_stacked(backend_pass(b), m, n, in, out));
 }
 
+static void slot_positions(struct backend *b, const struct backend_matrix *m, float *x)
+{
+	backend_note(b, "positions", cuda_positions(backend_pass(b), m, x));
+}
+
+static void slot_layer_norm(struct backend *b, const struct backend_layer_norm *n)
+{
+	backend_note(b, "layer norm", cuda_layer_norm(backend_pass(b), n));
+}
+
+static void slot_texts(struct backend *b, const struct backend_texts *t)
+{
+	backend_note(b, "texts", cuda_texts(backend_pass(b), t));
+}
+
 static void slot_convolve(struct backend *b, const struct backend_recurrent *r)
 {
 	backend_note(b, "convolution", cuda_convolve(backend_pass(b), r));
@@ -55,6 +70,9 @@ void backend_parts(struct backend_api *api)
 	api->blend = slot_blend;
 	api->activate = slot_activate;
 	api->stacked = slot_stacked;
+	api->positions = slot_positions;
+	api->layer_norm = slot_layer_norm;
+	api->texts = slot_texts;
 	api->convolve = slot_convolve;
 	api->recur = slot_recur;
 }

@@ -41,6 +41,7 @@ DEVICE float activate_one(enum backend_activation kind, const float *gelu, float
 	case BACKEND_GELU_GATED:
 		return gelu_half(gelu, gate) * up;
 	case BACKEND_SIGMOID_GATED: /* of rows alone: items.cu */
+	case BACKEND_GELU:
 		break;
 	}
 	return 0;

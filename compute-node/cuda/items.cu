@@ -10,6 +10,8 @@
 
 #define THREADS 256u
 #define ITEM_WARPS 4u
+#define GELU_SLOPE 0.7978845608028654f /* √(2/π) */
+#define GELU_CUBE 0.044715f
 #define COPY_NUMBERS 2048u /* of a row, a block */
 
 struct copies {
@@ -131,17 +133,33 @@ __global__ void __launch_bounds__(THREADS) sigmoid_kernel(
 		up[i] /= 1.0f + expf(-gate[i]);
 }
 
+/* By tanh (Hendrycks and Gimpel 2016). */
+__global__ void __launch_bounds__(THREADS) gelu_kernel(float *up, uint64_t total)
+{
+	uint64_t i = (uint64_t)blockIdx.x * THREADS + threadIdx.x;
+	float x;
+
+	pdl_wait();
+	if (i >= total)
+		return;
+	x = up[i];
+	up[i] = 0.5f * x * (1.0f + tanhf(GELU_SLOPE * x * fmaf(GELU_CUBE * x, x, 1.0f)));
+}
+
 cudaError_t cuda_activate_rows(const struct cuda_pass *p, enum backend_activation kind,
     const float *gelu, const float *gate, float *up, uint32_t n, const struct backend_acts *out)
 {
 	uint64_t total = (uint64_t)p->n_rows * n;
+	const dim3 blocks((unsigned)((total + THREADS - 1) / THREADS));
 	cudaError_t rc;
 
 	if (total == 0)
 		return cudaSuccess;
-	if (kind != BACKEND_SIGMOID_GATED)
+	if (kind == BACKEND_SIGMOID_GATED)
+		rc = launch(sigmoid_kernel, blocks, dim3(THREADS), 0, p->stream, gate, up, total);
+	else if (kind == BACKEND_GELU)
+		rc = launch(gelu_kernel, blocks, dim3(THREADS), 0, p->stream, up, total);
+	else
 		return cuda_activate(p, kind, gelu, gate, up, n, n, p->n_rows, out);
-	rc = launch(sigmoid_kernel, dim3((unsigned)((total + THREADS - 1) / THREADS)),
-	    dim3(THREADS), 0, p->stream, gate, up, total);
 	return rc == cudaSuccess ? cuda_forms(p, up, n, p->n_rows, out) : rc;
 }

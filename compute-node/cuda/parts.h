@@ -15,6 +15,13 @@ cudaError_t cuda_blend(const struct cuda_pass *p, const struct backend_blend *m)
 cudaError_t cuda_activate_rows(const struct cuda_pass *p, enum backend_activation kind,
     const float *gelu, const float *gate, float *up, uint32_t n, const struct backend_acts *out);
 
+/* encoder.cu */
+
+cudaError_t cuda_layer_norm(const struct cuda_pass *p, const struct backend_layer_norm *n);
+cudaError_t cuda_texts(const struct cuda_pass *p, const struct backend_texts *t);
+/* weights.cu: x = the matrix's row of each row's position. */
+cudaError_t cuda_positions(const struct cuda_pass *p, const struct backend_matrix *m, float *x);
+
 /* stacked.cu */
 
 cudaError_t cuda_stacked(const struct cuda_pass *p, const struct backend_matrix *m, uint32_t n,

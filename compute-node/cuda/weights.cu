@@ -6,7 +6,7 @@
  * written in whole lines.
  */
 #include "cuda/formats.cuh"
-#include "cuda/launch.h"
+#include "cuda/parts.h"
 
 #define THREADS 256u
 #define PIECES 4u  /* of 16 bytes, of a group's halves */
@@ -215,13 +215,13 @@ cudaError_t cuda_widen(const struct cuda_pass *p, const struct backend_matrix *m
 /* A block a row. */
 template <class F>
 __global__ void __launch_bounds__(THREADS) embed_kernel(
-    backend_matrix m, const backend_row *rows, float scale, float *x)
+    backend_matrix m, const backend_row *rows, bool by_position, float scale, float *x)
 {
 	uint64_t token;
 	float factor;
 
 	pdl_wait();
-	token = (uint64_t)(uint32_t)rows[blockIdx.x].token;
+	token = by_position ? rows[blockIdx.x].pos : (uint32_t)rows[blockIdx.x].token;
 	factor = factor_of(m, token);
 	x += blockIdx.x * m.k;
 	if constexpr (F::QUANT) {
@@ -244,19 +244,29 @@ __global__ void __launch_bounds__(THREADS) embed_kernel(
 	}
 }
 
-cudaError_t cuda_embed(
-    const struct cuda_pass *p, const struct backend_matrix *m, float scale, float *x)
+static cudaError_t embed_rows(const struct cuda_pass *p, const struct backend_matrix *m,
+    bool by_position, float scale, float *x)
 {
-	scale = scale != 0 ? scale : 1.0f;
 	switch (m->type) {
 #define X(name, format)                                                                            \
 	case TYPE_##name:                                                                          \
 		return launch(embed_kernel<format>, dim3(p->n_rows), dim3(THREADS), 0, p->stream,  \
-		    *m, p->rows, scale, x);
+		    *m, p->rows, by_position, scale, x);
 		FORMATS_QUANT(X)
 		FORMATS_FLOAT(X)
 #undef X
 	default:
 		return cudaErrorInvalidValue;
 	}
+}
+
+cudaError_t cuda_embed(
+    const struct cuda_pass *p, const struct backend_matrix *m, float scale, float *x)
+{
+	return embed_rows(p, m, false, scale != 0 ? scale : 1.0f, x);
+}
+
+cudaError_t cuda_positions(const struct cuda_pass *p, const struct backend_matrix *m, float *x)
+{
+	return embed_rows(p, m, true, 1.0f, x);
 }

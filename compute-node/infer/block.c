@@ -423,6 +423,11 @@ void block_swiglu(struct worker *w, size_t n)
 {
 	struct pass *p = w->pass;
 
+	if (p->device != NULL) {
+		device_activate(w, p->model->gelu != NULL ? BACKEND_GELU_GATED : BACKEND_SILU_GATED,
+		    p->gate, p->up, n, &p->hidden);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		gate_row(p, p->gate + t * n, p->up + t * n, n, p->hidden.f32 + t * n);
 		block_quantize_row(w, &p->hidden, t, n);

@@ -66,8 +66,8 @@ enum rc cache_measure(const struct model *m, const struct engine_config *config,
 		.n_seq = config->n_seq,
 	};
 	if (m->encoder != NULL) { /* all texts of a pass in a row */
-		out->n_full = encode_cells(config->n_ubatch);
-		out->n_seq = 1;
+		out->n_full = config->backend == NULL ? encode_cells(config->n_ubatch) : 0;
+		out->n_seq = 1; /* a device needs no more than the pass itself has */
 	}
 	out->n_window = round_up((uint64_t)m->window + config->n_ubatch, PASS_STEP);
 	if (out->n_window > out->n_full)

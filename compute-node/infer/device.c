@@ -10,8 +10,9 @@
 
 #define TABLE_FIRST 256u
 #define VECTOR_ALIGN ((uint64_t)256)
-#define WIDTH_STEP 4u /* rows are written in groups of so many */
-#define PAD 64u       /* of halves, as CUDA_F16_PAD */
+#define WIDTH_STEP 4u     /* rows are written in groups of so many */
+#define TEXT_DIM_MAX 256u /* of a head of an encoder */
+#define PAD 64u           /* of halves, as CUDA_F16_PAD */
 #define REHEARSE_NS_MAX (5 * NS_PER_S)
 
 static void fail(struct device *d, enum rc rc)
@@ -225,9 +226,10 @@ static enum rc check(const struct device *d, struct errmsg *why)
 		s->n_rank, s->n_q_rank, s->n_nope, s->n_value };
 	enum rc rc = check_recurrent(d, why);
 
-	if (m->encoder != NULL)
-		return errmsg_rc(why, RC_UNSUPPORTED, "backend %s: no kernels for models of %s",
-		    d->api->name, m->arch->name);
+	if (m->encoder != NULL && m->head_dim_k > TEXT_DIM_MAX)
+		return errmsg_rc(why, RC_UNSUPPORTED,
+		    "backend %s: no kernels for texts in %s, whose heads are %u wide", d->api->name,
+		    m->arch->name, m->head_dim_k);
 	for (size_t i = 0; rc == RC_OK && i < sizeof(widths) / sizeof(widths[0]); i++) {
 		if (widths[i] % WIDTH_STEP != 0)
 			rc = errmsg_rc(why, RC_UNSUPPORTED,
@@ -418,7 +420,7 @@ enum rc device_new(const struct model *m, const struct engine_config *config, st
 		rc = walk(d, pass, why);
 		d->walk = WALK_RUN;
 	}
-	if (rc == RC_OK)
+	if (rc == RC_OK && m->encoder == NULL)
 		rc = rehearse(d, config, pass, why);
 	if (rc != RC_OK) {
 		release(d);

@@ -15,6 +15,7 @@
 #include "infer/pass.h"
 
 struct device;
+struct encoder_norm; /* model/encoder.h */
 
 /* Bytes on the device: matrices and vectors, and memory of passes.  RC_UNSUPPORTED: what
  * of the model cannot be computed there. */
@@ -95,6 +96,10 @@ void device_stacked(
  * projections and the output matrix, into mixed or, where heads share a key, values. */
 void device_latent_norms(struct worker *worker, const struct latent *latent);
 void device_latent_attention(struct worker *worker, uint32_t layer);
+/* Those of infer/encode.h. */
+void device_encode_embed(struct worker *worker);
+void device_encode_add_norm(struct worker *worker, const struct encoder_norm *norm);
+void device_encode_attend(struct worker *worker);
 void device_convolve(struct worker *worker, uint32_t layer);
 void device_recur(struct worker *worker, uint32_t layer);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "infer/block.h"
+#include "infer/device.h"
 #include "kernels/exact.h"
 #include "model/encoder.h"
 #include "model/factor.h"
@@ -69,6 +70,10 @@ void encode_embed(struct worker *w)
 	const struct encoder *e = m->encoder;
 	size_t n = m->n_embd;
 
+	if (p->device != NULL) {
+		device_encode_embed(w);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		float *token = p->normed.f32 + t * n, *added = p->x + t * n;
 
@@ -91,6 +96,10 @@ void encode_add_norm(struct worker *w, const struct encoder_norm *norm)
 	struct pass *p = w->pass;
 	size_t n = p->model->n_embd;
 
+	if (p->device != NULL) {
+		device_encode_add_norm(w, norm);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;)
 		norm_row(w, p->x + t * n, p->normed.f32 + t * n, norm, t);
 	rows_done(w, &p->normed);
@@ -166,8 +175,13 @@ static void attend_rows(
 void encode_attend(struct worker *w)
 {
 	struct pass *p = w->pass;
-	size_t unit = 0, mine = crew_take(p->crew);
+	size_t unit = 0, mine;
 
+	if (p->device != NULL) {
+		device_encode_attend(w);
+		return;
+	}
+	mine = crew_take(p->crew);
 	for (struct text text = { 0 }; next_text(p, &text);) {
 		for (size_t t = 0; t < text.n; t++, unit++) {
 			if (unit != mine)
@@ -202,6 +216,10 @@ void encode_gelu(struct worker *w, size_t n)
 {
 	struct pass *p = w->pass;
 
+	if (p->device != NULL) {
+		device_activate(w, BACKEND_GELU, NULL, p->up, n, &p->hidden);
+		return;
+	}
 	for (size_t t; (t = crew_take(p->crew)) < p->n_rows;) {
 		for (size_t i = 0; i < n; i++)
 			p->hidden.f32[t * n + i] = exact_gelu(p->up[t * n + i]);
@@ -214,6 +232,8 @@ void encode_finish(struct worker *w)
 {
 	struct pass *p = w->pass;
 
+	if (p->device != NULL) /* it hands out normed */
+		return;
 	if (w->thread == 0 && p->embeddings != NULL)
 		memcpy(p->embeddings, p->normed.f32,
 		    p->n_rows * p->model->n_embd * sizeof(*p->embeddings));

@@ -579,7 +579,10 @@ static enum rc forward_texts(struct engine *e, const struct engine_row *rows, si
 	p->n_rows = n;
 	p->embeddings = embeddings;
 	rc = run(e, 0, why);
-	cache_wipe(&e->cache, 0, encode_cells((uint32_t)n));
+	if (e->device != NULL)
+		device_settle(e->device);
+	else
+		cache_wipe(&e->cache, 0, encode_cells((uint32_t)n));
 	return rc;
 }
 

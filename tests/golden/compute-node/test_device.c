@@ -22,8 +22,10 @@
 
 #include "backend/load.h"
 #include "base/buf.h"
+#include "encoder_twin.h"
 #include "golden_models.h"
 #include "infer/choose.h"
+#include "infer/embed.h"
 #include "infer/engine.h"
 #include "infer/textstream.h"
 #include "model/model.h"
@@ -163,21 +165,6 @@ static void test_the_arch_set_is_within_its_bound(void **unused)
 			check_logits("arch", names[i], ".logits", 1e-6);
 }
 
-static void test_what_has_no_kernels_is_refused_by_name(void **unused)
-{
-	struct model *model = golden_open("embed", "bert-cls");
-	struct engine_config config = { .n_ctx = 64, .backend = backend };
-	struct engine *engine = NULL;
-	struct engine_plan plan;
-	struct errmsg why = ERRMSG_INIT;
-
-	(void)unused;
-	assert_int_equal(engine_plan(model, &config, &plan, &why), RC_UNSUPPORTED);
-	assert_non_null(strstr(why.text, model_info(model)->architecture));
-	assert_int_equal(engine_new(model, &config, &engine, &why), RC_UNSUPPORTED);
-	model_close(model);
-}
-
 static void test_the_quant_set_is_within_the_peers_error(void **unused)
 {
 	static const char *const names[] = { "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1",
@@ -227,6 +214,115 @@ static void test_embeddings_of_rows_are_the_cpus(void **unused)
 	free(cpu);
 	model_close(model);
 }
+
+/* ---- encoders ---- */
+
+#define TEXTS 4u
+#define TEXT_DIM_MAX 128
+
+/* A random model of F32, as its twin has it. */
+static struct model *twin_open(const struct encoder_twin_shape *shape)
+{
+	char path[] = "/tmp/hearth-device-XXXXXX";
+	struct gguf_build b;
+	struct errmsg why = ERRMSG_INIT;
+	struct model *model = NULL;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	(void)close(fd);
+	gguf_build_init(&b, 11);
+	encoder_twin_build(&b, shape);
+	assert_true(gguf_build_write(&b, path));
+	gguf_build_fini(&b);
+	if (model_open(path, &model, &why) != RC_OK)
+		fail_msg("%s", why.text);
+	(void)unlink(path);
+	return model;
+}
+
+/* Vectors of some texts, in one pass or one by one. */
+static void embed_texts(
+    const struct model *model, const struct backend_api *api, bool together, float *out)
+{
+	static const size_t lengths[TEXTS] = { 17, 1, 40, 5 };
+	const struct engine_config config = { .n_threads = 1, .backend = api };
+	size_t n_embd = model_info(model)->n_embd;
+	struct embed_text texts[TEXTS];
+	struct engine *engine = NULL;
+	struct embed *embed = NULL;
+	struct errmsg why = ERRMSG_INIT;
+	int32_t ids[64];
+
+	for (int32_t i = 0; i < 64; i++)
+		ids[i] = 4 + i * 7 % 50;
+	for (size_t i = 0; i < TEXTS; i++)
+		texts[i] = (struct embed_text){ ids + i, lengths[i], out + i * n_embd };
+	if (engine_new(model, &config, &engine, &why) != RC_OK ||
+	    embed_new(model, engine, &embed, &why) != RC_OK)
+		fail_msg("%s", why.text);
+	for (size_t i = 0; i < TEXTS; i += together ? TEXTS : 1)
+		if (embed_run(embed, texts + i, together ? TEXTS : 1, &why) != RC_OK)
+			fail_msg("%s", why.text);
+	embed_free(embed);
+	engine_free(engine);
+}
+
+static void check_texts(struct model *model)
+{
+	float cpu[TEXTS * TEXT_DIM_MAX], ours[TEXTS * TEXT_DIM_MAX], alone[TEXTS * TEXT_DIM_MAX];
+	size_t n = TEXTS * model_info(model)->n_embd;
+	double error;
+
+	assert_true(model_info(model)->n_embd <= TEXT_DIM_MAX);
+	embed_texts(model, NULL, true, cpu);
+	embed_texts(model, backend, true, ours);
+	embed_texts(model, backend, false, alone);
+	error = golden_nmse(ours, cpu, n);
+	print_message("%s: NMSE %.3g of the CPU's\n", model_info(model)->architecture, error);
+	assert_true(error < 1e-6);
+	assert_memory_equal(ours, alone, n * sizeof(float));
+	model_close(model);
+}
+
+static void test_texts_are_embedded_as_the_cpu_does(void **unused)
+{
+	static const struct encoder_twin_shape nomic = { .nomic = true,
+		.fused = true,
+		.n_embd = 48,
+		.n_layer = 2,
+		.n_head = 3,
+		.n_ff = 40,
+		.n_ctx = 64,
+		.pooling = TWIN_MEAN };
+
+	(void)unused;
+	check_texts(golden_open("embed", "bert-cls"));
+	check_texts(golden_open("embed", "bert-mean"));
+	check_texts(twin_open(&nomic));
+}
+
+/* Heads whose width no kernel has. */
+static void test_what_has_no_kernels_is_refused_by_name(void **unused)
+{
+	static const struct encoder_twin_shape wide = {
+		.n_embd = 264, .n_layer = 1, .n_head = 1, .n_ff = 8, .n_ctx = 8, .pooling = TWIN_CLS
+	};
+	struct model *model = twin_open(&wide);
+	struct engine_config config = { .backend = backend };
+	struct engine *engine = NULL;
+	struct engine_plan plan;
+	struct errmsg why = ERRMSG_INIT;
+
+	(void)unused;
+	assert_int_equal(engine_plan(model, &config, &plan, &why), RC_UNSUPPORTED);
+	assert_non_null(strstr(why.text, "bert"));
+	assert_non_null(strstr(why.text, "264"));
+	assert_int_equal(engine_new(model, &config, &engine, &why), RC_UNSUPPORTED);
+	model_close(model);
+}
+
+/* ---- answers ---- */
 
 struct teller {
 	struct model *model;
@@ -566,6 +662,7 @@ int main(void)
 		cmocka_unit_test(test_a_wiped_sequence_is_zero_on_the_device),
 		cmocka_unit_test(test_the_numerics_are_the_backends),
 		cmocka_unit_test(test_embeddings_of_rows_are_the_cpus),
+		cmocka_unit_test(test_texts_are_embedded_as_the_cpu_does),
 		cmocka_unit_test(test_what_has_no_kernels_is_refused_by_name),
 		cmocka_unit_test(test_the_arch_set_is_within_its_bound),
 		cmocka_unit_test(test_the_quant_set_is_within_the_peers_error),
