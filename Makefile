@@ -254,7 +254,7 @@ $(B)/cuda/tests/%.o: tests/%.cpp
 ifeq ($(EMULATED),)
 $(CUDA_TESTS)/test_%: ; @:
 endif
-$(B)/tests/golden/compute-node/test_device: | $(EMULATED)
+$(B)/tests/golden/compute-node/test_device $(B)/tests/unit/compute-node/infer/test_device: | $(EMULATED)
 CUDA_TEST_BINS := $(if $(EMULATED),$(patsubst tests/%.cpp,$(B)/tests/%,$(sort $(wildcard tests/unit/compute-node/cuda/test_*.cpp))))
 
 # The web page stands in the program (.incbin).

@@ -273,10 +273,13 @@ DEVICE void load_rows(
 		uint64_t head = (uint64_t)row * r.n_head + p.head;
 
 		if (at < VECTORS) {
-			cp_async16(to[t].k + 4 * at, in + p.k + 4 * at, 16);
+			int bytes = 4 * at < r.n_state ? 16 : 0;
+
+			cp_async16(to[t].k + 4 * at, bytes > 0 ? in + p.k + 4 * at : in, bytes);
 		} else if (at < 2 * VECTORS) {
-			at -= VECTORS;
-			cp_async16(to[t].q + 4 * at, in + p.q + 4 * at, 16);
+			int bytes = 4 * (at -= VECTORS) < r.n_state ? 16 : 0;
+
+			cp_async16(to[t].q + 4 * at, bytes > 0 ? in + p.q + 4 * at : in, bytes);
 		} else if (at < 2 * VECTORS + WIDE) {
 			int bytes = column_bytes(r, p.column + 4 * (at -= 2 * VECTORS));
 
@@ -361,23 +364,28 @@ DEVICE void update_rows(const backend_recurrent &r, const head_place &p, const r
 	}
 }
 
-/* A lane's numbers of the head's matrix, which begins at `from`. */
+/* A lane's numbers of the head's matrix, which begins at `from`; zeros behind its rows. */
 template <uint32_t C, bool STORE>
-DEVICE void move_state(float *from, uint32_t stride, uint32_t part, bool inside, float4 s[C])
+DEVICE void move_state(
+    const backend_recurrent &r, float *from, uint32_t part, bool inside, float4 s[C])
 {
+	const uint64_t stride = r.head_dim;
+
 #pragma unroll
 	for (uint32_t c = 0; c < C; c++) {
-		float *at = from + (uint64_t)(c * CHUNK + part * 4) * stride;
+		uint32_t row = c * CHUNK + part * 4;
+		bool there = inside && row < r.n_state;
+		float *at = from + row * stride;
 
-		if (STORE && inside) {
+		if (STORE && there) {
 			at[0] = s[c].x;
 			at[stride] = s[c].y;
-			at[2 * (uint64_t)stride] = s[c].z;
-			at[3 * (uint64_t)stride] = s[c].w;
+			at[2 * stride] = s[c].z;
+			at[3 * stride] = s[c].w;
 		} else if (!STORE) {
-			s[c] = inside ? make_float4(at[0], at[stride], at[2 * (uint64_t)stride],
-					    at[3 * (uint64_t)stride])
-				      : make_float4(0, 0, 0, 0);
+			s[c] = there
+				   ? make_float4(at[0], at[stride], at[2 * stride], at[3 * stride])
+				   : make_float4(0, 0, 0, 0);
 		}
 	}
 }
@@ -407,7 +415,7 @@ __global__ void __launch_bounds__(HEAD_THREADS, 4) heads_kernel(
 		find_run(&runs[0], rows, n_rows, seq, row);
 	__syncthreads();
 	load_rows<C>(r, p, runs[0], shared);
-	move_state<C, false>(matrix, r.head_dim, part, inside, s);
+	move_state<C, false>(r, matrix, part, inside, s);
 	while (runs[now].n > 0) {
 		uint32_t next = now ^ 1;
 
@@ -422,7 +430,7 @@ __global__ void __launch_bounds__(HEAD_THREADS, 4) heads_kernel(
 		now = next;
 	}
 	cp_async_wait<0>();
-	move_state<C, true>(matrix, r.head_dim, part, inside, s);
+	move_state<C, true>(r, matrix, part, inside, s);
 }
 
 template <uint32_t C>
@@ -435,23 +443,19 @@ static cudaError_t launch_heads(
 	    p->n_rows, first);
 }
 
-static cudaError_t launch_width(
-    const struct cuda_pass *p, const struct backend_recurrent *r, uint32_t first, uint32_t n)
+/* By the number of rows of a head's matrix, rounded up. */
+static cudaError_t launch_width(const struct cuda_pass *p, const struct backend_recurrent *r,
+    uint32_t first, uint32_t n_rows)
 {
-	switch (r->n_state) {
-	case 16:
-		return launch_heads<1>(p, r, first, n);
-	case 32:
-		return launch_heads<2>(p, r, first, n);
-	case 64:
-		return launch_heads<4>(p, r, first, n);
-	case 128:
-		return launch_heads<8>(p, r, first, n);
-	case 256:
-		return launch_heads<16>(p, r, first, n);
-	default:
+	uint32_t n = r->n_state;
+
+	if (n % 4 != 0 || n > 256)
 		return cudaErrorInvalidValue;
-	}
+	return n <= 16	? launch_heads<1>(p, r, first, n_rows)
+	       : n <= 32  ? launch_heads<2>(p, r, first, n_rows)
+	       : n <= 64  ? launch_heads<4>(p, r, first, n_rows)
+	       : n <= 128 ? launch_heads<8>(p, r, first, n_rows)
+			  : launch_heads<16>(p, r, first, n_rows);
 }
 
 cudaError_t cuda_recur(const struct cuda_pass *p, const struct backend_recurrent *r)

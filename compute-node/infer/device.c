@@ -11,6 +11,7 @@
 #define TABLE_FIRST 256u
 #define VECTOR_ALIGN ((uint64_t)256)
 #define WIDTH_STEP 4u     /* rows are written in groups of so many */
+#define STATE_MAX 256u    /* rows of a recurrent head's matrix */
 #define TEXT_DIM_MAX 256u /* of a head of an encoder */
 #define PAD 64u           /* of halves, as CUDA_F16_PAD */
 #define REHEARSE_NS_MAX (5 * NS_PER_S)
@@ -204,14 +205,14 @@ static enum rc check_layer(const struct device *d, uint32_t il, struct errmsg *w
 	return RC_OK;
 }
 
-/* A head's matrix stands in registers, so there are kernels for some heights alone. */
+/* A head's matrix stands in registers. */
 static enum rc check_recurrent(const struct device *d, struct errmsg *why)
 {
 	const struct recurrent *r = &d->model->recurrent;
 	uint32_t n = r->n_state;
 
-	if (r->n_layer == 0 || (r->head_dim % WIDTH_STEP == 0 &&
-				   (n == 16 || n == 32 || n == 64 || n == 128 || n == 256)))
+	if (r->n_layer == 0 ||
+	    (r->head_dim % WIDTH_STEP == 0 && n % WIDTH_STEP == 0 && n <= STATE_MAX))
 		return RC_OK;
 	return errmsg_rc(why, RC_UNSUPPORTED,
 	    "backend %s: no kernels for recurrent heads of %s that are %u by %u", d->api->name,

@@ -248,6 +248,8 @@ static void test_rows_agree_with_the_recurrence(void **)
 	check_layer(layer(2, 64, 2, 128, false), 9, true);
 	check_layer(layer(2, 40, 1, 128, true), 10, false);
 	check_layer(layer(1, 4, 1, 256, true), 3, true);
+	check_layer(layer(3, 8, 3, 20, true), 11, false);
+	check_layer(layer(2, 12, 1, 84, false), 4, true);
 }
 
 /* All at once, one by one, in uneven parts; blocks from the last on, too. */
@@ -278,7 +280,7 @@ static void test_bits_do_not_depend_on_how_rows_are_cut(void **)
 
 static void test_sizes_without_kernels_are_an_error(void **)
 {
-	struct layer l(2, 16, 1, 48, true);
+	struct layer l(2, 16, 1, 50, true);
 	const struct input from(l, 1);
 	std::vector<float> state(SEQS * l.r.state_seq), rates(4), out(32), in = from.in;
 	struct backend_recurrent r = l.r;
