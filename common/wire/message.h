@@ -110,7 +110,7 @@ struct wire_model {
 	uint8_t content_hash[WIRE_HASH_BYTES];
 	const char *architecture;
 	uint64_t context, parameters, weights_bytes;
-	bool chat, embed, absent, constrains;
+	bool chat, embed, absent, constrains, holds_calls;
 	const char *chat_template;
 	const char *cache_type;
 	const char *tool_format;
@@ -214,6 +214,7 @@ enum wire_constraint_kind {
 	WIRE_CONSTRAINT_NONE,
 	WIRE_CONSTRAINT_JSON_OBJECT,
 	WIRE_CONSTRAINT_JSON_SCHEMA,
+	WIRE_CONSTRAINT_CALLS, /* of the tools in `schema`; text is free */
 };
 
 struct wire_constraint {

@@ -74,6 +74,7 @@ static enum rc get_model(
 	out->embedding_length = from->embedding_length;
 	out->absent = from->absent;
 	out->constrains = from->constrains;
+	out->holds_calls = from->holds_calls;
 	out->tool_format = from->tool_format;
 	return get_fixed(
 	    "models.content_hash", &from->content_hash, out->content_hash, WIRE_HASH_BYTES, why);
@@ -241,7 +242,7 @@ static enum rc get_constraint(
 	if (from == NULL)
 		return RC_OK;
 	int kind = (int)from->kind;
-	if (kind < 0 || kind > (int)WIRE_CONSTRAINT_JSON_SCHEMA)
+	if (kind < 0 || kind > (int)WIRE_CONSTRAINT_CALLS)
 		return errmsg_rc(why, RC_INVALID, "constraint.kind: not a known value");
 	out->kind = (enum wire_constraint_kind)kind;
 	out->schema = from->schema;

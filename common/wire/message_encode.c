@@ -75,6 +75,7 @@ static enum rc put_model(
 	to->embedding_length = model->embedding_length;
 	to->absent = model->absent;
 	to->constrains = model->constrains;
+	to->holds_calls = model->holds_calls;
 	to->tool_format = text_of(model->tool_format);
 	*out = to;
 	return RC_OK;

@@ -1,6 +1,7 @@
 /* Matcher: places, steps between them, bitmaps of tokens. */
 #include "grammar/matcher.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -320,6 +321,17 @@ size_t matcher_bytes(size_t n_vocab)
 	return sizeof(struct matcher) + BITMAPS * words_of(n_vocab) * sizeof(uint64_t);
 }
 
+/* The first place, with nothing remembered; false: there is none. */
+static bool begin(struct matcher *m)
+{
+	forget_all(m);
+	see_nothing(m);
+	see(m, m->automaton->start, 0);
+	close_over(m);
+	m->here = 0;
+	return place_of(m) == STEP_PLACE;
+}
+
 enum rc matcher_new(
     struct automaton *automaton_take, const struct vocab *vocab, struct matcher **out)
 {
@@ -332,12 +344,8 @@ enum rc matcher_new(
 	m->vocab = vocab;
 	m->words = words_of(vocab->n_vocab);
 	m->bytes = bytes;
-	forget_all(m);
-	see_nothing(m);
-	see(m, m->automaton->start, 0);
-	close_over(m);
 	/* What takes a byte can stand behind more choices than are kept. */
-	if (place_of(m) != STEP_PLACE) {
+	if (!begin(m)) {
 		m->automaton = NULL;
 		matcher_free(m);
 		return RC_LIMIT;
@@ -353,6 +361,15 @@ void matcher_free(struct matcher *m)
 	automaton_free(m->automaton);
 	wipe(m, m->bytes);
 	free(m);
+}
+
+void matcher_restart(struct matcher *m)
+{
+	/* There was a first place, and what it is made of has not changed. */
+	bool is = begin(m);
+
+	assert(is);
+	(void)is;
 }
 
 /* ---- tokens ---- */

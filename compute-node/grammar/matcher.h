@@ -35,6 +35,9 @@ enum rc matcher_new(
     struct automaton *automaton_take, const struct vocab *vocab, struct matcher **out) RC_CHECK;
 void matcher_free(struct matcher *matcher); /* wipes */
 
+/* Back to where it was when it was new. */
+void matcher_restart(struct matcher *matcher);
+
 /* The same bytes for every automaton of a vocabulary of `n_vocab`. */
 size_t matcher_bytes(size_t n_vocab);
 

@@ -172,7 +172,7 @@ enum rc schema_rule(struct compiler *c, const struct value *schema, uint16_t *st
 }
 
 /* Rules bring more rules: until none is left. */
-static enum rc compile_rules(struct compiler *c)
+enum rc schema_compile_rules(struct compiler *c)
 {
 	enum rc rc = RC_OK;
 
@@ -396,7 +396,7 @@ enum rc schema_put(struct compiler *c, struct value schema, uint16_t from, uint1
 
 /* ---- the whole ---- */
 
-static enum rc begin(struct compiler *c, struct errmsg *why)
+enum rc schema_begin(struct compiler *c, struct errmsg *why)
 {
 	*c = (struct compiler){ .why = why };
 	arena_init(&c->arena, SCHEMA_WORK_BYTES_MAX);
@@ -407,7 +407,7 @@ static enum rc begin(struct compiler *c, struct errmsg *why)
 	return rc;
 }
 
-static enum rc finish(
+enum rc schema_finish(
     struct compiler *c, enum rc rc, uint16_t start, struct automaton **out, struct errmsg *why)
 {
 	if (rc == RC_OK)
@@ -426,7 +426,7 @@ enum rc schema_compile(const char *json, size_t len, struct automaton **out, str
 
 	if (len > SCHEMA_BYTES_MAX)
 		return errmsg_rc(why, RC_LIMIT, "schema: over %zu bytes", SCHEMA_BYTES_MAX);
-	enum rc rc = begin(&c, why);
+	enum rc rc = schema_begin(&c, why);
 	uint16_t start = 0, end = 0;
 	if (rc == RC_OK) {
 		start = builder_state(c.builder);
@@ -441,15 +441,15 @@ enum rc schema_compile(const char *json, size_t len, struct automaton **out, str
 	if (rc == RC_OK)
 		rc = schema_put(&c, c.root, start, end);
 	if (rc == RC_OK)
-		rc = compile_rules(&c);
-	return finish(&c, rc, start, out, why);
+		rc = schema_compile_rules(&c);
+	return schema_finish(&c, rc, start, out, why);
 }
 
 enum rc schema_any_object(struct automaton **out, struct errmsg *why)
 {
 	struct compiler c;
-	enum rc rc = begin(&c, why);
+	enum rc rc = schema_begin(&c, why);
 	uint16_t start = rc == RC_OK ? schema_shared(&c, SHARED_ANY_OBJECT) : 0;
 
-	return finish(&c, rc, start, out, why);
+	return schema_finish(&c, rc, start, out, why);
 }

@@ -71,6 +71,14 @@ enum rc schema_get_count(
 /* A rule for a schema that stays in the arena; compiled later. */
 enum rc schema_rule(struct compiler *c, const struct value *schema, uint16_t *start) RC_CHECK;
 
+/* Rules that were made and are not compiled yet: their references lead from c->root. */
+enum rc schema_compile_rules(struct compiler *c) RC_CHECK;
+
+/* The whole: schema_finish() follows in any case, with what became of the work between. */
+enum rc schema_begin(struct compiler *c, struct errmsg *why) RC_CHECK;
+enum rc schema_finish(struct compiler *c, enum rc rc, uint16_t start, struct automaton **out,
+    struct errmsg *why) RC_CHECK;
+
 /* ---- schema_object.c ---- */
 
 enum rc schema_put_object(

@@ -5,17 +5,22 @@
 #include <string.h>
 
 #include "grammar/automaton.h"
+#include "grammar/calls.h"
 #include "grammar/schema.h"
 #include "grammar/vocab.h"
 
 static atomic_uint taken;
 
-static enum rc compile(
-    const struct wire_constraint *constraint, struct automaton **out, struct errmsg *why)
+static enum rc compile(const struct served_model *model, const struct wire_constraint *constraint,
+    struct automaton **out, struct errmsg *why)
 {
+	const size_t len = strlen(constraint->schema);
+
+	if (constraint->kind == WIRE_CONSTRAINT_CALLS)
+		return calls_compile(model->hold.form, constraint->schema, len, out, why);
 	if (constraint->kind == WIRE_CONSTRAINT_JSON_OBJECT)
 		return schema_any_object(out, why);
-	return schema_compile(constraint->schema, strlen(constraint->schema), out, why);
+	return schema_compile(constraint->schema, len, out, why);
 }
 
 enum rc constraint_new(const struct served_model *model, const struct wire_constraint *constraint,
@@ -29,12 +34,15 @@ enum rc constraint_new(const struct served_model *model, const struct wire_const
 	if (model->vocab == NULL || !model->vocab->whole)
 		return errmsg_rc(why, RC_UNSUPPORTED,
 		    "constraint: the vocabulary of this model cannot spell every text");
+	if (constraint->kind == WIRE_CONSTRAINT_CALLS && !model->holds_calls)
+		return errmsg_rc(
+		    why, RC_UNSUPPORTED, "constraint: calls of this model cannot be held");
 	if (atomic_fetch_add(&taken, 1) >= CONSTRAINTS_MAX) {
 		atomic_fetch_sub(&taken, 1);
 		return errmsg_rc(
 		    why, RC_BUSY, "constraint: %u answers have one already", CONSTRAINTS_MAX);
 	}
-	enum rc rc = compile(constraint, &automaton, why);
+	enum rc rc = compile(model, constraint, &automaton, why);
 	if (rc == RC_OK) {
 		rc = matcher_new(automaton, model->vocab, out);
 		if (rc != RC_OK) {

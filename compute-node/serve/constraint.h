@@ -1,5 +1,5 @@
 /*
- * Constraint: what holds an answer to a JSON object or a schema.
+ * Constraint: what holds an answer to a JSON object or a schema, or its calls to tools.
  *
  * Compiled on the desk, with all the memory that it will need; so many at once, the
  * rest are told to come again.  What a node cannot hold an answer to it refuses.

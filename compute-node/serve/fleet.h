@@ -25,6 +25,7 @@
 #include "backend/backend.h"
 #include "infer/engine.h"
 #include "model/model.h"
+#include "serve/tool_format.h"
 #include "template/template.h"
 #include "wire/message.h"
 #include "wire/server.h"
@@ -58,7 +59,9 @@ struct served_model {
 	struct template *template;         /* NULL: none, or none we can run */
 	struct errmsg template_why;        /* in the latter case: why not */
 	const char *tool_format;           /* see serve/tool_format.h; "" also without template */
-	struct vocab *vocab;               /* for constraints; NULL: it does not generate */
+	struct tool_hold hold;
+	bool holds_calls;                       /* `hold` says how */
+	struct vocab *vocab;                    /* for constraints; NULL: it does not generate */
 	char numerics_id[FLEET_NUMERICS_BYTES]; /* as soon as it was present */
 	const char *cache_type;                 /* "f16" */
 	struct engine_config config;            /* effective */

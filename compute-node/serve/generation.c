@@ -10,7 +10,7 @@
 #include "serve/constraint.h"
 #include "serve/prompt.h"
 
-#define REASONING_LOOK_BACK 8u /* tokens that "<think>" and a line feed may be */
+#define LOOK_BACK 24u /* tokens that a mark and a line feed may be */
 
 /* Of the pending token: itself first, then the best ones. */
 struct generation_logprobs {
@@ -125,12 +125,12 @@ static enum rc take_memory(struct generation *gen, const struct wire_generate *r
 	    tokenizer, request->stop, request->stop_len, alone, &gen->stream, why);
 }
 
-/* The prompt's last words open reasoning, as templates of models that think have it. */
-static bool ends_in_reasoning(const struct tokenizer *tokenizer, const struct tokens *prompt)
+/* The prompt's last words, but for line feeds and blanks, are `mark`. */
+static bool ends_in(
+    const struct tokenizer *tokenizer, const struct tokens *prompt, const char *mark)
 {
-	static const char mark[] = "<think>";
-	char text[REASONING_LOOK_BACK * GENERATION_PIECE_BYTES_MAX];
-	size_t first = prompt->len > REASONING_LOOK_BACK ? prompt->len - REASONING_LOOK_BACK : 0;
+	char text[LOOK_BACK * GENERATION_PIECE_BYTES_MAX];
+	size_t first = prompt->len > LOOK_BACK ? prompt->len - LOOK_BACK : 0;
 	size_t len = 0;
 
 	for (size_t i = first; tokenizer != NULL && i < prompt->len; i++) {
@@ -146,30 +146,57 @@ static bool ends_in_reasoning(const struct tokenizer *tokenizer, const struct to
 	return is;
 }
 
-/* The mark that closes reasoning ends in this token, or in its middle. */
-static bool closes_reasoning(struct generation *gen, int32_t id)
+/* Where the constraint begins. */
+static void set_onset(
+    struct generation *gen, const struct wire_constraint *constraint, const struct tokens *prompt)
 {
-	static const char mark[] = "</think>";
-	char text[GENERATION_TAIL_BYTES + GENERATION_PIECE_BYTES_MAX];
-	size_t len = gen->tail_len;
+	const struct tool_hold *hold = &gen->model->hold;
 
-	memcpy(text, gen->tail, len);
-	size_t n = tokenizer_piece(
-	    gen->model->tokenizer, id, true, text + len, GENERATION_PIECE_BYTES_MAX);
-	len += n < GENERATION_PIECE_BYTES_MAX ? n : GENERATION_PIECE_BYTES_MAX;
-	bool closes = memmem(text, len, mark, strlen(mark)) != NULL;
-	gen->tail_len = len < GENERATION_TAIL_BYTES ? len : GENERATION_TAIL_BYTES;
-	memcpy(gen->tail, text + len - gen->tail_len, gen->tail_len);
+	gen->calls = constraint->kind == WIRE_CONSTRAINT_CALLS;
+	gen->many = hold->many;
+	/* Under a template of harmony what is asked for is a message, not the first. */
+	bool message = !gen->calls && strcmp(gen->model->tool_format, "harmony") == 0 &&
+		       ends_in(gen->model->tokenizer, prompt, "<|start|>assistant");
+
+	gen->waits = gen->calls || message || gen->reasoning;
+	onset_init(&gen->onset,
+	    gen->calls ? hold->onset
+	    : message  ? ONSET_MESSAGE
+		       : ONSET_THOUGHT,
+	    gen->calls ? hold->mark : NULL, gen->reasoning);
+}
+
+/* Text that is free; false: it begins what it may not. */
+static bool push_free(struct generation *gen, int32_t id)
+{
+	char text[GENERATION_PIECE_BYTES_MAX];
+	const char *behind;
+	size_t len =
+	    tokenizer_piece(gen->model->tokenizer, id, true, text, GENERATION_PIECE_BYTES_MAX);
+	size_t behind_len;
+	bool ok = true;
+
+	len = len < GENERATION_PIECE_BYTES_MAX ? len : GENERATION_PIECE_BYTES_MAX;
+	if (onset_push(&gen->onset, text, len, &behind, &behind_len)) {
+		gen->waits = false;
+		if (gen->calls)
+			ok = matcher_push_bytes(
+			    gen->constraint, (const uint8_t *)behind, behind_len);
+	}
 	wipe(text, sizeof(text));
-	return closes;
+	return ok;
 }
 
 /* Go on by a token; false: it is not allowed. */
 static bool push_constraint(struct generation *gen, int32_t id)
 {
-	if (!gen->waits)
-		return matcher_push(gen->constraint, id);
-	gen->waits = !closes_reasoning(gen, id);
+	if (gen->waits ? !push_free(gen, id) : !matcher_push(gen->constraint, id))
+		return false;
+	if (gen->calls && gen->many && !gen->waits && matcher_over(gen->constraint)) {
+		matcher_restart(gen->constraint);
+		onset_again(&gen->onset);
+		gen->waits = true;
+	}
 	return true;
 }
 
@@ -179,12 +206,13 @@ static bool is_whole(const struct generation *gen)
 }
 
 /* The ids of an earlier run under the constraint: they must be what it allows. */
-static enum rc replay_constraint(
-    struct generation *gen, const struct wire_generate *request, struct errmsg *why)
+static enum rc replay_constraint(struct generation *gen, const struct wire_generate *request,
+    const struct tokens *prompt, struct errmsg *why)
 {
 	enum rc rc = constraint_new(gen->model, &request->constraint, &gen->constraint, why);
 
-	gen->waits = gen->reasoning && gen->constraint != NULL;
+	if (rc == RC_OK && gen->constraint != NULL)
+		set_onset(gen, &request->constraint, prompt);
 	for (size_t i = 0; rc == RC_OK && gen->constraint != NULL && i < request->generated_ids_len;
 	     i++) {
 		if (!push_constraint(gen, (int32_t)request->generated_ids[i]))
@@ -231,9 +259,9 @@ enum rc generation_init(struct generation *gen, const struct served_model *model
 	rc = check_request(request, model, answer_max, &why);
 	if (rc == RC_OK)
 		rc = take_memory(gen, request, prompt, answer_max, &why);
-	gen->reasoning = ends_in_reasoning(model->tokenizer, prompt);
+	gen->reasoning = ends_in(model->tokenizer, prompt, "<think>");
 	if (rc == RC_OK)
-		rc = replay_constraint(gen, request, &why);
+		rc = replay_constraint(gen, request, prompt, &why);
 	if (rc != RC_OK) {
 		fault_from_rc(fault, rc, &why);
 		generation_fini(gen);
@@ -358,7 +386,7 @@ static struct sample_row row_of(struct generation *gen, float *logits)
 		.index = generation_answer_len(gen) };
 
 	assert(!gen->has_token && gen->finish == WIRE_FINISH_UNKNOWN);
-	if ((gen->ignore_eos || gen->waits) && tokenizer != NULL)
+	if ((gen->ignore_eos || (gen->waits && !gen->calls)) && tokenizer != NULL)
 		row.banned = tokenizer_ends(tokenizer, &row.banned_len);
 	if (gen->constraint != NULL)
 		gen->allowed = gen->waits ? NULL : matcher_allowed(gen->constraint);

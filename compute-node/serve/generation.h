@@ -14,7 +14,7 @@
  *  G2  text sent + text pending = what the ids give, up to what may still be
  *      part of a stop string or of an unfinished code point.
  *  G3  nothing is sampled while a token is pending or after the finish.
- *  G4  under a constraint the answer's ids, but for reasoning that the prompt opened, are what
+ *  G4  under a constraint the answer's ids, but for what stands before its onset, are what
  *      its matcher was pushed: it is never anything but the front of what is allowed, and STOP
  *      without a stop string means whole.
  * One thread at a time: first the desk's, then the scheduler's, and in its stead, while
@@ -32,11 +32,11 @@
 #include "infer/textstream.h"
 #include "serve/fault.h"
 #include "serve/fleet.h"
+#include "serve/onset.h"
 #include "tokenize/tokenizer.h"
 
 #define GENERATION_LOGPROBS_MAX 20
 #define GENERATION_PIECE_BYTES_MAX 512
-#define GENERATION_TAIL_BYTES 16
 #define GENERATION_TEXT_BYTES ((size_t)4096)        /* taken at once */
 #define GENERATION_TEXT_BYTES_MAX ((size_t)1 << 20) /* pending at once */
 
@@ -56,11 +56,11 @@ struct generation {
 	struct sample_params params;
 	bool ignore_eos;
 	struct matcher *constraint; /* NULL: none */
-	/* The prompt opened reasoning: the constraint begins behind it, and until then the
-	 * answer cannot end. */
+	/* The constraint has yet to begin: where `onset` says.  Until then the answer cannot end,
+	 * but for calls, which need not come. */
 	bool waits;
-	char tail[GENERATION_TAIL_BYTES]; /* of the text so far, to see where that is */
-	size_t tail_len;
+	bool calls, many; /* it is of calls; another one may follow */
+	struct onset onset;
 	/* Ids of which the next is chosen, as struct sample_row has them; borrowed.  NULL:
 	 * all.  The constraint's, before each token. */
 	const uint64_t *allowed;

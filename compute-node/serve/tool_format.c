@@ -30,3 +30,26 @@ const char *tool_format_of(const char *source)
 	}
 	return "";
 }
+
+bool tool_hold_of(const char *source, struct tool_hold *out)
+{
+	static const struct {
+		const char *format, *but; /* where the template has that, it is another way */
+		struct tool_hold hold;
+	} holds[] = {
+		{ "hermes", "<function=", { ONSET_MARK, "<tool_call>", CALLS_ARGUMENTS, true } },
+		{ "llama3", NULL, { ONSET_BARE, "<|python_tag|>", CALLS_PARAMETERS, true } },
+		{ "mistral", "[ARGS]", { ONSET_MARK, "[TOOL_CALLS]", CALLS_ARRAY, false } },
+		{ "harmony", NULL, { ONSET_RECIPIENT, NULL, CALLS_NAMED, false } },
+	};
+	const char *format = tool_format_of(source);
+
+	for (size_t i = 0; i < sizeof(holds) / sizeof(holds[0]); i++) {
+		if (strcmp(format, holds[i].format) != 0)
+			continue;
+		*out = holds[i].hold;
+		return (holds[i].but == NULL || strstr(source, holds[i].but) == NULL) &&
+		       strstr(source, "<arg_key>") == NULL;
+	}
+	return false;
+}

@@ -82,6 +82,7 @@ static enum rc open_call(struct generation *generation)
 		.context_min = generation->context_min,
 		.prefix = generation->prefix.len > 0 ? &generation->prefix : NULL,
 		.constrains = generation->base.constraint.kind != WIRE_CONSTRAINT_NONE,
+		.holds_calls = generation->base.constraint.kind == WIRE_CONSTRAINT_CALLS,
 		.avoid = avoid,
 		.avoid_len = generation->avoid_len,
 	};

@@ -400,7 +400,9 @@ const struct wire_model *node_find(const struct node *node, const struct call_wa
 			continue;
 		}
 		if (!(want->embeds ? model->embed : model->chat) ||
-		    model->context < want->context_min || (want->constrains && !model->constrains))
+		    model->context < want->context_min ||
+		    (want->constrains && !model->constrains) ||
+		    (want->holds_calls && !model->holds_calls))
 			continue;
 		return model;
 	}
@@ -463,6 +465,7 @@ static enum rc list_models(
 			.chat = model->chat,
 			.embed = model->embed,
 			.constrains = model->constrains,
+			.holds_calls = model->holds_calls,
 			.tool_format = arena_strdup(
 			    arena, model->tool_format == NULL ? "" : model->tool_format),
 			.tokens_per_second = speed_of(&node->speeds, model->content_hash),

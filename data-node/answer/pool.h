@@ -54,7 +54,7 @@ struct pool_model {
 	const char *name, *architecture, *chat_template, *numerics_id, *cache_type, *tool_format;
 	const uint8_t *content_hash; /* [WIRE_HASH_BYTES] */
 	uint64_t context, parameters;
-	bool chat, embed, constrains;
+	bool chat, embed, constrains, holds_calls;
 	double tokens_per_second; /* of one answer, as measured here; 0: not yet */
 };
 

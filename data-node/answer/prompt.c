@@ -210,6 +210,10 @@ enum rc prompt_build(const struct chat_request *request, const struct prompt_con
 	enum rc rc = RC_OK;
 	out->markers = true;
 	out->constraint = request->format.constraint;
+	if (request->tools.strict && config->holds_calls &&
+	    out->constraint.kind == WIRE_CONSTRAINT_NONE)
+		out->constraint = (struct wire_constraint){ .kind = WIRE_CONSTRAINT_CALLS,
+			.schema = request->tools.json };
 	out->messages = request->messages;
 	out->messages_len = request->messages_len;
 	if (config->pack != NULL)

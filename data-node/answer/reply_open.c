@@ -42,6 +42,7 @@ static enum rc find_model(struct reply *reply, const char *name, bool *known)
 			reply->model = model->name;
 			reply->context = model->context;
 			reply->tool_format = model->tool_format;
+			reply->holds_calls = model->holds_calls;
 			return RC_OK;
 		}
 	}
@@ -147,6 +148,7 @@ enum rc reply_ask(struct reply *reply, struct reply_fault *fault)
 		    host->offset_s == NULL ? 0 : host->offset_s(host->ctx, reply->asked_utc_ns),
 		.zone = host->zone == NULL ? "" : host->zone,
 		.tool_format = reply->tool_format,
+		.holds_calls = reply->holds_calls,
 	};
 	struct generation_request request = {
 		.top_logprobs = reply->request->top_logprobs,

@@ -28,6 +28,7 @@ struct reply {
 	const char *model; /* on the nodes */
 	uint64_t context;
 	const char *tool_format;
+	bool holds_calls;
 	bool unheld;       /* some node has the model, but cannot hold it to a constraint */
 	struct pack found; /* every candidate */
 	struct pack pack;  /* what is in the prompt */

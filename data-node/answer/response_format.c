@@ -297,6 +297,28 @@ static enum rc put_format(const json_t *root, const json_t *schema, bool any, st
 	return rc;
 }
 
+/* A call that need not come is held to its schema from where it begins. */
+static enum rc look_for_strict(
+    const json_t *root, struct chat_request *out, struct chat_fault *fault)
+{
+	const json_t *tools = body_field(root, "tools");
+
+	for (size_t i = 0; out->tools.choice == CHAT_TOOLS_AUTO && i < out->tools.len; i++) {
+		const json_t *function = json_object_get(json_array_get(tools, i), "function");
+
+		if (json_is_true(json_object_get(function, "strict")))
+			out->tools.strict = true;
+	}
+	if (!out->tools.strict)
+		return RC_OK;
+	if (strlen(out->tools.json) > WIRE_SCHEMA_BYTES_MAX)
+		return body_refuse(fault, "invalid_value", "tools",
+		    "tools: strict ones may have %zu bytes in all", WIRE_SCHEMA_BYTES_MAX);
+	if (out->format.constraint.kind == WIRE_CONSTRAINT_NONE)
+		out->format.param = "tools";
+	return RC_OK;
+}
+
 enum rc response_format_read(
     const json_t *root, struct arena *arena, struct chat_request *out, struct chat_fault *fault)
 {
@@ -315,6 +337,8 @@ enum rc response_format_read(
 		rc = read_format(root, &schema, &any, fault);
 	if (rc == RC_OK)
 		rc = put_format(root, schema, any, arena, out, fault);
+	if (rc == RC_OK)
+		rc = look_for_strict(root, out, fault);
 	if (rc == RC_OK && out->tools.choice == CHAT_TOOLS_NONE)
 		out->tools.json = "";
 	return rc;

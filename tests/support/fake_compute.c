@@ -546,6 +546,7 @@ static void capabilities(void *ctx, struct wire_capabilities *out)
 		.chat_template = "plain",
 		.cache_type = fake->script.cache_type,
 		.constrains = !fake->script.free_only,
+		.holds_calls = fake->script.holds_calls,
 		.tool_format = fake->script.tool_format,
 	};
 	memset(fake->offered.content_hash, fake->script.hash, WIRE_HASH_BYTES);

@@ -48,6 +48,7 @@ struct fake_script {
 	enum wire_finish finish; /* STOP */
 	const char *text;        /* ASCII: the answer, three bytes a token; NULL: made up */
 	bool free_only;          /* cannot be held to a constraint */
+	bool holds_calls;        /* knows that of calls */
 	bool reasoning;          /* its answers begin within it */
 	const char *tool_format; /* "" */
 	bool no_leases;          /* opens none */

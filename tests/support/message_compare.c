@@ -83,6 +83,7 @@ static const char *compare_model(const struct wire_model *a, const struct wire_m
 	SAME(embedding_length);
 	SAME(absent);
 	SAME(constrains);
+	SAME(holds_calls);
 	SAME_TEXT(tool_format);
 	return NULL;
 }

@@ -152,6 +152,7 @@ static void random_capabilities(uint64_t *seed, struct arena *arena, struct wire
 		models[i].embedding_length = u32(seed);
 		models[i].absent = coin(seed);
 		models[i].constrains = coin(seed);
+		models[i].holds_calls = coin(seed);
 		models[i].tool_format = word(seed, arena);
 	}
 	out->models = models;
@@ -194,7 +195,7 @@ static void random_generate(uint64_t *seed, struct arena *arena, struct wire_gen
 	out->logprobs = u32(seed);
 	out->add_generation_prompt = coin(seed);
 	out->markers = coin(seed);
-	out->constraint.kind = (enum wire_constraint_kind)below(seed, 3);
+	out->constraint.kind = (enum wire_constraint_kind)below(seed, 4);
 	out->constraint.schema = word(seed, arena);
 }
 

@@ -169,6 +169,10 @@ static void put_keys(struct writer *w)
 	put_string(&w->out, "llama");
 	key(w, "general.name", VALUE_STRING);
 	put_string(&w->out, "tiny");
+	if (w->o.chat_template != NULL) {
+		key(w, "tokenizer.chat_template", VALUE_STRING);
+		put_string(&w->out, w->o.chat_template);
+	}
 	key_u32(w, "llama.context_length", w->o.n_ctx);
 	key_u32(w, "llama.embedding_length", w->o.n_embd);
 	key_u32(w, "llama.block_count", w->o.n_layer);

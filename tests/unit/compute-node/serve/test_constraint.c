@@ -29,7 +29,8 @@ static int setup(void **state)
 {
 	(void)state;
 	log_set_level(LOG_LEVEL_ERROR);
-	serve_fixture_init(&node, &(struct tiny_gguf){ .seed = 23 });
+	serve_fixture_init(&node, &(struct tiny_gguf){ .seed = 23,
+				      .chat_template = "{% if tools %}<tool_call>{% endif %}" });
 	serve_fixture_start(&node);
 	serve_fixture_connect(&node, 0);
 	return 0;
@@ -174,6 +175,102 @@ static void test_reasoning_that_the_prompt_opened_is_free(void **state)
 		fail_msg("%s", buf_text(&answer->text));
 }
 
+static const char tools[] =
+    "[{\"type\":\"function\",\"function\":{\"name\":\"look\",\"strict\":true,\"parameters\":{"
+    "\"type\":\"object\",\"properties\":{\"at\":{\"enum\":[\"x\",true]}},\"required\":[\"at\"],"
+    "\"additionalProperties\":false}}}]";
+
+/* An answer that has begun with `front`, under a constraint of calls. */
+static struct message begun(const char *front, uint32_t *ids)
+{
+	struct message message = generate(4, tools);
+
+	message.u.generate.constraint.kind = WIRE_CONSTRAINT_CALLS;
+	message.u.generate.max_tokens = 240;
+	message.u.generate.generated_ids = ids;
+	message.u.generate.generated_ids_len = strlen(front);
+	for (size_t i = 0; i < strlen(front); i++)
+		ids[i] = TINY_GGUF_BYTE0 + (uint32_t)front[i];
+	return message;
+}
+
+/* Any weights: what stands behind the mark is a call, whatever follows it. */
+static void test_calls_are_held_and_text_is_free(void **state)
+{
+	static const char x[] = "{\"at\":\"x\"}", yes[] = "{\"at\":true}";
+	uint32_t ids[64];
+	char text[256];
+	size_t n = 0;
+
+	(void)state;
+	assert_true(node.links[0].model.holds_calls);
+	struct message message = begun("Hm. <tool_call>", ids);
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		message.u.generate.sampling.seed = seed;
+		struct serve_answer *answer = run(&message);
+
+		assert_true(answer->done);
+		n = 0;
+		for (const char *at = buf_text(&answer->text); *at != '\0' && n < 200; at++) {
+			if (strchr(" \n\t", *at) == NULL)
+				text[n++] = *at;
+		}
+		text[n] = '\0';
+		const char *front = "{\"name\":\"look\",\"arguments\":";
+		if (strncmp(text, front, strlen(front)) != 0 ||
+		    (strncmp(text + strlen(front), x, strlen(x)) != 0 &&
+			strncmp(text + strlen(front), yes, strlen(yes)) != 0))
+			fail_msg("%s", text);
+	}
+	message = begun("What I say is free {\"name\":3", ids);
+	assert_true(run(&message)->done);
+	message = begun("<think><tool_call>nothing", ids);
+	assert_true(run(&message)->done);
+	message = begun("<tool_call>{\"name\":\"wait\"", ids);
+	struct serve_answer *answer = run(&message);
+	assert_true(answer->failed);
+	assert_non_null(strstr(answer->error, "generated_ids[20]"));
+}
+
+/* Under a template of harmony the analysis is free; what is asked for is the next message. */
+static void test_the_analysis_of_harmony_is_free(void **state)
+{
+	static const char front[] = "<|channel|>analysis<|message|>{<|end|><|start|>assistant"
+				    "<|channel|>final<|message|>";
+	const struct wire_part opened = { .data = (const uint8_t *)"<|start|>assistant",
+		.data_len = 18 };
+	struct serve_fixture other;
+	struct message message = generate(6, schema);
+	uint32_t ids[sizeof(front) - 1];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		ids[i] = TINY_GGUF_BYTE0 + (uint32_t)front[i];
+	serve_fixture_init(
+	    &other, &(struct tiny_gguf){ .seed = 23,
+			.n_ctx = 512,
+			.chat_template = "{% if tools %}<|channel|>commentary{% endif %}" });
+	serve_fixture_start(&other);
+	serve_fixture_connect(&other, 0);
+	assert_true(other.links[0].model.holds_calls);
+	message.u.generate.raw = &opened;
+	message.u.generate.generated_ids = ids;
+	message.u.generate.generated_ids_len = sizeof(ids) / sizeof(ids[0]);
+	struct serve_answer *answer =
+	    serve_fixture_wait(&other, serve_fixture_send(&other, 0, &message));
+	if (!answer->done)
+		fail_msg("%s", answer->error);
+	assert_int_equal(answer->end.finish, WIRE_FINISH_STOP);
+	if (!is_valid(answer))
+		fail_msg("%s", buf_text(&answer->text));
+	/* Without a header it is a text, which the constraint has yet to begin in. */
+	message.u.generate.generated_ids_len = 4;
+	message.u.generate.max_tokens = 12;
+	answer = serve_fixture_wait(&other, serve_fixture_send(&other, 0, &message));
+	assert_int_equal(answer->end.finish, WIRE_FINISH_LENGTH);
+	serve_fixture_fini(&other);
+}
+
 static void refused(struct message *message, enum wire_error code, const char *words)
 {
 	struct serve_answer *answer = run(message);
@@ -229,6 +326,8 @@ int main(void)
 		cmocka_unit_test(test_a_limit_in_the_middle_is_said_to_be_one),
 		cmocka_unit_test(test_an_answer_resumed_at_any_token_is_the_same),
 		cmocka_unit_test(test_reasoning_that_the_prompt_opened_is_free),
+		cmocka_unit_test(test_calls_are_held_and_text_is_free),
+		cmocka_unit_test(test_the_analysis_of_harmony_is_free),
 		cmocka_unit_test(test_what_cannot_be_held_is_refused),
 		cmocka_unit_test(test_templates_tell_how_tools_are_called),
 	};

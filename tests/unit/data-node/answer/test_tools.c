@@ -444,6 +444,38 @@ static void test_a_forced_call_is_constrained_to_its_parameters(void **state)
 	world_close(&world);
 }
 
+/* Strict functions that may be called: the node holds calls, where it can; text is free. */
+static void test_strict_tools_hold_calls_and_leave_text_free(void **state)
+{
+	static const char strict[] =
+	    ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"look\",\"strict\":true,"
+	    "\"parameters\":{\"type\":\"object\"}}}]";
+	struct fake_script script =
+	    says("<think>a</think>Hm.<tool_call>{\"name\":\"look\"}</tool_call>", "hermes");
+	struct world world;
+	char body[512];
+
+	(void)state;
+	(void)snprintf(body, sizeof(body), "%s%s}", CHAT, strict);
+	for (int holds = 0; holds < 2; holds++) {
+		script.holds_calls = holds != 0;
+		world_open(&world, &script, 1);
+		world_post(&world, false, body);
+		assert_int_equal(world.rig.nodes[0].last_constraint,
+		    holds ? WIRE_CONSTRAINT_CALLS : WIRE_CONSTRAINT_NONE);
+		assert_int_equal(
+		    strstr(buf_text(&world.rig.nodes[0].last_schema), "\"strict\"") != NULL, holds);
+		json_t *root = json_loads(buf_text(&world.read), 0, NULL);
+		expect_text(root, "choices.0.message.content", "Hm.");
+		expect_text(root, "choices.0.message.reasoning_content", "a");
+		expect_text(root, "choices.0.message.tool_calls.0.function.name", "look");
+		json_decref(root);
+		world_post(&world, false, CHAT TOOLS "}"); /* none of these is strict */
+		assert_int_equal(world.rig.nodes[0].last_constraint, WIRE_CONSTRAINT_NONE);
+		world_close(&world);
+	}
+}
+
 /* A format beside tools that may be called: either of the two comes, as what it is. */
 static void test_a_format_beside_tools_leaves_calls_possible(void **state)
 {
@@ -609,6 +641,7 @@ int main(void)
 		cmocka_unit_test(test_several_choices_share_a_prompt),
 		cmocka_unit_test(test_what_is_not_to_be_stored_is_not_kept),
 		cmocka_unit_test(test_a_forced_call_is_constrained_to_its_parameters),
+		cmocka_unit_test(test_strict_tools_hold_calls_and_leave_text_free),
 		cmocka_unit_test(test_a_format_beside_tools_leaves_calls_possible),
 		cmocka_unit_test(test_turns_with_tools_go_in),
 		cmocka_unit_test(test_a_response_has_items),
