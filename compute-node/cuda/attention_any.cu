@@ -27,17 +27,38 @@ template <enum backend_cache TYPE> DEVICE float number_at(const uint8_t *at, uin
 	       half_to_float(*(const uint16_t *)(at + n + d / ATTENTION_BLOCK * 2));
 }
 
+/* Eight numbers of a position of halves, which lies at 16 bytes, into the scores. */
+DEVICE void score_eight(const float *q, const uint8_t *at, float s[PIECE_HEADS])
+{
+	const uint4 words = *(const uint4 *)at;
+	const uint32_t pairs[4] = { words.x, words.y, words.z, words.w };
+
+#pragma unroll
+	for (uint32_t i = 0; i < 8; i++) {
+		float2 two = half2_to_float2(pairs[i / 2]);
+		float k = i % 2 == 0 ? two.x : two.y;
+
+#pragma unroll
+		for (uint32_t h = 0; h < PIECE_HEADS; h++)
+			s[h] = fmaf(q[i * PIECE_HEADS + h], k, s[h]);
+	}
+}
+
 /* Scores of this thread's position, -inf where it is not seen. */
 template <enum backend_cache TYPE>
 DEVICE void score_position(
     const backend_attention &a, const float *q, const uint8_t *key, bool seen, float s[PIECE_HEADS])
 {
+	uint32_t d = 0;
+
 	for (uint32_t h = 0; h < PIECE_HEADS; h++)
 		s[h] = seen ? 0.0f : -INFINITY;
 	if (!seen)
 		return;
+	for (; TYPE == BACKEND_F16 && a.dk % 8 == 0 && d < a.dk; d += 8)
+		score_eight(q + d * PIECE_HEADS, key + 2 * d, s);
 #pragma unroll 4
-	for (uint32_t d = 0; d < a.dk; d++) {
+	for (; d < a.dk; d++) {
 		float k = number_at<TYPE>(key, a.dk, d);
 
 #pragma unroll

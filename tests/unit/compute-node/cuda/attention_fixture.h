@@ -51,7 +51,7 @@ struct layer {
 	uint32_t n_head, n_head_kv, dk, dv;
 	enum backend_cache type;
 	uint32_t cells, window, n_seq;
-	bool norms, v_norm, v_is_k, rotate, halves, sinks;
+	bool norms, v_norm, v_is_k, v_in_k, rotate, halves, sinks;
 	uint32_t n_rot;
 	float softcap, temp_scale;
 	float loud; /* size of queries */
@@ -210,15 +210,17 @@ static void check_kept(struct world *w, struct place r)
 			    l->type, &w->keys[at * kept_bytes(l->type, l->dk)], l->dk, d);
 			check_near(kept_k[d], k[d], step * top_k, "key");
 		}
-		for (uint32_t d = 0; d < l->dv; d++) {
+		for (uint32_t d = 0; d < l->dv && l->v_in_k; d++)
+			kept_v[d] = kept_k[l->dk - l->dv + d];
+		for (uint32_t d = 0; d < l->dv && !l->v_in_k; d++) {
 			kept_v[d] = kept_number(
 			    l->type, &w->values[at * kept_bytes(l->type, l->dv)], l->dv, d);
 			check_near(kept_v[d], v[d], step * top_v, "value");
 		}
-		if (l->type == BACKEND_Q8_0) {
+		if (l->type == BACKEND_Q8_0)
 			check_scales(&w->keys[at * kept_bytes(l->type, l->dk)], k);
+		if (l->type == BACKEND_Q8_0 && !l->v_in_k)
 			check_scales(&w->values[at * kept_bytes(l->type, l->dv)], v);
-		}
 		if (w->kept_k[r.seq].size() <= (r.pos + 1) * l->n_head_kv) {
 			w->kept_k[r.seq].resize((r.pos + 1) * l->n_head_kv + h + 1);
 			w->kept_v[r.seq].resize((r.pos + 1) * l->n_head_kv + h + 1);
@@ -350,7 +352,7 @@ static void set_cache(struct backend_attention *a, struct world *w)
 
 	a->type = l->type;
 	a->keys = w->keys.data();
-	a->values = w->values.data();
+	a->values = l->v_in_k ? NULL : w->values.data();
 	a->keys_head = kept_bytes(l->type, l->dk) * l->cells;
 	a->values_head = kept_bytes(l->type, l->dv) * l->cells;
 	a->keys_seq = a->keys_head * l->n_head_kv;
@@ -365,11 +367,12 @@ static struct backend_attention attention_of(struct world *w, struct inputs *in,
 
 	a.q = in->q.data();
 	a.k = store ? in->k.data() : NULL;
-	a.v = store && !l->v_is_k ? in->v.data() : NULL;
+	a.v = store && !l->v_is_k && !l->v_in_k ? in->v.data() : NULL;
 	a.q_norm = l->norms ? w->q_norm.data() : NULL;
 	a.k_norm = l->norms ? w->k_norm.data() : NULL;
 	a.norm_eps = 1e-6f;
 	a.v_is_k = l->v_is_k;
+	a.v_in_k = l->v_in_k;
 	a.v_norm = l->v_norm;
 	a.store = store;
 	a.rotate = l->rotate;

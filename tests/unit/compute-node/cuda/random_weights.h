@@ -167,7 +167,7 @@ struct test_matrix {
 	{
 		uint64_t places[BACKEND_PLANES];
 		uint64_t bytes = cuda_planes(type, k, rows, m.strides, places);
-		uint8_t *at = (uint8_t *)aligned_alloc(256, bytes);
+		uint8_t *at = new uint8_t[bytes]; /* a device's to read, too */
 
 		memory.push_back(at);
 		memset(at, 0xa5, bytes);
@@ -194,7 +194,7 @@ struct test_matrix {
 	~test_matrix()
 	{
 		for (uint8_t *p : memory)
-			free(p);
+			delete[] p;
 	}
 	double value(uint64_t row, uint64_t i) const
 	{

@@ -100,6 +100,22 @@ static void test_any_head_agrees_with_double(void **state)
 	check_layer(layer_of(2, 2, 512, BACKEND_Q8_0), 5);
 }
 
+/* As latent attention has them: all heads share one key, whose end is their value. */
+static void test_values_that_stand_in_keys(void **state)
+{
+	const enum backend_cache types[] = { BACKEND_F16, BACKEND_F32, BACKEND_Q8_0 };
+
+	(void)state;
+	for (enum backend_cache type : types) {
+		struct layer l = layer_of(9, 1, 64, type);
+
+		l.dk = 96;
+		l.n_rot = 32;
+		l.v_in_k = true;
+		check_layer(l, type == BACKEND_F16 ? 140 : 20);
+	}
+}
+
 /* Prompts take one query head after another: it is answers that take groups. */
 static void check_group(struct layer l, uint32_t n)
 {
@@ -450,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_common_heads_agree_with_double),
 		cmocka_unit_test(test_q8_cache_agrees_with_double),
 		cmocka_unit_test(test_any_head_agrees_with_double),
+		cmocka_unit_test(test_values_that_stand_in_keys),
 		cmocka_unit_test(test_large_groups_of_query_heads),
 		cmocka_unit_test(test_norms_rotations_and_growth),
 		cmocka_unit_test(test_softcap_and_sinks),

@@ -245,12 +245,11 @@ static void check_stack(
 	/* room for three matrices at a time */
 	uint64_t bytes = cuda_stacked_work(n_rows, n, 0) - (1u << 20) +
 			 3ull * height * ((k + 63) / 64 * 64) * 2;
-	uint8_t *work = (uint8_t *)aligned_alloc(256, (bytes + 255) / 256 * 256);
+	std::vector<uint8_t> work(bytes, 0xff);
 
 	p.answer = answer;
-	p.work = work;
+	p.work = work.data();
 	p.work_bytes = bytes;
-	memset(work, 0xff, bytes);
 	assert_int_equal(cuda_stacked(&p, &m.m, n, &in.acts, out.data()), cudaSuccess);
 	assert_true(poisoned(out[(size_t)n * n_rows * height]));
 	for (size_t at = 0; at < (size_t)n * n_rows * height; at++) {
@@ -267,7 +266,6 @@ static void check_stack(
 		if (!(fabs((double)out[at] - sum) <= (answer ? 1e-5 : 2e-3) * size))
 			fail_msg("%u: %.9g instead of %.9g", type, (double)out[at], sum);
 	}
-	free(work);
 }
 
 static void test_stacks_agree_with_double(void **)
