@@ -26,6 +26,7 @@
 
 struct bench_options {
 	int64_t prompt, generate, threads, repeats, ubatch;
+	uint64_t device_memory;
 	const char *cache, *depths, *batches, *backend;
 	bool json;
 };
@@ -50,6 +51,9 @@ static const struct conf_option options[] = {
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
 	{ "backend", 0, CONF_STRING, AT(backend), "NAME", "auto", 0, 0, true,
 	    "what computes: auto, cpu, cuda, or the path of a library" },
+	{ "device-memory", 0, CONF_BYTES, AT(device_memory), "BYTES", "0", 0, 0, true,
+	    "bytes of its device that a backend may take, 0: what is free; the CPU computes the "
+	    "first layers where not all find room" },
 	{ "json", 0, CONF_BOOL, AT(json), NULL, "false", 0, 0, true, "print one JSON object" },
 	{ 0 },
 };
@@ -313,9 +317,10 @@ static void report_json(struct bench *b, double read_bps, double macs)
 		    b->batches.items[i], n / median(b, &b->batch[i]));
 	}
 	(void)printf("],\"threads\":%u,\"ubatch\":%u,\"cache_type\":\"%s\",\"prompt\":%" PRId64
-		     ",\"generate\":%" PRId64 ",\"repeats\":%" PRId64 ",\"kernels\":\"%s\"}\n",
+		     ",\"generate\":%" PRId64 ",\"repeats\":%" PRId64
+		     ",\"kernels\":\"%s\",\"host_layers\":%" PRIu32 "}\n",
 	    c->n_threads, c->n_ubatch, fleet_cache_word(c->cache), b->options->prompt,
-	    b->options->generate, b->options->repeats, kernels_name(b));
+	    b->options->generate, b->options->repeats, kernels_name(b), c->n_host_layers);
 }
 
 static void report_table(struct bench *b, double read_bps, double macs)
@@ -327,6 +332,9 @@ static void report_table(struct bench *b, double read_bps, double macs)
 	(void)printf("%s, %.2f GB of weights, %u threads, kernels %s, cache %s\n",
 	    b->info->architecture, (double)b->info->weights_bytes / 1e9, c->n_threads,
 	    kernels_name(b), fleet_cache_word(c->cache));
+	if (c->n_host_layers > 0)
+		(void)printf("the first %" PRIu32 " of %" PRIu32 " layers on the CPU\n",
+		    c->n_host_layers, b->info->n_layer);
 	(void)printf("this %s reads %.2f GB/s and does %.0f G products of %s a second at most\n",
 	    b->backend != NULL ? "device" : "machine", read_bps / 1e9, macs / 1e9,
 	    b->backend != NULL ? "bf16" : "int8");
@@ -382,10 +390,12 @@ static enum rc prepare(struct bench *b, struct errmsg *why)
 		.backend = b->backend,
 	};
 	struct engine_plan plan;
-	enum rc rc =
-	    fleet_choose(b->model, strcmp(o->backend, "auto") == 0, &config, &plan, NULL, why);
+	enum rc rc = fleet_choose(b->model, strcmp(o->backend, "auto") == 0, &config,
+	    fleet_device_room(&config, o->device_memory), &plan, NULL, why);
 
 	b->backend = config.backend;
+	if (rc == RC_OK)
+		rc = fleet_check_device(&config, &plan, o->device_memory, why);
 	if (rc == RC_OK)
 		rc = engine_new(b->model, &config, &b->engine, why);
 	if (rc == RC_OK)

@@ -128,7 +128,8 @@ static enum rc embed_input(const struct model *model, const struct backend_api *
 	d.vector = calloc(d.n_embd, sizeof(*d.vector));
 	if (d.vector == NULL)
 		return RC_NOMEM;
-	rc = fleet_choose(model, strcmp(o->backend, "auto") == 0, &config, &plan, NULL, why);
+	rc = fleet_choose(model, strcmp(o->backend, "auto") == 0, &config,
+	    fleet_device_room(&config, 0), &plan, NULL, why);
 	if (rc == RC_OK)
 		rc = engine_new(model, &config, &d.engine, why);
 	if (rc == RC_OK)

@@ -17,7 +17,7 @@
 
 struct plan_options {
 	int64_t context, parallel, threads, ubatch;
-	uint64_t budget;
+	uint64_t budget, device_memory;
 	const char *cache, *backend, *adapter_space;
 	bool json;
 };
@@ -31,6 +31,9 @@ static const struct conf_option options[] = {
 	    "sequences held at once" },
 	{ "budget", 0, CONF_BYTES, AT(budget), "BYTES", "0", 0, 0, true,
 	    "bytes that may be taken; 0: what this machine or its device has to spare" },
+	{ "device-memory", 0, CONF_BYTES, AT(device_memory), "BYTES", "0", 0, 0, true,
+	    "bytes of its device that a backend may take, 0: what is free; the CPU computes the "
+	    "first layers where not all find room" },
 	{ "cache-type", 0, CONF_STRING, AT(cache), "TYPE", "f16", 0, 0, true,
 	    "numbers in the KV cache: f16, f32 or q8_0" },
 	{ "ubatch", 0, CONF_INT, AT(ubatch), "N", "0", 0, 4096, true,
@@ -75,6 +78,7 @@ static enum rc decide(const struct model *model, const struct backend_api *backe
     const struct plan_options *o, struct verdict *v, struct errmsg *why)
 {
 	const struct model_info *info = model_info(model);
+	uint64_t room;
 	enum rc rc;
 
 	v->config = (struct engine_config){ .n_ctx = (uint32_t)o->context,
@@ -85,13 +89,18 @@ static enum rc decide(const struct model *model, const struct backend_api *backe
 		.backend = backend };
 	v->config.n_ctx = fleet_context(info, v->config.n_ctx);
 	v->config.adapters = info->causal && v->adapters != 0;
-	rc = fleet_choose(model, strcmp(o->backend, "auto") == 0, &v->config, &v->plan, NULL, why);
+	room = o->budget;
+	if (room == 0 || (o->device_memory != 0 && o->device_memory < room))
+		room = o->device_memory;
+	room = fleet_device_room(&v->config, room);
+	rc = fleet_choose(
+	    model, strcmp(o->backend, "auto") == 0, &v->config, room, &v->plan, NULL, why);
 	if (rc != RC_OK)
 		return rc;
 	v->total = fleet_plan_bytes(&v->plan);
-	v->budget = o->budget != 0              ? o->budget
-		    : v->config.backend != NULL ? fleet_device_bytes(backend, 0, NULL)
-						: fleet_spare_bytes(NULL);
+	v->budget = v->config.backend != NULL ? room
+		    : o->budget != 0          ? o->budget
+					      : fleet_spare_bytes(NULL);
 	v->largest =
 	    fleet_largest_context(model, &v->config, info->n_ctx_train, plan_adapters(info, v));
 	v->total += v->adapters;
@@ -111,11 +120,13 @@ static void print_json(const struct model_info *info, const struct verdict *v)
 		     ",\"cache_type\":\"%s\",\"weights_bytes\":%" PRIu64 ",\"cache_bytes\":%" PRIu64
 		     ",\"scratch_bytes\":%" PRIu64 ",\"message_bytes\":%" PRIu64
 		     ",\"request_bytes\":%" PRIu64 ",\"adapter_bytes\":%" PRIu64
-		     ",\"total_bytes\":%" PRIu64 ",\"budget_bytes\":%" PRIu64
-		     ",\"fits\":%s,\"largest_context\":%" PRIu32 "}\n",
+		     ",\"host_layers\":%" PRIu32 ",\"host_weights_bytes\":%" PRIu64
+		     ",\"host_bytes\":%" PRIu64 ",\"total_bytes\":%" PRIu64
+		     ",\"budget_bytes\":%" PRIu64 ",\"fits\":%s,\"largest_context\":%" PRIu32 "}\n",
 	    info->architecture, v->config.n_ctx, v->config.n_seq, fleet_cache_word(v->config.cache),
 	    v->plan.weights_bytes, v->plan.cache_bytes, v->plan.scratch_bytes,
-	    v->plan.message_bytes - request_bytes(v), request_bytes(v), v->adapters, v->total,
+	    v->plan.message_bytes - request_bytes(v), request_bytes(v), v->adapters,
+	    v->config.n_host_layers, v->plan.host_weights_bytes, v->plan.host_bytes, v->total,
 	    v->budget, v->fits ? "true" : "false", v->largest);
 }
 
@@ -142,6 +153,12 @@ static void print_table(const struct model_info *info, const struct verdict *v)
 		print_row("adapters", v->adapters, "taken at start");
 	print_row("total", v->total, "");
 	print_row("budget", v->budget, "");
+	if (v->config.n_host_layers > 0) {
+		(void)printf("the first %" PRIu32 " of %" PRIu32 " layers on the CPU:\n",
+		    v->config.n_host_layers, info->n_layer);
+		print_row("weights", v->plan.host_weights_bytes, "mapped from the file");
+		print_row("memory", v->plan.host_bytes, "taken at start");
+	}
 	if (v->fits)
 		(void)printf("fits; the largest context that would: %" PRIu32 "\n", v->largest);
 	else if (v->largest > 0)

@@ -22,6 +22,7 @@
 struct run_options {
 	const char *prompt, *cache, *backend, *adapter;
 	int64_t n, threads, top_k, seed, context, ubatch;
+	uint64_t device_memory;
 	double temperature, top_p, min_p, repeat_penalty;
 };
 
@@ -53,6 +54,9 @@ static const struct conf_option options[] = {
 	{ "threads", 't', CONF_INT, AT(threads), "N", "0", 0, 256, true, "threads; 0: all cores" },
 	{ "backend", 0, CONF_STRING, AT(backend), "NAME", "auto", 0, 0, true,
 	    "what computes: auto, cpu, cuda, or the path of a library" },
+	{ "device-memory", 0, CONF_BYTES, AT(device_memory), "BYTES", "0", 0, 0, true,
+	    "bytes of its device that a backend may take, 0: what is free; the CPU computes the "
+	    "first layers where not all find room" },
 	{ "adapter", 0, CONF_STRING, AT(adapter), "FILE", NULL, 0, 0, true, CLI_ADAPTER_HELP },
 	{ 0 },
 };
@@ -136,7 +140,10 @@ static enum rc start(struct session *s, struct errmsg *why)
 		return RC_NOMEM;
 	if (config.adapters && strcmp(o->backend, "auto") == 0)
 		config.backend = NULL; /* the CPU computes them */
-	rc = fleet_choose(s->model, strcmp(o->backend, "auto") == 0, &config, &plan, NULL, why);
+	rc = fleet_choose(s->model, strcmp(o->backend, "auto") == 0, &config,
+	    fleet_device_room(&config, o->device_memory), &plan, NULL, why);
+	if (rc == RC_OK)
+		rc = fleet_check_device(&config, &plan, o->device_memory, why);
 	if (rc == RC_OK)
 		rc = engine_new(s->model, &config, &s->engine, why);
 	if (rc == RC_OK)

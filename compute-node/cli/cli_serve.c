@@ -201,6 +201,7 @@ static enum rc serve(const struct serve_options *options, struct watch *watch, s
 			.backend = backend },
 		    .backend_optional = strcmp(options->backend, "auto") == 0,
 		    .budget_bytes = options->budget_bytes,
+		    .device_bytes = options->device_bytes,
 		    .adapter_bytes = adapter_bytes,
 		    .memory_root = options->memory_root },
 		.queue_max = (size_t)options->queue,

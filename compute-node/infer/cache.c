@@ -56,11 +56,38 @@ static bool measure(
 	return true;
 }
 
+/* Numbers a position of layers first … end - 1 that see as far, from where on. */
+static void count_numbers(
+    const struct cache *c, bool windowed, uint64_t from[2], uint64_t numbers[2])
+{
+	bool any = false;
+
+	numbers[0] = numbers[1] = 0;
+	for (uint32_t il = c->first; il < c->end; il++) {
+		const struct layer *l = &c->model->layers[il];
+
+		if (l->kv_back > 0 || (l->window > 0) != windowed)
+			continue;
+		if (!any) {
+			from[0] = l->keys_at;
+			from[1] = l->values_at;
+		}
+		any = true;
+		numbers[0] += (uint64_t)l->n_head_kv * l->head_dim_k;
+		numbers[1] += l->v_in_k ? 0 : (uint64_t)l->n_head_kv * l->head_dim_v;
+	}
+}
+
 enum rc cache_measure(const struct model *m, const struct engine_config *config, struct cache *out,
     struct errmsg *why)
 {
+	struct pass_layers layers = pass_layers_of(m, config);
+	uint64_t full[2], window[2];
+
 	*out = (struct cache){
 		.model = m,
+		.first = layers.first,
+		.end = layers.end,
 		.type = config->cache,
 		.n_full = round_up(config->n_ctx, KERNEL_CELLS),
 		.n_seq = config->n_seq,
@@ -74,10 +101,10 @@ enum rc cache_measure(const struct model *m, const struct engine_config *config,
 		out->n_window = out->n_full;
 	if (out->type == CACHE_Q8_0 && check_q8(m, why) != RC_OK)
 		return RC_UNSUPPORTED;
-	if (!measure(
-		out, m->kv_full.keys, m->kv_window.keys, &out->window_keys, &out->keys_bytes) ||
-	    !measure(out, m->kv_full.values, m->kv_window.values, &out->window_values,
-		&out->values_bytes))
+	count_numbers(out, false, out->full_from, full);
+	count_numbers(out, true, out->window_from, window);
+	if (!measure(out, full[0], window[0], &out->window_keys, &out->keys_bytes) ||
+	    !measure(out, full[1], window[1], &out->window_values, &out->values_bytes))
 		return errmsg_rc(why, RC_LIMIT, "the KV cache is larger than any memory");
 	return RC_OK;
 }
@@ -121,7 +148,8 @@ bool cache_reaches(const struct cache *c, uint32_t n_touched, uint32_t n_keep)
 uint8_t *cache_keys(const struct cache *c, uint32_t layer, uint32_t seq, uint32_t head)
 {
 	const struct layer *l = &c->model->layers[layer];
-	size_t at = ((size_t)l->keys_at + (size_t)head * l->head_dim_k) * c->n_seq +
+	const uint64_t *from = l->window > 0 ? c->window_from : c->full_from;
+	size_t at = ((size_t)(l->keys_at - from[0]) + (size_t)head * l->head_dim_k) * c->n_seq +
 		    (size_t)seq * l->head_dim_k;
 
 	return c->keys + (l->window > 0 ? c->window_keys : 0) +
@@ -131,7 +159,8 @@ uint8_t *cache_keys(const struct cache *c, uint32_t layer, uint32_t seq, uint32_
 uint8_t *cache_values(const struct cache *c, uint32_t layer, uint32_t seq, uint32_t head)
 {
 	const struct layer *l = &c->model->layers[layer];
-	size_t at = ((size_t)l->values_at + (size_t)head * l->head_dim_v) * c->n_seq +
+	const uint64_t *from = l->window > 0 ? c->window_from : c->full_from;
+	size_t at = ((size_t)(l->values_at - from[1]) + (size_t)head * l->head_dim_v) * c->n_seq +
 		    (size_t)seq * l->head_dim_v;
 
 	return c->values + (l->window > 0 ? c->window_values : 0) +
@@ -287,7 +316,7 @@ static void wipe_head(
 
 void cache_wipe(const struct cache *c, uint32_t seq, uint32_t n)
 {
-	for (uint32_t il = 0; il < c->model->n_layer; il++) {
+	for (uint32_t il = c->first; il < c->end; il++) {
 		const struct layer *l = &c->model->layers[il];
 
 		for (uint32_t head = 0; l->kv_back == 0 && head < l->n_head_kv; head++)

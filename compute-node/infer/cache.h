@@ -36,6 +36,10 @@ struct cache {
 	uint8_t *keys, *values;
 	size_t keys_bytes, values_bytes;
 	size_t window_keys, window_values; /* where layers with a window begin */
+	uint32_t first, end;               /* layers whose KV it is */
+	/* Numbers a position that layers before those would keep: keys and values of layers
+	 * that see all, of those with a window. */
+	uint64_t full_from[2], window_from[2];
 };
 
 /* Sizes alone, nothing is taken.  RC_UNSUPPORTED (type), RC_LIMIT (overflow). */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/wipe.h"
 #include "infer/device_impl.h"
+#include "model/decoder.h"
 
 #define TABLE_FIRST 256u
 #define VECTOR_ALIGN ((uint64_t)256)
@@ -192,6 +193,28 @@ static struct backend_sizes sizes_of(const struct device *d, const struct engine
 
 /* ---- what can be computed there ---- */
 
+/* Where the CPU computes the first layers. */
+static enum rc check_shared(
+    const struct device *d, const struct engine_config *config, struct errmsg *why)
+{
+	const struct model *m = d->model;
+
+	if (config->n_host_layers == 0)
+		return RC_OK;
+	if (m->arch->forward != decoder_forward || m->recurrent.n_layer > 0 ||
+	    config->n_host_layers >= m->n_layer)
+		return errmsg_rc(why, RC_UNSUPPORTED,
+		    "backend %s: %u of %u layers of %s cannot be left to the CPU", d->api->name,
+		    config->n_host_layers, m->n_layer, m->arch->name);
+	for (uint32_t il = config->n_host_layers; il < m->n_layer; il++) {
+		if (m->layers[il].kv_back > il - config->n_host_layers)
+			return errmsg_rc(why, RC_UNSUPPORTED,
+			    "backend %s: layer %u reads the KV of one that the CPU computes",
+			    d->api->name, il);
+	}
+	return RC_OK;
+}
+
 static enum rc check_layer(const struct device *d, uint32_t il, struct errmsg *why)
 {
 	const struct layer *l = &d->model->layers[il];
@@ -282,6 +305,8 @@ static enum rc open_device(const struct model *m, const struct engine_config *co
 	d->api = config->backend;
 	d->model = m;
 	rc = check(d, why);
+	if (rc == RC_OK)
+		rc = check_shared(d, config, why);
 	if (rc != RC_OK) {
 		release(d);
 		return rc;
@@ -294,7 +319,7 @@ enum rc device_measure(const struct model *m, const struct engine_config *config
     uint64_t *weights_bytes, uint64_t *scratch_bytes, struct errmsg *why)
 {
 	struct layout at = { .base = NULL };
-	struct pass pass = { .rows = NULL };
+	struct pass pass = { .layers = pass_layers_of(m, config) };
 	struct backend_sizes sizes;
 	struct device *d = NULL;
 	enum rc rc = open_device(m, config, &d, why);
@@ -457,6 +482,14 @@ size_t device_rows(const struct engine_row *rows, size_t n, size_t n_ubatch)
 			break;
 	}
 	return i;
+}
+
+enum rc device_load(struct device *d, const struct pass *p, size_t at, const float *rows, size_t n,
+    struct errmsg *why)
+{
+	size_t width = d->model->n_embd;
+
+	return d->api->upload(d->backend, p->x + at * width, rows, n * width * sizeof(*rows), why);
 }
 
 uint32_t device_places(const struct device *d)

@@ -42,6 +42,11 @@ uint32_t device_places(const struct device *device);
 enum rc device_run(struct device *device, struct worker *worker, uint32_t first, bool brief,
     struct errmsg *why) RC_CHECK;
 
+/* Rows `at` … at + n - 1 of the next pass, [n][n_embd], as the layers before its own left
+ * them. */
+enum rc device_load(struct device *device, const struct pass *pass, size_t at, const float *rows,
+    size_t n, struct errmsg *why) RC_CHECK;
+
 /* As backend/backend.h has them. */
 float *device_host_logits(struct device *device);
 const struct backend_shortlist *device_shortlist(struct device *device, uint32_t place);

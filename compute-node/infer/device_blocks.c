@@ -41,7 +41,9 @@ void device_embed(struct worker *w)
 	struct device *d = p->device;
 	const struct model *m = p->model;
 	const struct rope *rope = &m->rope, *local = &m->rope_local;
-	const struct backend_matrix embd = device_matrix(w, m->token_embd);
+	bool first = p->layers.first == 0; /* else the rows stand in x */
+	const struct backend_matrix embd =
+	    first ? device_matrix(w, m->token_embd) : (struct backend_matrix){ .k = 0 };
 	bool far = p->rope_long;
 	const double *freqs =
 	    device_vector(w, far ? rope->freqs_long : rope->freqs, rope->n_rot / 2, sizeof(double));
@@ -50,7 +52,8 @@ void device_embed(struct worker *w)
 
 	if (!device_runs(d))
 		return;
-	d->api->embed(d->backend, &embd, m->embd_scale, p->x);
+	if (first)
+		d->api->embed(d->backend, &embd, m->embd_scale, p->x);
 	if (rope->n_rot > 0)
 		d->api->rotations(d->backend, freqs, rope->n_rot, rope->magnitude, p->rope);
 	if (local->n_rot > 0)

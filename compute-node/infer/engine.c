@@ -51,6 +51,7 @@ struct engine {
 	uint8_t *scratch;
 	size_t scratch_bytes;
 	struct device *device; /* NULL: the crew computes */
+	struct engine *lower;  /* of the first layers, on the CPU; NULL: the device has all */
 	bool *brief;           /* [its places] of the last call's wanted rows */
 	size_t n_brief;        /* of them; 0: they had no places */
 	char numerics[NUMERICS_BYTES];
@@ -244,7 +245,7 @@ enum rc engine_resolve(const struct model *m, const struct engine_config *in,
 		out->n_seq = 1;
 	if (out->n_ubatch == 0)
 		out->n_ubatch = out->backend != NULL ? UBATCH_DEVICE : UBATCH_DEFAULT;
-	if (out->backend != NULL)
+	if (out->backend != NULL && out->n_host_layers == 0)
 		out->n_threads = 1;
 	if (out->backend != NULL || m->encoder != NULL)
 		out->adapters = false;
@@ -278,6 +279,52 @@ static enum rc lay_all(struct engine *e, uint8_t *base, struct errmsg *why)
 	return RC_OK;
 }
 
+/* Of the engine of the first layers: rows come to the device as they are ready. */
+static struct engine_config lower_config(const struct engine_config *config)
+{
+	struct engine_config lower = *config;
+
+	lower.backend = NULL;
+	lower.n_ubatch = config->n_ubatch < UBATCH_DEFAULT ? config->n_ubatch : UBATCH_DEFAULT;
+	return lower;
+}
+
+/* Weights of the first `n` layers, and the embedding. */
+static uint64_t layers_bytes(const struct model *m, uint32_t n)
+{
+	uint64_t bytes = m->token_embd->n_bytes;
+
+	for (size_t i = 0; i < gguf_tensors_len(m->gguf); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(m->gguf, i);
+		char name[32];
+		unsigned long il;
+		char *end;
+
+		(void)snprintf(name, sizeof(name), "%.*s", (int)t->name.len, t->name.text);
+		if (strncmp(name, "blk.", 4) != 0)
+			continue;
+		il = strtoul(name + 4, &end, 10);
+		bytes += *end == '.' && il < n ? t->n_bytes : 0;
+	}
+	return bytes;
+}
+
+static enum rc plan_shared(const struct model *m, const struct engine_config *config,
+    struct engine_plan *out, struct errmsg *why)
+{
+	const struct engine_config lower = lower_config(config);
+	struct engine_plan host;
+	enum rc rc = RC_OK;
+
+	out->host_weights_bytes = out->host_bytes = 0;
+	if (config->n_host_layers == 0)
+		return RC_OK;
+	rc = engine_plan(m, &lower, &host, why);
+	out->host_weights_bytes = layers_bytes(m, config->n_host_layers);
+	out->host_bytes = host.cache_bytes + host.scratch_bytes;
+	return rc;
+}
+
 enum rc engine_plan(const struct model *m, const struct engine_config *config,
     struct engine_plan *out, struct errmsg *why)
 {
@@ -290,8 +337,10 @@ enum rc engine_plan(const struct model *m, const struct engine_config *config,
 		rc = state_measure(m, &e.config, &e.state, why);
 	if (rc == RC_OK && e.config.backend != NULL) {
 		out->cache_bytes = e.cache.keys_bytes + e.cache.values_bytes + e.state.bytes;
-		return device_measure(m, &e.config, &out->weights_bytes, &out->scratch_bytes, why);
+		rc = device_measure(m, &e.config, &out->weights_bytes, &out->scratch_bytes, why);
+		return rc == RC_OK ? plan_shared(m, &e.config, out, why) : rc;
 	}
+	out->host_weights_bytes = out->host_bytes = 0;
 	if (rc == RC_OK)
 		rc = lay_all(&e, NULL, why);
 	if (rc != RC_OK)
@@ -318,7 +367,11 @@ static void name_numerics(struct engine *e)
 		[CACHE_F16] = "f16", [CACHE_F32] = "f32", [CACHE_Q8_0] = "q8_0"
 	};
 
-	(void)snprintf(e->numerics, sizeof(e->numerics), "%s/%s%s",
+	char lower[24] = "";
+
+	if (e->lower != NULL)
+		(void)snprintf(lower, sizeof(lower), "%u*" NUMERICS "+", e->config.n_host_layers);
+	(void)snprintf(e->numerics, sizeof(e->numerics), "%s%s/%s%s", lower,
 	    e->device != NULL ? device_numerics(e->device) : NUMERICS, caches[e->config.cache],
 	    e->pass.rope_long ? NUMERICS_LONG : "");
 }
@@ -347,6 +400,13 @@ static enum rc take_scratch(struct engine *e, struct errmsg *why)
 	return rc;
 }
 
+static enum rc new_lower(struct engine *e, struct errmsg *why)
+{
+	const struct engine_config lower = lower_config(&e->config);
+
+	return engine_new(e->model, &lower, &e->lower, why);
+}
+
 static enum rc take_all(struct engine *e, struct errmsg *why)
 {
 	const struct engine_config *config = &e->config;
@@ -362,6 +422,7 @@ static enum rc take_all(struct engine *e, struct errmsg *why)
 	if (e->workers == NULL || e->seqs == NULL || e->tails == NULL)
 		return RC_NOMEM;
 	e->pass.model = e->model;
+	e->pass.layers = pass_layers_of(e->model, config);
 	e->pass.kernels = kernels_get();
 	e->pass.cache = &e->cache;
 	e->pass.state = &e->state;
@@ -372,7 +433,9 @@ static enum rc take_all(struct engine *e, struct errmsg *why)
 	}
 	if (config->backend == NULL)
 		rc = take_scratch(e, why);
-	else
+	else if (config->n_host_layers > 0)
+		rc = new_lower(e, why);
+	if (rc == RC_OK && config->backend != NULL)
 		rc = device_new(e->model, config, &e->pass, &e->cache, &e->device, why);
 	if (rc == RC_OK && e->device != NULL) {
 		e->brief = calloc(device_places(e->device), sizeof(*e->brief));
@@ -424,6 +487,7 @@ void engine_free(struct engine *e)
 	free(e->seqs);
 	free(e->tails);
 	free(e->brief);
+	engine_free(e->lower);
 	free(e);
 }
 
@@ -498,6 +562,25 @@ static void run_thread(void *arg, unsigned thread)
 	e->model->arch->forward(&e->workers[thread]);
 }
 
+static enum rc run(struct engine *e, size_t n_given, struct errmsg *why);
+
+/* The rows that the pass points at, through the first layers and to the device. */
+static enum rc run_lower(struct engine *e, struct errmsg *why)
+{
+	struct pass *p = &e->pass, *lower = &e->lower->pass;
+	size_t most = e->lower->config.n_ubatch;
+	enum rc rc = RC_OK;
+
+	for (size_t at = 0; rc == RC_OK && at < p->n_rows; at += lower->n_rows) {
+		lower->rows = p->rows + at;
+		lower->n_rows = p->n_rows - at < most ? p->n_rows - at : most;
+		rc = run(e->lower, 0, why);
+		if (rc == RC_OK)
+			rc = device_load(e->device, p, at, lower->x, lower->n_rows, why);
+	}
+	return rc;
+}
+
 /* The rows that the pass points at, or as many of them as can be computed together;
  * `n_given` rows of the call have got their logits before. */
 static enum rc run(struct engine *e, size_t n_given, struct errmsg *why)
@@ -505,9 +588,15 @@ static enum rc run(struct engine *e, size_t n_given, struct errmsg *why)
 	struct pass *p = &e->pass;
 
 	if (e->device != NULL) {
+		enum rc rc = RC_OK;
+
 		p->n_rows = device_rows(p->rows, p->n_rows, e->config.n_ubatch);
 		if (e->config.pulse != NULL)
 			(*e->config.pulse)++;
+		if (e->lower != NULL)
+			rc = run_lower(e, why);
+		if (rc != RC_OK)
+			return rc;
 		return device_run(e->device, e->workers, e->n_brief > 0 ? (uint32_t)n_given : 0,
 		    e->n_brief > 0, why);
 	}
@@ -630,8 +719,11 @@ enum rc engine_seq_truncate(struct engine *e, uint32_t seq, uint32_t n_keep)
 {
 	if (n_keep >= e->seqs[seq].n_past)
 		return RC_OK;
-	if (n_keep > 0 && (e->model->recurrent.n_layer > 0 ||
-			      !cache_reaches(&e->cache, e->seqs[seq].n_touched, n_keep)))
+	uint32_t n_touched = e->seqs[seq].n_touched;
+
+	if (n_keep > 0 &&
+	    (e->model->recurrent.n_layer > 0 || !cache_reaches(&e->cache, n_touched, n_keep) ||
+		(e->lower != NULL && !cache_reaches(&e->lower->cache, n_touched, n_keep))))
 		return RC_UNSUPPORTED;
 	state_wipe(&e->state, seq);
 	e->seqs[seq].n_past = n_keep;
@@ -650,6 +742,8 @@ void engine_seq_wipe(struct engine *e, uint32_t seq)
 {
 	cache_wipe(&e->cache, seq, e->seqs[seq].n_touched);
 	state_wipe(&e->state, seq);
+	if (e->lower != NULL)
+		cache_wipe(&e->lower->cache, seq, e->seqs[seq].n_touched);
 	if (e->device != NULL)
 		device_settle(e->device);
 	e->seqs[seq] = (struct sequence){ 0 };
@@ -657,7 +751,7 @@ void engine_seq_wipe(struct engine *e, uint32_t seq)
 
 struct crew *engine_crew(struct engine *e)
 {
-	return e->crew;
+	return e->lower != NULL ? e->lower->crew : e->crew;
 }
 
 const char *engine_numerics_id(const struct engine *e)

@@ -36,10 +36,13 @@ struct engine_config {
 	    n_ctx; /* tokens a sequence may hold; 0: ENGINE_CTX_DEFAULT_MAX or the model's own */
 	uint32_t n_seq;     /* sequences; 0: 1 */
 	uint32_t n_ubatch;  /* rows computed at once; 0: 256, or 2048 on a device */
-	uint32_t n_threads; /* 0: all cores */
+	uint32_t n_threads; /* 0: all cores; 1 where a backend computes all */
 	enum cache_type cache;
 	const struct backend_api *backend; /* that computes; NULL: the CPU */
 	unsigned device;                   /* which of the backend's */
+	/* So many of the first layers the CPU computes beside the backend; without one they
+	 * are all that is computed (the inside of an engine with one). */
+	uint32_t n_host_layers;
 	bool adapters;           /* sequences may have one; neither encoders nor devices take any */
 	_Atomic uint64_t *pulse; /* moves on while a pass is computed; NULL: none; borrowed */
 };
@@ -51,6 +54,8 @@ struct engine_plan {
 	uint64_t cache_bytes;   /* KV and recurrent state */
 	uint64_t scratch_bytes; /* activations, logits, thread stacks, vocabulary */
 	uint64_t message_bytes; /* of serving: fleet_plan() */
+	/* Of the host, for layers that the CPU computes beside a backend: mapped; taken. */
+	uint64_t host_weights_bytes, host_bytes;
 };
 
 struct engine_row {

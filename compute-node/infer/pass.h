@@ -95,8 +95,17 @@ struct latents {
 	float *stacked;      /* [n_head][n_rows][n_rank or n_value]; on a device alone */
 };
 
+/* Layers first … end - 1: all of them, or where a backend and the CPU share them those of
+ * the one side.  Rows come to the first side as tokens, to the other as they stand in `x`. */
+struct pass_layers {
+	uint32_t first, end;
+};
+
+struct pass_layers pass_layers_of(const struct model *model, const struct engine_config *config);
+
 struct pass {
 	const struct model *model;
+	struct pass_layers layers;
 	struct device *device; /* that computes it; NULL: the crew does */
 	const struct kernels *kernels;
 	struct crew *crew;

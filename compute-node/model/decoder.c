@@ -258,11 +258,13 @@ void decoder_feed_forward(struct worker *w, uint32_t il)
 void decoder_forward(struct worker *w)
 {
 	const struct model *m = block_model(w);
+	const struct pass_layers layers = w->pass->layers;
 
 	block_embed(w);
-	for (uint32_t il = 0; il < m->n_layer; il++) {
+	for (uint32_t il = layers.first; il < layers.end; il++) {
 		decoder_attention(w, il);
 		decoder_feed_forward(w, il);
 	}
-	block_logits(w);
+	if (layers.end == m->n_layer)
+		block_logits(w);
 }

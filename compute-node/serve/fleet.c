@@ -215,8 +215,58 @@ const char *fleet_template_name(const struct served_model *model)
 	return model->template != NULL ? PROMPT_GGUF : PROMPT_PLAIN;
 }
 
+uint64_t fleet_device_room(const struct engine_config *config, uint64_t asked)
+{
+	uint64_t bytes = UINT64_MAX;
+
+	if (config->backend != NULL)
+		bytes = fleet_device_bytes(config->backend, config->device, NULL);
+	return asked != 0 && asked < bytes ? asked : bytes;
+}
+
+enum rc fleet_check_device(const struct engine_config *config, const struct engine_plan *plan,
+    uint64_t asked, struct errmsg *why)
+{
+	if (config->backend == NULL || asked == 0 || fleet_plan_bytes(plan) <= asked)
+		return RC_OK;
+	return errmsg_rc(why, RC_BUDGET,
+	    "%" PRIu64 " bytes of the device's memory are needed, however many layers the CPU "
+	    "computes",
+	    fleet_plan_bytes(plan));
+}
+
+static bool fits_with(const struct model *model, const struct engine_config *config,
+    uint32_t n_host_layers, uint64_t room_bytes)
+{
+	struct engine_config tried = *config;
+	struct engine_plan plan;
+
+	tried.n_host_layers = n_host_layers;
+	return fleet_plan(model, &tried, &plan, NULL) == RC_OK &&
+	       fleet_plan_bytes(&plan) <= room_bytes;
+}
+
+/* As few of the first layers as the device has no room for. */
+static uint32_t count_host_layers(
+    const struct model *model, const struct engine_config *config, uint64_t room_bytes)
+{
+	uint32_t low = 1, high = model_info(model)->n_layer - 1; /* high fits */
+
+	if (high == 0 || !fits_with(model, config, high, room_bytes))
+		return 0;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (fits_with(model, config, middle, room_bytes))
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return high;
+}
+
 enum rc fleet_choose(const struct model *model, bool optional, struct engine_config *config,
-    struct engine_plan *plan, struct errmsg *gave_way, struct errmsg *why)
+    uint64_t room_bytes, struct engine_plan *plan, struct errmsg *gave_way, struct errmsg *why)
 {
 	struct errmsg cause = ERRMSG_INIT;
 	enum rc rc = fleet_plan(model, config, plan, &cause);
@@ -226,18 +276,41 @@ enum rc fleet_choose(const struct model *model, bool optional, struct engine_con
 		config->backend = NULL;
 		return fleet_plan(model, config, plan, why);
 	}
+	if (rc == RC_OK && config->backend != NULL && fleet_plan_bytes(plan) > room_bytes) {
+		config->n_host_layers = count_host_layers(model, config, room_bytes);
+		rc = fleet_plan(model, config, plan, &cause);
+	}
 	return rc == RC_OK ? rc : errmsg_rc(why, rc, "%s", errmsg_text(&cause, rc));
 }
 
-static enum rc plan_model(struct served_model *served, bool backend_optional, struct errmsg *why)
+/* Of the device's budget, beside the models before. */
+static uint64_t device_room(const struct fleet *fleet, const struct served_model *served)
+{
+	uint64_t room = fleet->device_budget_bytes;
+
+	for (const struct served_model *before = fleet->models; before < served; before++) {
+		uint64_t own = before->config.backend != NULL ? fleet_own_bytes(before) : 0;
+
+		room = own < room ? room - own : 0;
+	}
+	return room;
+}
+
+static enum rc plan_model(const struct fleet *fleet, struct served_model *served,
+    bool backend_optional, struct errmsg *why)
 {
 	struct errmsg gave_way = ERRMSG_INIT;
-	enum rc rc = fleet_choose(
-	    served->model, backend_optional, &served->config, &served->plan, &gave_way, why);
+	enum rc rc = fleet_choose(served->model, backend_optional, &served->config,
+	    device_room(fleet, served), &served->plan, &gave_way, why);
 
 	if (gave_way.text[0] != '\0')
 		log_warn("FLEET-BACKEND", "model=%s the CPU computes it: %s", served->info->name,
 		    gave_way.text);
+	if (rc == RC_OK && served->config.n_host_layers > 0)
+		log_warn("FLEET-SHARED",
+		    "model=%s the CPU computes the first %" PRIu32 " of %" PRIu32
+		    " layers: the device has no room for them",
+		    served->info->name, served->config.n_host_layers, served->info->n_layer);
 	if (rc == RC_OK)
 		rc = engine_resolve(served->model, &served->config, &served->config, why);
 	served->cache_type = fleet_cache_word(served->config.cache);
@@ -269,7 +342,7 @@ static enum rc open_model(
 	shrink(&served->config, served->info, config->halvings);
 	if (fleet_find(fleet, served->info->name) != served)
 		return errmsg_rc(why, RC_CONFIG, "two models are called %s", served->info->name);
-	return plan_model(served, config->backend_optional, why);
+	return plan_model(fleet, served, config->backend_optional, why);
 }
 
 /* Alone, beside what is taken for certain. */
@@ -382,8 +455,13 @@ static enum rc plan_all(struct fleet *fleet, const struct fleet_config *config,
 	for (size_t i = 0; i < fleet->n; i++) {
 		const struct served_model *served = &fleet->models[i];
 
-		if (served->config.backend == NULL)
-			fleet->planned_bytes += served->kept_bytes;
+		fleet->planned_bytes +=
+		    served->config.backend == NULL ? served->kept_bytes : served->plan.host_bytes;
+		if (served->plan.host_bytes > 0 && fleet->planned_bytes > fleet->budget_bytes)
+			return errmsg_rc(why, RC_BUDGET,
+			    "%s: the layers that the CPU would compute take %" PRIu64
+			    " bytes of the host's memory, which are not left of the budget",
+			    served->info->name, served->plan.host_bytes);
 	}
 	for (size_t i = 0; i < fleet->n && rc == RC_OK; i++)
 		rc = check_budget(fleet, &fleet->models[i], config->engine.n_ctx, why);
@@ -408,6 +486,8 @@ enum rc fleet_open(const struct fleet_config *config, struct fleet *out, struct 
 		uint64_t device = fleet_device_bytes(
 		    config->engine.backend, config->engine.device, config->memory_root);
 
+		if (config->device_bytes != 0 && config->device_bytes < device)
+			device = config->device_bytes;
 		out->device_budget_bytes = asked != 0 && asked < device ? asked : device;
 	}
 	if (config->paths_len > FLEET_MODELS_MAX)

@@ -85,6 +85,7 @@ struct fleet_config {
 	struct engine_config engine; /* zeros: the engine's defaults */
 	bool backend_optional;       /* what its backend has no kernels for the CPU computes */
 	uint64_t budget_bytes;       /* 0: only what host and device have to spare */
+	uint64_t device_bytes;       /* the same of the device alone */
 	uint64_t adapter_bytes;      /* FLEET_ADAPTERS_AUTO: see fleet_adapter_bytes() */
 	const char *memory_root;     /* see os/memory.h; NULL: "" */
 	unsigned halvings;           /* of every context, after memory ran short */
@@ -164,11 +165,21 @@ uint64_t fleet_spare_bytes(const char *memory_root);
 uint64_t fleet_device_bytes(
     const struct backend_api *backend, unsigned device, const char *memory_root);
 
-/* fleet_plan(), and the choice of who computes: with `optional` a backend that has no
+/* Of fleet_device_bytes(), what may be taken: `asked` at most; 0: all. */
+uint64_t fleet_device_room(const struct engine_config *config, uint64_t asked);
+
+/* RC_BUDGET: what was chosen takes more of the device than was asked for (0: nothing was). */
+enum rc fleet_check_device(const struct engine_config *config, const struct engine_plan *plan,
+    uint64_t asked, struct errmsg *why) RC_CHECK;
+
+/* fleet_plan(), and the choice of who computes.  Where a backend's device has no room for the
+ * model, `room_bytes`, the CPU computes as many of its first layers as that takes, in
+ * config->n_host_layers: none where that does not help.  With `optional` a backend that has no
  * kernels for the model gives way to the CPU, config->backend becomes NULL, and
  * `gave_way` (may be NULL) says what it lacks. */
 enum rc fleet_choose(const struct model *model, bool optional, struct engine_config *config,
-    struct engine_plan *plan, struct errmsg *gave_way, struct errmsg *why) RC_CHECK;
+    uint64_t room_bytes, struct engine_plan *plan, struct errmsg *gave_way,
+    struct errmsg *why) RC_CHECK;
 
 /*
  * Space for adapters beside a model that takes them, if nobody says how much: an eighth

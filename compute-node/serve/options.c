@@ -42,6 +42,13 @@ static const struct conf_option table[] = {
 	    .value = "BYTES",
 	    .fallback = "0",
 	    .help = "Most memory to plan for; 0: what the host has to spare." },
+	{ .name = "device-memory",
+	    .type = CONF_BYTES,
+	    .offset = OFFSET(device_bytes),
+	    .value = "BYTES",
+	    .fallback = "0",
+	    .help = "Most memory of its device that a backend may take; 0: what is free.  The CPU "
+		    "computes the first layers of a model that does not find room." },
 	{ .name = "threads",
 	    .letter = 't',
 	    .type = CONF_INT,

@@ -14,7 +14,7 @@ struct serve_options {
 	const char *dir, *config;
 	struct conf_list models;
 	const char *listen;
-	uint64_t budget_bytes;
+	uint64_t budget_bytes, device_bytes;
 	int64_t threads, context, parallel, ubatch, queue;
 	const char *cache_type, *backend, *adapter_space;
 	int64_t lease_idle_ns, stall_ns;

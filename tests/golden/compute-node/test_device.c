@@ -48,6 +48,7 @@
 
 static const struct backend_api *backend;
 static bool emulated;
+static uint32_t host_layers; /* that the CPU computes in what follows */
 
 /* What is computed of a model: rows from `answer_from` on are an answer's. */
 struct run {
@@ -62,7 +63,8 @@ static float *logits_of(
 	struct engine_config config = { .n_ctx = (uint32_t)n,
 		.n_ubatch = run->ubatch,
 		.cache = run->cache,
-		.backend = backend };
+		.backend = backend,
+		.n_host_layers = host_layers };
 	struct engine_row rows[GOLDEN_TOKENS_MAX];
 	struct engine *engine = NULL;
 	struct errmsg why = ERRMSG_INIT;
@@ -364,7 +366,9 @@ static void tell(struct teller *t, size_t n)
 
 static void begin(struct teller *t, const struct backend_api *api)
 {
-	struct engine_config config = { .n_ctx = STORY + 1, .backend = api };
+	struct engine_config config = {
+		.n_ctx = STORY + 1, .backend = api, .n_host_layers = host_layers
+	};
 	struct errmsg why = ERRMSG_INIT;
 
 	if (engine_new(t->model, &config, &t->engine, &why) != RC_OK)
@@ -485,6 +489,25 @@ static void test_a_resumed_answer_goes_on_as_it_was(void **unused)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!emulated || i < 2) /* those that a state of their own might lead astray */
 			check_resumed("arch", names[i], 4, emulated ? 9 : RESUMED, 3);
+}
+
+/* The same bounds, bits, and resumed answers; a cache of each side, rings too. */
+static void test_layers_may_be_shared_with_the_cpu(void **unused)
+{
+	static const char *const names[] = { "llama-dense", "gemma3-dense", "gpt-oss-moe" };
+	struct teller t = { .model = golden_open("models", "stories260K"), .len = 4 };
+
+	(void)unused;
+	host_layers = 1;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		check_logits("arch", names[i], ".logits", 1e-6);
+	host_layers = 2;
+	check_resumed("models", "stories260K", 8, emulated ? 20 : RESUMED, 7);
+	begin(&t, backend);
+	assert_string_equal(engine_numerics_id(t.engine), "2*cpu/k1+cuda/k1-90/f16");
+	engine_free(t.engine);
+	model_close(t.model);
+	host_layers = 0;
 }
 
 /* ---- passes that are played back ---- */
@@ -665,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_texts_are_embedded_as_the_cpu_does),
 		cmocka_unit_test(test_what_has_no_kernels_is_refused_by_name),
 		cmocka_unit_test(test_the_arch_set_is_within_its_bound),
+		cmocka_unit_test(test_layers_may_be_shared_with_the_cpu),
 		cmocka_unit_test(test_the_quant_set_is_within_the_peers_error),
 	};
 

@@ -79,7 +79,9 @@ static float random_logit(uint64_t *state, int kind)
 	case 0: /* ties */
 		return (float)(random_next(state) % 6);
 	case 1:
-		return ends[random_next(state) % (random_next(state) % 8 == 0 ? 10 : 2) + 1];
+		if (random_next(state) % 8 == 0)
+			return ends[random_next(state) % 10];
+		return ends[1 + random_next(state) % 2];
 	case 2: /* flat */
 		return -3.5f;
 	default:

@@ -138,6 +138,49 @@ static uint64_t plan_of(const struct backend_api *backend, uint64_t *certain)
 	return fleet_plan_bytes(&plan);
 }
 
+/* On the device, with one of the two layers on the CPU. */
+static uint64_t shared_plan(void)
+{
+	struct fleet_config config = config_of(&api, 0);
+	struct model *model = NULL;
+	struct engine_plan plan;
+
+	config.engine.n_host_layers = 1;
+	assert_int_equal(model_open(paths[0], &model, NULL), RC_OK);
+	assert_int_equal(fleet_plan(model, &config.engine, &plan, NULL), RC_OK);
+	assert_true(plan.host_bytes > 0);
+	assert_true(plan.host_weights_bytes < model_info(model)->weights_bytes);
+	model_close(model);
+	return fleet_plan_bytes(&plan);
+}
+
+/* As few as possible, and none where that does not help. */
+static void test_layers_that_a_device_has_no_room_for_go_to_the_cpu(void **state)
+{
+	const struct engine_config start = config_of(&api, 0).engine;
+	uint64_t certain, whole = plan_of(&api, &certain), shared = shared_plan();
+	const struct {
+		uint64_t room;
+		uint32_t n_host_layers;
+	} all[] = { { whole, 0 }, { whole - 1, 1 }, { shared, 1 }, { shared - 1, 0 } };
+	struct model *model = NULL;
+
+	(void)state;
+	assert_true(shared < whole);
+	assert_int_equal(model_open(paths[0], &model, NULL), RC_OK);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct engine_config config = start;
+		struct engine_plan plan;
+
+		assert_int_equal(
+		    fleet_choose(model, false, &config, all[i].room, &plan, NULL, NULL), RC_OK);
+		assert_int_equal(config.n_host_layers, all[i].n_host_layers);
+		assert_int_equal(
+		    fleet_plan_bytes(&plan), all[i].n_host_layers > 0 ? shared : whole);
+	}
+	model_close(model);
+}
+
 static void test_models_of_a_device_fit_it_together_or_are_not_served(void **state)
 {
 	const struct fleet_config config = config_of(&api, 0);
@@ -145,7 +188,7 @@ static void test_models_of_a_device_fit_it_together_or_are_not_served(void **sta
 	uint64_t certain;
 
 	(void)state;
-	device_bytes = 2 * plan_of(&api, &certain) - 1;
+	device_bytes = plan_of(&api, &certain) + shared_plan() - 1;
 	assert_int_equal(fleet_open(&config, &fleet, &why), RC_BUDGET);
 	assert_non_null(strstr(why.text, "do not change places"));
 	assert_int_equal(takes, 0); /* all is planned before anything is taken */
@@ -190,6 +233,7 @@ static void test_blocks_for_messages_fit_the_longest_prompt_of_each_model(void *
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		UNIT(test_layers_that_a_device_has_no_room_for_go_to_the_cpu),
 		UNIT(test_models_of_a_device_fit_it_together_or_are_not_served),
 		UNIT(test_models_of_the_host_wait_for_their_turn),
 		UNIT(test_blocks_for_messages_fit_the_longest_prompt_of_each_model),
