@@ -224,6 +224,8 @@ enum rc prompt_build(const struct chat_request *request, const struct prompt_con
 		return prompt_tools_fold(out->messages, out->messages_len, request->tools.json,
 		    arena, &out->messages, &out->messages_len);
 	out->tools_json = request->tools.json;
+	if (strcmp(config->tool_format, "harmony") == 0 && out->tools_json[0] != '\0')
+		return prompt_tools_describe(request->tools.json, arena, &out->tools_json);
 	return RC_OK;
 }
 

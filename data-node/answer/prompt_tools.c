@@ -1,7 +1,10 @@
 /* Tools in words: the system message, and turns that the template does not know. */
 #include "answer/prompt_tools.h"
 
+#include <jansson.h>
 #include <string.h>
+
+#include "answer/body.h"
 
 static const char offer_words[] = "You may call functions. To call one, answer with nothing but "
 				  "<tool_call>{\"name\": \"its name\", \"arguments\": {its "
@@ -81,4 +84,21 @@ enum rc prompt_tools_fold(const struct wire_chat_message *messages, size_t len,
 	*out = list;
 	*out_len = n;
 	return rc;
+}
+
+enum rc prompt_tools_describe(const char *tools_json, struct arena *arena, const char **out)
+{
+	json_t *tools = json_loads(tools_json, JSON_ALLOW_NUL, NULL);
+	bool ok = tools != NULL;
+
+	for (size_t i = 0; ok && i < json_array_size(tools); i++) {
+		json_t *function = json_object_get(json_array_get(tools, i), "function");
+
+		if (json_is_object(function) &&
+		    !json_is_string(json_object_get(function, "description")))
+			ok = json_object_set_new(function, "description", json_string("")) == 0;
+	}
+	*out = ok ? body_json(tools, arena) : NULL;
+	json_decref(tools);
+	return *out == NULL ? RC_NOMEM : RC_OK;
 }

@@ -17,4 +17,11 @@ enum rc prompt_tools_fold(const struct wire_chat_message *messages, size_t len,
     const char *tools_json, struct arena *arena, const struct wire_chat_message **out,
     size_t *out_len) RC_CHECK;
 
+/*
+ * The tools with a description each, an empty one where there was none: templates of
+ * harmony join it to other text and would fail.  `*out` lives in `arena`.  RC_NOMEM.
+ */
+enum rc prompt_tools_describe(
+    const char *tools_json, struct arena *arena, const char **out) RC_CHECK;
+
 #endif

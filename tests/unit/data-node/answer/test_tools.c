@@ -444,6 +444,40 @@ static void test_a_forced_call_is_constrained_to_its_parameters(void **state)
 	world_close(&world);
 }
 
+/* What is for a function is a call, what is thought is not said; each tool is described. */
+static void test_harmony_from_tools_to_a_call(void **state)
+{
+	struct fake_script script = says("<|channel|>analysis<|message|>a<|end|><|start|>assistant"
+					 "<|channel|>commentary to=functions.look <|constrain|>json"
+					 "<|message|>{\"at\":\"x\"}",
+	    "harmony");
+	struct world world;
+
+	(void)state;
+	world_open(&world, &script, 1);
+	world_post(&world, false, CHAT TOOLS "}");
+	assert_non_null(strstr(buf_text(&world.rig.nodes[0].last_tools), "\"description\":\"\""));
+	json_t *root = json_loads(buf_text(&world.read), 0, NULL);
+	expect_text(root, "choices.0.finish_reason", "tool_calls");
+	expect_text(root, "choices.0.message.reasoning_content", "a");
+	expect_text(root, "choices.0.message.tool_calls.0.function.name", "look");
+	expect_text(root, "choices.0.message.tool_calls.0.function.arguments", "{\"at\":\"x\"}");
+	assert_true(json_is_null(json_object_get(
+	    json_object_get(json_array_get(json_object_get(root, "choices"), 0), "message"),
+	    "content")));
+	json_decref(root);
+	script.text = "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final"
+		      "<|message|>{\"name\":\"look\",\"arguments\":{}}";
+	script.tokens = (uint32_t)(strlen(script.text) + 2) / 3;
+	fake_compute_set(&world.rig.nodes[0], &script);
+	world_post(&world, false, CHAT TOOLS ",\"tool_choice\":\"required\"}");
+	root = json_loads(buf_text(&world.read), 0, NULL);
+	expect_text(root, "choices.0.message.reasoning_content", "a");
+	expect_text(root, "choices.0.message.tool_calls.0.function.arguments", "{}");
+	json_decref(root);
+	world_close(&world);
+}
+
 /* Strict functions that may be called: the node holds calls, where it can; text is free. */
 static void test_strict_tools_hold_calls_and_leave_text_free(void **state)
 {
@@ -641,6 +675,7 @@ int main(void)
 		cmocka_unit_test(test_several_choices_share_a_prompt),
 		cmocka_unit_test(test_what_is_not_to_be_stored_is_not_kept),
 		cmocka_unit_test(test_a_forced_call_is_constrained_to_its_parameters),
+		cmocka_unit_test(test_harmony_from_tools_to_a_call),
 		cmocka_unit_test(test_strict_tools_hold_calls_and_leave_text_free),
 		cmocka_unit_test(test_a_format_beside_tools_leaves_calls_possible),
 		cmocka_unit_test(test_turns_with_tools_go_in),
