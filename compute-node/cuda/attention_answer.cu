@@ -23,10 +23,12 @@
 
 #define PIECE_HEADS 16u /* query heads that a block takes at most */
 
-/* Whether a step's keys and values are copied before the kernel before has ended.  No
- * kernel of this pass writes those of earlier positions if the layer stores its own;
- * what wrote them was waited for when the pass's rows were copied to the device. */
-#define STEP_EARLY 0
+/* A step's keys and values, and rotations, are on their way before the kernel before has
+ * ended: no kernel of this pass writes those of earlier positions if the layer stores its
+ * own, and the rotations' kernel ended before that one began. */
+#ifndef STEP_EARLY
+#define STEP_EARLY 1
+#endif
 
 /* Queries as [high, low][heads][q_row]; heads that are not there are zero. */
 template <class S>
@@ -411,11 +413,14 @@ __global__ void __launch_bounds__(STEP_THREADS, D <= 64    ? 5
 	if (j.step * CUDA_STEP > j.pos)
 		return;
 	if (early) {
+		load_turns<S>(a, j.row, j.lane, loads.turns);
 		begin_copies<S>(j, a);
 		pdl_wait();
+	} else if (g.fused) {
+		load_turns<S>(a, j.row, j.lane, loads.turns);
 	}
 	if (g.fused)
-		begin_heads<S>(j, a, &loads); /* little, so before the many copies */
+		fetch_head<S>(j, a, j.warp, loads.x); /* little, so before the many copies */
 	if (!early)
 		begin_copies<S>(j, a);
 	if (g.fused) {

@@ -208,14 +208,6 @@ DEVICE void fetch_head(const step_job &j, const backend_attention &a, uint32_t i
 		    S::d, j.lane, x);
 }
 
-/* What each warp begins with. */
-template <class S>
-DEVICE void begin_heads(const step_job &j, const backend_attention &a, step_loads<S> *loads)
-{
-	load_turns<S>(a, j.row, j.lane, loads->turns);
-	fetch_head<S>(j, a, j.warp, loads->x);
-}
-
 template <class S>
 DEVICE void prepare_heads(const step_job &j, const backend_attention &a, step_loads<S> *loads)
 {

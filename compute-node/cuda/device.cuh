@@ -91,8 +91,10 @@ DEVICE uint32_t load_stream4(const void *at)
 /*
  * What earlier kernels of the stream wrote is seen behind it, and the next kernel may
  * begin, up to its own pdl_wait().  Every kernel calls it before it reads or writes
- * anything but weights.  No sooner: kernels would begin far ahead and hold what those
- * before them need (an 8B model of Q8_0 took 3.9 ms a token instead of 2.8).
+ * anything but weights.  No sooner, and not for small kernels alone: what those behind
+ * read would stand in the way of the little that these wait for (an 8B model of Q8_0 took
+ * 3.15 ms a token instead of 2.41 where norms and attention let the next begin at once; and
+ * 2.64 where products asked for 20 MB of the next weights to come into the L2 cache).
  */
 DEVICE void pdl_wait()
 {
@@ -188,7 +190,8 @@ static cudaError_t launch(
 	cudaLaunchConfig_t config = {};
 	cudaLaunchAttribute attribute = {};
 
-	if (shared > 48u << 10) {
+	/* 48 KB without being asked for, with what a kernel declares itself */
+	if (shared > 24u << 10) {
 		cudaError_t rc = cudaFuncSetAttribute((const void *)kernel,
 		    cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
 

@@ -280,6 +280,8 @@ static double activation(enum backend_activation kind, double gate, double up)
 		return g / (1 + exp(-1.702f * g)) * (u + 1);
 	case BACKEND_RELU_SQUARED:
 		return up > 0 ? up * up : 0;
+	case BACKEND_SIGMOID_GATED:
+		break; /* of rows alone */
 	case BACKEND_GELU_GATED:
 		return (gate >= 10    ? gate
 			: gate <= -10 ? 0
