@@ -182,7 +182,8 @@ $(B)/gen/%.o: $(B)/gen/%.c | $(GEN_H)
 	$(Q)$(CC) $(filter-out $(WARN),$(CFLAGS_ALL)) -I$(B)/gen $(CFLAGS_PKG) -c -o $@ $<
 
 # ---- the CUDA plugin, and the same emulated -----------------------------------
-CXXFLAGS_CUDA := -std=c++17 -O2 -g -Wall -Wextra -Wno-unused-function -Wno-unknown-pragmas -fPIC -fvisibility=hidden -MMD -MP -Icommon -Icompute-node
+# A device traps misaligned addresses; the emulator does, too.
+CXXFLAGS_CUDA := -fsanitize=alignment -fsanitize-undefined-trap-on-error -std=c++17 -O2 -g -Wall -Wextra -Wno-unused-function -Wno-unknown-pragmas -fPIC -fvisibility=hidden -MMD -MP -Icommon -Icompute-node
 # Hopper's own units need the "a" of its architecture; machines to come read the last as PTX.
 gencode = $(foreach a,$(CUDA_ARCHS),-gencode=arch=compute_$(a:90=90a)$(comma)code=sm_$(a:90=90a)) $(if $(word 2,$(CUDA_ARCHS)),-gencode=arch=compute_$(lastword $(CUDA_ARCHS))$(comma)code=compute_$(lastword $(CUDA_ARCHS)))
 $(B)/compute-cuda.so: $(CUDA_OBJ) $(PLUGIN_OBJ)

@@ -94,6 +94,16 @@ DEVICE void copy_tile(
 		copy_piece<T>(to, base, s.first * T::chunks, s.end * T::chunks);
 }
 
+/* Four bytes of a position; positions may lie an odd number of halves apart. */
+template <class T> DEVICE uint32_t kept_word(const uint8_t *at)
+{
+	const uint16_t *halves = (const uint16_t *)at;
+
+	if constexpr (T::kept_row % 4 == 0)
+		return *(const uint32_t *)at;
+	return halves[0] | (uint32_t)halves[1] << 16;
+}
+
 /* A Q8_0 copy to halves; what is not seen is zero, up to `end`. */
 template <class T>
 DEVICE void widen_tile(uint8_t *to, const uint8_t *copy, attention_span s, uint32_t end)
@@ -104,9 +114,11 @@ DEVICE void widen_tile(uint8_t *to, const uint8_t *copy, attention_span s, uint3
 		uint32_t row = i / parts, part = i % parts;
 		const uint8_t *from = copy + row * T::kept_row;
 		uint32_t scale = *(const uint16_t *)(from + T::d + part / 2 * 2) * 0x10001u;
-		const uint32_t *words = (const uint32_t *)(from + 16 * part);
-		uint2 a = q8_to_halves(words[0], scale), b = q8_to_halves(words[1], scale);
-		uint2 c = q8_to_halves(words[2], scale), e = q8_to_halves(words[3], scale);
+		const uint8_t *words = from + 16 * part;
+		uint2 a = q8_to_halves(kept_word<T>(words), scale);
+		uint2 b = q8_to_halves(kept_word<T>(words + 4), scale);
+		uint2 c = q8_to_halves(kept_word<T>(words + 8), scale);
+		uint2 e = q8_to_halves(kept_word<T>(words + 12), scale);
 		bool seen = row >= s.first && row < s.end;
 		uint4 zero = make_uint4(0, 0, 0, 0);
 

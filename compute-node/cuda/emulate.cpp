@@ -229,13 +229,24 @@ void emulate_run(dim3 grid, dim3 dim, size_t shared, const std::function<void()>
 	}
 }
 
+/* A device ends the program that does otherwise. */
+static void must_be_aligned(const void *at, uintptr_t to)
+{
+	if ((uintptr_t)at % to != 0)
+		abort();
+}
+
 void cp_async16(void *shared, const void *global, int bytes)
 {
+	must_be_aligned(shared, 16);
+	must_be_aligned(global, 16);
 	fibers[current].open.push_back({ shared, global, bytes, 16 });
 }
 
 void cp_async8(void *shared, const void *global, int bytes)
 {
+	must_be_aligned(shared, 8);
+	must_be_aligned(global, 8);
 	fibers[current].open.push_back({ shared, global, bytes, 8 });
 }
 
@@ -274,6 +285,8 @@ void ldmatrix_x4(uint32_t r[4], const void *row)
 {
 	uint64_t word = (uint64_t)(uintptr_t)row;
 	int lane = emulate_lane();
+
+	must_be_aligned(row, 16);
 	const emulate_words *rows = emulate_exchange(&word, 1);
 
 	for (int m = 0; m < 4; m++)
@@ -285,6 +298,8 @@ void ldmatrix_x4_trans(uint32_t r[4], const void *row)
 {
 	uint64_t word = (uint64_t)(uintptr_t)row;
 	int lane = emulate_lane();
+
+	must_be_aligned(row, 16);
 	const emulate_words *rows = emulate_exchange(&word, 1);
 
 	for (int m = 0; m < 4; m++) {

@@ -5,6 +5,9 @@
  * barrier or exchange to the next, blocks one after another.  Copies into shared
  * memory happen when they are waited for, not before.  Exchanges of a warp want all
  * of its living lanes.  Memory of the device is the host's.  One thread only.
+ *
+ * What a device traps is trapped here: addresses that are no multiple of what is read or
+ * written there (the Makefile has the compiler look).
  */
 #ifndef CUDA_EMULATE_H
 #define CUDA_EMULATE_H
