@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cuda/launch.h"
+#include "device_memory.h"
 
 extern "C" {
 #include "kernels/blocks.h"
@@ -167,7 +168,7 @@ struct test_matrix {
 	{
 		uint64_t places[BACKEND_PLANES];
 		uint64_t bytes = cuda_planes(type, k, rows, m.strides, places);
-		uint8_t *at = new uint8_t[bytes]; /* a device's to read, too */
+		uint8_t *at = (uint8_t *)device_memory(bytes);
 
 		memory.push_back(at);
 		memset(at, 0xa5, bytes);
@@ -194,7 +195,7 @@ struct test_matrix {
 	~test_matrix()
 	{
 		for (uint8_t *p : memory)
-			delete[] p;
+			device_memory_free(p);
 	}
 	double value(uint64_t row, uint64_t i) const
 	{

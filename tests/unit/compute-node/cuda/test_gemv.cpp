@@ -15,7 +15,7 @@ extern "C" {
 
 template <class T> static T *aligned(size_t n)
 {
-	T *at = (T *)aligned_alloc(256, (n * sizeof(T) + 511) / 256 * 256);
+	T *at = (T *)device_memory((n * sizeof(T) + 511) / 256 * 256);
 
 	memset((void *)at, 0xff, (n * sizeof(T) + 511) / 256 * 256);
 	return at;
@@ -41,9 +41,9 @@ struct test_acts {
 	test_acts(const test_acts &) = delete;
 	~test_acts()
 	{
-		free(a.f32);
-		free(a.q8);
-		free(a.q8_scales);
+		device_memory_free(a.f32);
+		device_memory_free(a.q8);
+		device_memory_free(a.q8_scales);
 	}
 	void quantize()
 	{
@@ -178,9 +178,9 @@ static void check_product(
 		assert_int_equal(cuda_gemv(&pass, &p, 1, &one, 1), cudaSuccess);
 		assert_memory_equal(alone, out + t * stride, rows * sizeof(float));
 	}
-	free(pass.work);
-	free(out);
-	free(alone);
+	device_memory_free(pass.work);
+	device_memory_free(out);
+	device_memory_free(alone);
 }
 
 static void test_products_are_the_sums_whatever_the_other_rows(void **state)
@@ -245,10 +245,10 @@ static void check_several(unsigned n_rows)
 			assert_near(
 			    products[i].out[at], e.sum, e.size, "several", types[i], i, r, t);
 		}
-		free(products[i].out);
+		device_memory_free(products[i].out);
 		delete m[i];
 	}
-	free(pass.work);
+	device_memory_free(pass.work);
 }
 
 static void test_products_of_several_types_in_one_call(void **state)
@@ -342,7 +342,7 @@ static void check_gated(uint32_t gate_type, uint32_t up_type, uint32_t k, uint32
 		    cudaSuccess);
 		assert_memory_equal(alone.a.f32, out.a.f32 + (size_t)t * n_ff, n_ff * 4);
 	}
-	free(pass.work);
+	device_memory_free(pass.work);
 }
 
 static void test_gates_are_activated_and_quantized(void **state)
@@ -472,7 +472,7 @@ static void check_experts(const struct network &c)
 	    cuda_gemv_experts_down(&pass, &e, chosen.data(), weights.data(), &hidden.a),
 	    cudaSuccess);
 	check_down(c, e, down, hidden, chosen, weights, was);
-	free(pass.work);
+	device_memory_free(pass.work);
 }
 
 static void test_experts_are_read_by_choice(void **state)
