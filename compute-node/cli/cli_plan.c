@@ -104,7 +104,9 @@ static enum rc decide(const struct model *model, const struct backend_api *backe
 	v->largest =
 	    fleet_largest_context(model, &v->config, info->n_ctx_train, plan_adapters(info, v));
 	v->total += v->adapters;
-	v->fits = v->total <= v->budget;
+	v->fits = v->total <= v->budget &&
+		  fleet_host_bytes(&v->plan) <=
+		      (o->budget != 0 ? (uint64_t)o->budget : fleet_spare_bytes(NULL));
 	return RC_OK;
 }
 

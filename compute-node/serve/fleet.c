@@ -45,6 +45,11 @@ uint64_t fleet_plan_bytes(const struct engine_plan *plan)
 	return plan->weights_bytes + plan->cache_bytes + plan->scratch_bytes + plan->message_bytes;
 }
 
+uint64_t fleet_host_bytes(const struct engine_plan *plan)
+{
+	return plan->host_weights_bytes + plan->host_bytes;
+}
+
 uint64_t fleet_spare_bytes(const char *memory_root)
 {
 	const char *root = memory_root != NULL ? memory_root : "";
@@ -246,13 +251,26 @@ static bool fits_with(const struct model *model, const struct engine_config *con
 	       fleet_plan_bytes(&plan) <= room_bytes;
 }
 
+/* Moving layers from one memory to the same one gives no room. */
+static bool is_unified(const struct engine_config *config)
+{
+	struct backend_info info = { .unified = false };
+	struct backend *b = NULL;
+
+	if (config->backend->open(config->device, &b, NULL) != RC_OK)
+		return false;
+	config->backend->info(b, &info);
+	config->backend->close(b);
+	return info.unified;
+}
+
 /* As few of the first layers as the device has no room for. */
 static uint32_t count_host_layers(
     const struct model *model, const struct engine_config *config, uint64_t room_bytes)
 {
 	uint32_t low = 1, high = model_info(model)->n_layer - 1; /* high fits */
 
-	if (high == 0 || !fits_with(model, config, high, room_bytes))
+	if (high == 0 || !fits_with(model, config, high, room_bytes) || is_unified(config))
 		return 0;
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
@@ -455,13 +473,14 @@ static enum rc plan_all(struct fleet *fleet, const struct fleet_config *config,
 	for (size_t i = 0; i < fleet->n; i++) {
 		const struct served_model *served = &fleet->models[i];
 
-		fleet->planned_bytes +=
-		    served->config.backend == NULL ? served->kept_bytes : served->plan.host_bytes;
-		if (served->plan.host_bytes > 0 && fleet->planned_bytes > fleet->budget_bytes)
+		uint64_t host = fleet_host_bytes(&served->plan);
+
+		fleet->planned_bytes += served->config.backend == NULL ? served->kept_bytes : host;
+		if (host > 0 && fleet->planned_bytes > fleet->budget_bytes)
 			return errmsg_rc(why, RC_BUDGET,
 			    "%s: the layers that the CPU would compute take %" PRIu64
 			    " bytes of the host's memory, which are not left of the budget",
-			    served->info->name, served->plan.host_bytes);
+			    served->info->name, host);
 	}
 	for (size_t i = 0; i < fleet->n && rc == RC_OK; i++)
 		rc = check_budget(fleet, &fleet->models[i], config->engine.n_ctx, why);
@@ -550,7 +569,11 @@ enum rc fleet_answer_plan(const struct fleet *fleet, const struct wire_plan_requ
 		.scratch_bytes = plan.scratch_bytes + plan.message_bytes,
 		.total_bytes = fleet_plan_bytes(&plan),
 		.budget_bytes = budget };
-	out->fits = out->total_bytes <= room;
+	out->fits =
+	    out->total_bytes <= room &&
+	    (!on_device || atomic_load(&fleet->planned_bytes) - fleet_host_bytes(&served->plan) +
+				   fleet_host_bytes(&plan) <=
+			       fleet->budget_bytes);
 	out->largest_context =
 	    fleet_largest_context(served->model, &config, served->info->n_ctx_train, room);
 	return RC_OK;

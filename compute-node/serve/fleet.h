@@ -130,6 +130,9 @@ const char *fleet_cache_word(enum cache_type cache);
 int fleet_cache_parse(const char *word);
 
 uint64_t fleet_plan_bytes(const struct engine_plan *plan);
+/* Of the host's memory, for the layers of a device's model that the CPU computes: weights,
+ * which it maps and must not have to read again for each token, and what is taken. */
+uint64_t fleet_host_bytes(const struct engine_plan *plan);
 
 /* engine_plan(), with what serving takes besides: rows and logits in scratch_bytes, and
  * in message_bytes the pools that messages of answers come from and
@@ -174,7 +177,8 @@ enum rc fleet_check_device(const struct engine_config *config, const struct engi
 
 /* fleet_plan(), and the choice of who computes.  Where a backend's device has no room for the
  * model, `room_bytes`, the CPU computes as many of its first layers as that takes, in
- * config->n_host_layers: none where that does not help.  With `optional` a backend that has no
+ * config->n_host_layers: none where that does not help, and none where the device's memory is
+ * the host's.  With `optional` a backend that has no
  * kernels for the model gives way to the CPU, config->backend becomes NULL, and
  * `gave_way` (may be NULL) says what it lacks. */
 enum rc fleet_choose(const struct model *model, bool optional, struct engine_config *config,

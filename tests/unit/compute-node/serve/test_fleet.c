@@ -23,6 +23,7 @@ struct backend {
 
 static struct backend device;
 static uint64_t device_bytes;
+static bool unified;
 static unsigned takes;
 
 static enum rc device_open(unsigned index, struct backend **out, struct errmsg *why)
@@ -44,7 +45,8 @@ static void device_info(const struct backend *b, struct backend_info *out)
 	*out = (struct backend_info){ .name = "device",
 		.numerics = "device/1",
 		.total_bytes = FLEET_DEVICE_RESERVE_BYTES + device_bytes,
-		.free_bytes = FLEET_DEVICE_RESERVE_BYTES + device_bytes };
+		.free_bytes = FLEET_DEVICE_RESERVE_BYTES + device_bytes,
+		.unified = unified };
 }
 
 static bool device_computes(uint32_t type)
@@ -138,8 +140,8 @@ static uint64_t plan_of(const struct backend_api *backend, uint64_t *certain)
 	return fleet_plan_bytes(&plan);
 }
 
-/* On the device, with one of the two layers on the CPU. */
-static uint64_t shared_plan(void)
+/* On the device, with one of the two layers on the CPU, of which the host has `host`. */
+static uint64_t shared_plan(uint64_t *host)
 {
 	struct fleet_config config = config_of(&api, 0);
 	struct model *model = NULL;
@@ -150,6 +152,9 @@ static uint64_t shared_plan(void)
 	assert_int_equal(fleet_plan(model, &config.engine, &plan, NULL), RC_OK);
 	assert_true(plan.host_bytes > 0);
 	assert_true(plan.host_weights_bytes < model_info(model)->weights_bytes);
+	assert_true(plan.host_weights_bytes > 0);
+	*host = fleet_host_bytes(&plan);
+	assert_true(*host == plan.host_bytes + plan.host_weights_bytes);
 	model_close(model);
 	return fleet_plan_bytes(&plan);
 }
@@ -158,7 +163,7 @@ static uint64_t shared_plan(void)
 static void test_layers_that_a_device_has_no_room_for_go_to_the_cpu(void **state)
 {
 	const struct engine_config start = config_of(&api, 0).engine;
-	uint64_t certain, whole = plan_of(&api, &certain), shared = shared_plan();
+	uint64_t host, certain, whole = plan_of(&api, &certain), shared = shared_plan(&host);
 	const struct {
 		uint64_t room;
 		uint32_t n_host_layers;
@@ -181,14 +186,54 @@ static void test_layers_that_a_device_has_no_room_for_go_to_the_cpu(void **state
 	model_close(model);
 }
 
+/* Where both have one memory, layers of the CPU would take as much of it. */
+static void test_layers_stay_on_a_device_whose_memory_is_the_hosts(void **state)
+{
+	struct engine_config config = config_of(&api, 0).engine;
+	uint64_t certain, whole = plan_of(&api, &certain);
+	struct engine_plan plan;
+	struct model *model = NULL;
+
+	(void)state;
+	assert_int_equal(model_open(paths[0], &model, NULL), RC_OK);
+	unified = true;
+	assert_int_equal(fleet_choose(model, false, &config, whole - 1, &plan, NULL, NULL), RC_OK);
+	unified = false;
+	assert_int_equal(config.n_host_layers, 0);
+	assert_int_equal(fleet_plan_bytes(&plan), whole);
+	model_close(model);
+}
+
+/* The host's share, weights among it, is of the host's budget. */
+static void test_the_cpus_layers_count_against_the_hosts_budget(void **state)
+{
+	struct fleet one = { .n = 1, .models[0].config = { .n_ctx = 64, .n_seq = 1 } };
+	struct wire_pool pools[FLEET_POOLS_MAX];
+	struct fleet_config config = config_of(&api, 0);
+	struct errmsg why = ERRMSG_INIT;
+	uint64_t certain, host, whole = plan_of(&api, &certain), shared = shared_plan(&host);
+	uint64_t planned =
+	    wire_server_pool_bytes(pools, fleet_pools(&one, pools)) + FLEET_REQUESTS_BYTES + host;
+
+	(void)state;
+	assert_true(shared < planned - 1);
+	config.paths_len = 1;
+	device_bytes = whole - 1;
+	config.budget_bytes = planned - 1;
+	assert_int_equal(fleet_open(&config, &fleet, &why), RC_BUDGET);
+	assert_non_null(strstr(why.text, "the CPU would compute"));
+	config.budget_bytes = planned;
+	assert_int_equal(fleet_open(&config, &fleet, &why), RC_NOMEM); /* the device's, at take() */
+}
+
 static void test_models_of_a_device_fit_it_together_or_are_not_served(void **state)
 {
 	const struct fleet_config config = config_of(&api, 0);
 	struct errmsg why = ERRMSG_INIT;
-	uint64_t certain;
+	uint64_t certain, host;
 
 	(void)state;
-	device_bytes = plan_of(&api, &certain) + shared_plan() - 1;
+	device_bytes = plan_of(&api, &certain) + shared_plan(&host) - 1;
 	assert_int_equal(fleet_open(&config, &fleet, &why), RC_BUDGET);
 	assert_non_null(strstr(why.text, "do not change places"));
 	assert_int_equal(takes, 0); /* all is planned before anything is taken */
@@ -234,6 +279,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		UNIT(test_layers_that_a_device_has_no_room_for_go_to_the_cpu),
+		UNIT(test_layers_stay_on_a_device_whose_memory_is_the_hosts),
+		UNIT(test_the_cpus_layers_count_against_the_hosts_budget),
 		UNIT(test_models_of_a_device_fit_it_together_or_are_not_served),
 		UNIT(test_models_of_the_host_wait_for_their_turn),
 		UNIT(test_blocks_for_messages_fit_the_longest_prompt_of_each_model),
