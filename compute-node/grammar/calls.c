@@ -42,8 +42,8 @@ static enum rc put_arguments(struct compiler *c, struct value function, uint16_t
 	if (parameters->kind != VALUE_MAP || type == NULL || type->kind != VALUE_TEXT ||
 	    !text_is(type->u.text, "object"))
 		return schema_fail(c, RC_UNSUPPORTED, "parameters must be of type object");
-	c->root = *parameters; /* where references begin */
-	enum rc rc = schema_put(c, c->root, from, to);
+	c->root = parameters;
+	enum rc rc = schema_put(c, *parameters, from, to);
 	return rc == RC_OK ? schema_compile_rules(c) : rc;
 }
 

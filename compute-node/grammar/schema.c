@@ -422,6 +422,7 @@ enum rc schema_finish(
 enum rc schema_compile(const char *json, size_t len, struct automaton **out, struct errmsg *why)
 {
 	struct errmsg cause = ERRMSG_INIT;
+	struct value whole = value_undefined("");
 	struct compiler c;
 
 	if (len > SCHEMA_BYTES_MAX)
@@ -432,14 +433,15 @@ enum rc schema_compile(const char *json, size_t len, struct automaton **out, str
 		start = builder_state(c.builder);
 		end = builder_state(c.builder);
 		builder_final(c.builder, end);
-		rc = template_parse_json(json, len, &c.arena, &c.root, &cause);
+		rc = template_parse_json(json, len, &c.arena, &whole, &cause);
 		if (rc == RC_INVALID)
 			rc = schema_fail(&c, rc, "%s", errmsg_text(&cause, rc));
 		else if (rc == RC_LIMIT)
 			rc = schema_fail(&c, rc, "nested too deep");
 	}
+	c.root = &whole;
 	if (rc == RC_OK)
-		rc = schema_put(&c, c.root, start, end);
+		rc = schema_put(&c, whole, start, end);
 	if (rc == RC_OK)
 		rc = schema_compile_rules(&c);
 	return schema_finish(&c, rc, start, out, why);

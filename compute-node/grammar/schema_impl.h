@@ -40,8 +40,8 @@ struct rule {
 struct compiler {
 	struct builder *builder;
 	struct arena arena;
-	struct value root;
-	struct rule *rules; /* newest first */
+	const struct value *root; /* where references begin; a rule is known by its address */
+	struct rule *rules;       /* newest first */
 	uint16_t shared[SHARED_N];
 	char path[SCHEMA_PATH_BYTES];
 	size_t path_len;

@@ -137,7 +137,7 @@ static const struct value *step_down(const struct value *at, const struct text *
 
 enum rc schema_resolve(struct compiler *c, const struct text *ref, const struct value **out)
 {
-	const struct value *at = &c->root;
+	const struct value *at = c->root;
 	const char *from = ref->bytes, *end = ref->bytes + ref->len;
 
 	if (ref->len == 0 || *from++ != '#' || (from < end && *from != '/'))

@@ -560,12 +560,21 @@ static const char tools[] =
     "{\"type\":\"function\",\"function\":{\"name\":\"g\"}},"
     "{\"type\":\"function\",\"function\":{\"name\":\"h\",\"strict\":true}}]";
 
-static bool is_call(enum calls_form form, const char *text)
+/* Each refers to its own beginning. */
+static const char recursive_tools[] =
+    "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":true,\"parameters\":{"
+    "\"type\":\"object\",\"properties\":{\"x\":{\"type\":\"integer\"},\"in\":{\"$ref\":\"#\"}},"
+    "\"required\":[\"x\"],\"additionalProperties\":false}}},"
+    "{\"type\":\"function\",\"function\":{\"name\":\"g\",\"strict\":true,\"parameters\":{"
+    "\"type\":\"object\",\"properties\":{\"y\":{\"type\":\"string\"},\"in\":{\"$ref\":\"#\"}},"
+    "\"required\":[\"y\"],\"additionalProperties\":false}}}]";
+
+static bool is_call_of(const char *all, enum calls_form form, const char *text)
 {
 	struct automaton *automaton = NULL;
 	struct matcher *m = NULL;
 
-	assert_int_equal(calls_compile(form, tools, strlen(tools), &automaton, NULL), RC_OK);
+	assert_int_equal(calls_compile(form, all, strlen(all), &automaton, NULL), RC_OK);
 	assert_int_equal(matcher_new(automaton, fixture.vocab, &m), RC_OK);
 	bool ok = matcher_push_bytes(m, (const uint8_t *)text, strlen(text)) && matcher_over(m);
 	/* Begun again it takes the same. */
@@ -574,6 +583,30 @@ static bool is_call(enum calls_form form, const char *text)
 	    matcher_push_bytes(m, (const uint8_t *)text, strlen(text)) && matcher_over(m), ok);
 	matcher_free(m);
 	return ok;
+}
+
+static bool is_call(enum calls_form form, const char *text)
+{
+	return is_call_of(tools, form, text);
+}
+
+static void test_references_of_tools_lead_to_their_own(void **unused)
+{
+	static const struct {
+		const char *text;
+		bool ok;
+	} cases[] = {
+		{ "f\n{\"x\":1,\"in\":{\"x\":2}}", true },
+		{ "f\n{\"x\":1,\"in\":{\"y\":\"a\"}}", false },
+		{ "g\n{\"y\":\"a\",\"in\":{\"y\":\"b\"}}", true },
+		{ "g\n{\"y\":\"a\",\"in\":{\"x\":2}}", false },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (is_call_of(recursive_tools, CALLS_NAMED, cases[i].text) != cases[i].ok)
+			fail_msg("%s", cases[i].text);
+	}
 }
 
 static void test_calls_have_a_name_and_what_it_takes(void **unused)
@@ -653,6 +686,7 @@ int main(void)
 		cmocka_unit_test(test_bombs_are_refused),
 		cmocka_unit_test(test_choices_within_choices_are_refused),
 		cmocka_unit_test(test_calls_have_a_name_and_what_it_takes),
+		cmocka_unit_test(test_references_of_tools_lead_to_their_own),
 		cmocka_unit_test(test_tools_that_cannot_be_held_are_refused),
 		cmocka_unit_test(test_random_schemas),
 	};
