@@ -248,9 +248,9 @@ static void test_prompt_rows_are_independent(void **state)
 	check_chunks(l, 140);
 	l.window = 60;
 	check_chunks(l, 140);
-	check_chunks(layer_of(1, 1, 128, BACKEND_Q8_0), 140);
-	check_chunks(layer_of(1, 1, 256, BACKEND_F16), 140);
-	check_chunks(layer_of(2, 1, 24, BACKEND_F32), 140);
+	check_chunks(layer_of(1, 1, 128, BACKEND_Q8_0), 76);
+	check_chunks(layer_of(1, 1, 256, BACKEND_F16), 76);
+	check_chunks(layer_of(2, 1, 24, BACKEND_F32), 76);
 }
 
 /* Answers give the same bits alone, beside others, and under any bound. */
@@ -435,10 +435,10 @@ static void test_one_row_moving_on(void **state)
 
 	(void)state;
 	l.cells = 2048;
-	check_moving(l, 1500);
+	check_moving(l, 1100);
 	l.window = 300;
 	l.cells = 512;
-	check_moving(l, 1500);
+	check_moving(l, 1100);
 }
 
 /* 512 numbers: prompts take the kernel of answers, behind one that prepares heads. */
