@@ -518,15 +518,19 @@ static enum rc refuse_unsupported(struct parse *parse, const json_t *root)
 static enum rc read_forward(struct parse *parse, const json_t *root)
 {
 	const char *const limit = limit_name(root);
-	const char *const names[] = { "temperature", "top_p", "presence_penalty",
-		"frequency_penalty", "stop", "logprobs", "top_logprobs", "tools", "tool_choice",
-		"parallel_tool_calls", "response_format", limit };
+	const struct {
+		const char *name;
+		bool words; /* texts of the client's own */
+	} fields[] = { { "temperature", false }, { "top_p", false }, { "presence_penalty", false },
+		{ "frequency_penalty", false }, { "stop", true }, { "logprobs", false },
+		{ "top_logprobs", false }, { "tools", true }, { "tool_choice", false },
+		{ "parallel_tool_calls", false }, { "response_format", true }, { limit, false } };
 	struct chat_request *out = parse->out;
 	struct buf text;
 
 	buf_init(&text, CHAT_BODY_BYTES_MAX);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		const json_t *value = body_field(root, names[i]);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		const json_t *value = body_field(root, fields[i].name);
 		if (value == NULL || (json_is_array(value) && json_array_size(value) == 0))
 			continue;
 		const char *json = body_json(value, parse->arena);
@@ -534,10 +538,11 @@ static enum rc read_forward(struct parse *parse, const json_t *root)
 			buf_fini(&text);
 			return RC_NOMEM;
 		}
-		buf_printf(&text, "\"%s\":", names[i]);
+		buf_printf(&text, "\"%s\":", fields[i].name);
 		buf_puts(&text, json);
 		buf_putc(&text, ',');
-		out->forward_limit = out->forward_limit || names[i] == limit;
+		out->forward_words = out->forward_words || fields[i].words;
+		out->forward_limit = out->forward_limit || fields[i].name == limit;
 	}
 	out->forward = arena_copy(parse->arena, buf_text(&text), text.len);
 	enum rc rc = out->forward == NULL ? RC_NOMEM : buf_rc(&text);

@@ -74,6 +74,7 @@ struct chat_request {
 	 * came, each with a comma behind it; "" = nothing, and of a model's own id always. */
 	const char *forward;
 	bool forward_limit; /* the limit of tokens is among them */
+	bool forward_words; /* so are texts: of tools, of a format, to stop at */
 };
 
 struct chat_fault {

@@ -8,11 +8,16 @@
 #define LOOK_ARENA_BYTES ((size_t)16 << 20) /* one observation and its labels at a time */
 
 /* What stands beside the newest question may quote the timeline: earlier turns, a system
- * message that a client program wrote its memory into, a raw prompt, which has no parts. */
+ * message that a client program wrote its memory into, the words of a tool or of a format,
+ * a raw prompt, which has no parts. */
 static bool more_than_a_question(const struct chat_request *request)
 {
+	const struct wire_chat_message *asked = request->messages;
+
 	return request->kind != CHAT_KIND_CHAT || request->messages_len != 1 ||
-	       strcmp(request->messages[0].role, "user") != 0;
+	       strcmp(asked->role, "user") != 0 || asked->name[0] != '\0' ||
+	       asked->tool_call_id[0] != '\0' || asked->tool_calls_json[0] != '\0' ||
+	       request->forward_words;
 }
 
 static int64_t prompt_tokens(const struct remote_ask *ask)

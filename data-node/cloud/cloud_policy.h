@@ -65,7 +65,7 @@ struct cloud_words {
 
 struct cloud_leave {
 	bool question;     /* what the person asks, where no rule of theirs names the model */
-	bool conversation; /* all else that the client sends: earlier turns, system messages */
+	bool conversation; /* all else that the client says: turns, system messages, tools */
 	bool facts;        /* what is known about the person, unless it was read from what stays */
 	unsigned layers;   /* LAYER_MASK bits */
 	struct cloud_words sources, labels, not_sources, not_labels;

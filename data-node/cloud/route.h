@@ -30,7 +30,7 @@
 	X(NOT_AWAY, "not-away", "a compute node is there, and the rule is for when none is")       \
 	X(QUESTION, "question", "the policy keeps the question at home")                           \
 	X(CONVERSATION, "conversation",                                                            \
-	    "the policy keeps earlier turns and system messages at home")                          \
+	    "the policy keeps what stands beside the question at home")                            \
 	X(CONTEXT, "context", "the prompt is longer than its context")                             \
 	X(KEY, "key", "its key is missing or of another address: give it again")                   \
 	X(DOWN, "down", "it could not be reached a moment ago")                                    \

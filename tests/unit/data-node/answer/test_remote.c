@@ -329,6 +329,40 @@ static void test_a_system_message_and_a_raw_prompt_are_more_than_a_question(void
 	assert_true(fake_upstream_saw(&fake, "CANARY-RAW"));
 }
 
+static void test_what_stands_beside_the_question_is_more_than_it(void **state)
+{
+	static const char *const bodies[] = {
+		ASK_HEARTH ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"look\","
+			   "\"description\":\"CANARY-TOOL the owner is ill\"}}]}",
+		ASK_HEARTH ",\"tool_choice\":\"none\",\"tools\":[{\"type\":\"function\","
+			   "\"function\":{\"name\":\"CANARY-NONE\"}}]}",
+		ASK_HEARTH ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{"
+			   "\"name\":\"x\",\"schema\":{\"const\":\"CANARY-FORMAT\"}}}}",
+		ASK_HEARTH ",\"stop\":[\"CANARY-STOP\"]}",
+		"{\"model\":\"hearth\",\"messages\":[{\"role\":\"user\",\"content\":\"Lunch?\","
+		"\"name\":\"CANARY-NAME\"}]}",
+		"{\"model\":\"hearth\",\"messages\":[{\"role\":\"user\",\"content\":\"Lunch?\","
+		"\"tool_call_id\":\"CANARY-ID\"}]}",
+		"{\"model\":\"hearth\",\"messages\":[{\"role\":\"user\",\"content\":\"Lunch?\","
+		"\"tool_calls\":[{\"id\":\"CANARY-CALL\"}]}]}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		world.stored_len = 0;
+		fake_upstream_turn(&fake, said, 1);
+		policy("", RULE ",\"leave\":{\"home\":{\"question\":true}}");
+		read_all(bodies[i]);
+		if (fake.connections != 0)
+			fail_msg("%s left", bodies[i]);
+		expect_line("cloud-stay", "near reason=conversation");
+		policy("", RULE ",\"leave\":{\"home\":{\"question\":true,\"conversation\":true}}");
+		read_all(bodies[i]);
+		if (!fake_upstream_saw(&fake, "CANARY"))
+			fail_msg("%s stayed", bodies[i]);
+	}
+}
+
 static void test_titles_and_the_like_are_made_at_home(void **state)
 {
 	(void)state;
@@ -563,6 +597,7 @@ int main(void)
 		REMOTE_TEST(test_a_label_keeps_what_its_layer_would_let_go),
 		REMOTE_TEST(test_earlier_turns_stay_at_home_unless_they_may_leave),
 		REMOTE_TEST(test_a_system_message_and_a_raw_prompt_are_more_than_a_question),
+		REMOTE_TEST(test_what_stands_beside_the_question_is_more_than_it),
 		REMOTE_TEST(test_titles_and_the_like_are_made_at_home),
 		REMOTE_TEST(test_a_policy_that_cannot_be_read_lets_nothing_out),
 		REMOTE_TEST(test_what_the_client_asked_for_is_handed_on),
