@@ -14,6 +14,7 @@ void reading_init(struct reading *reading)
 	buf_init(&reading->reasoning, READING_BYTES_MAX);
 	buf_init(&reading->logprobs, READING_BYTES_MAX);
 	buf_init(&reading->given, READING_BYTES_MAX);
+	buf_init(&reading->error, READING_BYTES_MAX);
 }
 
 void reading_fini(struct reading *reading)
@@ -22,6 +23,7 @@ void reading_fini(struct reading *reading)
 	buf_fini(&reading->reasoning);
 	buf_fini(&reading->logprobs);
 	buf_fini(&reading->given);
+	buf_fini(&reading->error);
 	for (size_t i = 0; i < reading->calls_len; i++) {
 		buf_fini(&reading->calls[i].id);
 		buf_fini(&reading->calls[i].name);
@@ -31,30 +33,21 @@ void reading_fini(struct reading *reading)
 
 /* ---- chunks in ---- */
 
-static void put_error(const char *text, char out[READING_ERROR_BYTES])
-{
-	size_t n = 0;
-
-	while (text != NULL && text[n] != '\0' && n + 1 < READING_ERROR_BYTES) {
-		char c = text[n];
-		out[n++] = c >= ' ' && c < 0x7F ? c : '?';
-	}
-	out[n] = '\0';
-}
-
-static const char *error_message(const json_t *root)
+static void put_error(const json_t *root, struct buf *out)
 {
 	const json_t *error = json_object_get(root, "error");
 	const char *message = json_string_value(json_object_get(error, "message"));
 
-	return message != NULL ? message : json_string_value(error);
+	if (message == NULL)
+		message = json_string_value(error);
+	buf_puts(out, message != NULL ? message : "");
 }
 
-void reading_error(const char *body, size_t len, char out[READING_ERROR_BYTES])
+void reading_error(const char *body, size_t len, struct buf *out)
 {
 	json_t *root = json_loadb(body, len, JSON_DISABLE_EOF_CHECK, NULL);
 
-	put_error(error_message(root), out);
+	put_error(root, out);
 	json_decref(root);
 }
 
@@ -205,7 +198,7 @@ static enum rc take_chunk(struct reading *reading, const json_t *root)
 
 	if (json_object_get(root, "error") != NULL &&
 	    !json_is_null(json_object_get(root, "error"))) {
-		put_error(error_message(root), reading->error);
+		put_error(root, &reading->error);
 		return RC_CANCELLED;
 	}
 	if (!json_is_object(root) || !json_is_array(choices))

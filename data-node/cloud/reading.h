@@ -16,7 +16,6 @@
 #define READING_BYTES_MAX ((size_t)16 << 20) /* of a whole answer */
 #define READING_CALLS_MAX ((size_t)64)
 #define READING_NAME_BYTES_MAX ((size_t)256)
-#define READING_ERROR_BYTES 200
 
 struct reading_call {
 	struct buf id, name, arguments;
@@ -32,7 +31,7 @@ struct reading {
 	bool begun, finished, cut_short, done;
 	bool has_usage;
 	uint32_t prompt_tokens, completion_tokens; /* as it counts them */
-	char error[READING_ERROR_BYTES];           /* "" = none: what it says went wrong */
+	struct buf error;                          /* "" = none: what it says went wrong */
 };
 
 enum reading_kind { READING_TEXT, READING_REASONING, READING_CALL };
@@ -57,7 +56,7 @@ enum rc reading_push(struct reading *reading, const char *data) RC_CHECK;
 /* `over`: nothing more comes, so calls are whole. */
 bool reading_next(struct reading *reading, bool over, struct reading_piece *out);
 
-/* The message of an error body, in printable letters; "" if it has none. */
-void reading_error(const char *body, size_t len, char out[READING_ERROR_BYTES]);
+/* Append the message of an error body, whole and as it came; nothing if it has none. */
+void reading_error(const char *body, size_t len, struct buf *out);
 
 #endif

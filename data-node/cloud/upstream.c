@@ -14,6 +14,7 @@
 
 #define EVENT_BYTES_MAX ((size_t)4 << 20)
 #define TRIES_MAX 2
+#define KEY_FRONT_BYTES 8 /* of a key: so much of it is not told */
 
 struct upstream {
 	CURLM *multi;
@@ -287,14 +288,30 @@ unsigned upstream_asked(const struct upstream *u)
 	return u->lost + may_have_worked(u);
 }
 
-/* What a server says goes to who asked; the key is not theirs, also where it says that. */
+/* The key, or its front: it may be cut where it is said, or broken up. */
+static bool tells_key(const struct upstream *u, const char *text)
+{
+	char front[KEY_FRONT_BYTES + 1];
+
+	if (u->key == NULL)
+		return false;
+	(void)snprintf(front, sizeof(front), "%s", u->key);
+	bool tells = strstr(text, front) != NULL;
+	wipe(front, sizeof(front));
+	return tells;
+}
+
+/* What a server says goes to who asked; the key is not theirs, also where it says that.
+ * `text` is whole: of what is cut nobody can say what it was. */
 static void fail(struct upstream *u, enum rc rc, int status, const char *text)
 {
 	u->over = true;
-	if (u->key != NULL && strstr(text, u->key) != NULL)
+	if (tells_key(u, text))
 		text = "it said something that holds the key";
 	u->last = (struct upstream_event){ .kind = UPSTREAM_FAILED, .rc = rc, .status = status };
 	(void)snprintf(u->last.error, sizeof(u->last.error), "%s", text);
+	for (char *c = u->last.error; *c != '\0'; c++)
+		*c = *c >= ' ' && *c < 0x7F ? *c : '?';
 }
 
 static enum rc rc_of_status(int status)
@@ -310,12 +327,16 @@ static enum rc rc_of_status(int status)
 
 static void end_with_status(struct upstream *u, int status)
 {
-	char said[READING_ERROR_BYTES], text[sizeof(u->last.error)];
+	struct buf said, text;
 
-	reading_error(buf_text(&u->refusal), u->refusal.len, said);
-	(void)snprintf(
-	    text, sizeof(text), "it answered %d%s%s", status, said[0] != '\0' ? ": " : "", said);
-	fail(u, rc_of_status(status), status, text);
+	buf_init(&said, UPSTREAM_ERROR_BYTES_MAX);
+	buf_init(&text, 2 * UPSTREAM_ERROR_BYTES_MAX);
+	reading_error(buf_text(&u->refusal), u->refusal.len, &said);
+	buf_printf(&text, "it answered %d%s", status, said.len > 0 ? ": " : "");
+	buf_append(&text, said.bytes, said.len);
+	fail(u, rc_of_status(status), status, buf_text(&text));
+	buf_fini(&said);
+	buf_fini(&text);
 }
 
 static void end_with_answer(struct upstream *u)
@@ -338,7 +359,8 @@ static void end_with_code(struct upstream *u, CURLcode code)
 
 	if (u->reading_rc == RC_CANCELLED)
 		fail(u, RC_UNAVAILABLE, 200,
-		    u->reading.error[0] != '\0' ? u->reading.error : "it says that it failed");
+		    u->reading.error.len > 0 ? buf_text(&u->reading.error)
+					     : "it says that it failed");
 	else if (u->reading_rc != RC_OK)
 		fail(u, u->reading_rc, 200,
 		    u->reading_rc == RC_LIMIT ? "its answer is too large"

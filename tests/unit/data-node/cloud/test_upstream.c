@@ -311,6 +311,36 @@ static void test_a_key_that_is_said_back_is_not_told(void **state)
 	fake_upstream_close(&fake);
 }
 
+/* Where it would be cut, where the server cut it, and where only its front is said. */
+static void test_of_a_long_key_no_front_is_told(void **state)
+{
+	char key[1001] = "sk-CANARY-", text[150 + 1], answer[2048];
+	static const size_t said[] = { sizeof(key) - 1, 500, 8, 7 };
+
+	(void)state;
+	memset(key + strlen(key), 'k', sizeof(key) - 1 - strlen(key));
+	key[sizeof(key) - 1] = '\0';
+	memset(text, 't', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	for (size_t i = 0; i < 4 * LEN(said); i++) {
+		size_t len = said[i / 4];
+		const struct fake_answer answers[] = { { answer, false } };
+		struct fake_upstream fake;
+		struct asked asked;
+		(void)snprintf(answer, sizeof(answer), "%s{\"error\":{\"message\":\"%s%.*s\"}}\n\n",
+		    i % 2 == 0 ? STATUS("400 No") "\r\n" : FAKE_STREAM "data: ",
+		    i / 2 % 2 == 0 ? "" : text, (int)len, key);
+		fake_upstream_open(&fake, answers, LEN(answers));
+		ask(&asked, fake.url, key, DEADLINE_NS);
+		to_end(&asked);
+		if ((strcmp(asked.event.error, "it said something that holds the key") == 0) !=
+		    (len >= 8))
+			fail_msg("%zu bytes of the key: %s", len, asked.event.error);
+		upstream_free(asked.upstream);
+		fake_upstream_close(&fake);
+	}
+}
+
 static void test_nobody_there_and_a_silent_one_are_told_apart(void **state)
 {
 	static const struct fake_answer answers[] = { { FAKE_STREAM FAKE_TEXT("so far"), true } };
@@ -386,6 +416,7 @@ int main(void)
 		TEST(test_a_refusal_is_of_its_own_try),
 		TEST(test_a_refusal_is_not_waited_for_without_end),
 		TEST(test_a_key_that_is_said_back_is_not_told),
+		TEST(test_of_a_long_key_no_front_is_told),
 		TEST(test_nobody_there_and_a_silent_one_are_told_apart),
 		TEST(test_who_lets_go_ends_the_connection),
 		TEST(test_a_proxy_of_the_environment_is_not_used),
