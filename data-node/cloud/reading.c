@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/random.h"
+
 static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
 
 void reading_init(struct reading *reading)
@@ -240,6 +242,37 @@ static void give(struct reading *reading, struct buf *from, struct reading_piece
 	out->len = reading->given.len;
 }
 
+/* Clients parse the arguments; none at all are none, unless they were still to come. */
+static bool is_whole(const struct reading *reading, struct reading_call *call)
+{
+	if (call->arguments.len == 0 && !reading->cut_short)
+		buf_puts(&call->arguments, "{}");
+	json_t *arguments = json_loadb(buf_text(&call->arguments), call->arguments.len,
+	    JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+	bool whole = call->name.len > 0 && json_is_object(arguments);
+	json_decref(arguments);
+	return whole;
+}
+
+static bool next_call(struct reading *reading, struct reading_piece *out)
+{
+	while (reading->calls_seen < reading->calls_len) {
+		struct reading_call *call = &reading->calls[reading->calls_seen++];
+		if (!is_whole(reading, call))
+			continue;
+		if (call->id.len == 0)
+			buf_printf(&call->id, "call_%016llx", (unsigned long long)random_u64());
+		out->kind = READING_CALL;
+		out->text = buf_text(&call->arguments);
+		out->len = call->arguments.len;
+		out->name = buf_text(&call->name);
+		out->id = buf_text(&call->id);
+		out->index = (unsigned)reading->calls_given++;
+		return true;
+	}
+	return false;
+}
+
 bool reading_next(struct reading *reading, bool over, struct reading_piece *out)
 {
 	*out = (struct reading_piece){ .name = "", .id = "" };
@@ -253,17 +286,5 @@ bool reading_next(struct reading *reading, bool over, struct reading_piece *out)
 		give(reading, &reading->text, out);
 		return true;
 	}
-	if (!over || reading->calls_given == reading->calls_len)
-		return false;
-	struct reading_call *call = &reading->calls[reading->calls_given];
-	/* Clients parse them. */
-	if (call->arguments.len == 0)
-		buf_puts(&call->arguments, "{}");
-	out->kind = READING_CALL;
-	out->text = buf_text(&call->arguments);
-	out->len = call->arguments.len;
-	out->name = buf_text(&call->name);
-	out->id = buf_text(&call->id);
-	out->index = (unsigned)reading->calls_given++;
-	return true;
+	return over && next_call(reading, out);
 }

@@ -3,7 +3,9 @@
  * thinks and calls.  They are foreign bytes: every size has a limit.
  *
  * What several chunks brought before the caller looks is one piece; reasoning goes
- * before text.  Calls come in fragments and are handed out whole, behind the text.
+ * before text.  Calls come in fragments and are handed out whole, behind the text: with a
+ * name, an object as arguments, and an id, made here where none came.  What is no such
+ * call, or was cut short, is left out.
  * One thread at a time.
  */
 #ifndef CLOUD_READING_H
@@ -26,8 +28,8 @@ struct reading {
 	struct buf logprobs;        /* JSON objects with commas between; the caller's to reset */
 	struct buf given;           /* handed out last */
 	struct reading_call calls[READING_CALLS_MAX];
-	size_t calls_len, calls_given;
-	size_t bytes; /* of everything so far */
+	size_t calls_len, calls_seen, calls_given; /* seen: handed out or left out */
+	size_t bytes;                              /* of everything so far */
 	bool begun, finished, cut_short, done;
 	bool has_usage;
 	uint32_t prompt_tokens, completion_tokens; /* as it counts them */

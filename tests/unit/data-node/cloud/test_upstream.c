@@ -156,6 +156,58 @@ static void test_calls_come_whole_behind_the_text(void **state)
 	fake_upstream_close(&fake);
 }
 
+#define CALL(index, more) "{\"index\":" index ",\"function\":{" more "}}"
+#define CALLS(list, finish)                                                                        \
+	FAKE_STREAM "data: {\"choices\":[{\"delta\":{\"tool_calls\":[" list "]}}]}\n\n"            \
+		    "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"" finish "\"}]}\n\n"    \
+		    "data: [DONE]\n\n"
+
+static void test_what_is_no_whole_call_is_left_out(void **state)
+{
+	static const struct {
+		struct fake_answer answer;
+		const char *calls; /* with numbers of their own, without ids that were made */
+	} rows[] = {
+		/* Cut in the midst of arguments, and in front of them. */
+		{ { CALLS(CALL("0", "\"name\":\"a\",\"arguments\":\"{\\\"x\\\":1}\"") "," CALL(
+			      "1", "\"name\":\"b\",\"arguments\":\"{\\\"x\\\":\""),
+			"length"),
+		      false },
+		    "0a{\"x\":1}" },
+		{ { CALLS(CALL("0", "\"name\":\"a\""), "length"), false }, "" },
+		{ { CALLS(CALL("0", "\"name\":\"a\""), "tool_calls"), false }, "0a{}" },
+		/* No name, no object. */
+		{ { CALLS(CALL("0", "\"arguments\":\"{}\"") "," CALL(
+			      "1", "\"name\":\"b\",\"arguments\":\"[1]\"") "," CALL("2",
+			      "\"name\":\"c\",\"arguments\":\"{\\\"x\\\":123456789012345678901}\""),
+			"tool_calls"),
+		      false },
+		    "0c{\"x\":123456789012345678901}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LEN(rows); i++) {
+		struct fake_upstream fake;
+		struct asked asked;
+		char calls[256] = "";
+		fake_upstream_open(&fake, &rows[i].answer, 1);
+		ask(&asked, fake.url, "", DEADLINE_NS);
+		while (asked.event.kind != UPSTREAM_DONE) {
+			const struct upstream_event *e = &asked.event;
+			take(&asked);
+			assert_int_not_equal(e->kind, UPSTREAM_FAILED);
+			if (e->kind != UPSTREAM_CALL)
+				continue;
+			assert_true(strncmp(e->id, "call_", 5) == 0 && strlen(e->id) > 5);
+			(void)snprintf(calls + strlen(calls), sizeof(calls) - strlen(calls),
+			    "%u%s%s", e->index, e->name, e->text);
+		}
+		assert_string_equal(calls, rows[i].calls);
+		upstream_free(asked.upstream);
+		fake_upstream_close(&fake);
+	}
+}
+
 #define STATUS(line) "HTTP/1.1 " line "\r\nConnection: close\r\n"
 
 static void test_each_failure_has_its_code(void **state)
@@ -410,6 +462,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_an_answer_is_read_and_the_request_is_what_was_given),
 		TEST(test_calls_come_whole_behind_the_text),
+		TEST(test_what_is_no_whole_call_is_left_out),
 		TEST(test_each_failure_has_its_code),
 		TEST(test_a_second_try_may_succeed),
 		TEST(test_what_was_sent_is_sent_again_only_by_leave),
