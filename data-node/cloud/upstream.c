@@ -275,12 +275,13 @@ void upstream_free(struct upstream *u)
 
 /* ---- how it ends ---- */
 
-/* A gateway that lost the server behind it had asked that. */
+/* Who fails, or waits in vain, may have begun: a gateway that lost the server behind it had
+ * asked that.  Other refusals, and 503, which sends away at the door, are free. */
 static bool may_have_worked(const struct upstream *u)
 {
 	int status = status_of(u);
 
-	return u->sent && (status < 300 || status == 502 || status == 504);
+	return u->sent && (status < 300 || status == 408 || (status >= 500 && status != 503));
 }
 
 unsigned upstream_asked(const struct upstream *u)

@@ -235,6 +235,14 @@ static void test_each_failure_has_its_code(void **state)
 		/* A gateway may have asked who stands behind it. */
 		{ { { STATUS("503 Away") "\r\n", false }, { STATUS("504 Late") "\r\n", false } },
 		    RC_UNAVAILABLE, 2, 1, "it answered 504" },
+		/* So may who fails, or one that something in front of it did not wait for. */
+		{ { { STATUS("500 Oops") "\r\n", false } }, RC_UNAVAILABLE, 1, 1,
+		    "it answered 500" },
+		{ { { STATUS("522 Late") "\r\n", false } }, RC_UNAVAILABLE, 1, 1,
+		    "it answered 522" },
+		{ { { STATUS("524 Late") "\r\n", false } }, RC_UNAVAILABLE, 1, 1,
+		    "it answered 524" },
+		{ { { STATUS("408 Late") "\r\n", false } }, RC_TIMEOUT, 1, 1, "it answered 408" },
 		/* After it, never. */
 		{ { { FAKE_STREAM FAKE_TEXT("half"), false } }, RC_UNAVAILABLE, 1, 1,
 		    "the answer broke off" },
