@@ -37,7 +37,7 @@ struct chat_tools {
 	size_t len, named;  /* NAMED: which */
 	enum chat_tool_choice choice;
 	bool one_call; /* parallel_tool_calls is false */
-	bool strict;   /* AUTO, and some of them are: calls are held where the node can */
+	bool strict;   /* AUTO, and some of them are: calls are held where a node can */
 };
 
 struct chat_format {

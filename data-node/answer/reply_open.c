@@ -15,12 +15,21 @@
 
 /* ---- which model ---- */
 
+/* Strict tools go to a node that holds calls, if one has the same model. */
+static bool is_better(
+    const struct reply *reply, const struct pool_model *model, const struct pool_model *than)
+{
+	return reply->request->tools.strict && model->holds_calls && !than->holds_calls &&
+	       strcmp(model->name, than->name) == 0;
+}
+
 /* A model some node serves, or served when it was last up. */
 static enum rc find_model(struct reply *reply, const char *name, bool *known)
 {
+	const struct pool_model *found = NULL;
 	struct pool_node *nodes = NULL;
 	size_t len = 0;
-	bool any_up = false;
+	bool any_up = false, unheld = false;
 	enum rc rc = pool_list(reply->host.pool, &reply->arena, &nodes, &len);
 
 	*known = false;
@@ -36,16 +45,21 @@ static enum rc find_model(struct reply *reply, const char *name, bool *known)
 			if (!nodes[i].takes)
 				continue;
 			if (reply_constrained(reply) && !model->constrains) {
-				reply->unheld = true;
+				unheld = true;
 				continue;
 			}
-			reply->model = model->name;
-			reply->context = model->context;
-			reply->tool_format = model->tool_format;
-			reply->holds_calls = model->holds_calls;
-			return RC_OK;
+			if (found == NULL || is_better(reply, model, found))
+				found = model;
 		}
 	}
+	if (found != NULL) {
+		reply->model = found->name;
+		reply->context = found->context;
+		reply->tool_format = found->tool_format;
+		reply->holds_calls = found->holds_calls;
+		return RC_OK;
+	}
+	reply->unheld = reply->unheld || unheld;
 	/* With every node away nobody can tell whether it exists. */
 	*known = *known || !any_up;
 	return RC_UNAVAILABLE;

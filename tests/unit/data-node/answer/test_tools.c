@@ -478,23 +478,22 @@ static void test_harmony_from_tools_to_a_call(void **state)
 	world_close(&world);
 }
 
+#define STRICT                                                                                     \
+	",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"look\",\"strict\":true,"      \
+	"\"parameters\":{\"type\":\"object\"}}}]"
+
 /* Strict functions that may be called: the node holds calls, where it can; text is free. */
 static void test_strict_tools_hold_calls_and_leave_text_free(void **state)
 {
-	static const char strict[] =
-	    ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"look\",\"strict\":true,"
-	    "\"parameters\":{\"type\":\"object\"}}}]";
 	struct fake_script script =
 	    says("<think>a</think>Hm.<tool_call>{\"name\":\"look\"}</tool_call>", "hermes");
 	struct world world;
-	char body[512];
 
 	(void)state;
-	(void)snprintf(body, sizeof(body), "%s%s}", CHAT, strict);
 	for (int holds = 0; holds < 2; holds++) {
 		script.holds_calls = holds != 0;
 		world_open(&world, &script, 1);
-		world_post(&world, false, body);
+		world_post(&world, false, CHAT STRICT "}");
 		assert_int_equal(world.rig.nodes[0].last_constraint,
 		    holds ? WIRE_CONSTRAINT_CALLS : WIRE_CONSTRAINT_NONE);
 		assert_int_equal(
@@ -506,6 +505,23 @@ static void test_strict_tools_hold_calls_and_leave_text_free(void **state)
 		json_decref(root);
 		world_post(&world, false, CHAT TOOLS "}"); /* none of these is strict */
 		assert_int_equal(world.rig.nodes[0].last_constraint, WIRE_CONSTRAINT_NONE);
+		world_close(&world);
+	}
+}
+
+static void test_strict_tools_go_to_the_node_that_holds_calls(void **state)
+{
+	struct fake_script scripts[2] = { says("Hm.", "hermes"), says("Hm.", "hermes") };
+
+	(void)state;
+	for (size_t holds = 0; holds < 2; holds++) {
+		struct world world;
+		scripts[holds].holds_calls = true;
+		scripts[1 - holds].holds_calls = false;
+		world_open(&world, scripts, 2);
+		world_post(&world, false, CHAT STRICT "}");
+		assert_int_equal(world.rig.nodes[holds].last_constraint, WIRE_CONSTRAINT_CALLS);
+		assert_int_equal(world.rig.nodes[1 - holds].generates, 0);
 		world_close(&world);
 	}
 }
@@ -677,6 +693,7 @@ int main(void)
 		cmocka_unit_test(test_a_forced_call_is_constrained_to_its_parameters),
 		cmocka_unit_test(test_harmony_from_tools_to_a_call),
 		cmocka_unit_test(test_strict_tools_hold_calls_and_leave_text_free),
+		cmocka_unit_test(test_strict_tools_go_to_the_node_that_holds_calls),
 		cmocka_unit_test(test_a_format_beside_tools_leaves_calls_possible),
 		cmocka_unit_test(test_turns_with_tools_go_in),
 		cmocka_unit_test(test_a_response_has_items),
