@@ -20,7 +20,7 @@ struct remote {
 	const struct remote_plan *plan;
 	struct upstream *upstream;
 	size_t body_bytes;
-	struct spend estimate; /* of one request, at most */
+	struct spend estimate; /* of one request */
 	unsigned reserved;     /* so many of it are counted as spent */
 	struct spend used;     /* by the one that is answered */
 	bool started;

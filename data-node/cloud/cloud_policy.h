@@ -15,7 +15,9 @@
  *  hearth     when "hearth" is answered there: the first rule that holds.
  *
  * A label is named "RULE" or "RULE=VALUE" (gateway/cloud_labels.h).  Budgets count tokens
- * and money, in any one currency, of a local day or month; 0 is no limit.
+ * and money, in any one currency, of a local day or month; 0 is no limit.  What is
+ * reserved before a request leaves is an estimate, four bytes of its body a token and the
+ * longest answer; it is settled by what the server says was used, which may be more.
  */
 #ifndef CLOUD_CLOUD_POLICY_H
 #define CLOUD_CLOUD_POLICY_H
