@@ -6,7 +6,8 @@
  *  - its quote stands in that text to the letter, in a sentence that neither asks nor
  *    supposes, and that speaks of the owner or names whom the fact is about;
  *  - every word of it but for small ones is a word of the quote or of the subject, and it
- *    says no to what the sentence says no to (negation.h), within one clause;
+ *    says no to what the sentence says no to, and no more what is no more there
+ *    (negation.h), within one clause;
  *  - nothing in it or in the sentence is markup, an order to a model, or a secret.
  */
 #ifndef NIGHT_FACT_GATE_H
@@ -17,7 +18,7 @@
 
 struct moments_zone; /* night/moments.h */
 
-#define FACT_GATE_VERSION 2u   /* of the question and the gate */
+#define FACT_GATE_VERSION 3u   /* of the question and the gate */
 #define FACT_GATE_FACTS_MAX 12 /* of one answer */
 #define FACT_GATE_TEXT_CHARS_MAX ((size_t)160)
 #define FACT_GATE_SUBJECT_CHARS_MAX ((size_t)60)

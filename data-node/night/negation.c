@@ -12,9 +12,24 @@ static const char negations[] =
     "nicht kein keine keinen keinem keiner keines nie niemals niemand ohne nichts weder kaum "
     "wenig nunca ni sin jamas nada nadie ninguno ninguna tampoco ne pas jamais sans non rien "
     "aucun aucune mai senza nao nem sem niet geen nooit zonder не нет никогда без ";
+/* What says that it was so, and is no more: */
+static const char enders[] =
+    " stop stops stopped stopping quit quits quitting cease ceased former formerly previously "
+    "abandoned aufgehort aufhoren aufhore aufgegeben abgewohnt abgeschworen gekundigt fruher "
+    "fruhere fruherer ehemals ehemalige ehemaliger damals einst deje dejo dejado dejar dejamos "
+    "antes antiguamente solia soliamos cese arrete arreter jarrete darreter cesse cesser renonce "
+    "autrefois jadis parei parar parado deixei deixar antigamente costumava smesso smetto smettere "
+    "cessato gestopt stopte opgehouden vroeger voorheen бросил бросила бросили перестал перестала "
+    "перестали раньше прежде ";
+/* "used to", "gave it up": such a word alone says nothing. */
+static const char used[] = " used ", used_to[] = " to ";
+static const char gave[] =
+    " gave give given giving gab gaben gebe geben hore horen hort horte horten ";
+static const char gave_up[] = " up auf ";
 /* Of scripts without spaces, anywhere in a pair: */
 static const char *const dense_negations[] = { "不", "没", "沒", "無", "无", "ない", "せん", "않",
-	"못", "없", "아니" };
+	"못", "없", "아니", "戒了", "戒掉", "停止", "放弃", "放棄", "以前", "曾", "やめ", "止め",
+	"辞め", "그만", "끊었", "예전" };
 /* The first half of "ne … pas", which is one: */
 static const char halves[] = " ne ";
 /* What a no may be about, instead of the word behind it; and what sets in behind it: */
@@ -27,28 +42,39 @@ static const char shifts[] =
 static const char *const borders[] = { ",", ":", "(", ")", "\"", " - ", "–", "—", "，", "、", "。",
 	"！" };
 
-bool negation_is(const struct word *word)
-{
-	for (size_t i = 0; i < sizeof dense_negations / sizeof dense_negations[0]; i++) {
-		if (strstr(word->folded, dense_negations[i]) != NULL)
-			return true;
-	}
-	return words_listed(negations, word);
-}
-
 /* ---- the no ------------------------------------------------------------------------------ */
 
 struct no {
 	bool any;
 	size_t n;          /* but for halves */
 	size_t begin, end; /* of the last one, bytes of its text */
+	bool used, gave;   /* the word before was; one so far was */
 };
+
+static bool is_no(const struct word *word)
+{
+	for (size_t i = 0; i < sizeof dense_negations / sizeof dense_negations[0]; i++) {
+		if (strstr(word->folded, dense_negations[i]) != NULL)
+			return true;
+	}
+	return words_listed(negations, word) || words_listed(enders, word);
+}
+
+static bool ends_pair(struct no *no, const struct word *word)
+{
+	bool ends =
+	    (no->used && words_listed(used_to, word)) || (no->gave && words_listed(gave_up, word));
+
+	no->used = words_listed(used, word);
+	no->gave = no->gave || words_listed(gave, word);
+	return ends;
+}
 
 static bool look_for_no(void *ctx, const struct word *word)
 {
 	struct no *no = ctx;
 
-	if (!negation_is(word))
+	if (!ends_pair(no, word) && !is_no(word))
 		return true;
 	no->any = true;
 	if (words_listed(halves, word))
@@ -57,6 +83,15 @@ static bool look_for_no(void *ctx, const struct word *word)
 	no->begin = word->begin;
 	no->end = word->end;
 	return true;
+}
+
+enum rc negation_any(struct words *words, const char *text, bool *any)
+{
+	struct no no = { .n = 0 };
+	enum rc rc = words_walk(words, text, look_for_no, &no);
+
+	*any = no.any;
+	return rc;
 }
 
 static bool look_for_shift(void *ctx, const struct word *word)

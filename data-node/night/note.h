@@ -14,7 +14,7 @@
 #include "night/gate.h"
 #include "night/said.h"
 
-#define NOTE_VERSION 2u /* of the question and the gate */
+#define NOTE_VERSION 3u /* of the question and the gate */
 #define NOTE_RULE "note"
 #define NOTE_TITLE_CHARS_MAX ((size_t)60)
 #define NOTE_SUMMARY_CHARS_MAX ((size_t)400)

@@ -112,7 +112,7 @@ static void take_tags(struct checking *checking, const json_t *tags, struct note
 /* ---- mood ------------------------------------------------------------------------------- */
 
 struct mood {
-	bool any, all, none_negates;
+	bool any, all;
 };
 
 static bool is_in_quote(void *ctx, const struct word *word)
@@ -124,22 +124,14 @@ static bool is_in_quote(void *ctx, const struct word *word)
 	return true;
 }
 
-static bool negates(void *ctx, const struct word *word)
-{
-	struct mood *mood = ctx;
-
-	mood->none_negates = mood->none_negates && !negation_is(word);
-	return true;
-}
-
 static bool says_no(struct checking *checking, const char *sentence)
 {
-	struct mood said = { .none_negates = true };
-	enum rc rc = words_walk(checking->words, sentence, negates, &said);
+	bool any = true;
+	enum rc rc = negation_any(checking->words, sentence, &any);
 
 	if (rc != RC_OK)
 		checking->rc = rc;
-	return rc != RC_OK || !said.none_negates;
+	return rc != RC_OK || any;
 }
 
 /* In a sentence of the owner's that neither asks nor says no: the whole of it counts, not only

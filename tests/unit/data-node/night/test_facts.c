@@ -29,6 +29,14 @@ static const struct {
 	    "Ich bin nicht verheiratet", NULL },
 	{ "Je ne mange pas de viande.", "preferences", "", "", "ne mange pas de viande",
 	    "Je ne mange pas de viande", NULL },
+	{ "I stopped eating meat.", "preferences", "", "", "stopped eating meat",
+	    "I stopped eating meat", NULL },
+	{ "I gave it up to smoke.", "preferences", "", "", "gave up to smoke",
+	    "I gave it up to smoke", NULL },
+	{ "Ich habe mit dem Rauchen aufgehört.", "profile", "", "", "mit dem Rauchen aufgehört",
+	    "Ich habe mit dem Rauchen aufgehört", NULL },
+	{ "I used a bike to go to work.", "preferences", "", "", "used a bike",
+	    "I used a bike to go to work", NULL },
 	{ "我喜欢喝绿茶。", "preferences", "", "", "喜欢喝绿茶", "我喜欢喝绿茶", NULL },
 };
 #define GOODS (sizeof good / sizeof good[0])

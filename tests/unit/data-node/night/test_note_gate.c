@@ -23,8 +23,11 @@ static struct moment list[] = {
 	{ .text = "Tobias: the aluminium samples cost 480 euros, I feel sad" },
 	{ .text = "Ich bin nicht müde, nur hungrig. Treffen mit Jörg am Bahnhof.", .owner = true },
 	{ .text = "Am I angry, or what? Lucky me.", .owner = true },
+	{ .text = "I used to be cheerful. I stopped being afraid.", .owner = true },
 };
-static const struct moments moments = { .list = list, .len = 4, .any_said = true };
+static const struct moments moments = {
+	.list = list, .len = sizeof list / sizeof list[0], .any_said = true
+};
 
 static struct words *words;
 static struct arena arena;
@@ -134,6 +137,8 @@ static const struct {
 	{ "hungrig", "nur hungrig", false },     /* in doubt */
 	{ "angry", "angry", false },             /* they ask */
 	{ "angry", "Am I angry", false },
+	{ "cheerful", "cheerful", false }, /* they were */
+	{ "afraid", "being afraid", false },
 	{ "glad", "was tired but gla", false },
 	{ "sad", "I feel sad", false },              /* it was Tobias who said so */
 	{ "happy", "I was tired but glad.", false }, /* not their word */
