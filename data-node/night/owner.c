@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "night/line.h"
 
-#define PREFIX_BYTES_MAX 40 /* of a name before a text */
+#define PREFIX_BYTES_MAX 40 /* of a name before a text, without a time in front */
 #define PREFIX_WORDS_MAX 3
 
 static const char *const self_words[] = { "me", "self", "owner", "i", "myself", "ich", "yo", "je",
@@ -25,6 +25,17 @@ static const char *const headers[] = { "from", "von", "de", "da", "sender", "abs
 /* Before a colon they say so too. */
 static const char *const wrote[] = { "wrote", "schrieb", "escribió", "écrit", "scritto", "escreveu",
 	"schreef" };
+/* Small words within a name. */
+static const char *const particles[] = { "van", "von", "vom", "der", "den", "de", "het", "ter",
+	"ten", "zu", "zum", "zur", "la", "las", "le", "les", "los", "lo", "du", "del", "della",
+	"di", "da", "das", "do", "dos", "e", "y", "i", "af", "av", "al", "el", "bin", "ibn", "bint",
+	"ben", "bar", "abu" };
+/* Behind the digits of a time. */
+static const char *const halves_of_day[] = { "am", "pm", "a.m.", "p.m.", "uhr", "h" };
+/* Between its parts, beside ASCII: blanks that do not break, marks of direction, dashes. */
+static const char *const wide_gaps[] = { "\u00a0", "\u202f", "\u2009", "\u200e", "\u200f", "\u2013",
+	"\u2014" };
+static const char wide_colon[] = "：";
 
 static bool is_one_of(const char *text, size_t len, const char *const *words, size_t words_len)
 {
@@ -74,33 +85,90 @@ static bool begins_word(const char *line, const char *p)
 	return !is_blank(*p) && (p == line || is_blank(p[-1]));
 }
 
-/* The colon behind a name or a head: a blank or nothing follows it.  NULL: there is none. */
+/* The colon behind a name or a head: a wide one, or one with a blank, a letter beyond ASCII or
+ * nothing behind it.  NULL: there is none. */
 static const char *find_colon(const char *line, size_t len)
 {
 	for (size_t i = 0; i < len && i < PREFIX_BYTES_MAX; i++) {
-		if (line[i] == ':' && (i + 1 == len || is_blank(line[i + 1])))
+		if (line[i] == ':' &&
+		    (i + 1 == len || is_blank(line[i + 1]) || (line[i + 1] & 0x80) != 0))
+			return line + i;
+		if (strncmp(line + i, wide_colon, strlen(wide_colon)) == 0)
 			return line + i;
 	}
 	return NULL;
 }
 
-/* "Papa: …", "Dr. Meier: …", "[10:02] mallory: …": up to three words, each with a capital or
- * no case, or one word of any.  What is no word, a time say, does not count. */
+static size_t word_len(const char *word)
+{
+	return strcspn(word, " \t\r\n\v\f:,()[]");
+}
+
+static bool is_half_of_day(const char *word)
+{
+	return IS_ONE_OF(word, word_len(word), halves_of_day);
+}
+
+static bool follows_digit(const char *line, const char *p)
+{
+	while (p > line && is_blank(p[-1]))
+		p--;
+	return p > line && p[-1] >= '0' && p[-1] <= '9';
+}
+
+static size_t wide_gap_len(const char *p)
+{
+	for (size_t i = 0; i < sizeof wide_gaps / sizeof wide_gaps[0]; i++) {
+		size_t len = strlen(wide_gaps[i]);
+		if (strncmp(p, wide_gaps[i], len) == 0)
+			return len;
+	}
+	return 0;
+}
+
+/* Bytes of the time that an exported line begins with: "[19/11/2026, 10:02 pm] ", "10:02 - ". */
+static size_t time_len(const char *line)
+{
+	bool digits = false;
+	size_t at = 0;
+
+	for (;;) {
+		size_t step = strspn(line + at, "0123456789 \t[](),.:/-");
+		for (size_t i = 0; i < step; i++)
+			digits = digits || (line[at + i] >= '0' && line[at + i] <= '9');
+		if (step == 0)
+			step = wide_gap_len(line + at);
+		if (step == 0 && digits && is_half_of_day(line + at))
+			step = word_len(line + at);
+		if (step == 0)
+			return at;
+		at += step;
+	}
+}
+
+/* "Papa: …", "Dr. Meier: …", "[10:02 pm] mallory: …", "Anna von der Heide: …": up to three
+ * words, each with a capital or no case, or one word of any.  Small words of names do not
+ * count, nor does what is no word, a time say. */
 static bool has_speaker_prefix(const char *line, size_t len)
 {
-	const char *colon = find_colon(line, len);
-	size_t words = 0;
+	size_t skip = time_len(line), words = 0, between = 0;
 	bool small = false;
 
+	line += skip;
+	const char *colon = find_colon(line, len - skip);
 	for (const char *p = line; colon != NULL && p < colon; p++) {
 		bool is_small = *p >= 'a' && *p <= 'z';
 		if (!begins_word(line, p) ||
 		    !(is_small || (*p >= 'A' && *p <= 'Z') || (*p & 0x80) != 0))
 			continue;
-		words++;
-		small = small || is_small;
+		if (is_half_of_day(p) && follows_digit(line, p))
+			continue;
+		bool particle = IS_ONE_OF(p, word_len(p), particles);
+		between += particle;
+		words += !particle;
+		small = small || (is_small && !particle);
 	}
-	return words == 1 || (words > 1 && words <= PREFIX_WORDS_MAX && !small);
+	return words + between == 1 || (words > 0 && words <= PREFIX_WORDS_MAX && !small);
 }
 
 static size_t line_len(const char *text)

@@ -4,8 +4,8 @@
  * Provenance is written at ingest, by kind: a message counts as the owner's there,
  * and those that came in are messages too.  Here it has to be certain, so whatever
  * speaks for another one counts: a sender that is not the owner, a direction, a name
- * before the text or a line, lines that quote, what follows a mail's head or was
- * forwarded.  In doubt it is not theirs.
+ * before the text or a line (behind a time, or with a wide colon too), lines that quote, what
+ * follows a mail's head or was forwarded.  In doubt it is not theirs.
  */
 #ifndef NIGHT_OWNER_H
 #define NIGHT_OWNER_H

@@ -37,6 +37,7 @@ static const struct {
 	    "Ich habe mit dem Rauchen aufgehört", NULL },
 	{ "I used a bike to go to work.", "preferences", "", "", "used a bike",
 	    "I used a bike to go to work", NULL },
+	{ "10 pm in Bonn: I like tea.", "preferences", "", "", "likes tea", "I like tea", NULL },
 	{ "我喜欢喝绿茶。", "preferences", "", "", "喜欢喝绿茶", "我喜欢喝绿茶", NULL },
 };
 #define GOODS (sizeof good / sizeof good[0])
