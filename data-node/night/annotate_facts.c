@@ -68,9 +68,10 @@ static bool take_text(void *ctx, const struct observation *obs)
 	if (obs->place.t0_ns < texts->from_ns || obs->place.t0_ns >= texts->to_ns ||
 	    !owner_said(obs))
 		return true;
-	const char *words = owner_words(obs, arena);
+	bool cut = false;
+	const char *words = owner_words(obs, arena, &cut);
 	const char *line =
-	    words == NULL ? NULL : line_make(words, strlen(words), TEXT_BYTES_MAX, arena);
+	    words == NULL ? NULL : line_cut(words, strlen(words), TEXT_BYTES_MAX, arena, &cut);
 	if (line == NULL) {
 		texts->rc = RC_NOMEM;
 		return false;
@@ -78,7 +79,9 @@ static bool take_text(void *ctx, const struct observation *obs)
 	if (!says_something(obs, words))
 		return true;
 	struct fact_source *source = &texts->list[texts->len++];
-	*source = (struct fact_source){ .at_ns = obs->place.t0_ns, .owner = true, .text = line };
+	*source = (struct fact_source){
+		.at_ns = obs->place.t0_ns, .owner = true, .text = line, .cut = cut
+	};
 	memcpy(source->obs_id, obs->obs_id, OBS_ID_BYTES);
 	return texts->len < DAY_TEXTS_MAX;
 }

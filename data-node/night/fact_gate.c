@@ -126,7 +126,8 @@ static enum gate read_candidate(struct gating *gating, const json_t *item,
 static enum gate find_sentence(struct candidate *candidate)
 {
 	size_t len = 0;
-	const char *begin = line_sentences(candidate->source->text, candidate->quote, &len);
+	const char *begin =
+	    line_sentences(candidate->source->text, candidate->source->cut, candidate->quote, &len);
 
 	if (begin == NULL)
 		return GATE_QUOTE;

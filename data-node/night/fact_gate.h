@@ -30,6 +30,7 @@ struct fact_source {
 	int64_t at_ns;
 	bool owner;       /* owner_said() */
 	const char *text; /* one line: owner_words() */
+	bool cut;         /* there was more: its last sentence may go on */
 };
 
 /*

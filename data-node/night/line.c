@@ -1,7 +1,6 @@
 /* Line: blanks folded, whole characters only. */
 #include "night/line.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -16,7 +15,7 @@ static bool is_blank(uint32_t cp)
 	       category == UNICODE_CO || category == UNICODE_CN;
 }
 
-const char *line_make(const char *text, size_t len, size_t max, struct arena *arena)
+const char *line_cut(const char *text, size_t len, size_t max, struct arena *arena, bool *cut)
 {
 	char *out = arena_alloc(arena, (len < max ? len : max) + 1);
 	size_t n = 0, step;
@@ -31,8 +30,10 @@ const char *line_make(const char *text, size_t len, size_t max, struct arena *ar
 		if (blank && (n == 0 || out[n - 1] == ' '))
 			continue;
 		size_t size = blank ? 1 : step;
-		if (n + size > max)
+		if (n + size > max) {
+			*cut = true;
 			break;
+		}
 		memcpy(out + n, blank ? " " : text + i, size);
 		n += size;
 	}
@@ -40,6 +41,13 @@ const char *line_make(const char *text, size_t len, size_t max, struct arena *ar
 		n--;
 	out[n] = '\0';
 	return out;
+}
+
+const char *line_make(const char *text, size_t len, size_t max, struct arena *arena)
+{
+	bool cut = false;
+
+	return line_cut(text, len, max, arena, &cut);
 }
 
 /* Signs between sentences; a dot inside a word or a number is none. */
@@ -55,18 +63,18 @@ static bool is_within_word(char a, char b)
 	       !((unsigned char)b & 0x80);
 }
 
-static bool is_cut(const char *text, const char *begin, const char *end)
+static bool splits_word(const char *text, const char *begin, const char *end)
 {
 	return (begin > text && is_within_word(begin[-1], *begin)) ||
 	       (*end != '\0' && is_within_word(end[-1], *end));
 }
 
-const char *line_sentences(const char *text, const char *part, size_t *len)
+const char *line_sentences(const char *text, bool cut, const char *part, size_t *len)
 {
 	size_t part_len = strlen(part);
 	const char *begin = part_len == 0 ? NULL : strstr(text, part);
 
-	while (begin != NULL && is_cut(text, begin, begin + part_len))
+	while (begin != NULL && splits_word(text, begin, begin + part_len))
 		begin = strstr(begin + 1, part);
 	if (begin == NULL)
 		return NULL;
@@ -76,6 +84,8 @@ const char *line_sentences(const char *text, const char *part, size_t *len)
 	while (*end != '\0' && !parts(text, end - 1) && !parts(text, end))
 		end++;
 	end += *end != '\0' && parts(text, end);
+	if (cut && *end == '\0')
+		return NULL;
 	*len = (size_t)(end - begin);
 	return begin;
 }

@@ -4,6 +4,8 @@
 #ifndef NIGHT_LINE_H
 #define NIGHT_LINE_H
 
+#include <stdbool.h>
+
 #include "base/arena.h"
 
 /*
@@ -13,12 +15,16 @@
  */
 const char *line_make(const char *text, size_t len, size_t max, struct arena *arena);
 
+/* The same, and `*cut` becomes true if something was cut off; else it stays as it is. */
+const char *line_cut(const char *text, size_t len, size_t max, struct arena *arena, bool *cut);
+
 /*
  * The whole sentences of `text` that `part` lies in, to the letter and from a word's border to
- * another's: what was cut off may turn it round.  Both are lines of line_make().  Their beginning
- * in `text` and their length; NULL: `part` does not stand in it so.
+ * another's: what was cut off may turn it round.  Both are lines of line_make(); the last
+ * sentence of a text that was `cut` counts for nothing.  Their beginning in `text` and their
+ * length; NULL: `part` does not stand in it so.
  */
-const char *line_sentences(const char *text, const char *part, size_t *len);
+const char *line_sentences(const char *text, bool cut, const char *part, size_t *len);
 
 /* Code points. */
 size_t line_chars(const char *text);

@@ -56,12 +56,13 @@ static bool take(void *ctx, const struct observation *obs)
 	struct moment moment = { .at_ns = obs->place.t0_ns,
 		.owner = owner_said(obs),
 		.said = obs->layer == LAYER_TEXT || obs->layer == LAYER_AUDITORY };
-	const char *words = moment.owner ? owner_words(obs, reading->arena) : obs->text;
+	const char *words =
+	    moment.owner ? owner_words(obs, reading->arena, &moment.cut) : obs->text;
 	if (words == NULL) {
 		reading->rc = RC_NOMEM;
 		return false;
 	}
-	moment.text = line_make(words, strlen(words), TEXT_BYTES_MAX, reading->arena);
+	moment.text = line_cut(words, strlen(words), TEXT_BYTES_MAX, reading->arena, &moment.cut);
 	moment.kind = line_make(obs->kind, strlen(obs->kind), OBS_KIND_BYTES_MAX, reading->arena);
 	if (moment.text == NULL || moment.kind == NULL) {
 		reading->rc = RC_NOMEM;
@@ -165,7 +166,8 @@ const char *moments_lines(struct moments *moments, const struct episode *episode
 		thin_out(moments, room);
 	for (size_t i = 0; i < moments->len; i++) {
 		struct moment *moment = &moments->list[i];
-		moment->text = line_make(moment->text, strlen(moment->text), max, arena);
+		moment->text =
+		    line_cut(moment->text, strlen(moment->text), max, arena, &moment->cut);
 		if (moment->text == NULL)
 			return NULL;
 	}

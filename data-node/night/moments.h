@@ -19,6 +19,7 @@ struct moment {
 	int64_t at_ns;
 	const char *kind;
 	const char *text; /* one line, what is shown of it */
+	bool cut;         /* there was more: its last sentence may go on */
 	bool owner;       /* its words are the owner's own */
 	bool said;        /* somebody wrote or said it */
 };

@@ -142,9 +142,9 @@ static bool owner_wrote(struct checking *checking, const char *quote)
 
 	for (size_t i = 0; i < moments->len; i++) {
 		size_t len = 0;
-		const char *at = moments->list[i].owner
-				     ? line_sentences(moments->list[i].text, quote, &len)
-				     : NULL;
+		const struct moment *moment = &moments->list[i];
+		const char *at =
+		    moment->owner ? line_sentences(moment->text, moment->cut, quote, &len) : NULL;
 		if (at == NULL)
 			continue;
 		const char *sentence = arena_copy(checking->arena, at, len);

@@ -261,24 +261,26 @@ static bool is_anothers(const char *line, size_t len)
 	       has_speaker_prefix(line + lead, len - lead);
 }
 
-const char *owner_words(const struct observation *obs, struct arena *arena)
+const char *owner_words(const struct observation *obs, struct arena *arena, bool *cut)
 {
 	const char *text = owner_said(obs) ? obs->text : "";
 	char kept[OWNER_WORDS_BYTES_MAX];
 	size_t n = 0;
 
-	while (text[0] != '\0' && n < sizeof kept) {
+	while (text[0] != '\0') {
 		size_t len = line_len(text);
 		if (ends_here(text, len))
 			break;
 		if (!is_anothers(text, len)) {
-			size_t room = sizeof kept - n - 1;
+			size_t room = sizeof kept - n;
 			size_t kept_len = len < room ? len : room;
 			memcpy(kept + n, text, kept_len);
 			n += kept_len;
-			n -= kept_len < len ? utf8_pending(kept, n) : 0;
-			if (kept_len < len)
+			if (kept_len == room) {
+				n -= utf8_pending(kept, n);
+				*cut = true;
 				break;
+			}
 			kept[n++] = ' ';
 		}
 		text += len + (text[len] != '\0');

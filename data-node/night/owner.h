@@ -21,9 +21,9 @@ bool owner_said(const struct observation *obs);
 /*
  * The words of `obs` that are the owner's own, on one line, in `arena`: lines that quote
  * or begin with a name are left out, and everything from a mark of forwarding on; cut
- * at a character's border past OWNER_WORDS_BYTES_MAX.  "" if there are none or
- * !owner_said().  NULL: no memory.
+ * at a character's border past OWNER_WORDS_BYTES_MAX: then `*cut` becomes true, else it stays
+ * as it is.  "" if there are none or !owner_said().  NULL: no memory.
  */
-const char *owner_words(const struct observation *obs, struct arena *arena);
+const char *owner_words(const struct observation *obs, struct arena *arena, bool *cut);
 
 #endif

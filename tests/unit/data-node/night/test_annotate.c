@@ -302,6 +302,43 @@ static void test_long_texts_are_read_from_their_beginning(void **state)
 	fixture_fini(&f);
 }
 
+/* The mood that a model reads from `n` texts with `end` behind `len` bytes. */
+static bool reads_mood(int n, size_t len, const char *end)
+{
+	struct scripted model = scripted_new();
+	struct fixture f = { .in_memory = true };
+	char text[600], id[32];
+
+	fixture_init(&f);
+	size_t at = (size_t)snprintf(text, sizeof text, "The flowers are lovely. I am happy");
+	while (at < len)
+		at += (size_t)snprintf(text + at, sizeof text - at, ", and so on");
+	(void)snprintf(text + at, sizeof text - at, "%s", end);
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(id, sizeof id, "%d", i);
+		write_text(&f, id, AT_NS + i * NS_PER_S, text);
+	}
+	model.answer = "{\"title\":\"Flowers\",\"summary\":\"The flowers are lovely.\",\"tags\":[],"
+		       "\"mood\":{\"word\":\"happy\",\"quote\":\"I am happy\"}}";
+	annotate(&f, &model);
+	assert_int_equal(annotated.notes, 1);
+	list(&f);
+	bool mood = notes[0].mood != NULL;
+	fixture_fini(&f);
+	return mood;
+}
+
+static void test_what_was_cut_off_may_have_been_a_no(void **state)
+{
+	(void)state;
+	assert_true(reads_mood(1, 100, "."));
+	assert_false(reads_mood(1, 100, ", not at all."));
+	assert_false(reads_mood(1, 500, ", not at all."));
+	/* The more texts there are, the less is shown of each. */
+	assert_true(reads_mood(8, 300, "."));
+	assert_false(reads_mood(40, 300, ", not at all."));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_a_day_that_is_not_over_waits),
 		cmocka_unit_test(test_too_much_for_the_model_is_shown_in_part),
 		cmocka_unit_test(test_long_texts_are_read_from_their_beginning),
+		cmocka_unit_test(test_what_was_cut_off_may_have_been_a_no),
 	};
 
 	int code = cmocka_run_group_tests(tests, NULL, NULL);

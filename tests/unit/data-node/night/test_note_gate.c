@@ -23,6 +23,7 @@ static struct moment list[] = {
 	{ .text = "Tobias: the aluminium samples cost 480 euros, I feel sad" },
 	{ .text = "Ich bin nicht müde, nur hungrig. Treffen mit Jörg am Bahnhof.", .owner = true },
 	{ .text = "Am I angry, or what? Lucky me.", .owner = true },
+	{ .text = "I was calm today. I am proud of nob", .owner = true, .cut = true },
 	{ .text = "I used to be cheerful. I stopped being afraid.", .owner = true },
 };
 static const struct moments moments = {
@@ -137,6 +138,8 @@ static const struct {
 	{ "hungrig", "nur hungrig", false },     /* in doubt */
 	{ "angry", "angry", false },             /* they ask */
 	{ "angry", "Am I angry", false },
+	{ "calm", "I was calm", true },
+	{ "proud", "I am proud", false },  /* what follows was cut off */
 	{ "cheerful", "cheerful", false }, /* they were */
 	{ "afraid", "being afraid", false },
 	{ "glad", "was tired but gla", false },

@@ -32,6 +32,11 @@
 		.quote = quote_                                                                    \
 	}
 
+/* More than is read of the owner's words, and than is shown of them. */
+#define TIMES_4(text_) text_ text_ text_ text_
+#define BLANKS TIMES_4(TIMES_4(TIMES_4("                                 ")))
+#define AND_SO_ON TIMES_4(TIMES_4(TIMES_4("and so on, every other day ")))
+
 static const struct poison {
 	enum gate gate;   /* why it is refused; GATE_PASSED: the model is not even shown it */
 	enum layer layer; /* 0: text */
@@ -187,6 +192,9 @@ static const struct poison {
 	    "Ik ben gestopt met vlees eten"),
 	OWNERS(NEGATION, "Я бросил есть мясо.", "есть мясо", "Я бросил есть мясо"),
 	OWNERS(NEGATION, "我以前喜欢红茶。", "喜欢红茶", "我以前喜欢红茶"),
+	/* They say so behind what is read. */
+	OWNERS(QUOTE, "I often eat meat" BLANKS "? No.", "eats meat", "eat meat"),
+	OWNERS(NEGATION, "I eat meat " AND_SO_ON "never.", "eats meat", "I eat meat"),
 	{ .gate = GATE_NAME,
 	    .kind = "note",
 	    .origin = ORIGIN_OWNER,
@@ -409,14 +417,14 @@ static void test_what_the_owner_did_not_say_so(void **state)
 		const struct observation obs = {
 			.origin = cases[i].origin, .data_json = "", .text = cases[i].said
 		};
-		const struct fact_source source = { .text = owner_words(&obs, &arena),
-			.owner = true };
+		struct fact_source source = { .owner = true };
 		struct gate_counts counts = { .of = { 0 } };
 		struct fact facts[FACT_GATE_FACTS_MAX];
 		size_t len;
 
 		if (cases[i].gate == GATE_PASSED)
 			continue;
+		source.text = owner_words(&obs, &arena, &source.cut);
 		buf_reset(&reply);
 		buf_puts(&reply, "{\"facts\":[");
 		put_item(&cases[i], 1);
