@@ -101,8 +101,10 @@ bool output_harmony_header(struct output *o)
 	bool whole;
 	size_t at = output_find(o, message_mark, &whole);
 	const char *text = buf_text(&o->held);
+	/* However it is cut: behind the longest header its mark may be under way. */
+	const bool fits = o->held.len < HEADER_BYTES_MAX + strlen(message_mark);
 
-	if (!whole && !o->ended && o->held.len <= HEADER_BYTES_MAX)
+	if (!whole && !o->ended && fits)
 		return false;
 	if (whole && at <= HEADER_BYTES_MAX) {
 		enter(o, text, at);
@@ -110,8 +112,7 @@ bool output_harmony_header(struct output *o)
 		return true;
 	}
 	/* A header that the answer's limit cut off says nothing; what is none is text. */
-	if (o->ended && o->held.len <= HEADER_BYTES_MAX &&
-	    memmem(text, o->held.len, "<|", 2) != NULL) {
+	if (o->ended && fits && memmem(text, o->held.len, "<|", 2) != NULL) {
 		o->where = OVER;
 		return false;
 	}

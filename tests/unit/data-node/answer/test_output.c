@@ -283,6 +283,33 @@ static void test_harmony_calls(void **unused)
 	expect(&forced, "{\"name\":\"f\",\"arguments\":{}}", "c(f {})");
 }
 
+/* A header of `len` bytes with a call behind it, cut anywhere. */
+static void expect_header(size_t len, bool within)
+{
+	static const char head[] = "<|channel|>commentary to=functions.f ";
+	const struct output_config config = with("harmony");
+	const size_t at = strlen(head), room = 1024;
+	char *text = malloc(room), *as_text = malloc(room);
+
+	assert_non_null(text);
+	assert_non_null(as_text);
+	assert_true(len < room - 64);
+	(void)snprintf(text, room, "%s%*s<|message|>{}", head, (int)(len - at), "x");
+	(void)snprintf(as_text, room, "t(%s)", text);
+	expect(&config, text, within ? "c(f {})" : as_text);
+	free(as_text);
+	free(text);
+}
+
+static void test_a_harmony_header_has_an_end(void **unused)
+{
+	(void)unused;
+	expect_header(502, true);
+	expect_header(512, true);
+	expect_header(513, false);
+	expect_header(530, false);
+}
+
 #define Q "<|\"|>"
 
 static void test_gemma(void **unused)
@@ -331,6 +358,7 @@ int main(void)
 		cmocka_unit_test(test_deepseek),
 		cmocka_unit_test(test_harmony_is_parted_by_its_channels),
 		cmocka_unit_test(test_harmony_calls),
+		cmocka_unit_test(test_a_harmony_header_has_an_end),
 		cmocka_unit_test(test_gemma),
 		cmocka_unit_test(test_a_deep_call_is_none),
 		cmocka_unit_test(test_forced_answers_are_one_call_or_text),
