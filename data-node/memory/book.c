@@ -34,6 +34,7 @@ struct book {
 	size_t unread; /* records that could not be read, as of `read_mono_ns` */
 	int64_t read_mono_ns;
 	int64_t retry_ns; /* from then on, until they are tried again */
+	uint64_t told;    /* the last of them that the log has: they come in order */
 	unsigned holds;   /* book_hold() */
 };
 
@@ -203,7 +204,7 @@ static enum rc take_record(struct book *book, const struct observation *obs)
 	return rc;
 }
 
-/* One that cannot be read is reported and passed over: the others still count.  (Of a
+/* One that cannot be read is reported, once, and passed over: the others still count.  (Of a
  * follower it may be readable a moment later, with the keyring that comes.) */
 static enum rc take_number(struct book *book, uint64_t number, struct errmsg *why)
 {
@@ -218,8 +219,11 @@ static enum rc take_number(struct book *book, uint64_t number, struct errmsg *wh
 		rc = take_record(book, &obs);
 	arena_fini(&arena);
 	if (there && (rc == RC_CORRUPT || rc == RC_NOTFOUND)) {
-		log_warn(
-		    "MEMORY-RECORD", "number=%llu rc=%s", (unsigned long long)number, rc_word(rc));
+		if (number > book->told) {
+			log_warn("MEMORY-RECORD", "number=%llu rc=%s", (unsigned long long)number,
+			    rc_word(rc));
+			book->told = number;
+		}
 		book->unread++;
 		rc = RC_OK;
 	}
