@@ -3,9 +3,10 @@
 #include "infer/sample_impl.h"
 
 struct short_view {
-	struct sample_candidate c[BACKEND_SHORT_MAX]; /* [n] better than all that is missing */
-	size_t n;
-	size_t n_kept;  /* of those, best first, that pass top-k and top-p */
+	struct sample_candidate c[BACKEND_SHORT_MAX]; /* [n_known] */
+	size_t n;       /* of those, better than all the others and all that is missing */
+	size_t n_known; /* with what has fallen behind, which still weighs */
+	size_t n_kept;  /* of the `n`, best first, that pass top-k and top-p */
 	bool whole;     /* nothing is missing */
 	bool ends;      /* what is missing does not pass either */
 	double missing; /* no logit of it is above this */
@@ -38,7 +39,7 @@ static void count_candidates(const struct sample_params *p, const struct sample_
 	sample_count(p, row, counts);
 }
 
-/* Leave what is still better than all that is missing. */
+/* First what is still better than all that is missing, then what no longer is. */
 static void take_list(struct short_view *v, const struct sample_params *p,
     const struct sample_row *row, const struct backend_shortlist *list,
     struct sample_candidate *counts)
@@ -50,14 +51,19 @@ static void take_list(struct short_view *v, const struct sample_params *p,
 		count_candidates(p, row, list, counts);
 	v->whole = !(last.logit > -INFINITY);
 	v->missing = (double)last.logit;
-	v->n = 0;
+	v->n = v->n_known = 0;
 	for (uint32_t i = 0; i < list->n; i++) {
 		struct sample_candidate one = { list->best[i].id, list->best[i].logit };
 
 		if (penalizes && counts[one.id].id > 0)
 			one.logit = sample_penalized(p, one.logit, counts[one.id].id);
-		if (one.logit > -INFINITY && !sample_better(&last, &one) && !is_banned(row, one.id))
+		if (!(one.logit > -INFINITY) || is_banned(row, one.id))
+			continue;
+		v->c[v->n_known++] = one;
+		if (!sample_better(&last, &one)) {
+			v->c[v->n_known - 1] = v->c[v->n];
 			v->c[v->n++] = one;
+		}
 	}
 }
 
@@ -136,7 +142,7 @@ static bool keep_share_of_row(
 		best = (double)list->best[i].logit > best ? (double)list->best[i].logit : best;
 	for (uint32_t i = 0; i < list->n; i++)
 		was += exp((double)list->best[i].logit - v->top);
-	for (size_t i = 0; i < v->n; i++)
+	for (size_t i = 0; i < v->n_known; i++)
 		is += v->weights[i];
 	all = (double)list->sum * exp(best - v->top);
 	missing = all * (1 + BACKEND_SHORT_ERROR) - was;
@@ -188,7 +194,7 @@ static bool filter(struct short_view *v, const struct sample_params *p,
 		keep_share_of_all(v, top_p);
 		return true;
 	}
-	weigh(v, v->n);
+	weigh(v, v->n_known);
 	v->ends = p->top_k == 0;
 	return v->ends && keep_share_of_row(v, list, top_p, lowered);
 }

@@ -197,6 +197,90 @@ static void test_what_is_chosen_is_what_the_whole_row_gives(void **unused)
 	assert_in_range(n_chosen, 2000, 4799);
 }
 
+/* One ahead of the 79 others that the list has, all of which the window holds, and 200 far
+ * behind: the others weigh less now, and so does the share of all, of which they are 16%. */
+static void test_what_a_penalty_takes_out_of_the_list_still_weighs(void **unused)
+{
+	float logits[280];
+	int32_t history[79], got;
+	const struct sample_row row = {
+		.logits = logits, .n_vocab = 280, .history = history, .history_len = 79
+	};
+	struct sample_params p = { .temperature = 1, .presence_penalty = 1 };
+	struct backend_shortlist list;
+
+	(void)unused;
+	for (size_t i = 0; i < 280; i++)
+		logits[i] = i == 0 ? 10.0f : i < 80 ? 5.0f : -20.0f;
+	for (int32_t i = 0; i < 79; i++)
+		history[i] = i + 1;
+	list = list_of(logits, 280, 80, 0);
+	list.last = (struct backend_candidate){ INT32_MAX, 5.0f };
+	p.top_p = 0.9f; /* some of those that are no longer in order */
+	assert_false(sample_short(&p, &row, &list, scratch, &got));
+	p.top_p = 0.8f;
+	assert_true(sample_short(&p, &row, &list, scratch, &got));
+	assert_int_equal(got, 0);
+}
+
+/* A few stand out; the rest of the list lies close together, and all else far behind.
+ * The window holds some of the worst of the list. */
+static void make_tail(struct world *w, uint64_t *state, size_t n)
+{
+	float rest = (float)(random_next(state) % 6000) * 1e-3f;
+	size_t ahead = 1 + random_next(state) % 3;
+
+	w->row = (struct sample_row){ .logits = w->logits,
+		.n_vocab = N_MAX,
+		.index = random_next(state) % 1000,
+		.history = w->history,
+		.history_len = HISTORY };
+	for (size_t i = 0; i < N_MAX; i++) {
+		w->logits[i] = rest + (float)(random_next(state) % 100) * 1e-3f;
+		if (i >= n)
+			w->logits[i] -= 25;
+	}
+	for (size_t i = 0; i < ahead; i++)
+		w->logits[random_next(state) % n] = 7 + (float)(random_next(state) % 1000) * 1e-3f;
+	for (size_t i = 0; i < HISTORY; i++)
+		w->history[i] = (int32_t)(random_next(state) % n);
+}
+
+static void test_a_window_of_the_lists_own_tail_leaves_the_choice_as_it_is(void **unused)
+{
+	static const float shares[] = { 0.5f, 0.7f, 0.8f, 0.9f, 0.95f, 0.98f };
+	static const struct sample_params all[] = {
+		{ .temperature = 1, .presence_penalty = 1 },
+		{ .temperature = 2, .frequency_penalty = 0.6f },
+		{ .temperature = 1, .repeat_penalty = 1.4f },
+		{ .temperature = 1.5f, .presence_penalty = 0.5f, .min_p = 0.01f },
+		{ .temperature = 1, .presence_penalty = 2, .top_k = 5 },
+		{ .temperature = 1, .presence_penalty = 0.2f, .top_k = 12 },
+	};
+	uint64_t state = 3;
+	size_t chosen[6] = { 0 };
+
+	(void)unused;
+	for (size_t i = 0; i < 1800; i++) {
+		const size_t n = 2 + random_next(&state) % 60;
+		struct sample_params p = all[i % 6];
+		struct backend_shortlist list;
+		struct world w;
+		int32_t got = -1;
+
+		make_tail(&w, &state, n);
+		p.top_p = i % 4 == 0 ? 0 : shares[i / 6 % 6];
+		p.seed = random_next(&state);
+		list = list_of(w.logits, N_MAX, n, (double)(i % 3) - 1);
+		if (!sample_short(&p, &w.row, &list, scratch, &got))
+			continue;
+		chosen[i % 6]++;
+		assert_int_equal(got, plain_sample(&p, &w.row));
+	}
+	for (size_t i = 0; i < 6; i++)
+		assert_in_range(chosen[i], 50, 299);
+}
+
 /* A share that the sum's error leaves open is not decided. */
 static void test_a_share_too_close_to_tell_is_left_to_the_whole_row(void **unused)
 {
@@ -252,6 +336,8 @@ int main(void)
 		cmocka_unit_test(test_the_greatest_is_in_a_list_of_one),
 		cmocka_unit_test(test_a_list_longer_than_top_k_is_enough_for_it),
 		cmocka_unit_test(test_what_is_chosen_is_what_the_whole_row_gives),
+		cmocka_unit_test(test_what_a_penalty_takes_out_of_the_list_still_weighs),
+		cmocka_unit_test(test_a_window_of_the_lists_own_tail_leaves_the_choice_as_it_is),
 		cmocka_unit_test(test_a_share_too_close_to_tell_is_left_to_the_whole_row),
 		cmocka_unit_test(test_a_list_is_asked_for_where_it_may_do),
 	};
