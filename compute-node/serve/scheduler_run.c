@@ -130,6 +130,12 @@ static void sample_all(struct lane *lane)
 		crew_run(lane->crew, sample_some, lane);
 }
 
+static void log_failure(const struct lane *lane, size_t rows, enum rc rc)
+{
+	log_error(
+	    "SERVE-ENGINE", "model=%s rc=%s rows=%zu", lane->model->info->name, rc_word(rc), rows);
+}
+
 /* The rows that their shortlists did not do for come whole; false: none did not. */
 static bool fetch_rows(struct lane *lane)
 {
@@ -144,10 +150,13 @@ static bool fetch_rows(struct lane *lane)
 		enum rc rc = engine_fetch(lane->model->engine, i, one->logits, &why);
 		lane_end_if_lost(lane, rc, &why);
 		one->shortlist = NULL;
-		one->over = rc != RC_OK;
-		if (rc != RC_OK)
-			job_fail(one->job, WIRE_ERROR_INTERNAL, "the engine failed");
-		any = any || rc == RC_OK;
+		if (rc == RC_OK) {
+			any = true;
+			continue;
+		}
+		one->over = true;
+		log_failure(lane, 1, rc);
+		job_fail(one->job, WIRE_ERROR_INTERNAL, "the engine failed");
 	}
 	return any;
 }
@@ -210,8 +219,7 @@ void lane_end_if_lost(const struct lane *lane, enum rc rc, const struct errmsg *
 
 static void fail_rows(struct lane *lane, size_t rows, enum rc rc)
 {
-	log_error(
-	    "SERVE-ENGINE", "model=%s rc=%s rows=%zu", lane->model->info->name, rc_word(rc), rows);
+	log_failure(lane, rows, rc);
 	for (size_t i = 0; i < rows; i++)
 		job_fail(
 		    lane->seqs[lane->rows[i].seq].job, WIRE_ERROR_INTERNAL, "the engine failed");

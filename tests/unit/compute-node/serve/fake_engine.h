@@ -25,6 +25,7 @@ static struct fake_engine {
 	int32_t ids[FAKE_SEQS][FAKE_CTX];
 	uint32_t len[FAKE_SEQS];
 	enum rc fail;       /* the next forward says this */
+	enum rc fetch_fail; /* the next fetch does */
 	bool recurrent;     /* cannot go back */
 	uint32_t forwards;  /* calls so far */
 	uint32_t rows_most; /* in one call */
@@ -145,6 +146,10 @@ enum rc engine_fetch(struct engine *engine, size_t i, float *logits, struct errm
 {
 	(void)engine;
 	(void)why;
+	enum rc rc = fake.fetch_fail;
+	fake.fetch_fail = RC_OK;
+	if (rc != RC_OK)
+		return rc;
 	fake.fetches++;
 	memcpy(logits, fake.whole[i], sizeof(fake.whole[i]));
 	return RC_OK;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -319,6 +320,46 @@ static void test_an_engine_that_fails_is_an_error_and_leaves_nothing(void **stat
 	assert_true(world.seen[2].done);
 }
 
+/* What is logged on the way to rest: so many lines with `id`. */
+static size_t lines_until_idle(const char *id)
+{
+	char line[4096];
+	FILE *kept = tmpfile();
+	int saved = dup(STDERR_FILENO);
+	size_t n = 0;
+
+	assert_true(kept != NULL && saved >= 0);
+	assert_int_equal(dup2(fileno(kept), STDERR_FILENO), STDERR_FILENO);
+	run_until_idle();
+	assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	(void)close(saved);
+	rewind(kept);
+	while (fgets(line, sizeof(line), kept) != NULL)
+		n += strstr(line, id) != NULL;
+	(void)fclose(kept);
+	return n;
+}
+
+/* A share of 0.9 is more than three candidates have. */
+static void test_a_row_that_cannot_be_had_whole_fails_its_answer_alone_and_is_logged(void **state)
+{
+	(void)state;
+	fake.n_short = 3;
+	fake.fetch_fail = RC_BUG;
+	for (uint64_t i = 1; i <= 2; i++)
+		submit_ok(&(struct ask){ .id = i,
+		    .prompt_seed = 4,
+		    .prompt_len = 3,
+		    .max_tokens = 9,
+		    .temperature = 1.0F,
+		    .top_p = 0.9F });
+	assert_int_equal(lines_until_idle(" SERVE-ENGINE model=fake rc=bug rows=1"), 1);
+	assert_true(world.seen[1].failed != world.seen[2].failed);
+	assert_true(world.seen[1].done != world.seen[2].done);
+	assert_int_equal(world.seen[world.seen[1].failed ? 1 : 2].code, WIRE_ERROR_INTERNAL);
+	assert_true(all_zero());
+}
+
 /* The process ends, so a child is given to it. */
 static void test_a_lost_device_ends_the_worker_without_a_word(void **state)
 {
@@ -505,6 +546,7 @@ int main(void)
 		UNIT(test_unknown_models_leases_and_used_ids_are_refused),
 		UNIT(test_what_does_not_fit_the_context_is_refused_with_both_numbers),
 		UNIT(test_an_engine_that_fails_is_an_error_and_leaves_nothing),
+		UNIT(test_a_row_that_cannot_be_had_whole_fails_its_answer_alone_and_is_logged),
 		UNIT(test_a_lost_device_ends_the_worker_without_a_word),
 		UNIT(test_a_resting_answer_makes_room_for_those_who_wait_and_goes_on_the_same),
 		UNIT(test_a_resting_answer_can_be_cancelled_and_stalls_out),
