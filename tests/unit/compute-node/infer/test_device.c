@@ -2,7 +2,8 @@
  * Tiny random models of every family through a backend, the emulated one beside this
  * program or what HEARTH_BACKEND names: logits are the CPU's within rounding in both
  * classes of rows, and a row has the same bits alone, beside rows of another sequence,
- * and after its sequence has been wiped.
+ * after its sequence has been wiped, and at the end of a pass that is longer than those
+ * of the CPU, which has the first layers.
  */
 #include <libgen.h>
 #include <setjmp.h>
@@ -33,6 +34,10 @@
 #define PROMPT_BOUND 0.1
 /* The emulator is slow: of what no model of ../shared has. */
 #define EMULATED_FAMILIES "qwen3next in parts|deepseek2 unsplit|nemotron_h_moe|gemma4 with experts"
+#define EMULATED_IN_BLOCKS "qwen2"
+/* Prompts in one pass: the CPU takes all but the last of them in its first turn. */
+#define PROMPTS 65u
+#define PROMPT_LEN 4u
 
 static const struct backend_api *backend;
 static bool emulated;
@@ -150,8 +155,75 @@ static void test_matrices_in_blocks_are_too(void **unused)
 {
 	(void)unused;
 	for (const struct family *f = NULL; (f = family_next(f)) != NULL;)
-		if (!emulated)
+		if (!emulated || among(f->name, EMULATED_IN_BLOCKS))
 			check_family(f, TYPE_Q8_0, PROMPT_BOUND);
+}
+
+#define MATRIX(name, n, n_rows)                                                                    \
+	{                                                                                          \
+		name ".weight", FAMILY_MATRIX, n, n_rows, 0                                        \
+	}
+#define NARROW(il)                                                                                 \
+	{ "blk." il ".attn_norm.weight", FAMILY_NORM, 64, 0, 0 },                                  \
+	    MATRIX("blk." il ".attn_q", 64, 32), MATRIX("blk." il ".attn_k", 64, 32),              \
+	    MATRIX("blk." il ".attn_v", 64, 32), MATRIX("blk." il ".attn_output", 32, 64),         \
+	    { "blk." il ".ffn_norm.weight", FAMILY_NORM, 64, 0, 0 },                               \
+	    MATRIX("blk." il ".ffn_gate", 64, 32), MATRIX("blk." il ".ffn_up", 64, 32),            \
+	    MATRIX("blk." il ".ffn_down", 32, 64)
+
+/* As little to compute as there can be. */
+static const struct family narrow = { .name = "narrow",
+	.arch = "qwen2",
+	.keys = { { "context_length", 'u', FAMILY_CTX, NULL },
+	    { "embedding_length", 'u', 64, NULL }, { "block_count", 'u', 2, NULL },
+	    { "feed_forward_length", 'u', 32, NULL }, { "attention.head_count", 'u', 1, NULL },
+	    { "attention.head_count_kv", 'u', 1, NULL }, { "attention.key_length", 'u', 32, NULL },
+	    { "attention.value_length", 'u', 32, NULL },
+	    { "attention.layer_norm_rms_epsilon", 'f', 1e-6, NULL } },
+	.tensors = { NARROW("0"), NARROW("1") } };
+
+/* The last prompt's logits, from a pass of the last `n` prompts. */
+static void compute_last(struct engine *engine, uint32_t n, float *logits)
+{
+	struct engine_row rows[PROMPTS * PROMPT_LEN];
+	struct errmsg why = ERRMSG_INIT;
+
+	for (uint32_t i = 0; i < n * PROMPT_LEN; i++) {
+		uint32_t seq = PROMPTS - n + i / PROMPT_LEN, pos = i % PROMPT_LEN;
+
+		rows[i] =
+		    (struct engine_row){ .token = (int32_t)((seq * 13 + pos * 5) % FAMILY_VOCAB),
+			    .seq = seq,
+			    .pos = pos,
+			    .want_logits = seq + 1 == PROMPTS };
+	}
+	if (engine_forward(engine, rows, n * PROMPT_LEN, logits, NULL, NULL, &why) != RC_OK)
+		fail_msg("%s", why.text);
+}
+
+static void test_the_first_layers_take_a_long_pass_in_turns(void **unused)
+{
+	const struct engine_config config = { .n_ctx = PROMPT_LEN,
+		.n_seq = PROMPTS,
+		.n_ubatch = PROMPTS * PROMPT_LEN,
+		.n_threads = 1,
+		.cache = CACHE_F32,
+		.backend = backend,
+		.n_host_layers = 1 };
+	struct model *model = open_family(&narrow, TYPE_Q8_0);
+	float alone[PROMPT_LEN * FAMILY_VOCAB], last[PROMPT_LEN * FAMILY_VOCAB];
+	struct engine *engine = NULL;
+	struct errmsg why = ERRMSG_INIT;
+
+	(void)unused;
+	if (engine_new(model, &config, &engine, &why) != RC_OK)
+		fail_msg("%s", why.text);
+	compute_last(engine, 1, alone);
+	engine_seq_wipe(engine, PROMPTS - 1);
+	compute_last(engine, PROMPTS, last);
+	assert_memory_equal(last, alone, sizeof(alone));
+	engine_free(engine);
+	model_close(model);
 }
 
 static bool find_backend(void)
@@ -180,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_family_is_computed_as_the_cpu_does),
 		cmocka_unit_test(test_matrices_in_blocks_are_too),
+		cmocka_unit_test(test_the_first_layers_take_a_long_pass_in_turns),
 	};
 
 	if (!find_backend())
