@@ -150,6 +150,7 @@ static inline struct recall_hit *world_moment(
 static inline void world_ask(struct world *world, enum answer_kind kind, const char *body)
 {
 	world_reset(world);
+	rig_look(&world->rig); /* what a test has read of the nodes, it has read before this */
 	api_response_init(&world->response);
 	world->request = (struct api_request){
 		.method = "POST",
