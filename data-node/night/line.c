@@ -90,6 +90,17 @@ const char *line_sentences(const char *text, bool cut, const char *part, size_t 
 	return begin;
 }
 
+size_t line_mark_len(const char *const marks[], size_t n, const char *p)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(marks[i]);
+
+		if (strncmp(p, marks[i], len) == 0)
+			return len;
+	}
+	return 0;
+}
+
 size_t line_chars(const char *text)
 {
 	size_t n = 0;

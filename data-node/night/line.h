@@ -26,6 +26,9 @@ const char *line_cut(const char *text, size_t len, size_t max, struct arena *are
  */
 const char *line_sentences(const char *text, bool cut, const char *part, size_t *len);
 
+/* Bytes of the first of `marks` [n] that the text at `p` begins with; 0: with none. */
+size_t line_mark_len(const char *const marks[], size_t n, const char *p);
+
 /* Code points. */
 size_t line_chars(const char *text);
 

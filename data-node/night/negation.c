@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "night/line.h"
+
 #define WORD_BYTES ((size_t)256)
 
 /* All folded.  What turns a sentence round: */
@@ -41,6 +43,7 @@ static const char shifts[] =
     "tutto tutti maar enkel alleen altijd и но а только всегда все всё ";
 static const char *const borders[] = { ",", ":", "(", ")", "\"", " - ", "–", "—", "，", "、", "。",
 	"！" };
+#define BORDERS (sizeof(borders) / sizeof(borders[0]))
 
 /* ---- the no ------------------------------------------------------------------------------ */
 
@@ -104,28 +107,17 @@ static bool look_for_shift(void *ctx, const struct word *word)
 
 /* ---- its clause -------------------------------------------------------------------------- */
 
-/* Bytes of the border at `p`; 0: there is none. */
-static size_t border_len(const char *p)
-{
-	for (size_t i = 0; i < sizeof borders / sizeof borders[0]; i++) {
-		size_t len = strlen(borders[i]);
-		if (strncmp(p, borders[i], len) == 0)
-			return len;
-	}
-	return 0;
-}
-
 /* Around `no`, which is moved to its place in the clause.  NULL: no memory. */
 static const char *clause_of(const char *sentence, struct no *no, struct arena *arena)
 {
 	size_t begin = 0, end = no->end;
 
 	for (size_t i = 0; i < no->begin; i++) {
-		size_t len = border_len(sentence + i);
+		size_t len = line_mark_len(borders, BORDERS, sentence + i);
 		if (len > 0 && i + len <= no->begin)
 			begin = i + len;
 	}
-	while (sentence[end] != '\0' && border_len(sentence + end) == 0)
+	while (sentence[end] != '\0' && line_mark_len(borders, BORDERS, sentence + end) == 0)
 		end++;
 	no->begin -= begin;
 	no->end -= begin;

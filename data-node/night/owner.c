@@ -35,6 +35,7 @@ static const char *const halves_of_day[] = { "am", "pm", "a.m.", "p.m.", "uhr", 
 /* Between its parts, beside ASCII: blanks that do not break, marks of direction, dashes. */
 static const char *const wide_gaps[] = { "\u00a0", "\u202f", "\u2009", "\u200e", "\u200f", "\u2013",
 	"\u2014" };
+#define WIDE_GAPS (sizeof(wide_gaps) / sizeof(wide_gaps[0]))
 static const char wide_colon[] = "：";
 
 static bool is_one_of(const char *text, size_t len, const char *const *words, size_t words_len)
@@ -116,16 +117,6 @@ static bool follows_digit(const char *line, const char *p)
 	return p > line && p[-1] >= '0' && p[-1] <= '9';
 }
 
-static size_t wide_gap_len(const char *p)
-{
-	for (size_t i = 0; i < sizeof wide_gaps / sizeof wide_gaps[0]; i++) {
-		size_t len = strlen(wide_gaps[i]);
-		if (strncmp(p, wide_gaps[i], len) == 0)
-			return len;
-	}
-	return 0;
-}
-
 /* Bytes of the time that an exported line begins with: "[19/11/2026, 10:02 pm] ", "10:02 - ". */
 static size_t time_len(const char *line)
 {
@@ -137,7 +128,7 @@ static size_t time_len(const char *line)
 		for (size_t i = 0; i < step; i++)
 			digits = digits || (line[at + i] >= '0' && line[at + i] <= '9');
 		if (step == 0)
-			step = wide_gap_len(line + at);
+			step = line_mark_len(wide_gaps, WIDE_GAPS, line + at);
 		if (step == 0 && digits && is_half_of_day(line + at))
 			step = word_len(line + at);
 		if (step == 0)
