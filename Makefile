@@ -322,6 +322,7 @@ clean:
 help:
 	@sed -n '3,8s/^# \{0,1\}//p' Makefile
 	@printf '%s\n' '  make tests | tools | bench | fuzz   build those programs' \
+	    '  make cuda-tests      tests of kernels, for a device (build/cuda-tests)' \
 	    '  make lint | format | clean'
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -7,7 +7,6 @@
  * The backend is the emulated one (tests/compute-emulated.so beside this program), or
  * what HEARTH_BACKEND names: a library's absolute path.
  */
-#include <libgen.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,9 +29,9 @@
 #include "infer/textstream.h"
 #include "model/model.h"
 #include "plain_sample.h"
+#include "test_backend.h"
 #include "tokenize/tokenizer.h"
 
-#define EMULATED "../../compute-emulated.so"
 #define VOCAB 512
 #define STORY 200
 #define STORY_EMULATED 60 /* tokens; the emulator takes seconds */
@@ -654,27 +653,6 @@ static void test_the_numerics_are_the_backends(void **unused)
 	model_close(t.model);
 }
 
-static bool find_backend(void)
-{
-	const char *given = getenv("HEARTH_BACKEND");
-	struct errmsg why = ERRMSG_INIT;
-	char path[4096] = "", beside[4096 + sizeof(EMULATED)];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
-
-	if (given == NULL && len > 0) {
-		(void)snprintf(beside, sizeof(beside), "%s/" EMULATED, dirname(path));
-		given = beside;
-		emulated = true;
-	}
-	if (given == NULL || (emulated && access(given, R_OK) != 0))
-		return false;
-	if (backend_load(given, &backend, &why) != RC_OK) {
-		(void)fprintf(stderr, "%s\n", why.text);
-		exit(1);
-	}
-	return true;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -692,7 +670,7 @@ int main(void)
 		cmocka_unit_test(test_the_quant_set_is_within_the_peers_error),
 	};
 
-	if (access(GOLDEN_DATA, R_OK) != 0 || !find_backend())
+	if (access(GOLDEN_DATA, R_OK) != 0 || !test_backend_find(&backend, &emulated))
 		return SKIPPED;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

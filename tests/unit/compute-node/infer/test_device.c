@@ -5,7 +5,6 @@
  * after its sequence has been wiped, and at the end of a pass that is longer than those
  * of the CPU, which has the first layers.
  */
-#include <libgen.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,8 +21,8 @@
 #include "golden_models.h"
 #include "infer/engine.h"
 #include "model/model.h"
+#include "test_backend.h"
 
-#define EMULATED "../../../compute-emulated.so"
 #define SKIPPED 77
 #define TOKENS 3u /* of each of two sequences */
 #define ROWS (2 * TOKENS)
@@ -226,27 +225,6 @@ static void test_the_first_layers_take_a_long_pass_in_turns(void **unused)
 	model_close(model);
 }
 
-static bool find_backend(void)
-{
-	const char *given = getenv("HEARTH_BACKEND");
-	struct errmsg why = ERRMSG_INIT;
-	char self[4096] = "", beside[4096 + sizeof(EMULATED)];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (given == NULL && len > 0) {
-		(void)snprintf(beside, sizeof(beside), "%s/" EMULATED, dirname(self));
-		given = access(beside, R_OK) == 0 ? beside : NULL;
-		emulated = true;
-	}
-	if (given == NULL)
-		return false;
-	if (backend_load(given, &backend, &why) != RC_OK) {
-		(void)fprintf(stderr, "%s\n", why.text);
-		exit(1);
-	}
-	return true;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,7 +233,7 @@ int main(void)
 		cmocka_unit_test(test_the_first_layers_take_a_long_pass_in_turns),
 	};
 
-	if (!find_backend())
+	if (!test_backend_find(&backend, &emulated))
 		return SKIPPED;
 	(void)snprintf(path, sizeof(path), "/tmp/test_device.%d.gguf", (int)getpid());
 	return cmocka_run_group_tests(tests, NULL, NULL);
