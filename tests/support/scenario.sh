@@ -210,12 +210,12 @@ start_with_models() { # [FLAGS of the data node...]
 }
 
 # A model of random weights: small ones answer at once, slow ones take long
-# enough to be killed in the middle.
+# enough to be killed in the middle, and end at their length alone.
 tiny_model() { # FILE [FLAGS of compute_tiny_model...]
 	"$TOOLS/compute_tiny_model" "$@"
 }
 slow_model() { # FILE
-	tiny_model "$1" --seed 7 --ctx 2048 --embd 448 --heads 7 --layers 6 --ff 1280
+	tiny_model "$1" --seed 7 --ctx 2048 --embd 448 --heads 7 --layers 6 --ff 1280 --endless
 }
 
 # ---- HTTP ----------------------------------------------------------------------------

@@ -157,7 +157,8 @@ static void put_vocabulary(struct writer *w)
 	for (uint32_t i = 0; i < VOCAB_LEN; i++)
 		put_u32(&w->out, token_kind(i, text, &score));
 	key_u32(w, "tokenizer.ggml.bos_token_id", TINY_GGUF_BOS);
-	key_u32(w, "tokenizer.ggml.eos_token_id", TINY_GGUF_EOS);
+	if (!w->o.endless)
+		key_u32(w, "tokenizer.ggml.eos_token_id", TINY_GGUF_EOS);
 	key_u32(w, "tokenizer.ggml.unknown_token_id", TINY_GGUF_UNK);
 	key(w, "tokenizer.ggml.add_bos_token", VALUE_BOOL);
 	buf_putc(&w->out, 1);

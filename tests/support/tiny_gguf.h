@@ -21,6 +21,7 @@ struct tiny_gguf {
 	uint32_t n_ff;      /* 0: 96 */
 	float eos_bias;     /* scales the row of </s> in the output matrix; 0: as the others */
 	bool no_vocab;      /* leave the vocabulary out */
+	bool endless;       /* no token ends an answer, only its length */
 	const char *chat_template; /* NULL: none */
 };
 

@@ -1,6 +1,7 @@
 /*
  * Writes a model of random weights for scenario tests:
  *   compute_tiny_model FILE [--seed N] [--ctx N] [--embd N] [--heads N] [--layers N] [--ff N]
+ *     [--endless]
  */
 #include <stdio.h>
 
@@ -9,6 +10,7 @@
 
 struct values {
 	int64_t seed, ctx, embd, heads, layers, ff;
+	bool endless;
 };
 
 #define NUMBER(name, help)                                                                         \
@@ -22,6 +24,8 @@ static const struct conf_option options[] = {
 	NUMBER(heads, "attention heads"),
 	NUMBER(layers, "layers"),
 	NUMBER(ff, "width of the feed-forward part"),
+	{ "endless", 0, CONF_BOOL, offsetof(struct values, endless), NULL, "false", 0, 0, false,
+	    "no token ends an answer" },
 	{ .name = NULL },
 };
 static const struct conf_command command = { "", "FILE", 1, 1, "Writes a tiny random model.", NULL,
@@ -53,6 +57,7 @@ int main(int argc, char **argv)
 		.n_head_kv = (uint32_t)values.heads,
 		.n_layer = (uint32_t)values.layers,
 		.n_ff = (uint32_t)values.ff,
+		.endless = values.endless,
 	};
 	rc = tiny_gguf_write(rest.args[0], &shape, &why);
 	if (rc != RC_OK)
