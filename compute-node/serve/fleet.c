@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "grammar/vocab.h"
 #include "os/memory.h"
@@ -64,31 +65,6 @@ uint64_t fleet_spare_bytes(const char *memory_root)
 			    ? figures.available_bytes - FLEET_RESERVE_BYTES
 			    : 0;
 	return host < spare ? host : spare;
-}
-
-uint64_t fleet_device_bytes(const struct backend_api *api, unsigned device, const char *memory_root)
-{
-	const char *root = memory_root != NULL ? memory_root : "";
-	struct memory_figures figures;
-	struct backend_info info;
-	struct backend *b = NULL;
-	uint64_t bytes, reserve;
-
-	if (api->open(device, &b, NULL) != RC_OK)
-		return 0;
-	api->info(b, &info);
-	api->close(b);
-	bytes = info.free_bytes > FLEET_DEVICE_RESERVE_BYTES
-		    ? info.free_bytes - FLEET_DEVICE_RESERVE_BYTES
-		    : 0;
-	if (!info.unified)
-		return bytes;
-	if (memory_read(root, &figures, NULL) != RC_OK)
-		return 0;
-	reserve = info.total_bytes / 10 > FLEET_UNIFIED_RESERVE_BYTES ? info.total_bytes / 10
-								      : FLEET_UNIFIED_RESERVE_BYTES;
-	reserve = figures.available_bytes > reserve ? figures.available_bytes - reserve : 0;
-	return reserve < bytes ? reserve : bytes;
 }
 
 uint32_t fleet_context(const struct model_info *info, uint32_t n_ctx)
@@ -220,121 +196,6 @@ const char *fleet_template_name(const struct served_model *model)
 	return model->template != NULL ? PROMPT_GGUF : PROMPT_PLAIN;
 }
 
-uint64_t fleet_device_room(const struct engine_config *config, uint64_t asked)
-{
-	uint64_t bytes = UINT64_MAX;
-
-	if (config->backend != NULL)
-		bytes = fleet_device_bytes(config->backend, config->device, NULL);
-	return asked != 0 && asked < bytes ? asked : bytes;
-}
-
-enum rc fleet_check_device(const struct engine_config *config, const struct engine_plan *plan,
-    uint64_t asked, struct errmsg *why)
-{
-	if (config->backend == NULL || asked == 0 || fleet_plan_bytes(plan) <= asked)
-		return RC_OK;
-	return errmsg_rc(why, RC_BUDGET,
-	    "%" PRIu64 " bytes of the device's memory are needed, however many layers the CPU "
-	    "computes",
-	    fleet_plan_bytes(plan));
-}
-
-static bool fits_with(const struct model *model, const struct engine_config *config,
-    uint32_t n_host_layers, uint64_t room_bytes)
-{
-	struct engine_config tried = *config;
-	struct engine_plan plan;
-
-	tried.n_host_layers = n_host_layers;
-	return fleet_plan(model, &tried, &plan, NULL) == RC_OK &&
-	       fleet_plan_bytes(&plan) <= room_bytes;
-}
-
-/* Moving layers from one memory to the same one gives no room. */
-static bool is_unified(const struct engine_config *config)
-{
-	struct backend_info info = { .unified = false };
-	struct backend *b = NULL;
-
-	if (config->backend->open(config->device, &b, NULL) != RC_OK)
-		return false;
-	config->backend->info(b, &info);
-	config->backend->close(b);
-	return info.unified;
-}
-
-/* As few of the first layers as the device has no room for. */
-static uint32_t count_host_layers(
-    const struct model *model, const struct engine_config *config, uint64_t room_bytes)
-{
-	uint32_t low = 1, high = model_info(model)->n_layer - 1; /* high fits */
-
-	if (high == 0 || !fits_with(model, config, high, room_bytes) || is_unified(config))
-		return 0;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (fits_with(model, config, middle, room_bytes))
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return high;
-}
-
-enum rc fleet_choose(const struct model *model, bool optional, struct engine_config *config,
-    uint64_t room_bytes, struct engine_plan *plan, struct errmsg *gave_way, struct errmsg *why)
-{
-	struct errmsg cause = ERRMSG_INIT;
-	enum rc rc = fleet_plan(model, config, plan, &cause);
-
-	if (rc == RC_UNSUPPORTED && config->backend != NULL && optional) {
-		errmsg_set(gave_way, "%s", cause.text);
-		config->backend = NULL;
-		return fleet_plan(model, config, plan, why);
-	}
-	if (rc == RC_OK && config->backend != NULL && fleet_plan_bytes(plan) > room_bytes) {
-		config->n_host_layers = count_host_layers(model, config, room_bytes);
-		rc = fleet_plan(model, config, plan, &cause);
-	}
-	return rc == RC_OK ? rc : errmsg_rc(why, rc, "%s", errmsg_text(&cause, rc));
-}
-
-/* Of the device's budget, beside the models before. */
-static uint64_t device_room(const struct fleet *fleet, const struct served_model *served)
-{
-	uint64_t room = fleet->device_budget_bytes;
-
-	for (const struct served_model *before = fleet->models; before < served; before++) {
-		uint64_t own = before->config.backend != NULL ? fleet_own_bytes(before) : 0;
-
-		room = own < room ? room - own : 0;
-	}
-	return room;
-}
-
-static enum rc plan_model(const struct fleet *fleet, struct served_model *served,
-    bool backend_optional, struct errmsg *why)
-{
-	struct errmsg gave_way = ERRMSG_INIT;
-	enum rc rc = fleet_choose(served->model, backend_optional, &served->config,
-	    device_room(fleet, served), &served->plan, &gave_way, why);
-
-	if (gave_way.text[0] != '\0')
-		log_warn("FLEET-BACKEND", "model=%s the CPU computes it: %s", served->info->name,
-		    gave_way.text);
-	if (rc == RC_OK && served->config.n_host_layers > 0)
-		log_warn("FLEET-SHARED",
-		    "model=%s the CPU computes the first %" PRIu32 " of %" PRIu32
-		    " layers: the device has no room for them",
-		    served->info->name, served->config.n_host_layers, served->info->n_layer);
-	if (rc == RC_OK)
-		rc = engine_resolve(served->model, &served->config, &served->config, why);
-	served->cache_type = fleet_cache_word(served->config.cache);
-	return rc;
-}
-
 static enum rc open_model(
     struct fleet *fleet, const char *path, const struct fleet_config *config, struct errmsg *why)
 {
@@ -360,7 +221,11 @@ static enum rc open_model(
 	shrink(&served->config, served->info, config->halvings);
 	if (fleet_find(fleet, served->info->name) != served)
 		return errmsg_rc(why, RC_CONFIG, "two models are called %s", served->info->name);
-	return plan_model(fleet, served, config->backend_optional, why);
+	rc = fleet_part_layers(fleet, config, served, why);
+	if (rc == RC_OK)
+		rc = engine_resolve(served->model, &served->config, &served->config, why);
+	served->cache_type = fleet_cache_word(served->config.cache);
+	return rc;
 }
 
 /* Alone, beside what is taken for certain. */
@@ -501,14 +366,10 @@ enum rc fleet_open(const struct fleet_config *config, struct fleet *out, struct 
 	bool chosen[FLEET_MODELS_MAX] = { false };
 
 	*out = (struct fleet){ .budget_bytes = asked != 0 && asked < spare ? asked : spare };
-	if (config->engine.backend != NULL) {
-		uint64_t device = fleet_device_bytes(
-		    config->engine.backend, config->engine.device, config->memory_root);
-
-		if (config->device_bytes != 0 && config->device_bytes < device)
-			device = config->device_bytes;
-		out->device_budget_bytes = asked != 0 && asked < device ? asked : device;
-	}
+	out->device_budget_bytes = fleet_device_budget(config);
+	out->device_until_ns =
+	    clock_mono_ns() +
+	    (config->device_wait_ns != 0 ? config->device_wait_ns : FLEET_DEVICE_WAIT_NS);
 	if (config->paths_len > FLEET_MODELS_MAX)
 		return errmsg_rc(why, RC_CONFIG, "more than %zu models", FLEET_MODELS_MAX);
 	for (size_t i = 0; i < config->paths_len && rc == RC_OK; i++)

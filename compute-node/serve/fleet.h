@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "backend/backend.h"
+#include "base/clock.h"
 #include "infer/engine.h"
 #include "model/model.h"
 #include "serve/tool_format.h"
@@ -33,6 +34,7 @@
 #define FLEET_MODELS_MAX ((size_t)16)
 #define FLEET_RESERVE_BYTES ((uint64_t)1536 << 20) /* left to the host */
 #define FLEET_DEVICE_RESERVE_BYTES ((uint64_t)1 << 30)
+#define FLEET_DEVICE_WAIT_NS (10 * NS_PER_S) /* for memory of a worker that ended */
 #define FLEET_UNIFIED_RESERVE_BYTES ((uint64_t)12 << 30)
 
 /*
@@ -75,8 +77,9 @@ struct fleet {
 	/* Of the host's memory and, for models that a backend computes, of its device's. */
 	uint64_t budget_bytes, device_budget_bytes;
 	atomic_uint_fast64_t planned_bytes, device_planned_bytes;
-	uint64_t adapter_bytes; /* of planned_bytes: for the adapters of leases */
-	uint64_t message_bytes; /* of planned_bytes: fleet_pools() and FLEET_REQUESTS_BYTES */
+	int64_t device_until_ns; /* while it is opened: its device's memory is waited for */
+	uint64_t adapter_bytes;  /* of planned_bytes: for the adapters of leases */
+	uint64_t message_bytes;  /* of planned_bytes: fleet_pools() and FLEET_REQUESTS_BYTES */
 };
 
 struct fleet_config {
@@ -89,6 +92,10 @@ struct fleet_config {
 	uint64_t adapter_bytes;      /* FLEET_ADAPTERS_AUTO: see fleet_adapter_bytes() */
 	const char *memory_root;     /* see os/memory.h; NULL: "" */
 	unsigned halvings;           /* of every context, after memory ran short */
+	/* Of the worker before, [paths_len]: fleet_device_layers() of its models, which are the
+	 * same again where the device has room for them or comes to have it; NULL: none. */
+	const uint32_t *device_layers;
+	int64_t device_wait_ns; /* at most so long for that; 0: FLEET_DEVICE_WAIT_NS */
 };
 
 /*
@@ -167,6 +174,17 @@ uint64_t fleet_spare_bytes(const char *memory_root);
  * has available less the larger of 12 GiB and a tenth of it.  0: no device. */
 uint64_t fleet_device_bytes(
     const struct backend_api *backend, unsigned device, const char *memory_root);
+
+/* Of that, what may be taken for a fleet; 0: no backend. */
+uint64_t fleet_device_budget(const struct fleet_config *config);
+
+/* Plan a model beside those before it: fleet_choose(), or as many layers on the device as
+ * the worker before had there.  Logs what is not as one would have it. */
+enum rc fleet_part_layers(struct fleet *fleet, const struct fleet_config *config,
+    struct served_model *model, struct errmsg *why) RC_CHECK;
+
+/* Layers that the device computes: the last of the model; 0: the CPU has them all. */
+uint32_t fleet_device_layers(const struct served_model *model);
 
 /* Of fleet_device_bytes(), what may be taken: `asked` at most; 0: all. */
 uint64_t fleet_device_room(const struct engine_config *config, uint64_t asked);

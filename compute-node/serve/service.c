@@ -1,6 +1,7 @@
 /* Putting wire, desk, scheduler and fleet together. */
 #include "serve/service.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -301,10 +302,33 @@ static void *run_scheduler(void *arg)
 	return NULL;
 }
 
-static enum rc open_parts(
+static_assert(WATCH_MODELS_MAX == FLEET_MODELS_MAX, "a place for each model");
+
+/* As the worker before had its models, and as the next one is to have them. */
+static enum rc open_fleet(
     struct service *service, const struct service_config *config, struct errmsg *why)
 {
 	struct fleet_config fleet = config->fleet;
+	struct watch *watch = config->watch;
+	uint32_t device_layers[FLEET_MODELS_MAX];
+
+	if (watch == NULL)
+		return fleet_open(&fleet, &service->fleet, why);
+	for (size_t i = 0; i < FLEET_MODELS_MAX; i++)
+		device_layers[i] = atomic_load(&watch->device_layers[i]);
+	fleet.engine.pulse = &watch->pulse;
+	fleet.halvings = watch->halvings;
+	fleet.device_layers = device_layers;
+	enum rc rc = fleet_open(&fleet, &service->fleet, why);
+	for (size_t i = 0; rc == RC_OK && i < service->fleet.n; i++)
+		atomic_store(
+		    &watch->device_layers[i], fleet_device_layers(&service->fleet.models[i]));
+	return rc;
+}
+
+static enum rc open_parts(
+    struct service *service, const struct service_config *config, struct errmsg *why)
+{
 	const struct scheduler_config sched = { .fleet = &service->fleet,
 		.queue_max = config->queue_max,
 		.stall_ns = config->stall_ns,
@@ -315,11 +339,7 @@ static enum rc open_parts(
 		.send = send,
 		.reply = reply };
 
-	if (config->watch != NULL) {
-		fleet.engine.pulse = &config->watch->pulse;
-		fleet.halvings = config->watch->halvings;
-	}
-	enum rc rc = fleet_open(&fleet, &service->fleet, why);
+	enum rc rc = open_fleet(service, config, why);
 
 	if (rc != RC_OK)
 		return rc;

@@ -11,6 +11,8 @@
  *   below the hard floor, or the kernel  killed at once; when there is room
  *   killed it for memory                 again, started with half the context
  *
+ * Each worker listens where the one before did, and has as many layers of its models on
+ * their device: an answer goes on there with the same text.
  * A worker that ends before it ever served ends the supervisor with its exit
  * code: a configuration or a plan that cannot work is not tried again.
  * The service manager hears READY, WATCHDOG, STATUS and STOPPING.

@@ -16,12 +16,15 @@
 #include "base/errmsg.h"
 
 #define WATCH_ADDRESS_BYTES 160
+#define WATCH_MODELS_MAX 16
 
 struct watch {
 	/* The worker's. */
 	_Atomic uint64_t pulse;            /* moves on while it is alive, in a pass too */
 	atomic_bool ready;                 /* it serves; only then its pulse counts */
 	char address[WATCH_ADDRESS_BYTES]; /* bound; written before `ready`, kept for the next */
+	/* Layers of each model that its device computes, kept for the next: fleet_config. */
+	_Atomic uint32_t device_layers[WATCH_MODELS_MAX];
 
 	/* The supervisor's. */
 	atomic_bool short_of_memory; /* take nothing new, close idle leases */

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A backend (the emulated one) from the command line to an answer over HTTP: it is
 # planned, computes what the CPU computes, is served under confinement, and an answer
-# whose worker is killed goes on with the same text.
+# whose worker is killed goes on with the same text, layers being parted as they were.
 # limit_s: 180
 # shellcheck source=tests/support/scenario.sh
 source "$(dirname "$0")/../support/scenario.sh"
@@ -47,6 +47,7 @@ grep -q '98 wide' "$T/refused" || fail 'the refusal does not say of what'
 data_init
 compute_init box
 pair box
+echo "device-memory = $few" >>"$T/box/compute.conf"
 compute_start box "$model" --backend "$plugin" --ubatch 64 --parallel 2
 log_has box SERVE-BACKEND 'backend=cuda' || fail 'it does not say what computes'
 data_start
@@ -56,8 +57,12 @@ post_json /v1/completions "{$ask}" | jq -rj '.choices[0].text' >"$T/whole"
 [ "$(wc -c <"$T/whole")" -gt 100 ] || fail 'hardly any answer'
 stream /v1/completions "{$ask,\"stream\":true}" "$T/cut"
 wait_until 60 'some of the answer' has_text "$T/cut" 20
+# The next worker could have them all on the device, and leaves them where they were.
+log_has box FLEET-SHARED || fail 'the device has room for all'
+sed -i '/^device-memory/d' "$T/box/compute.conf"
 kill -9 "$(worker_of box)"
 stream_wait
 sse_text "$T/cut" >"$T/resumed"
 cmp "$T/whole" "$T/resumed" || fail 'the resumed text differs'
 log_has box SERVE-WORKER-GONE || fail 'the worker was not killed in time'
+log_has box FLEET-SHARED 'as before' || fail 'layers have been parted anew'

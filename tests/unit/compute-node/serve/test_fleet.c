@@ -1,6 +1,6 @@
 /*
  * Which models are in memory at first: of the host's as many as fit, of a device's all or
- * none of the fleet.
+ * none of the fleet.  Which layers a device has, also after another worker had them there.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,6 +25,8 @@ static struct backend device;
 static uint64_t device_bytes;
 static bool unified;
 static unsigned takes;
+static unsigned looks_without; /* at its free bytes, before they are what they will be */
+static uint64_t matrix_scale;
 
 static enum rc device_open(unsigned index, struct backend **out, struct errmsg *why)
 {
@@ -45,8 +47,9 @@ static void device_info(const struct backend *b, struct backend_info *out)
 	*out = (struct backend_info){ .name = "device",
 		.numerics = "device/1",
 		.total_bytes = FLEET_DEVICE_RESERVE_BYTES + device_bytes,
-		.free_bytes = FLEET_DEVICE_RESERVE_BYTES + device_bytes,
+		.free_bytes = looks_without > 0 ? 0 : FLEET_DEVICE_RESERVE_BYTES + device_bytes,
 		.unified = unified };
+	looks_without -= looks_without > 0;
 }
 
 static bool device_computes(uint32_t type)
@@ -58,7 +61,7 @@ static bool device_computes(uint32_t type)
 static uint64_t device_matrix_bytes(uint32_t type, uint64_t k, uint64_t rows)
 {
 	(void)type;
-	return k * rows * sizeof(float);
+	return k * rows * sizeof(float) * matrix_scale;
 }
 
 static uint64_t device_work_bytes(const struct backend_sizes *sizes)
@@ -95,7 +98,8 @@ static int setup(void **state)
 {
 	(void)state;
 	log_set_level(LOG_LEVEL_ERROR);
-	takes = 0;
+	takes = looks_without = 0;
+	matrix_scale = 1;
 	for (unsigned i = 0; i < MODELS; i++) {
 		(void)snprintf(paths[i], sizeof(paths[i]), "/tmp/test_fleet.%d.%c.gguf",
 		    (int)getpid(), "ab"[i]);
@@ -226,6 +230,69 @@ static void test_the_cpus_layers_count_against_the_hosts_budget(void **state)
 	assert_int_equal(fleet_open(&config, &fleet, &why), RC_NOMEM); /* the device's, at take() */
 }
 
+/* The first of the two models, parted after a worker that left `before` layers to the
+ * device; how many it has now. */
+static uint32_t part(uint32_t before, int64_t wait_ns)
+{
+	struct fleet_config config = config_of(&api, 0);
+	struct served_model *served = &fleet.models[0];
+	uint32_t layers;
+
+	fleet = (struct fleet){ .n = 1, .models[0].config = config.engine };
+	fleet.device_budget_bytes = fleet_device_budget(&config);
+	fleet.device_until_ns = clock_mono_ns() + wait_ns;
+	config.device_layers = &before;
+	assert_int_equal(model_open(paths[0], &served->model, NULL), RC_OK);
+	served->info = model_info(served->model);
+	assert_int_equal(fleet_part_layers(&fleet, &config, served, NULL), RC_OK);
+	layers = fleet_device_layers(served);
+	assert_int_equal(layers + served->config.n_host_layers, served->info->n_layer);
+	model_close(served->model);
+	return layers;
+}
+
+#define LONG_NS (60 * NS_PER_S)
+
+/* Answers go on with the bits that they began with. */
+static void test_layers_stay_where_they_were_when_another_worker_starts(void **state)
+{
+	uint64_t certain;
+
+	(void)state;
+	device_bytes = plan_of(&api, &certain);
+	assert_int_equal(part(0, LONG_NS), 2); /* nothing was before */
+	assert_int_equal(part(2, LONG_NS), 2);
+	assert_int_equal(part(1, LONG_NS), 1); /* there would be room for both now */
+	device_bytes -= 1;                     /* other programs hold a little more */
+	assert_int_equal(part(0, LONG_NS), 1);
+	assert_int_equal(part(2, LONG_NS), 2);
+	assert_int_equal(part(7, LONG_NS), 1); /* another file by now: there never were so many */
+}
+
+/* The memory of a worker that was killed comes back when its driver has cleaned up. */
+static void test_memory_of_the_worker_before_is_waited_for(void **state)
+{
+	uint64_t certain;
+
+	(void)state;
+	device_bytes = plan_of(&api, &certain);
+	looks_without = 3; /* the budget at first, then two looks for the memory */
+	assert_int_equal(part(2, LONG_NS), 2);
+	assert_int_equal(looks_without, 0);
+}
+
+static void test_layers_are_parted_anew_where_their_memory_does_not_come_back(void **state)
+{
+	uint64_t host, certain;
+
+	(void)state;
+	matrix_scale = 1 << 17; /* a layer is more than the reserve */
+	device_bytes = shared_plan(&host);
+	assert_true(plan_of(&api, &certain) > device_bytes + FLEET_DEVICE_RESERVE_BYTES);
+	assert_int_equal(part(2, 1), 1);
+	assert_true(fleet.device_budget_bytes == device_bytes); /* with all of the reserve */
+}
+
 static void test_models_of_a_device_fit_it_together_or_are_not_served(void **state)
 {
 	const struct fleet_config config = config_of(&api, 0);
@@ -281,6 +348,9 @@ int main(void)
 		UNIT(test_layers_that_a_device_has_no_room_for_go_to_the_cpu),
 		UNIT(test_layers_stay_on_a_device_whose_memory_is_the_hosts),
 		UNIT(test_the_cpus_layers_count_against_the_hosts_budget),
+		UNIT(test_layers_stay_where_they_were_when_another_worker_starts),
+		UNIT(test_memory_of_the_worker_before_is_waited_for),
+		UNIT(test_layers_are_parted_anew_where_their_memory_does_not_come_back),
 		UNIT(test_models_of_a_device_fit_it_together_or_are_not_served),
 		UNIT(test_models_of_the_host_wait_for_their_turn),
 		UNIT(test_blocks_for_messages_fit_the_longest_prompt_of_each_model),
