@@ -13,7 +13,7 @@
  * pass want logits.
  *
  *  B1  every function but open() is called by one thread at a time.
- *  B2  device memory is taken by take() alone, before the first pass.
+ *  B2  device memory is taken by take() and rehearse() alone, before the first pass.
  *  B3  functions of a pass only put work into a queue, in order; end() waits for it.
  *  B4  between begin() and end() of answer passes with as many rows, of which as many
  *      want logits that go to the same place, the calls are always the same: a backend
@@ -32,7 +32,7 @@ extern "C" {
 
 #include "base/errmsg.h"
 
-#define BACKEND_ABI 5u /* one more with each change of what is below */
+#define BACKEND_ABI 6u /* one more with each change of what is below */
 #define BACKEND_PLANES 4
 #define BACKEND_ANSWER_ROWS 16u
 #define BACKEND_SHORT_MAX 256u
@@ -60,7 +60,9 @@ struct backend_info {
 	char name[64];     /* as the maker calls it */
 	char numerics[32]; /* "cuda/k1-90": what must agree for equal bits */
 	uint64_t total_bytes, free_bytes;
-	bool unified; /* its memory is the host's */
+	bool unified;         /* its memory is the host's */
+	uint32_t n_graphs;    /* passes that rehearse() has kept */
+	uint64_t graph_bytes; /* of the device, that they took */
 };
 
 /*
@@ -255,7 +257,9 @@ struct backend_sizes {
 	uint64_t matrix_weights; /* of the largest matrix that prompt rows are multiplied with,
 				  * each row rounded up to 64 */
 	uint32_t n_expert, n_used, n_expert_in, n_expert_ff; /* 0: no experts */
-	uint32_t n_stack; /* matrices of the largest stack; 0: none */
+	uint32_t n_stack;   /* matrices of the largest stack; 0: none */
+	uint32_t n_layer;   /* that are computed there */
+	uint32_t n_answers; /* at once; 0: nothing is rehearsed */
 };
 
 struct backend; /* one open device, for one engine */
@@ -276,6 +280,8 @@ struct backend_api {
 	uint64_t (*matrix_bytes)(uint32_t type, uint64_t k, uint64_t rows);
 	/* Bytes that passes need beside what the caller keeps. */
 	uint64_t (*work_bytes)(const struct backend_sizes *sizes);
+	/* Bytes that what rehearse() keeps may take, at most. */
+	uint64_t (*graph_bytes)(const struct backend_sizes *sizes);
 
 	/* Zeroed memory, aligned to 256 bytes.  RC_NOMEM. */
 	enum rc (*take)(struct backend *b, uint64_t bytes, void **out, struct errmsg *why);
@@ -306,7 +312,8 @@ struct backend_api {
 	    struct errmsg *why);
 	/* Before the first pass, in place of begin(): an answer pass of this shape, up to
 	 * these positions, will come.  Nothing is computed, end() then keeps what was put into
-	 * the queue.  *known: it is kept already or will not be; end() is not to be called. */
+	 * the queue, as long as graph_bytes() have room for it.  *known: it is kept already or
+	 * will not be; end() is not to be called. */
 	enum rc (*rehearse)(struct backend *b, const struct backend_row *rows, uint32_t n_rows,
 	    uint32_t first, bool *known, struct errmsg *why);
 	/* `logits` (may be NULL): [wanted rows][n_vocab] in host memory. */

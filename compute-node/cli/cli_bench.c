@@ -83,6 +83,7 @@ struct bench {
 	struct bench_work work;
 	struct bench_rates device; /* of a backend; zeros without */
 	double kv_bytes;           /* of one position */
+	uint64_t graphs_planned;   /* bytes of the device */
 	struct engine_row *rows;
 	float *logits; /* [largest batch][n_vocab] the engine's, or own_logits */
 	float *own_logits;
@@ -291,6 +292,8 @@ static void report_json(struct bench *b, double read_bps, double macs)
 {
 	const struct engine_config *c = engine_config(b->engine);
 	struct figures first = figures_of(b, 0, read_bps, macs);
+	uint64_t graph_bytes;
+	uint32_t graphs = engine_graphs(b->engine, &graph_bytes);
 
 	(void)printf("{\"model\":\"%s\",\"prompt_tps\":%.3f,\"generation_tps\":%.3f,"
 		     "\"read_gbps\":%.3f,\"int8_gmacs\":%.1f,\"weights_bytes\":%" PRIu64
@@ -318,15 +321,19 @@ static void report_json(struct bench *b, double read_bps, double macs)
 	}
 	(void)printf("],\"threads\":%u,\"ubatch\":%u,\"cache_type\":\"%s\",\"prompt\":%" PRId64
 		     ",\"generate\":%" PRId64 ",\"repeats\":%" PRId64
-		     ",\"kernels\":\"%s\",\"host_layers\":%" PRIu32 "}\n",
+		     ",\"kernels\":\"%s\",\"host_layers\":%" PRIu32 ",\"graphs\":%" PRIu32
+		     ",\"graph_bytes\":%" PRIu64 ",\"graph_bytes_planned\":%" PRIu64 "}\n",
 	    c->n_threads, c->n_ubatch, fleet_cache_word(c->cache), b->options->prompt,
-	    b->options->generate, b->options->repeats, kernels_name(b), c->n_host_layers);
+	    b->options->generate, b->options->repeats, kernels_name(b), c->n_host_layers, graphs,
+	    graph_bytes, b->graphs_planned);
 }
 
 static void report_table(struct bench *b, double read_bps, double macs)
 {
 	const struct engine_config *c = engine_config(b->engine);
 	const struct bench_options *o = b->options;
+	uint64_t graph_bytes;
+	uint32_t graphs = engine_graphs(b->engine, &graph_bytes);
 	double one = 0;
 
 	(void)printf("%s, %.2f GB of weights, %u threads, kernels %s, cache %s\n",
@@ -335,6 +342,9 @@ static void report_table(struct bench *b, double read_bps, double macs)
 	if (c->n_host_layers > 0)
 		(void)printf("the first %" PRIu32 " of %" PRIu32 " layers on the CPU\n",
 		    c->n_host_layers, b->info->n_layer);
+	if (b->backend != NULL)
+		(void)printf("graphs of %" PRIu32 " passes took %.1f of %.1f MiB of the device\n",
+		    graphs, (double)graph_bytes / (1 << 20), (double)b->graphs_planned / (1 << 20));
 	(void)printf("this %s reads %.2f GB/s and does %.0f G products of %s a second at most\n",
 	    b->backend != NULL ? "device" : "machine", read_bps / 1e9, macs / 1e9,
 	    b->backend != NULL ? "bf16" : "int8");
@@ -405,6 +415,7 @@ static enum rc prepare(struct bench *b, struct errmsg *why)
 	if (rc != RC_OK)
 		return rc;
 	b->kv_bytes = (double)plan.cache_bytes / ((double)config.n_ctx * config.n_seq);
+	b->graphs_planned = plan.graph_bytes;
 	b->work = bench_machine_work(b->model);
 	b->rows = calloc((size_t)depth + (size_t)o->prompt + batch, sizeof(*b->rows));
 	b->sampling = malloc(sample_scratch_bytes(b->info->n_vocab));

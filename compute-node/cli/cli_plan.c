@@ -120,13 +120,14 @@ static void print_json(const struct model_info *info, const struct verdict *v)
 {
 	(void)printf("{\"architecture\":\"%s\",\"context\":%" PRIu32 ",\"parallel\":%" PRIu32
 		     ",\"cache_type\":\"%s\",\"weights_bytes\":%" PRIu64 ",\"cache_bytes\":%" PRIu64
-		     ",\"scratch_bytes\":%" PRIu64 ",\"message_bytes\":%" PRIu64
-		     ",\"request_bytes\":%" PRIu64 ",\"adapter_bytes\":%" PRIu64
-		     ",\"host_layers\":%" PRIu32 ",\"host_weights_bytes\":%" PRIu64
-		     ",\"host_bytes\":%" PRIu64 ",\"total_bytes\":%" PRIu64
-		     ",\"budget_bytes\":%" PRIu64 ",\"fits\":%s,\"largest_context\":%" PRIu32 "}\n",
+		     ",\"scratch_bytes\":%" PRIu64 ",\"graph_bytes\":%" PRIu64
+		     ",\"message_bytes\":%" PRIu64 ",\"request_bytes\":%" PRIu64
+		     ",\"adapter_bytes\":%" PRIu64 ",\"host_layers\":%" PRIu32
+		     ",\"host_weights_bytes\":%" PRIu64 ",\"host_bytes\":%" PRIu64
+		     ",\"total_bytes\":%" PRIu64 ",\"budget_bytes\":%" PRIu64
+		     ",\"fits\":%s,\"largest_context\":%" PRIu32 "}\n",
 	    info->architecture, v->config.n_ctx, v->config.n_seq, fleet_cache_word(v->config.cache),
-	    v->plan.weights_bytes, v->plan.cache_bytes, v->plan.scratch_bytes,
+	    v->plan.weights_bytes, v->plan.cache_bytes, v->plan.scratch_bytes, v->plan.graph_bytes,
 	    v->plan.message_bytes - request_bytes(v), request_bytes(v), v->adapters,
 	    v->config.n_host_layers, v->plan.host_weights_bytes, v->plan.host_bytes, v->total,
 	    v->budget, v->fits ? "true" : "false", v->largest);
@@ -147,6 +148,8 @@ static void print_table(const struct model_info *info, const struct verdict *v)
 	    v->config.backend != NULL ? "on the device" : "mapped from the file");
 	print_row("KV cache", v->plan.cache_bytes, "taken at start");
 	print_row("scratch", v->plan.scratch_bytes, "taken at start");
+	if (v->plan.graph_bytes > 0)
+		print_row("graphs", v->plan.graph_bytes, "at most, at start");
 	if (v->plan.message_bytes > 0) {
 		print_row("messages", v->plan.message_bytes - request_bytes(v), "taken at start");
 		print_row("requests", request_bytes(v), "at most, as they come");

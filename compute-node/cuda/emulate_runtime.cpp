@@ -1,13 +1,16 @@
 /* The runtime of the emulator: the host's memory, graphs of what is run later, nothing to
- * measure. */
+ * measure.  HEARTH_EMULATED_GRAPH_BYTES: what each graph takes of the device. */
+#include <atomic>
 #include <memory>
 #include <new>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cuda/runtime.h"
 
 #define UNITS 4u
 #define TOTAL_BYTES (UINT64_C(4) << 30)
+#define KERNEL_BYTES (UINT64_C(10) << 10)
 
 struct runtime {
 	struct runtime_figures figures;
@@ -15,7 +18,18 @@ struct runtime {
 
 struct runtime_graph {
 	std::unique_ptr<std::vector<std::function<void()>>> kernels;
+	uint64_t bytes;
 };
+
+/* What a device's driver would have taken for them. */
+static std::atomic<uint64_t> graphs_bytes;
+
+static uint64_t bytes_of(size_t kernels)
+{
+	const char *said = getenv("HEARTH_EMULATED_GRAPH_BYTES");
+
+	return said != NULL ? strtoull(said, NULL, 10) : kernels * KERNEL_BYTES;
+}
 
 cudaError_t runtime_open(unsigned index, struct runtime **out)
 {
@@ -51,7 +65,7 @@ const struct runtime_figures *runtime_figures(const struct runtime *r)
 
 uint64_t runtime_free_bytes(const struct runtime *)
 {
-	return TOTAL_BYTES;
+	return TOTAL_BYTES - graphs_bytes;
 }
 
 cudaError_t runtime_take(struct runtime *, uint64_t bytes, void **out)
@@ -102,7 +116,11 @@ cudaError_t runtime_capture(struct runtime *)
 
 cudaError_t runtime_captured(struct runtime *, struct runtime_graph **out)
 {
-	*out = new runtime_graph{ std::unique_ptr<std::vector<std::function<void()>>>(emulate_kept) };
+	*out = new runtime_graph{
+		std::unique_ptr<std::vector<std::function<void()>>>(emulate_kept),
+		bytes_of(emulate_kept->size())
+	};
+	graphs_bytes += (*out)->bytes;
 	emulate_kept = NULL;
 	return cudaSuccess;
 }
@@ -116,6 +134,7 @@ cudaError_t runtime_replay(struct runtime *, struct runtime_graph *graph)
 
 void runtime_graph_free(struct runtime_graph *graph)
 {
+	graphs_bytes -= graph->bytes;
 	delete graph;
 }
 

@@ -39,7 +39,8 @@ cudaError_t cuda_recur(const struct cuda_pass *p, const struct backend_recurrent
 /* Put the slots of these parts into the table. */
 void backend_parts(struct backend_api *api);
 
-/* backend_cuda.cu: an open device's pass, and where its first failure is noted. */
+/* backend_pass.cu, backend_cuda.cu: an open device's pass, and where its first failure is
+ * noted. */
 const struct cuda_pass *backend_pass(const struct backend *b);
 void backend_note(struct backend *b, const char *what, cudaError_t rc);
 

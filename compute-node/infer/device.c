@@ -173,6 +173,7 @@ const void *device_vector(struct worker *w, const void *host, size_t n, size_t s
 static struct backend_sizes sizes_of(const struct device *d, const struct engine_config *config)
 {
 	const struct model *m = d->model;
+	const struct pass_layers layers = pass_layers_of(m, config);
 
 	return (struct backend_sizes){
 		.n_rows = config->n_ubatch,
@@ -188,6 +189,8 @@ static struct backend_sizes sizes_of(const struct device *d, const struct engine
 		.n_expert_in = m->moe.n_latent > 0 ? m->moe.n_latent : m->n_embd,
 		.n_expert_ff = m->moe.n_ff,
 		.n_stack = m->latent.absorbed ? m->n_head : 0,
+		.n_layer = layers.end - layers.first,
+		.n_answers = m->encoder == NULL ? config->n_seq : 0,
 	};
 }
 
@@ -316,7 +319,7 @@ static enum rc open_device(const struct model *m, const struct engine_config *co
 }
 
 enum rc device_measure(const struct model *m, const struct engine_config *config,
-    uint64_t *weights_bytes, uint64_t *scratch_bytes, struct errmsg *why)
+    struct engine_plan *out, struct errmsg *why)
 {
 	struct layout at = { .base = NULL };
 	struct pass pass = { .layers = pass_layers_of(m, config) };
@@ -330,8 +333,9 @@ enum rc device_measure(const struct model *m, const struct engine_config *config
 	rc = walk(d, &pass, why);
 	device_lay(&at, m, config->n_ubatch, &pass);
 	sizes = sizes_of(d, config);
-	*weights_bytes = d->weights_bytes;
-	*scratch_bytes = at.used + d->api->work_bytes(&sizes);
+	out->weights_bytes = d->weights_bytes;
+	out->scratch_bytes = at.used + d->api->work_bytes(&sizes);
+	out->graph_bytes = d->api->graph_bytes(&sizes);
 	if (rc == RC_OK && at.overflow)
 		rc = errmsg_rc(why, RC_LIMIT, "scratch is larger than any memory");
 	release(d);
@@ -490,6 +494,15 @@ enum rc device_load(struct device *d, const struct pass *p, size_t at, const flo
 	size_t width = d->model->n_embd;
 
 	return d->api->upload(d->backend, p->x + at * width, rows, n * width * sizeof(*rows), why);
+}
+
+uint32_t device_graphs(const struct device *d, uint64_t *bytes)
+{
+	struct backend_info info;
+
+	d->api->info(d->backend, &info);
+	*bytes = info.graph_bytes;
+	return info.n_graphs;
 }
 
 uint32_t device_places(const struct device *d)

@@ -17,10 +17,10 @@
 struct device;
 struct encoder_norm; /* model/encoder.h */
 
-/* Bytes on the device: matrices and vectors, and memory of passes.  RC_UNSUPPORTED: what
- * of the model cannot be computed there. */
+/* Bytes on the device, all of `out` but the cache's: matrices and vectors, memory of passes,
+ * graphs.  RC_UNSUPPORTED: what of the model cannot be computed there. */
 enum rc device_measure(const struct model *model, const struct engine_config *config,
-    uint64_t *weights_bytes, uint64_t *scratch_bytes, struct errmsg *why) RC_CHECK;
+    struct engine_plan *out, struct errmsg *why) RC_CHECK;
 
 /* Take all memory, weights, cache and passes; fills in `pass` and `cache`, which has been
  * measured.  Borrows `model`. */
@@ -33,6 +33,9 @@ const char *device_numerics(const struct device *device);
 
 /* Rows from `rows` on that one pass may take: neighbours of one class. */
 size_t device_rows(const struct engine_row *rows, size_t n, size_t n_ubatch);
+
+/* Passes that are played back from graphs, and what those took of the device. */
+uint32_t device_graphs(const struct device *device, uint64_t *bytes);
 
 /* Wanted rows whose logits and shortlists it keeps. */
 uint32_t device_places(const struct device *device);

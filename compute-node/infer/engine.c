@@ -337,10 +337,10 @@ enum rc engine_plan(const struct model *m, const struct engine_config *config,
 		rc = state_measure(m, &e.config, &e.state, why);
 	if (rc == RC_OK && e.config.backend != NULL) {
 		out->cache_bytes = e.cache.keys_bytes + e.cache.values_bytes + e.state.bytes;
-		rc = device_measure(m, &e.config, &out->weights_bytes, &out->scratch_bytes, why);
+		rc = device_measure(m, &e.config, out, why);
 		return rc == RC_OK ? plan_shared(m, &e.config, out, why) : rc;
 	}
-	out->host_weights_bytes = out->host_bytes = 0;
+	out->host_weights_bytes = out->host_bytes = out->graph_bytes = 0;
 	if (rc == RC_OK)
 		rc = lay_all(&e, NULL, why);
 	if (rc != RC_OK)
@@ -752,6 +752,12 @@ void engine_seq_wipe(struct engine *e, uint32_t seq)
 struct crew *engine_crew(struct engine *e)
 {
 	return e->lower != NULL ? e->lower->crew : e->crew;
+}
+
+uint32_t engine_graphs(const struct engine *e, uint64_t *bytes)
+{
+	*bytes = 0;
+	return e->device != NULL ? device_graphs(e->device, bytes) : 0;
 }
 
 const char *engine_numerics_id(const struct engine *e)

@@ -53,6 +53,7 @@ struct engine_plan {
 	uint64_t weights_bytes; /* mapped, shared, reclaimable */
 	uint64_t cache_bytes;   /* KV and recurrent state */
 	uint64_t scratch_bytes; /* activations, logits, thread stacks, vocabulary */
+	uint64_t graph_bytes;   /* on a device: passes of answers that are played back, at most */
 	uint64_t message_bytes; /* of serving: fleet_plan() */
 	/* Of the host, for layers that the CPU computes beside a backend: mapped; taken. */
 	uint64_t host_weights_bytes, host_bytes;
@@ -137,6 +138,10 @@ void engine_seq_wipe(struct engine *engine, uint32_t seq);
 
 /* Its threads, for what has to be done between two passes; NULL: a backend computes. */
 struct crew *engine_crew(struct engine *engine);
+
+/* Passes of answers that a backend plays back, and bytes that they took of its device:
+ * engine_plan.graph_bytes at most. */
+uint32_t engine_graphs(const struct engine *engine, uint64_t *bytes);
 
 /* "cpu/k1/f16", "cuda/k1-90/f16": what must agree for equal bits: backend, specification
  * of its kernels, cache type.  Instruction sets all follow the one specification. */

@@ -43,7 +43,8 @@ int fleet_cache_parse(const char *word)
 
 uint64_t fleet_plan_bytes(const struct engine_plan *plan)
 {
-	return plan->weights_bytes + plan->cache_bytes + plan->scratch_bytes + plan->message_bytes;
+	return plan->weights_bytes + plan->cache_bytes + plan->scratch_bytes + plan->graph_bytes +
+	       plan->message_bytes;
 }
 
 uint64_t fleet_host_bytes(const struct engine_plan *plan)
@@ -427,7 +428,7 @@ enum rc fleet_answer_plan(const struct fleet *fleet, const struct wire_plan_requ
 
 	*out = (struct wire_plan){ .weights_bytes = plan.weights_bytes,
 		.cache_bytes = plan.cache_bytes,
-		.scratch_bytes = plan.scratch_bytes + plan.message_bytes,
+		.scratch_bytes = plan.scratch_bytes + plan.graph_bytes + plan.message_bytes,
 		.total_bytes = fleet_plan_bytes(&plan),
 		.budget_bytes = budget };
 	out->fits =

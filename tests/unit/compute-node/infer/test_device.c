@@ -3,7 +3,7 @@
  * program or what HEARTH_BACKEND names: logits are the CPU's within rounding in both
  * classes of rows, and a row has the same bits alone, beside rows of another sequence,
  * after its sequence has been wiped, and at the end of a pass that is longer than those
- * of the CPU, which has the first layers.
+ * of the CPU, which has the first layers.  What is played back stays within its plan.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,6 +34,7 @@
 /* The emulator is slow: of what no model of ../shared has. */
 #define EMULATED_FAMILIES "qwen3next in parts|deepseek2 unsplit|nemotron_h_moe|gemma4 with experts"
 #define EMULATED_IN_BLOCKS "qwen2"
+#define GRAPHS_RESERVE ((uint64_t)64 << 20) /* of a small model */
 /* Prompts in one pass: the CPU takes all but the last of them in its first turn. */
 #define PROMPTS 65u
 #define PROMPT_LEN 4u
@@ -225,12 +226,52 @@ static void test_the_first_layers_take_a_long_pass_in_turns(void **unused)
 	model_close(model);
 }
 
+/* How many of four answers are played back where the emulator takes `each` bytes for one. */
+static uint32_t graphs_with(uint64_t each)
+{
+	const struct engine_config config = {
+		.n_ctx = 8, .n_seq = 4, .n_ubatch = 4, .cache = CACHE_F32, .backend = backend
+	};
+	struct model *model = open_family(&narrow, TYPE_F32);
+	struct engine *engine = NULL;
+	struct engine_plan plan;
+	char text[32];
+	uint64_t bytes;
+	uint32_t n;
+
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)each);
+	assert_int_equal(setenv("HEARTH_EMULATED_GRAPH_BYTES", text, 1), 0);
+	assert_int_equal(engine_plan(model, &config, &plan, NULL), RC_OK);
+	assert_int_equal(plan.graph_bytes, GRAPHS_RESERVE);
+	assert_int_equal(engine_new(model, &config, &engine, NULL), RC_OK);
+	n = engine_graphs(engine, &bytes);
+	print_message("%u graphs took %llu bytes\n", n, (unsigned long long)bytes);
+	assert_true(n > 0 && bytes <= plan.graph_bytes);
+	engine_free(engine);
+	model_close(model);
+	assert_int_equal(unsetenv("HEARTH_EMULATED_GRAPH_BYTES"), 0);
+	return n;
+}
+
+static void test_graphs_take_what_the_plan_has_for_them(void **unused)
+{
+	uint32_t a_third = graphs_with(GRAPHS_RESERVE / 3);
+
+	(void)unused;
+	if (!emulated)
+		return;
+	assert_int_equal(a_third, 3);
+	assert_int_equal(graphs_with(GRAPHS_RESERVE / 3 + 1), 2);
+	assert_int_equal(graphs_with(GRAPHS_RESERVE / 4), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_family_is_computed_as_the_cpu_does),
 		cmocka_unit_test(test_matrices_in_blocks_are_too),
 		cmocka_unit_test(test_the_first_layers_take_a_long_pass_in_turns),
+		cmocka_unit_test(test_graphs_take_what_the_plan_has_for_them),
 	};
 
 	if (!test_backend_find(&backend, &emulated))

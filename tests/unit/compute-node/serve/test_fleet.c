@@ -86,6 +86,7 @@ static const struct backend_api api = { .abi = BACKEND_ABI,
 	.computes = device_computes,
 	.matrix_bytes = device_matrix_bytes,
 	.work_bytes = device_work_bytes,
+	.graph_bytes = device_work_bytes,
 	.take = device_take };
 
 #define MODELS 2
