@@ -271,14 +271,10 @@ static enum rc list(struct control_client *client, bool as_json, struct errmsg *
 	return rc;
 }
 
-/* Of the ledger's lines those of this. */
 static void print_line(const json_t *line)
 {
-	static const char action[] = "cloud-";
 	const int64_t device = json_integer_value(json_object_get(line, "device"));
 
-	if (strncmp(cli_list_member(line, "action"), action, strlen(action)) != 0)
-		return;
 	cli_put_time(stdout, cli_list_member(line, "at"));
 	if (device > 0)
 		(void)printf("  device %-4lld", (long long)device);
@@ -293,7 +289,7 @@ static enum rc ledger(struct control_client *client, bool as_json, struct errmsg
 	struct buf target;
 
 	buf_init(&target, TARGET_BYTES_MAX);
-	buf_puts(&target, "/control/audit?limit=1000");
+	buf_puts(&target, "/control/audit?of=cloud&limit=1000");
 	enum rc rc = cli_list_show(client, &target, as_json, "audit", print_line, why);
 	buf_fini(&target);
 	return rc;

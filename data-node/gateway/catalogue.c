@@ -550,16 +550,21 @@ static enum rc audit_row(void *ctx, sqlite3_stmt *stmt)
 	a->action = column_text(l->arena, stmt, 2);
 	a->object = column_text(l->arena, stmt, 3);
 	a->n = sqlite3_column_int64(stmt, 4);
-	return a->action == NULL || a->object == NULL ? RC_NOMEM : RC_OK;
+	a->who = a->device < 0 ? "operator" : column_text(l->arena, stmt, 5);
+	return a->action == NULL || a->object == NULL || a->who == NULL ? RC_NOMEM : RC_OK;
 }
 
-enum rc catalogue_audit_list(struct catalogue *c, size_t limit, struct arena *arena,
+#define AUDIT_ROWS(where)                                                                          \
+	"SELECT at_ns, device, action, object, n, (SELECT name FROM device WHERE"                  \
+	" device.id = audit.device) FROM audit" where " ORDER BY id DESC LIMIT ?"
+
+enum rc catalogue_audit_list(struct catalogue *c, bool cloud, size_t limit, struct arena *arena,
     struct catalogue_audit **out, size_t *len, struct errmsg *why)
 {
 	struct listing l = { .arena = arena };
 
 	enum rc rc = list(c, "SELECT count(*) FROM audit",
-	    "SELECT at_ns, device, action, object, n FROM audit ORDER BY id DESC LIMIT ?",
+	    cloud ? AUDIT_ROWS(" WHERE action GLOB 'cloud-*'") : AUDIT_ROWS(""),
 	    sizeof(struct catalogue_audit), limit, audit_row, &l, why);
 	if (rc != RC_OK)
 		return rc;

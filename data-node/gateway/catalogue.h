@@ -108,12 +108,13 @@ struct catalogue_audit {
 	const char *action; /* "device-add" */
 	const char *object; /* a name or an id; "" = none */
 	int64_t n;          /* how many things */
+	const char *who; /* when listed: the device's name; "operator"; "" = not known any more */
 };
 enum rc catalogue_audit_add(
     struct catalogue *catalogue, const struct catalogue_audit *line, struct errmsg *why) RC_CHECK;
-/* The newest `limit` lines, newest first. */
-enum rc catalogue_audit_list(struct catalogue *catalogue, size_t limit, struct arena *arena,
-    struct catalogue_audit **out, size_t *len, struct errmsg *why) RC_CHECK;
+/* The newest `limit` lines, or those about models elsewhere ("cloud-…") alone; newest first. */
+enum rc catalogue_audit_list(struct catalogue *catalogue, bool cloud, size_t limit,
+    struct arena *arena, struct catalogue_audit **out, size_t *len, struct errmsg *why) RC_CHECK;
 
 /* Where backups go, and how the last ones went. */
 #define CATALOGUE_BACKUPS_MAX ((size_t)64)

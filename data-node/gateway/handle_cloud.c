@@ -1,5 +1,6 @@
 /*
- * /control/cloud…: models elsewhere and what may leave for them, for the operator alone.
+ * /control/cloud…: models elsewhere and what may leave for them, for the operator alone to
+ * change; the owner reads it as /api/v1/cloud.
  */
 #include <inttypes.h>
 #include <jansson.h>

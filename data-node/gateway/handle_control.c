@@ -1,6 +1,7 @@
 /*
  * /control/…: what the operator does to a node, through the control socket or
- * in-process; never reachable with a token.
+ * in-process; never reachable with a token, but for the ledger, which the owner reads
+ * as /api/v1/audit.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -419,13 +420,18 @@ void handle_control_audit_get(struct station *station, const struct api_request 
 	struct catalogue_audit *lines = NULL;
 	struct errmsg why = ERRMSG_INIT;
 	struct buf *out = &response->body;
+	const char *of = api_param(request, "of");
 	int64_t limit = 100;
 	size_t len = 0;
 
 	if (!query_int(request, "limit", 1, AUDIT_LINES, &limit, response))
 		return;
+	if (of != NULL && strcmp(of, "cloud") != 0) {
+		query_error(response, "of", "cloud, or leave it out");
+		return;
+	}
 	enum rc rc = catalogue_audit_list(
-	    station_catalogue(station), (size_t)limit, arena, &lines, &len, &why);
+	    station_catalogue(station), of != NULL, (size_t)limit, arena, &lines, &len, &why);
 	if (rc != RC_OK) {
 		api_error_rc(response, rc, NULL, &why);
 		return;
@@ -439,6 +445,8 @@ void handle_control_audit_get(struct station *station, const struct api_request 
 		put_string(out, "action", lines[i].action);
 		buf_putc(out, ',');
 		put_string(out, "object", lines[i].object);
+		buf_putc(out, ',');
+		put_string(out, "who", lines[i].who);
 		buf_putc(out, '}');
 	}
 	buf_puts(out, "]}\n");

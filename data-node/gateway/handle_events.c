@@ -1,4 +1,4 @@
-/* POST and GET /api/v1/events: events in, events out. */
+/* POST and GET /api/v1/events: events in, events out; GET /api/v1/events/OBS-ID: one of them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,11 +69,19 @@ void handle_events_post(struct station *station, const struct api_request *reque
 struct page {
 	struct buf *body;
 	const struct label_map *labels; /* NULL: not asked for */
-	size_t count;
+	bool owners;                    /* shows what is known about the person, decided or not */
+	size_t seen, count;
 	bool cut;     /* by PAGE_BYTES */
 	bool damaged; /* a record could not be read; the others are shown */
 	bool failed;
 };
+
+/* Facts, among them those that wait or were refused: others than the owner read what holds
+ * (handle_memory.c). */
+static bool is_unseen(bool owners, const struct observation *obs)
+{
+	return !owners && strcmp(obs->source, OBS_SOURCE_MEMORY) == 0;
+}
 
 /* An event without an id of its own gets its obs_id as one, so that every
  * client has a handle. */
@@ -82,6 +90,9 @@ static bool visit(void *ctx, const struct observation *obs)
 	struct page *page = ctx;
 	struct buf one;
 
+	page->seen++;
+	if (is_unseen(page->owners, obs))
+		return true;
 	buf_init(&one, API_BODY_BYTES_MAX);
 	enum rc rc = ingest_event_json(obs, &one);
 	if (rc != RC_OK || one.len < 2) {
@@ -198,7 +209,7 @@ void handle_events_get(struct station *station, const struct api_request *reques
     struct arena *arena, struct api_response *response)
 {
 	struct store_range range = { .from_ns = OBS_TIME_MIN_NS, .to_ns = OBS_TIME_MAX_NS };
-	struct page page = { .body = &response->body };
+	struct page page = { .body = &response->body, .owners = handle_is_owners(request) };
 	struct store_position pos = { 0 };
 	struct errmsg why = ERRMSG_INIT;
 	int64_t limit = HANDLE_EVENTS_LIMIT, labels = 0;
@@ -233,8 +244,29 @@ void handle_events_get(struct station *station, const struct api_request *reques
 	if (rc == RC_OK && page.failed)
 		rc = RC_NOMEM;
 	if (rc == RC_OK)
-		rc = put_next(station, &range, &pos, page.cut || page.count == (size_t)limit,
+		rc = put_next(station, &range, &pos, page.cut || page.seen == (size_t)limit,
 		    page.damaged, &response->body, &why);
 	if (rc != RC_OK)
 		api_error_rc(response, rc, NULL, &why);
+}
+
+void handle_event_get(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	const char *text = strrchr(request->path, '/');
+	struct errmsg why = ERRMSG_INIT;
+	uint8_t id[OBS_ID_BYTES];
+	struct observation obs;
+
+	enum rc rc = text == NULL ? RC_INVALID : hex_decode(text + 1, id, sizeof(id));
+	if (rc == RC_OK)
+		rc = store_get_id(station_store(station), id, arena, &obs, &why);
+	if (rc == RC_OK && (obs.tombstone || is_unseen(handle_is_owners(request), &obs)))
+		rc = RC_NOTFOUND;
+	if (rc == RC_OK)
+		rc = ingest_event_json(&obs, &response->body);
+	if (rc == RC_OK)
+		buf_putc(&response->body, '\n');
+	else
+		api_error_rc(response, rc == RC_INVALID ? RC_NOTFOUND : rc, NULL, &why);
 }

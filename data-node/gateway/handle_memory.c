@@ -18,6 +18,7 @@
 #include "gateway/query.h"
 #include "gateway/station.h"
 #include "memory/change.h"
+#include "memory/edit.h"
 #include "memory/proposal.h"
 
 #define BODY_BYTES_MAX ((size_t)64 << 10)
@@ -88,7 +89,26 @@ static void put_about(struct buf *out, const struct fact *fact)
 	buf_putc(out, ']');
 }
 
-static void put_entry(struct buf *out, const struct book_entry *entry)
+/* Which of what holds would end if this one were accepted: there is but one of its attribute. */
+static void put_replaced(
+    struct buf *out, const struct book_entry *entry, const struct book_view *holds)
+{
+	bool any = false;
+
+	buf_puts(out, ",\"replaces\":[");
+	for (size_t i = 0; i < holds->len && entry->slot_key[0] != '\0'; i++) {
+		if (strcmp(holds->entries[i].slot_key, entry->slot_key) != 0)
+			continue;
+		buf_printf(
+		    out, "%s\"f%" PRIu64 "\"", any ? "," : "", holds->entries[i].fact.number);
+		any = true;
+	}
+	buf_putc(out, ']');
+}
+
+/* `holds`: of a proposal, what holds; else NULL. */
+static void put_entry(
+    struct buf *out, const struct book_entry *entry, const struct book_view *holds)
 {
 	const struct fact *fact = &entry->fact;
 	char id[2 * OBS_ID_BYTES + 1];
@@ -109,16 +129,19 @@ static void put_entry(struct buf *out, const struct book_entry *entry)
 	put_text(out, "by", fact_by_word(fact->by));
 	put_text(out, "who", fact->who);
 	put_about(out, fact);
+	if (holds != NULL)
+		put_replaced(out, entry, holds);
 	buf_putc(out, '}');
 }
 
-static void put_view(const struct book_view *view, const char *name, struct buf *out)
+static void put_view(
+    const struct book_view *view, const char *name, const struct book_view *holds, struct buf *out)
 {
 	buf_printf(out, "{\"%s\":[", name);
 	for (size_t i = 0; i < view->len; i++) {
 		if (i > 0)
 			buf_putc(out, ',');
-		put_entry(out, &view->entries[i]);
+		put_entry(out, &view->entries[i], holds);
 	}
 	buf_puts(out, "]}\n");
 }
@@ -138,20 +161,15 @@ static bool read_format(
 	return false;
 }
 
-/* What waits for the owner, and what they refused, is nobody else's to read. */
-static bool is_owners(const struct api_request *request)
-{
-	return request->peer == API_PEER_CONTROL || request->device == CATALOGUE_OWNER;
-}
-
 static bool read_query(
     const struct api_request *request, struct book_query *query, struct api_response *response)
 {
 	const char *history = api_param(request, "history"), *id = api_param(request, "id");
 	bool given = false;
 
+	/* What waits for the owner, and what they refused, is nobody else's to read. */
 	*query = (struct book_query){
-		.holds = true, .at_ns = clock_utc_ns(), .decided = !is_owners(request)
+		.holds = true, .at_ns = clock_utc_ns(), .decided = !handle_is_owners(request)
 	};
 	if (!query_time(request, "as_of", &query->at_ns, &given, response))
 		return false;
@@ -192,23 +210,26 @@ void handle_memory_get(struct station *station, const struct api_request *reques
 		markdown_base_of(station_store(station), &view, query.at_ns, &base);
 		markdown_write(&view, &base, &zone, &response->body);
 	} else {
-		put_view(&view, "facts", &response->body);
+		put_view(&view, "facts", NULL, &response->body);
 	}
 }
 
 void handle_memory_proposals_get(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response)
 {
-	const struct book_query query = { .proposals = true };
+	const struct book_query waiting = { .proposals = true };
+	const struct book_query holding = { .holds = true, .at_ns = clock_utc_ns() };
 	struct errmsg why = ERRMSG_INIT;
-	struct book_view view;
+	struct book_view view, holds;
 
 	(void)request;
-	enum rc rc = book_read(station_book(station), &query, arena, &view, &why);
+	enum rc rc = book_read(station_book(station), &waiting, arena, &view, &why);
+	if (rc == RC_OK)
+		rc = book_read(station_book(station), &holding, arena, &holds, &why);
 	if (rc != RC_OK)
 		api_error_rc(response, rc, NULL, &why);
 	else
-		put_view(&view, "proposals", &response->body);
+		put_view(&view, "proposals", &holds, &response->body);
 }
 
 /* ---- changing ------------------------------------------------------------------------- */
@@ -302,7 +323,7 @@ static enum rc find_who(struct station *station, const struct api_request *reque
 	size_t len = 0;
 
 	*out = request->peer == API_PEER_CONTROL ? "operator" : "owner";
-	if (is_owners(request))
+	if (handle_is_owners(request))
 		return RC_OK;
 	enum rc rc = catalogue_device_list(station_catalogue(station), arena, &devices, &len, why);
 	for (size_t i = 0; i < len; i++) {
@@ -354,6 +375,83 @@ void handle_memory_proposals_post(struct station *station, const struct api_requ
 		api_error_rc(response, rc, NULL, &why);
 	else
 		buf_printf(&response->body, "{\"proposed\":[{\"id\":\"f%" PRIu64 "\"}]}\n", number);
+}
+
+/* NULL where it is left out: as it was. */
+static const char *member_if(const json_t *root, const char *name, struct arena *arena)
+{
+	return json_object_get(root, name) == NULL ? NULL : member(root, name, arena);
+}
+
+/* A bound of validity: left out, none (""), or a time. */
+static bool read_bound(const json_t *root, const char *name, int64_t none_ns, int64_t *ns,
+    const int64_t **out, struct api_response *response)
+{
+	const char *text = json_string_value(json_object_get(root, name));
+
+	*ns = none_ns;
+	*out = text == NULL ? NULL : ns;
+	if (text == NULL || text[0] == '\0' || query_parse_time(text, ns) == RC_OK)
+		return true;
+	query_error(response, name, "must be RFC 3339, or empty for none");
+	return false;
+}
+
+/* The words of `edit`, but its bounds; strings in `arena`. */
+static bool read_edit(
+    const json_t *root, struct edit *edit, struct arena *arena, struct api_response *response)
+{
+	const char *how = json_string_value(json_object_get(root, "how"));
+	const char *id = json_string_value(json_object_get(root, "id"));
+	const char *class = json_string_value(json_object_get(root, "class"));
+
+	if (how == NULL || !edit_how_parse(how, &edit->how)) {
+		query_error(response, "how", "add, change, correct, end or deny");
+		return false;
+	}
+	if ((id != NULL) != (edit->how != EDIT_ADD) ||
+	    (id != NULL && !read_id(id, &edit->number))) {
+		query_error(response, "id", "the number of a fact, such as f12; none to add one");
+		return false;
+	}
+	edit->class = class != NULL ? fact_class_parse(class) : 0;
+	if (edit->class == 0 && (class != NULL || edit->how == EDIT_ADD)) {
+		query_error(response, "class", "profile, wishes, preferences, people or places");
+		return false;
+	}
+	edit->subject = member_if(root, "subject", arena);
+	edit->attribute = member_if(root, "attribute", arena);
+	edit->text = member_if(root, "text", arena);
+	return true;
+}
+
+void handle_memory_change_post(struct station *station, const struct api_request *request,
+    struct arena *arena, struct api_response *response)
+{
+	static const char *const names[] = { "how", "id", "class", "subject", "attribute", "text",
+		"valid_from", "valid_to" };
+	struct edit edit = { .how = EDIT_ADD };
+	struct errmsg why = ERRMSG_INIT;
+	int64_t from_ns = 0, to_ns = 0;
+	uint64_t number = 0;
+
+	json_t *root = read_body(request, names, sizeof names / sizeof names[0], response);
+	if (root == NULL)
+		return;
+	bool good = read_edit(root, &edit, arena, response) &&
+		    read_bound(root, "valid_from", FACT_ALWAYS_FROM_NS, &from_ns, &edit.from_ns,
+			response) &&
+		    read_bound(root, "valid_to", FACT_ALWAYS_TO_NS, &to_ns, &edit.to_ns, response);
+	json_decref(root);
+	if (!good)
+		return;
+	enum rc rc = memory_edit(station_book(station), &edit, clock_utc_ns(), &number, &why);
+	if (rc == RC_OK)
+		audit(station, request, "memory-change", "", 1);
+	if (rc != RC_OK)
+		api_error_rc(response, rc, edit.how == EDIT_ADD ? "text" : "id", &why);
+	else
+		buf_printf(&response->body, "{\"id\":\"f%" PRIu64 "\"}\n", number);
 }
 
 static void decide(struct station *station, const struct api_request *request, bool accept,

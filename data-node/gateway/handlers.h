@@ -14,7 +14,7 @@
 #define HANDLE_SEARCH_K 10
 #define HANDLE_SEARCH_K_MAX 1000
 
-api_handler_fn handle_events_post, handle_events_get;
+api_handler_fn handle_events_post, handle_events_get, handle_event_get;
 api_handler_fn handle_blobs_post, handle_blobs_get;
 extern const struct api_sink handle_blobs_sink;
 api_handler_fn handle_slices_get, handle_manifest_get, handle_episodes_get;
@@ -36,9 +36,12 @@ api_handler_fn handle_control_take_over_post, handle_control_followers_get,
     handle_control_followers_post, handle_control_followers_delete;
 api_handler_fn handle_control_backup_post, handle_control_backup_delete;
 api_handler_fn handle_control_night_post;
-api_handler_fn handle_memory_get, handle_memory_put;
+api_handler_fn handle_memory_get, handle_memory_put, handle_memory_change_post;
 api_handler_fn handle_memory_proposals_get, handle_memory_proposals_post;
 api_handler_fn handle_memory_accept_post, handle_memory_refuse_post;
+
+/* It comes from the owner, by their token or at the machine; not from a device. */
+bool handle_is_owners(const struct api_request *request);
 
 /* The word of an enum wire_link_state: "up", "connecting", "refused", "down". */
 const char *handle_link_word(int state);

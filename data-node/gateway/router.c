@@ -28,6 +28,7 @@ struct route {
 static const struct route routes[] = {
 	{ "POST", "/api/v1/events", ACCESS_DEVICE, handle_events_post },
 	{ "GET", "/api/v1/events", ACCESS_PERSON, handle_events_get },
+	{ "GET", "/api/v1/events/", ACCESS_PERSON, handle_event_get },
 	{ "POST", "/api/v1/blobs", ACCESS_DEVICE, handle_blobs_post },
 	{ "GET", "/api/v1/blobs/", ACCESS_PERSON, handle_blobs_get },
 	{ "GET", "/api/v1/slices", ACCESS_PERSON, handle_slices_get },
@@ -36,10 +37,13 @@ static const struct route routes[] = {
 	{ "GET", "/api/v1/search", ACCESS_PERSON, handle_search_get },
 	{ "GET", "/api/v1/memory", ACCESS_PERSON, handle_memory_get },
 	{ "PUT", "/api/v1/memory", ACCESS_OWNER, handle_memory_put },
+	{ "POST", "/api/v1/memory/change", ACCESS_OWNER, handle_memory_change_post },
 	{ "GET", "/api/v1/memory/proposals", ACCESS_OWNER, handle_memory_proposals_get },
 	{ "POST", "/api/v1/memory/proposals", ACCESS_PERSON, handle_memory_proposals_post },
 	{ "POST", "/api/v1/memory/accept", ACCESS_OWNER, handle_memory_accept_post },
 	{ "POST", "/api/v1/memory/refuse", ACCESS_OWNER, handle_memory_refuse_post },
+	{ "GET", "/api/v1/cloud", ACCESS_OWNER, handle_control_cloud_get },
+	{ "GET", "/api/v1/audit", ACCESS_OWNER, handle_control_audit_get },
 	{ "POST", "/api/v1/forget", ACCESS_PERSON, handle_forget_post },
 	{ "GET", "/api/v1/status", ACCESS_DEVICE, handle_status_get },
 	{ "GET", "/api/v1/time", ACCESS_DEVICE, handle_time_get },
@@ -85,7 +89,8 @@ static const struct route routes[] = {
 static api_handler_fn *const writers[] = { handle_events_post, handle_blobs_post,
 	handle_forget_post, handle_control_compute_post, handle_control_compute_delete,
 	handle_control_devices_post, handle_control_devices_delete, handle_memory_put,
-	handle_memory_proposals_post, handle_memory_accept_post, handle_memory_refuse_post };
+	handle_memory_change_post, handle_memory_proposals_post, handle_memory_accept_post,
+	handle_memory_refuse_post };
 
 #define ROUTES_LEN (sizeof(routes) / sizeof(routes[0]))
 
@@ -94,8 +99,7 @@ static bool visible(const struct route *route, const struct api_request *request
 	return route->access != ACCESS_CONTROL || request->peer == API_PEER_CONTROL;
 }
 
-/* The owner and the operator, no device. */
-static bool is_owner(const struct api_request *request)
+bool handle_is_owners(const struct api_request *request)
 {
 	return request->peer == API_PEER_CONTROL ||
 	       (request->peer == API_PEER_TOKEN && request->device == CATALOGUE_OWNER);
@@ -226,7 +230,7 @@ void api_handle(struct station *station, const struct api_request *request, stru
 	} else if (request->layers != 0 && route->access > ACCESS_DEVICE) {
 		api_error(response, 403, "permission_error", "device_limited", NULL,
 		    "this device's token may only send events of its layers");
-	} else if (route->access == ACCESS_OWNER && !is_owner(request)) {
+	} else if (route->access == ACCESS_OWNER && !handle_is_owners(request)) {
 		api_error(response, 403, "permission_error", "owner_only", NULL,
 		    "this is for the owner's token alone");
 	} else if (writes(route) && station_follows(station) != NULL) {

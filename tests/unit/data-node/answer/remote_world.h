@@ -112,7 +112,7 @@ static inline const struct catalogue_audit *last_line(void)
 	size_t len = 0;
 
 	assert_int_equal(
-	    catalogue_audit_list(catalogue, 10, &world.arena, &lines, &len, NULL), RC_OK);
+	    catalogue_audit_list(catalogue, false, 10, &world.arena, &lines, &len, NULL), RC_OK);
 	return len > 0 ? &lines[0] : NULL;
 }
 

@@ -52,7 +52,7 @@ static size_t asked_lines(void)
 	size_t len = 0, n = 0;
 
 	assert_int_equal(
-	    catalogue_audit_list(catalogue, 100, &world.arena, &lines, &len, NULL), RC_OK);
+	    catalogue_audit_list(catalogue, false, 100, &world.arena, &lines, &len, NULL), RC_OK);
 	for (size_t i = 0; i < len; i++)
 		n += strcmp(lines[i].action, "cloud-ask") == 0;
 	return n;

@@ -79,6 +79,41 @@ static void test_upstreams_are_added_shown_and_removed(void **state)
 	assert_true(says("\"far\":{\"key\":\"none\""));
 }
 
+/* By their own token, not a device's; changing is the operator's. */
+static void test_the_owner_reads_what_may_leave_and_what_left(void **state)
+{
+	struct api_request device = { .method = "GET", .peer = API_PEER_TOKEN, .device = 7 };
+
+	(void)state;
+	add_far("https://far.example/v1", ",\"key\":\"sk-CANARY-KEY\"");
+	assert_int_equal(fixture_control(&fx, "POST", "/control/verify", "{}"), 200);
+	assert_int_equal(
+	    fixture_control(&fx, "POST", "/control/devices", "{\"name\":\"phone\"}"), 200);
+	const struct catalogue_audit asked = { .at_ns = AT_NS,
+		.device = fixture_number(&fx, "id"),
+		.action = "cloud-ask",
+		.object = "far reason=rule" };
+	PASS(catalogue_audit_add(station_catalogue(fx.station), &asked, &pass_why));
+	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/cloud", NULL), 200);
+	assert_true(says("\"far\":{\"key\":\"set\",\"down\":false"));
+	assert_true(says("\"leave\":"));
+	assert_false(says("CANARY"));
+	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/audit", NULL), 200);
+	assert_true(says("\"device-add\""));
+	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/audit?of=cloud", NULL), 200);
+	assert_false(says("\"device-add\""));
+	const json_t *lines = json_object_get(fx.json, "audit");
+	assert_int_equal(json_array_size(lines), 2);
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(lines, 0), "who")), "phone");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(lines, 1), "who")), "operator");
+	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/audit?of=all", NULL), 400);
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/cloud", FAR "}"), 405);
+	assert_int_equal(fixture_send(&fx, &device, "/api/v1/cloud", NULL), 403);
+	assert_int_equal(fixture_send(&fx, &device, "/api/v1/audit", NULL), 403);
+}
+
 static void test_what_would_be_no_policy_is_refused_and_changes_nothing(void **state)
 {
 	static const char *const rows[][3] = {
@@ -357,6 +392,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_upstreams_are_added_shown_and_removed),
+		TEST(test_the_owner_reads_what_may_leave_and_what_left),
 		TEST(test_what_would_be_no_policy_is_refused_and_changes_nothing),
 		TEST(test_words_of_what_may_leave_are_kept_by_trust),
 		TEST(test_a_key_rests_sealed_and_bound_to_its_address),

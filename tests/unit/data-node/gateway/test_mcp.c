@@ -266,7 +266,7 @@ static void test_each_call_stands_in_the_ledger_without_content(void **state)
 	post_events();
 	assert_int_equal(rpc(CALL("search_timeline", "{\"query\":\"soup\"}")), 200);
 	PASS(catalogue_audit_list(
-	    station_catalogue(fx.station), 1, &fx.arena, &lines, &len, &pass_why));
+	    station_catalogue(fx.station), false, 1, &fx.arena, &lines, &len, &pass_why));
 	assert_int_equal(len, 1);
 	assert_string_equal(lines[0].action, "mcp");
 	assert_string_equal(lines[0].object, "search_timeline");
@@ -275,7 +275,7 @@ static void test_each_call_stands_in_the_ledger_without_content(void **state)
 	assert_int_equal(rpc(CALL("search_timeline", "{\"query\":\"\",\"from\":\"soup\"}")), 200);
 	assert_true(is_error());
 	PASS(catalogue_audit_list(
-	    station_catalogue(fx.station), 99, &fx.arena, &lines, &len, &pass_why));
+	    station_catalogue(fx.station), false, 99, &fx.arena, &lines, &len, &pass_why));
 	size_t of_mcp = 0;
 	for (size_t i = 0; i < len; i++) {
 		of_mcp += strcmp(lines[i].action, "mcp") == 0;

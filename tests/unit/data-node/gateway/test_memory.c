@@ -135,6 +135,9 @@ static void test_an_agent_proposes_and_the_owner_decides(void **state)
 	assert_int_equal(as_device("POST", "/api/v1/memory/refuse", accept, 7, 0), 403);
 	assert_int_equal(as_device("PUT", "/api/v1/memory", "## Profile\n- x\n", 7, 0), 403);
 	assert_int_equal(as_device("GET", "/api/v1/memory/proposals", NULL, 7, 0), 403);
+	assert_int_equal(
+	    as_device("POST", "/api/v1/memory/change", "{\"how\":\"end\",\"id\":\"f1\"}", 7, 0),
+	    403);
 	/* Nor does it read what waits, by its number either. */
 	assert_int_equal(as_device("GET", "/api/v1/memory", NULL, 7, 0), 200);
 	assert_null(strstr(body(), "mill"));
@@ -143,7 +146,24 @@ static void test_an_agent_proposes_and_the_owner_decides(void **state)
 	assert_null(strstr(body(), "mill"));
 	assert_int_equal(as_device("GET", by_id, NULL, 7, 0), 200);
 	assert_null(strstr(body(), "mill"));
+	/* Nor as an event, alone or among others; the page goes on behind it. */
+	assert_int_equal(as_device("GET", "/api/v1/events?source=hearth-memory", NULL, 7, 0), 200);
+	assert_int_equal(json_array_size(json_object_get(fx.json, "events")), 0);
+	assert_int_equal(
+	    as_device("GET", "/api/v1/events?source=hearth-memory&limit=2", NULL, 7, 0), 200);
+	assert_true(json_is_string(json_object_get(fx.json, "next")));
+	assert_int_equal(
+	    fixture_call(&fx, "GET", "/api/v1/events?source=hearth-memory", NULL), 200);
+	assert_non_null(strstr(body(), "mill"));
+	/* What it would take the place of is told. */
 	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/memory/proposals", NULL), 200);
+	assert_non_null(strstr(body(), "mill"));
+	assert_non_null(strstr(body(), "\"replaces\":[\"f1\"]"));
+	const json_t *waits = json_array_get(json_object_get(fx.json, "proposals"), 0);
+	char event[80];
+	(void)snprintf(event, sizeof event, "/api/v1/events/%s", member(waits, "obs_id"));
+	assert_int_equal(as_device("GET", event, NULL, 7, 0), 404);
+	assert_int_equal(fixture_call(&fx, "GET", event, NULL), 200);
 	assert_non_null(strstr(body(), "mill"));
 	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/accept", accept), 200);
 	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/memory", NULL), 200);
@@ -235,6 +255,88 @@ static void learn(const char *source, const char *text)
 	PASS(memory_learn(station_book(fx.station), &read, 1, NULL, &pass_why));
 }
 
+static const char *by_id(const char *id)
+{
+	static char target[80];
+
+	(void)snprintf(target, sizeof target, "/api/v1/memory?id=%s", id);
+	return target;
+}
+
+static const char *text_of_answer(const char *name)
+{
+	return member(fx.json, name);
+}
+
+static void test_one_fact_is_changed_where_it_still_stands(void **state)
+{
+	char id[32], change[200];
+
+	(void)state;
+	assert_int_equal(
+	    fixture_call(&fx, "POST", "/api/v1/memory/change",
+		"{\"how\":\"add\",\"class\":\"places\",\"subject\":\"The hut\",\"text\":"
+		"\"Is by the lake (since 2020-01-01) #kind ^f1\","
+		"\"valid_from\":\"2024-05-01T10:00:00Z\"}"),
+	    200);
+	(void)snprintf(id, sizeof id, "%s", text_of_answer("id"));
+	assert_int_equal(fixture_call(&fx, "GET", by_id(id), NULL), 200);
+	assert_string_equal(member(fact(0), "text"), "Is by the lake (since 2020-01-01) #kind ^f1");
+	assert_string_equal(member(fact(0), "valid_from"), "2024-05-01T10:00:00.000000000Z");
+	(void)snprintf(change, sizeof change,
+	    "{\"how\":\"correct\",\"id\":\"%s\",\"text\":\"Is by the sea\",\"valid_from\":\"\"}",
+	    id);
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/change", change), 200);
+	assert_int_equal(fixture_call(&fx, "GET", by_id(text_of_answer("id")), NULL), 200);
+	assert_true(json_is_null(json_object_get(fact(0), "valid_from")));
+	assert_string_equal(member(fact(0), "subject"), "The hut");
+	/* The same again is of what does not stand there any more. */
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/change", change), 409);
+	assert_string_equal(fixture_error(&fx, "param"), "id");
+	(void)snprintf(change, sizeof change, "{\"how\":\"end\",\"id\":\"%s\"}", id);
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/change", change), 409);
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/change",
+			     "{\"how\":\"add\",\"class\":\"places\",\"subject\":\"the hut\","
+			     "\"text\":\"is by the sea\"}"),
+	    409);
+	assert_string_equal(fixture_error(&fx, "param"), "text");
+	static const char *const bad[] = { "{}", "{\"how\":\"burn\",\"id\":\"f1\"}",
+		"{\"how\":\"end\"}", "{\"how\":\"end\",\"id\":\"x\"}",
+		"{\"how\":\"add\",\"id\":\"f1\",\"class\":\"places\",\"text\":\"x\"}",
+		"{\"how\":\"add\",\"text\":\"x\"}",
+		"{\"how\":\"change\",\"id\":\"f1\",\"class\":\"secrets\"}",
+		"{\"how\":\"end\",\"id\":\"f1\",\"valid_to\":\"soon\"}",
+		"{\"how\":\"end\",\"id\":\"f1\",\"valid_from\":1}" };
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/change", bad[i]), 400);
+}
+
+/* The moment that a fact was read from is had by its id. */
+static void test_a_fact_leads_to_its_moment(void **state)
+{
+	char target[80];
+
+	(void)state;
+	learn("pen", "Swims in Potsdam");
+	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/memory", NULL), 200);
+	const char *moment = NULL;
+	for (size_t i = 0; i < json_array_size(json_object_get(fx.json, "facts")); i++) {
+		if (strcmp(member(fact(i), "text"), "Swims in Potsdam") == 0)
+			moment =
+			    json_string_value(json_array_get(json_object_get(fact(i), "about"), 0));
+	}
+	assert_non_null(moment);
+	(void)snprintf(target, sizeof target, "/api/v1/events/%s", moment);
+	assert_int_equal(as_device("GET", target, NULL, 7, 0), 200);
+	assert_string_equal(member(fx.json, "text"), "Swims in Potsdam");
+	assert_string_equal(member(fx.json, "source"), "pen");
+	assert_int_equal(as_device("GET", target, NULL, 7, LAYER_MASK(LAYER_TEXT)), 403);
+	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/events/00", NULL), 404);
+	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/events/zz", NULL), 404);
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/forget", "{\"source\":\"pen\"}"), 200);
+	assert_int_equal(fixture_call(&fx, "GET", target, NULL), 404);
+}
+
 /* It would be made of what is going, and no step would look at it any more. */
 static void test_an_edit_during_a_forgetting_does_not_survive_it(void **state)
 {
@@ -308,6 +410,8 @@ int main(void)
 		cmocka_unit_test(test_no_sender_forges_a_fact),
 		cmocka_unit_test(test_facts_are_no_moments_and_feed_no_slices),
 		cmocka_unit_test(test_forgetting_takes_memory_as_well),
+		cmocka_unit_test(test_one_fact_is_changed_where_it_still_stands),
+		cmocka_unit_test(test_a_fact_leads_to_its_moment),
 		cmocka_unit_test(test_an_edit_during_a_forgetting_does_not_survive_it),
 		cmocka_unit_test(test_what_was_changed_stands_without_the_ledger),
 	};
