@@ -1,6 +1,6 @@
 /*
- * GET /: the web page, embedded from data-node/web/.  It is served without a
- * token; everything that it loads from /api needs one.
+ * GET / and /web/FILE: the web page and its modules, embedded from data-node/web/.  They
+ * are served without a token; everything that they load from /api needs one.
  */
 #include <string.h>
 
@@ -15,9 +15,26 @@
 		".byte 0\n.popsection\n");                                                         \
 	extern const uint8_t web_##symbol[], web_##symbol##_end[]
 
+/* X(SYMBOL, FILE): the page's modules. */
+#define SCRIPTS(X)                                                                                 \
+	X(api, "api.js")                                                                           \
+	X(app, "app.js")                                                                           \
+	X(ask, "ask.js")                                                                           \
+	X(day, "day.js")                                                                           \
+	X(dom, "dom.js")                                                                           \
+	X(elsewhere, "elsewhere.js")                                                               \
+	X(memory, "memory.js")                                                                     \
+	X(memory_edit, "memory-edit.js")                                                           \
+	X(route, "route.js")                                                                       \
+	X(search, "search.js")                                                                     \
+	X(status, "status.js")                                                                     \
+	X(times, "times.js")
+
 EMBED(index, "index.html");
-EMBED(script, "app.js");
 EMBED(style, "style.css");
+#define X(symbol, file) EMBED(symbol, file);
+SCRIPTS(X)
+#undef X
 
 #define CONTENT_SECURITY_POLICY                                                                    \
 	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "            \
@@ -26,10 +43,12 @@ EMBED(style, "style.css");
 static const struct {
 	const char *path, *content_type;
 	const uint8_t *begin, *end;
-} files[] = {
-	{ "/", "text/html; charset=utf-8", web_index, web_index_end },
-	{ "/app.js", "text/javascript; charset=utf-8", web_script, web_script_end },
-	{ "/style.css", "text/css; charset=utf-8", web_style, web_style_end },
+} files[] = { { "/", "text/html; charset=utf-8", web_index, web_index_end },
+	{ "/web/style.css", "text/css; charset=utf-8", web_style, web_style_end },
+#define X(symbol, file)                                                                            \
+	{ "/web/" file, "text/javascript; charset=utf-8", web_##symbol, web_##symbol##_end },
+	SCRIPTS(X)
+#undef X
 };
 
 void handle_web_get(struct station *station, const struct api_request *request, struct arena *arena,

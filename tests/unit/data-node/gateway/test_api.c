@@ -386,9 +386,19 @@ static void test_the_page_is_locked_down(void **state)
 	assert_non_null(strstr(page, "<!doctype html>"));
 	assert_null(strstr(page, "http://"));
 	assert_null(strstr(page, "https://"));
-	assert_int_equal(fixture_send(&fx, &none, "/app.js", NULL), 200);
-	assert_null(strstr(buf_text(&fx.response.body), "innerHTML"));
-	assert_int_equal(fixture_send(&fx, &none, "/style.css", NULL), 200);
+	static const char *const markup[] = { "innerHTML", "outerHTML", "insertAdjacentHTML",
+		"document.write", "eval(", "sessionStorage", "indexedDB" };
+	static const char *const modules[] = { "app", "memory", "memory-edit", "elsewhere", "ask" };
+	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
+		char path[64];
+		(void)snprintf(path, sizeof(path), "/web/%s.js", modules[i]);
+		assert_int_equal(fixture_send(&fx, &none, path, NULL), 200);
+		assert_string_equal(fx.response.content_type, "text/javascript; charset=utf-8");
+		for (size_t j = 0; j < sizeof(markup) / sizeof(markup[0]); j++)
+			assert_null(strstr(buf_text(&fx.response.body), markup[j]));
+	}
+	assert_int_equal(fixture_send(&fx, &none, "/web/style.css", NULL), 200);
+	assert_int_equal(fixture_send(&fx, &none, "/web/none.js", NULL), 404);
 }
 
 static void test_status_and_metrics_hold_numbers_only(void **state)
