@@ -276,6 +276,10 @@ $(B)/tests/unit/compute-node/%: $(B)/obj/tests/unit/compute-node/%.o $(B)/libsup
 	$(call link_test,$(LIBS_TEST) $(LIBS_COMPUTE) $(LIBS_ORACLE))
 $(B)/tests/golden/compute-node/%: $(B)/obj/tests/golden/compute-node/%.o $(B)/libsupport.a $(B)/libcompute.a $(B)/libcommon.a
 	$(call link_test,$(LIBS_TEST) $(LIBS_COMPUTE) $(LIBS_ORACLE))
+# One test has both sides: what a compute node writes calls with, and who reads them.
+$(B)/obj/tests/unit/data-node/answer/test_calls_held.o: INC_NODE = -Idata-node -Icompute-node
+$(B)/tests/unit/data-node/answer/test_calls_held: $(B)/obj/tests/unit/data-node/answer/test_calls_held.o $(B)/libsupport.a $(B)/libdata.a $(B)/libcompute.a $(B)/libcommon.a
+	$(call link_test,$(LIBS_TEST) $(LIBS_DATA) $(LIBS_COMPUTE))
 $(B)/tests/unit/data-node/%: $(B)/obj/tests/unit/data-node/%.o $(B)/libsupport.a $(B)/libdata.a $(B)/libcommon.a
 	$(call link_test,$(LIBS_TEST) $(LIBS_DATA))
 $(B)/tests/golden/data-node/%: $(B)/obj/tests/golden/data-node/%.o $(B)/libsupport.a $(B)/libdata.a $(B)/libcommon.a

@@ -214,7 +214,8 @@ enum wire_constraint_kind {
 	WIRE_CONSTRAINT_NONE,
 	WIRE_CONSTRAINT_JSON_OBJECT,
 	WIRE_CONSTRAINT_JSON_SCHEMA,
-	WIRE_CONSTRAINT_CALLS, /* of the tools in `schema`; text is free */
+	WIRE_CONSTRAINT_CALLS,     /* of the tools in `schema`; text is free */
+	WIRE_CONSTRAINT_MUST_CALL, /* nothing but calls of these, behind reasoning */
 };
 
 struct wire_constraint {

@@ -150,7 +150,7 @@ static enum rc check_sampling(const struct wire_sampling *sampling, struct errms
 
 static enum rc check_constraint(const struct wire_constraint *constraint, struct errmsg *why)
 {
-	if ((unsigned)constraint->kind > WIRE_CONSTRAINT_CALLS)
+	if ((unsigned)constraint->kind > WIRE_CONSTRAINT_MUST_CALL)
 		return errmsg_rc(why, RC_INVALID, "constraint.kind: not a known value");
 	return check_text("constraint.schema", constraint->schema, WIRE_SCHEMA_BYTES_MAX, why);
 }

@@ -242,7 +242,7 @@ static enum rc get_constraint(
 	if (from == NULL)
 		return RC_OK;
 	int kind = (int)from->kind;
-	if (kind < 0 || kind > (int)WIRE_CONSTRAINT_CALLS)
+	if (kind < 0 || kind > (int)WIRE_CONSTRAINT_MUST_CALL)
 		return errmsg_rc(why, RC_INVALID, "constraint.kind: not a known value");
 	out->kind = (enum wire_constraint_kind)kind;
 	out->schema = from->schema;

@@ -92,6 +92,17 @@ void builder_text(
 		builder_empty(builder, from, to);
 }
 
+void builder_mark(
+    struct builder *builder, uint16_t from, const char *bytes, size_t len, uint16_t to)
+{
+	uint16_t open = builder_state(builder), close = builder_state(builder);
+
+	builder_text(builder, from, bytes, len, to);
+	builder_bytes(builder, from, AUTOMATON_MARK_OPEN, AUTOMATON_MARK_OPEN, open);
+	builder_text(builder, open, bytes, len, close);
+	builder_bytes(builder, close, AUTOMATON_MARK_CLOSE, AUTOMATON_MARK_CLOSE, to);
+}
+
 /* ---- code points ---- */
 
 static bool all_are(const uint8_t *bytes, size_t n, uint8_t byte)

@@ -26,6 +26,10 @@
 #define AUTOMATON_DEPTH_MAX 64u /* of calls within calls */
 #define AUTOMATON_NEVER UINT8_MAX
 
+/* Bytes that no text has: a control token is its text between these two. */
+#define AUTOMATON_MARK_OPEN 0xFFu
+#define AUTOMATON_MARK_CLOSE 0xFEu
+
 enum edge_kind { EDGE_BYTES, EDGE_EMPTY, EDGE_CALL };
 
 struct edge {
@@ -68,6 +72,10 @@ void builder_call(struct builder *builder, uint16_t from, uint16_t callee, uint1
 
 /* A row of bytes from `from` to `to`. */
 void builder_text(
+    struct builder *builder, uint16_t from, const char *bytes, size_t len, uint16_t to);
+
+/* The same, or the control token that has this text. */
+void builder_mark(
     struct builder *builder, uint16_t from, const char *bytes, size_t len, uint16_t to);
 
 /* Every code point of [lo, hi] that is a scalar value, as UTF-8. */

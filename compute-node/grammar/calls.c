@@ -1,135 +1,242 @@
-/* Calls: a choice among the tools, each with its own schema as the root. */
+/* Calls: how each family writes them, and a choice among the tools, each with its own schema. */
 #include "grammar/calls.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "grammar/schema_impl.h"
 #include "template/template.h"
 
-/* Bytes, blanks as a model may write them behind. */
-static uint16_t put(struct compiler *c, uint16_t from, const char *bytes, size_t len)
-{
-	uint16_t middle = builder_state(c->builder), to = builder_state(c->builder);
+#define NAMES_MAX 2
+#define ID_BYTES 9 /* of what [CALL_ID] begins */
+#define BAR "\xef\xbd\x9c"
+#define GAP "\xe2\x96\x81"
+#define DEEPSEEK(words) MARK("<" BAR words BAR ">")
+#define ID "\3" /* in a spelling: so many letters and digits */
 
-	builder_text(c->builder, from, bytes, len, middle);
-	schema_put_blanks(c, middle, to);
-	return to;
-}
+/* How reasoning is begun and ended, where a call must come. */
+struct thought {
+	const char *open, *close;
+	const char *never[NOTATION_NEVER_MAX]; /* in between */
+	bool again;
+};
 
-static uint16_t put_word(struct compiler *c, uint16_t from, const char *word)
-{
-	return put(c, from, word, strlen(word));
-}
+/* Spellings, in the order in which they come. */
+struct form {
+	const char *mark;             /* begins calls; laid down where one must come */
+	const char *front;            /* before all calls */
+	const char *open;             /* before a name */
+	const char *named[NAMES_MAX]; /* behind it, one way or the other */
+	enum notation_id arguments;
+	const char *close; /* behind them */
+	const char *again; /* to the next call; NULL: it begins with the mark */
+	const char *end;   /* behind all calls */
+	bool one;          /* there is no next one */
+	struct thought thought;
+};
+
+#define THINK                                                                                      \
+	{                                                                                          \
+		MARK("<think>"), MARK("</think>") BLANKS BLANKS, { "</think>" }, false             \
+	}
+#define OBJECT BLANKS "{" BLANKS "\"name\"" BLANKS ":" BLANKS "\""
+#define NAMED(word) "\"" BLANKS "," BLANKS "\"" word "\"" BLANKS ":" BLANKS
+
+static const struct form forms[CALLS_N] = {
+	[CALLS_ARGUMENTS] = { MARK("<tool_call>"), "", OBJECT, { NAMED("arguments") },
+	    NOTATION_JSON, BLANKS "}" BLANKS MARK("</tool_call>"), NULL, "", false, THINK },
+	[CALLS_PARAMETERS] = { "", "", OBJECT, { NAMED("parameters") }, NOTATION_JSON, BLANKS "}",
+	    BLANKS ";", "", false, THINK },
+	[CALLS_ARRAY] = { MARK("[TOOL_CALLS]"), BLANKS "[", OBJECT, { NAMED("arguments") },
+	    NOTATION_JSON, BLANKS "}", BLANKS ",", BLANKS "]", false, THINK },
+	[CALLS_ARGS] = { MARK("[TOOL_CALLS]"), "", "",
+	    { MARK("[ARGS]"), MARK("[CALL_ID]") ID MARK("[ARGS]") }, NOTATION_JSON, "",
+	    MARK("[TOOL_CALLS]"), "", false, THINK },
+	[CALLS_MARKED] = { DEEPSEEK("tool" GAP "calls" GAP "begin"), "",
+	    DEEPSEEK("tool" GAP "call" GAP "begin"), { DEEPSEEK("tool" GAP "sep") }, NOTATION_JSON,
+	    DEEPSEEK("tool" GAP "call" GAP "end") BLANKS, "",
+	    DEEPSEEK("tool" GAP "calls" GAP "end"), false, THINK },
+	[CALLS_FENCED] = { DEEPSEEK("tool" GAP "calls" GAP "begin"), "",
+	    DEEPSEEK("tool" GAP "call" GAP "begin") "function" DEEPSEEK("tool" GAP "sep"),
+	    { "\n```json\n" }, NOTATION_JSON, "\n```" DEEPSEEK("tool" GAP "call" GAP "end") BLANKS,
+	    "", DEEPSEEK("tool" GAP "calls" GAP "end"), false, THINK },
+	[CALLS_FUNCTION] = { MARK("<tool_call>"), BLANKS, "<function=", { ">" BLANKS },
+	    NOTATION_FUNCTION, "</function>" BLANKS MARK("</tool_call>"), NULL, "", false, THINK },
+	[CALLS_KEYED] = { MARK("<tool_call>"), BLANKS, "", { BLANKS }, NOTATION_KEYED,
+	    MARK("</tool_call>"), NULL, "", false, THINK },
+	[CALLS_GEMMA] = { MARK("<|tool_call>"), "", "call:", { "" }, NOTATION_GEMMA,
+	    MARK("<tool_call|>"), NULL, "", false,
+	    { MARK("<|channel>") "thought", MARK("<channel|>"), { "<channel|>" }, true } },
+	[CALLS_NAMED] = { "", "", "", { "\n" BLANKS }, NOTATION_JSON, "", NULL, "", true, THINK },
+	[CALLS_MESSAGE] = { MARK("<|channel|>") "commentary to=functions.", "", "",
+	    { " " MARK("<|constrain|>") "json" MARK("<|message|>") BLANKS }, NOTATION_JSON, "",
+	    NULL, "", true,
+	    { MARK("<|channel|>") "analysis" MARK("<|message|>"),
+		MARK("<|end|>") MARK("<|start|>") "assistant",
+		{ "<|end|>", "<|call|>", "<|return|>", "<|start|>", "<|channel|>" }, true } },
+};
+
+/* ---- one call ---- */
 
 /* A strict function without parameters takes none. */
-static enum rc put_arguments(struct compiler *c, struct value function, uint16_t from, uint16_t to)
+static enum rc put_no_arguments(struct compiler *c, uint16_t from, uint16_t to)
 {
+	uint16_t middle = builder_state(c->builder);
+
+	schema_put_spelling(c, c->notation->open, from, middle);
+	schema_put_spelling(c, c->notation->close, middle, to);
+	return RC_OK;
+}
+
+static enum rc put_arguments(
+    struct compiler *c, struct value function, bool must, uint16_t from, uint16_t to)
+{
+	static const char *const choices[] = { "$ref", "allOf", "anyOf", "oneOf", "enum", "const" };
 	const struct value *strict = schema_get(function, "strict");
 	const struct value *parameters = schema_get(function, "parameters");
 
-	if (strict == NULL || strict->kind != VALUE_BOOL || !strict->u.boolean) {
+	if (!must && (strict == NULL || strict->kind != VALUE_BOOL || !strict->u.boolean)) {
 		builder_call(c->builder, from, schema_shared(c, SHARED_ANY_OBJECT), to);
 		return RC_OK;
 	}
-	if (parameters == NULL || parameters->kind == VALUE_NONE) {
-		uint16_t middle = put_word(c, from, "{");
-
-		builder_bytes(c->builder, middle, '}', '}', to);
-		return RC_OK;
-	}
+	if (parameters == NULL || parameters->kind == VALUE_NONE)
+		return put_no_arguments(c, from, to);
 	/* Whatever else the schema allows: arguments are an object. */
 	const struct value *type = schema_get(*parameters, "type");
+	const struct value *nullable = schema_get(*parameters, "nullable");
 	if (parameters->kind != VALUE_MAP || type == NULL || type->kind != VALUE_TEXT ||
-	    !text_is(type->u.text, "object"))
+	    !text_is(type->u.text, "object") || (nullable != NULL && value_truthy(*nullable)))
 		return schema_fail(c, RC_UNSUPPORTED, "parameters must be of type object");
+	/* Who reads a value of such a notation looks for its property, and finds one. */
+	for (size_t i = 0; c->notation->text != NULL && i < sizeof(choices) / sizeof(choices[0]);
+	     i++) {
+		if (schema_get(*parameters, choices[i]) != NULL)
+			return schema_fail(c, RC_UNSUPPORTED,
+			    "%s of all parameters cannot be honoured in calls of this model",
+			    choices[i]);
+	}
 	c->root = parameters;
 	enum rc rc = schema_put(c, *parameters, from, to);
 	return rc == RC_OK ? schema_compile_rules(c) : rc;
 }
 
-static enum rc put_call(
-    struct compiler *c, enum calls_form form, struct value tool, uint16_t from, uint16_t to)
+static void put_id(struct compiler *c, uint16_t from, uint16_t to)
+{
+	for (int i = 0; i < ID_BYTES; i++) {
+		uint16_t next = i + 1 == ID_BYTES ? to : builder_state(c->builder);
+
+		builder_bytes(c->builder, from, '0', '9', next);
+		builder_bytes(c->builder, from, 'A', 'Z', next);
+		builder_bytes(c->builder, from, 'a', 'z', next);
+		from = next;
+	}
+}
+
+/* What stands behind a name; with an id in it, if there is one. */
+static void put_named(struct compiler *c, const char *spelling, uint16_t from, uint16_t to)
+{
+	const char *id = strstr(spelling, ID);
+	char before[64];
+
+	if (id == NULL) {
+		schema_put_spelling(c, spelling, from, to);
+		return;
+	}
+	uint16_t open = builder_state(c->builder), close = builder_state(c->builder);
+	memcpy(before, spelling, (size_t)(id - spelling));
+	before[id - spelling] = '\0';
+	schema_put_spelling(c, before, from, open);
+	put_id(c, open, close);
+	schema_put_spelling(c, id + strlen(ID), close, to);
+}
+
+static enum rc put_call(struct compiler *c, const struct form *form, bool must, struct value tool,
+    uint16_t from, uint16_t to)
 {
 	const struct value *function = schema_get(tool, "function");
 	const struct value *name = function == NULL ? NULL : schema_get(*function, "name");
 
-	if (name == NULL || name->kind != VALUE_TEXT || name->u.text->len == 0 ||
-	    memchr(name->u.text->bytes, '\n', name->u.text->len) != NULL)
+	if (name == NULL || name->kind != VALUE_TEXT || !schema_is_word(name->u.text))
 		return schema_fail(c, RC_INVALID, "a tool is a function with a name");
 	size_t before = schema_enter(c, name->u.text->bytes, name->u.text->len);
-	uint16_t at = from, end = builder_state(c->builder);
-	enum rc rc;
+	uint16_t open = builder_state(c->builder), named = builder_state(c->builder);
+	uint16_t arguments = builder_state(c->builder), end = builder_state(c->builder);
 
-	if (form == CALLS_NAMED) {
-		uint16_t line = builder_state(c->builder);
-
-		builder_text(c->builder, at, name->u.text->bytes, name->u.text->len, line);
-		at = put_word(c, line, "\n");
-		rc = put_arguments(c, *function, at, to);
-	} else {
-		uint16_t quoted = builder_state(c->builder);
-
-		at = put_word(c, put_word(c, put_word(c, at, "{"), "\"name\""), ":");
-		rc = schema_put_name(c, name->u.text, at, quoted);
-		at = builder_state(c->builder);
-		schema_put_blanks(c, quoted, at);
-		at = put_word(c, at, ",");
-		at = put_word(c, at, form == CALLS_PARAMETERS ? "\"parameters\"" : "\"arguments\"");
-		at = put_word(c, at, ":");
-		if (rc == RC_OK)
-			rc = put_arguments(c, *function, at, end);
-		at = builder_state(c->builder);
-		schema_put_blanks(c, end, at);
-		builder_bytes(c->builder, at, '}', '}', to);
-	}
+	schema_put_spelling(c, form->open, from, open);
+	builder_text(c->builder, open, name->u.text->bytes, name->u.text->len, named);
+	for (size_t i = 0; i < NAMES_MAX && form->named[i] != NULL; i++)
+		put_named(c, form->named[i], named, arguments);
+	c->notation = &notations[form->arguments];
+	enum rc rc = put_arguments(c, *function, must, arguments, end);
+	c->notation = &notations[NOTATION_JSON];
+	schema_put_spelling(c, form->close, end, to);
 	schema_leave(c, before);
 	return rc;
 }
 
-static enum rc put_calls(
-    struct compiler *c, enum calls_form form, struct value tools, uint16_t start, uint16_t end)
+/* ---- all calls ---- */
+
+/* From where calls may begin, at `from`, to `end`. */
+static enum rc put_calls(struct compiler *c, const struct form *form, bool must, struct value tools,
+    uint16_t from, uint16_t end)
 {
-	uint16_t from = builder_state(c->builder), to = end;
+	uint16_t mark = builder_state(c->builder), front = builder_state(c->builder);
+	uint16_t call = builder_state(c->builder), behind = builder_state(c->builder);
 	enum rc rc = RC_OK;
 
 	if (tools.kind != VALUE_LIST || tools.u.list->len == 0)
 		return schema_fail(c, RC_INVALID, "tools must be a list that is not empty");
 	if (tools.u.list->len > CALLS_TOOLS_MAX)
 		return schema_fail(c, RC_LIMIT, "over %u tools", CALLS_TOOLS_MAX);
-	schema_put_blanks(c, start, from);
-	if (form == CALLS_ARRAY) {
-		from = put_word(c, from, "[");
-		to = builder_state(c->builder);
-		uint16_t behind = builder_state(c->builder), comma = builder_state(c->builder);
-
-		schema_put_blanks(c, to, behind);
-		builder_bytes(c->builder, behind, ']', ']', end);
-		builder_bytes(c->builder, behind, ',', ',', comma);
-		schema_put_blanks(c, comma, from);
-	}
+	builder_empty(c->builder, from, mark);
+	schema_put_spelling(c, must ? form->mark : "", mark, front);
+	schema_put_spelling(c, form->front, front, call);
 	for (size_t i = 0; rc == RC_OK && i < tools.u.list->len; i++)
-		rc = put_call(c, form, tools.u.list->items[i], from, to);
+		rc = put_call(c, form, must, tools.u.list->items[i], call, behind);
+	if (form->again != NULL)
+		schema_put_spelling(c, form->again, behind, call);
+	else if (must && !form->one)
+		schema_put_blanks(c, behind, mark);
+	schema_put_spelling(c, form->end, behind, end);
 	return rc;
 }
 
-enum rc calls_compile(
-    enum calls_form form, const char *json, size_t len, struct automaton **out, struct errmsg *why)
+/* Reasoning may stand before what must come, at `from`. */
+static void put_thought(
+    struct compiler *c, const struct thought *thought, uint16_t from, uint16_t to)
+{
+	uint16_t at = builder_state(c->builder), inside = builder_state(c->builder);
+	uint16_t over = builder_state(c->builder);
+
+	schema_put_spelling(c, BLANKS BLANKS, from, at);
+	builder_empty(c->builder, at, to);
+	schema_put_spelling(c, thought->open, at, inside);
+	schema_put_free(c, thought->never, inside, over);
+	schema_put_spelling(c, thought->close, over, thought->again ? at : to);
+}
+
+enum rc calls_compile(enum calls_form form, bool must, const char *json, size_t len,
+    struct automaton **out, struct errmsg *why)
 {
 	struct errmsg cause = ERRMSG_INIT;
 	struct compiler c;
 	struct value tools;
-	uint16_t start = 0, end;
+	uint16_t start = 0, from, end;
 
 	if (len > SCHEMA_BYTES_MAX)
 		return errmsg_rc(why, RC_LIMIT, "tools: over %zu bytes", SCHEMA_BYTES_MAX);
 	enum rc rc = schema_begin(&c, why);
 	if (rc == RC_OK) {
-		start = builder_state(c.builder);
+		start = from = builder_state(c.builder);
 		end = builder_state(c.builder);
 		builder_final(c.builder, end);
+		if (must) {
+			from = builder_state(c.builder);
+			put_thought(&c, &forms[form].thought, start, from);
+		}
 		rc = template_parse_json(json, len, &c.arena, &tools, &cause);
 		if (rc == RC_OK)
-			rc = put_calls(&c, form, tools, start, end);
+			rc = put_calls(&c, &forms[form], must, tools, from, end);
 		else if (rc != RC_NOMEM)
 			rc = schema_fail(&c, rc, "%s", errmsg_text(&cause, rc));
 	}

@@ -8,7 +8,6 @@
 #include "base/wipe.h"
 #include "grammar/automaton.h"
 #include "grammar/vocab.h"
-#include "tokenize/tokenizer.h"
 
 #define PLACES_MAX 1024u
 #define OPTIONS_ALL_MAX 16384u /* of all places */
@@ -405,12 +404,10 @@ bool matcher_push_bytes(struct matcher *m, const uint8_t *bytes, size_t len)
 
 bool matcher_push(struct matcher *m, int32_t token)
 {
-	char piece[VOCAB_TOKEN_BYTES_MAX + 1];
-	size_t len = tokenizer_piece(m->vocab->tokenizer, token, false, piece, sizeof(piece));
+	uint8_t text[VOCAB_TOKEN_BYTES_MAX];
+	size_t len = vocab_text(m->vocab->tokenizer, token, text);
 
-	if (len == 0 || len > VOCAB_TOKEN_BYTES_MAX)
-		return false;
-	return matcher_push_bytes(m, (const uint8_t *)piece, len);
+	return len > 0 && matcher_push_bytes(m, text, len);
 }
 
 static void set_bit(uint64_t *bitmap, int32_t id)

@@ -153,13 +153,14 @@ enum rc schema_rule(struct compiler *c, const struct value *schema, uint16_t *st
 {
 	struct rule *rule = c->rules;
 
-	while (rule != NULL && rule->schema != schema)
+	while (rule != NULL && (rule->schema != schema || rule->notation != c->notation))
 		rule = rule->next;
 	if (rule == NULL) {
 		rule = arena_alloc(&c->arena, sizeof(*rule));
 		if (rule == NULL)
 			return RC_NOMEM;
 		rule->schema = schema;
+		rule->notation = c->notation;
 		rule->start = builder_state(c->builder);
 		rule->end = builder_state(c->builder);
 		builder_final(c->builder, rule->end);
@@ -174,6 +175,7 @@ enum rc schema_rule(struct compiler *c, const struct value *schema, uint16_t *st
 /* Rules bring more rules: until none is left. */
 enum rc schema_compile_rules(struct compiler *c)
 {
+	const struct notation *notation = c->notation;
 	enum rc rc = RC_OK;
 
 	for (struct rule *rule = c->rules; rule != NULL && rc == RC_OK;) {
@@ -184,9 +186,11 @@ enum rc schema_compile_rules(struct compiler *c)
 		rule->done = true;
 		memcpy(c->path, rule->path, sizeof(c->path));
 		c->path_len = strlen(c->path);
+		c->notation = rule->notation;
 		rc = schema_put(c, *rule->schema, rule->start, rule->end);
 		rule = c->rules;
 	}
+	c->notation = notation;
 	return rc;
 }
 
@@ -203,8 +207,12 @@ static enum rc put_types(
 {
 	enum rc rc = RC_OK;
 
+	if (c->notation->texts)
+		types &= TYPE_STRING | TYPE_NULL;
 	if ((types & TYPE_NULL) != 0)
 		put_word(c, "null", from, to);
+	if ((types & TYPE_NULL) != 0 && c->notation->id == NOTATION_GEMMA)
+		put_word(c, "None", from, to);
 	if ((types & TYPE_BOOLEAN) != 0) {
 		put_word(c, "true", from, to);
 		put_word(c, "false", from, to);
@@ -398,7 +406,7 @@ enum rc schema_put(struct compiler *c, struct value schema, uint16_t from, uint1
 
 enum rc schema_begin(struct compiler *c, struct errmsg *why)
 {
-	*c = (struct compiler){ .why = why };
+	*c = (struct compiler){ .why = why, .notation = &notations[NOTATION_JSON] };
 	arena_init(&c->arena, SCHEMA_WORK_BYTES_MAX);
 	enum rc rc = builder_new(&c->builder);
 	/* State 0 is what a full builder hands out: nothing leads from it. */

@@ -1,5 +1,5 @@
 /*
- * The inside of the schema compiler, for schema*.c and pattern.c only.
+ * The inside of the schema compiler, for schema*.c, pattern.c and calls.c only.
  *
  * Each put_ function lays a part of the automaton between two states that are there.
  * A full builder is found out at the next schema_put(), so they return nothing or what
@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "grammar/automaton.h"
+#include "grammar/notation.h"
 #include "grammar/schema.h"
 #include "template/value.h"
 
@@ -19,8 +20,10 @@
 /* Parts of the automaton that are called from many places; 0: not there yet. */
 enum shared {
 	SHARED_BLANKS,
-	SHARED_CHARACTER, /* one of a text, escaped or not */
+	SHARED_CHARACTER,    /* one of a text, escaped or not; one that is not escaped is no < */
+	SHARED_BEHIND_ANGLE, /* one behind a <, where texts are not escaped */
 	SHARED_TEXT,
+	SHARED_NAME, /* any, of a property */
 	SHARED_INTEGER,
 	SHARED_NUMBER,
 	SHARED_ANY,
@@ -32,6 +35,7 @@ enum shared {
 struct rule {
 	struct rule *next;
 	const struct value *schema; /* as it stands in the tree */
+	const struct notation *notation;
 	uint16_t start, end;
 	bool done;
 	char path[SCHEMA_PATH_BYTES];
@@ -42,7 +46,8 @@ struct compiler {
 	struct arena arena;
 	const struct value *root; /* where references begin; a rule is known by its address */
 	struct rule *rules;       /* newest first */
-	uint16_t shared[SHARED_N];
+	const struct notation *notation; /* of the value that is laid down */
+	uint16_t shared[NOTATION_N][SHARED_N];
 	char path[SCHEMA_PATH_BYTES];
 	size_t path_len;
 	unsigned depth, steps;
@@ -120,6 +125,36 @@ enum rc schema_apart(struct compiler *c, struct value a, struct value b, bool *o
 /* Copy of a map without one key; undefined on no memory. */
 struct value schema_without(struct compiler *c, struct value map, const char *key);
 
+/* ---- schema_notation.c ---- */
+
+/* Texts are escaped, as in JSON. */
+bool schema_escapes(const struct compiler *c);
+
+void schema_put_spelling(struct compiler *c, const char *spelling, uint16_t from, uint16_t to);
+
+/* A text as it stands, which holds none of the words; the second is NULL where there is one. */
+void schema_put_free(
+    struct compiler *c, const char *const words[NOTATION_NEVER_MAX], uint16_t from, uint16_t to);
+
+/* Of [lo, hi] what a text that is not escaped may hold, without <; and behind one what begins
+ * no mark. */
+void schema_put_plain(struct compiler *c, uint16_t from, uint32_t lo, uint32_t hi, uint16_t to);
+void schema_put_behind_angle(struct compiler *c, uint16_t from, uint16_t to);
+
+/* A text that is spelled out and not escaped holds no mark. */
+enum rc schema_check_plain(struct compiler *c, const struct text *text) RC_CHECK;
+
+/* It can stand as a name without quotes, in each notation. */
+bool schema_is_word(const struct text *name);
+
+/* A property's name that is not escaped; letters of one that is not known. */
+enum rc schema_put_bare_name(
+    struct compiler *c, const struct text *name, uint16_t from, uint16_t to) RC_CHECK;
+void schema_put_letter(struct compiler *c, uint16_t from, uint32_t lo, uint32_t hi, uint16_t to);
+
+/* Of a property's value: data-node/answer/tool_schema.c tells the same of a schema. */
+const struct notation *schema_notation_of(struct compiler *c, struct value schema);
+
 /* ---- schema_text.c ---- */
 
 uint16_t schema_shared(struct compiler *c, enum shared which);
@@ -127,10 +162,10 @@ void schema_put_blanks(struct compiler *c, uint16_t from, uint16_t to);
 enum rc schema_put_string(
     struct compiler *c, struct value schema, uint16_t from, uint16_t to) RC_CHECK;
 
-/* Code points of [lo, hi] in a JSON string, escaped only where they must be. */
+/* Code points of [lo, hi] in a text, escaped only where they must be. */
 void schema_put_range(struct compiler *c, uint16_t from, uint32_t lo, uint32_t hi, uint16_t to);
 
-/* A property's name that is known, with its quotes. */
+/* A property's name that is known, with its quotes where it has some. */
 enum rc schema_put_name(
     struct compiler *c, const struct text *name, uint16_t from, uint16_t to) RC_CHECK;
 /* Any name but those of `names` (a map's keys). */

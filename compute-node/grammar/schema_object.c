@@ -98,16 +98,19 @@ static enum rc read_object(struct compiler *c, struct value schema, struct objec
 	return rc;
 }
 
-/* `:` and the value, from behind the name. */
+/* The value, from behind the name, to where a comma or the end may stand. */
 static enum rc put_value(struct compiler *c, const struct text *name, const struct value *schema,
     uint16_t from, uint16_t to)
 {
-	uint16_t colon = builder_state(c->builder), value = builder_state(c->builder);
+	const struct notation *notation = c->notation;
+	uint16_t value = builder_state(c->builder), end = builder_state(c->builder);
 	size_t path = schema_enter(c, name->bytes, name->len);
 
-	put_byte(c, from, ':', colon);
-	schema_put_blanks(c, colon, value);
-	enum rc rc = schema_put(c, *schema, value, to);
+	schema_put_spelling(c, notation->named, from, value);
+	c->notation = schema_notation_of(c, *schema);
+	enum rc rc = schema_put(c, *schema, value, end);
+	c->notation = notation;
+	schema_put_spelling(c, notation->behind, end, to);
 	schema_leave(c, path);
 	return rc;
 }
@@ -122,17 +125,14 @@ static enum rc put_properties(
 
 	for (size_t i = object->n; rc == RC_OK && i-- > 0;) {
 		const struct value_pair *pair = &object->properties.u.map->pairs[i];
-		uint16_t named = builder_state(c->builder), done = builder_state(c->builder);
-		uint16_t next = builder_state(c->builder), comma = builder_state(c->builder);
+		uint16_t named = builder_state(c->builder), next = builder_state(c->builder);
 
 		rc = schema_put_name(c, pair->key, names[i], named);
 		if (rc == RC_OK)
-			rc = put_value(c, pair->key, &pair->value, named, done);
-		schema_put_blanks(c, done, next);
+			rc = put_value(c, pair->key, &pair->value, named, next);
 		if (may_end)
-			put_byte(c, next, '}', close);
-		put_byte(c, next, ',', comma);
-		schema_put_blanks(c, comma, names[i + 1]);
+			schema_put_spelling(c, c->notation->close, next, close);
+		schema_put_spelling(c, c->notation->comma, next, names[i + 1]);
 		if (is_required(object, pair->key))
 			may_end = false;
 		else
@@ -146,16 +146,13 @@ static enum rc put_others(
     struct compiler *c, const struct object *object, uint16_t name, uint16_t close)
 {
 	static const struct text word = { .bytes = "additionalProperties", .len = 20 };
-	uint16_t named = builder_state(c->builder), done = builder_state(c->builder);
-	uint16_t next = builder_state(c->builder), comma = builder_state(c->builder);
+	uint16_t named = builder_state(c->builder), next = builder_state(c->builder);
 	enum rc rc = schema_put_other_name(c, object->properties, name, named);
 
 	if (rc == RC_OK)
-		rc = put_value(c, &word, object->others, named, done);
-	schema_put_blanks(c, done, next);
-	put_byte(c, next, '}', close);
-	put_byte(c, next, ',', comma);
-	schema_put_blanks(c, comma, name);
+		rc = put_value(c, &word, object->others, named, next);
+	schema_put_spelling(c, c->notation->close, next, close);
+	schema_put_spelling(c, c->notation->comma, next, name);
 	return rc;
 }
 
@@ -176,17 +173,15 @@ enum rc schema_put_object(struct compiler *c, struct value schema, uint16_t from
 	if (rc != RC_OK)
 		return rc;
 	uint16_t *names = arena_array(&c->arena, object.n + 1, sizeof(names[0]));
-	uint16_t open = builder_state(c->builder);
+	uint16_t first = builder_state(c->builder);
 	if (names == NULL)
 		return RC_NOMEM;
 	for (size_t i = 0; i <= object.n; i++)
 		names[i] = builder_state(c->builder);
-	put_byte(c, from, '{', open);
-	uint16_t first = builder_state(c->builder);
-	schema_put_blanks(c, open, first);
+	schema_put_spelling(c, c->notation->open, from, first);
 	builder_empty(c->builder, first, names[0]);
 	if (!any_required(&object))
-		put_byte(c, first, '}', to);
+		schema_put_spelling(c, c->notation->close, first, to);
 	rc = put_properties(c, &object, names, to);
 	if (rc == RC_OK && object.others != NULL)
 		rc = put_others(c, &object, names[object.n], to);

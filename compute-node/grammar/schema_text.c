@@ -10,6 +10,7 @@
 #define LITERAL_BYTES_MAX SCHEMA_BYTES_MAX
 #define CONTROL_MAX 0x1Fu
 #define CODE_POINT_MAX 0x10FFFFu
+#define QUOTE_BYTE '\xFD' /* in literals that are not escaped: where a quote stands */
 
 static void put_byte(struct compiler *c, uint16_t from, char byte, uint16_t to)
 {
@@ -80,6 +81,10 @@ static void put_unicode_escape(struct compiler *c, uint16_t from, uint16_t to)
 
 static void put_character(struct compiler *c, uint16_t from, uint16_t to)
 {
+	if (!schema_escapes(c)) {
+		schema_put_plain(c, from, 0, CODE_POINT_MAX, to);
+		return;
+	}
 	uint16_t escape = builder_state(c->builder), u = builder_state(c->builder);
 
 	builder_code_points(c->builder, from, CONTROL_MAX + 1, '"' - 1, to);
@@ -94,11 +99,30 @@ static void put_character(struct compiler *c, uint16_t from, uint16_t to)
 
 static void put_text(struct compiler *c, uint16_t from, uint16_t to)
 {
-	uint16_t inside = builder_state(c->builder);
+	uint16_t inside = builder_state(c->builder), end = builder_state(c->builder);
 
-	put_byte(c, from, '"', inside);
-	builder_call(c->builder, inside, schema_shared(c, SHARED_CHARACTER), inside);
-	put_byte(c, inside, '"', to);
+	schema_put_spelling(c, c->notation->quote, from, inside);
+	if (schema_escapes(c)) {
+		builder_call(c->builder, inside, schema_shared(c, SHARED_CHARACTER), inside);
+		builder_empty(c->builder, inside, end);
+	} else {
+		schema_put_free(c, c->notation->never, inside, end);
+	}
+	schema_put_spelling(c, c->notation->quote, end, to);
+}
+
+static void put_any_name(struct compiler *c, uint16_t from, uint16_t to)
+{
+	uint16_t open = builder_state(c->builder), word = builder_state(c->builder);
+
+	if (schema_escapes(c)) {
+		builder_call(c->builder, from, schema_shared(c, SHARED_TEXT), to);
+		return;
+	}
+	schema_put_spelling(c, c->notation->name, from, open);
+	schema_put_letter(c, open, 0, CODE_POINT_MAX, word);
+	schema_put_letter(c, word, 0, CODE_POINT_MAX, word);
+	builder_empty(c->builder, word, to);
 }
 
 static void put_indent(struct compiler *c, uint16_t from, uint16_t to)
@@ -119,48 +143,58 @@ static void put_indent(struct compiler *c, uint16_t from, uint16_t to)
 	builder_empty(c->builder, at, to);
 }
 
-/* An array or object of anything: `open`, members of `put`, `close`. */
-static void put_members(
-    struct compiler *c, const char *brackets, bool names, uint16_t from, uint16_t to)
+static void put_any_array(struct compiler *c, uint16_t from, uint16_t to)
 {
-	uint16_t open = builder_state(c->builder), first = builder_state(c->builder);
+	uint16_t first = builder_state(c->builder), again = builder_state(c->builder);
 	uint16_t done = builder_state(c->builder), next = builder_state(c->builder);
-	uint16_t comma = builder_state(c->builder), again = builder_state(c->builder);
-	uint16_t value = again;
 
-	put_byte(c, from, brackets[0], open);
-	schema_put_blanks(c, open, first);
-	put_byte(c, first, brackets[1], to);
+	schema_put_spelling(c, "[" BLANKS, from, first);
+	put_byte(c, first, ']', to);
 	builder_empty(c->builder, first, again);
-	if (names) {
-		uint16_t named = builder_state(c->builder), colon = builder_state(c->builder);
-
-		value = builder_state(c->builder);
-		builder_call(c->builder, again, schema_shared(c, SHARED_TEXT), named);
-		put_byte(c, named, ':', colon);
-		schema_put_blanks(c, colon, value);
-	}
-	builder_call(c->builder, value, schema_shared(c, SHARED_ANY), done);
+	builder_call(c->builder, again, schema_shared(c, SHARED_ANY), done);
 	schema_put_blanks(c, done, next);
-	put_byte(c, next, brackets[1], to);
-	put_byte(c, next, ',', comma);
-	schema_put_blanks(c, comma, again);
+	put_byte(c, next, ']', to);
+	schema_put_spelling(c, "," BLANKS, next, again);
+}
+
+/* Of anything; where texts have a notation of their own all values are some. */
+static void put_any_object(struct compiler *c, uint16_t from, uint16_t to)
+{
+	const struct notation *n = c->notation;
+	uint16_t first = builder_state(c->builder), again = builder_state(c->builder);
+	uint16_t named = builder_state(c->builder), value = builder_state(c->builder);
+	uint16_t done = builder_state(c->builder), next = builder_state(c->builder);
+
+	schema_put_spelling(c, n->open, from, first);
+	schema_put_spelling(c, n->close, first, to);
+	builder_empty(c->builder, first, again);
+	builder_call(c->builder, again, schema_shared(c, SHARED_NAME), named);
+	schema_put_spelling(c, n->named, named, value);
+	if (n->text != NULL) {
+		c->notation = n->text;
+		builder_call(c->builder, value, schema_shared(c, SHARED_TEXT), done);
+		c->notation = n;
+	} else {
+		builder_call(c->builder, value, schema_shared(c, SHARED_ANY), done);
+	}
+	schema_put_spelling(c, n->behind, done, next);
+	schema_put_spelling(c, n->close, next, to);
+	schema_put_spelling(c, n->comma, next, again);
 }
 
 static void put_any(struct compiler *c, uint16_t from, uint16_t to)
 {
 	builder_text(c->builder, from, "null", 4, to);
+	if (c->notation->texts) {
+		builder_call(c->builder, from, schema_shared(c, SHARED_TEXT), to);
+		return;
+	}
 	builder_text(c->builder, from, "true", 4, to);
 	builder_text(c->builder, from, "false", 5, to);
 	builder_call(c->builder, from, schema_shared(c, SHARED_NUMBER), to);
 	builder_call(c->builder, from, schema_shared(c, SHARED_TEXT), to);
-	put_members(c, "[]", false, from, to);
-	put_members(c, "{}", true, from, to);
-}
-
-static void put_any_object(struct compiler *c, uint16_t from, uint16_t to)
-{
-	put_members(c, "{}", true, from, to);
+	put_any_array(c, from, to);
+	put_any_object(c, from, to);
 }
 
 uint16_t schema_shared(struct compiler *c, enum shared which)
@@ -168,22 +202,26 @@ uint16_t schema_shared(struct compiler *c, enum shared which)
 	static void (*const puts[SHARED_N])(struct compiler * c, uint16_t from, uint16_t to) = {
 		[SHARED_BLANKS] = put_indent,
 		[SHARED_CHARACTER] = put_character,
+		[SHARED_BEHIND_ANGLE] = schema_put_behind_angle,
 		[SHARED_TEXT] = put_text,
+		[SHARED_NAME] = put_any_name,
 		[SHARED_INTEGER] = schema_put_integer_any,
 		[SHARED_NUMBER] = schema_put_number_any,
 		[SHARED_ANY] = put_any,
 		[SHARED_ANY_OBJECT] = put_any_object,
 	};
 
-	if (c->shared[which] == 0) {
+	uint16_t *start = &c->shared[c->notation->id][which];
+
+	if (*start == 0) {
 		uint16_t end;
 
-		c->shared[which] = builder_state(c->builder);
+		*start = builder_state(c->builder);
 		end = builder_state(c->builder);
 		builder_final(c->builder, end);
-		puts[which](c, c->shared[which], end);
+		puts[which](c, *start, end);
 	}
-	return c->shared[which];
+	return *start;
 }
 
 void schema_put_blanks(struct compiler *c, uint16_t from, uint16_t to)
@@ -213,24 +251,50 @@ static const char *format_pattern(const struct value *format)
 	return NULL;
 }
 
-/* At least `least` characters, at most `most` (< 0: no end), and the closing quote. */
+/* Behind so many characters: any of them, or, where texts are not escaped, a < */
+struct counted {
+	uint16_t any, angle;
+};
+
+static struct counted counted_new(struct compiler *c)
+{
+	struct counted at = { .any = builder_state(c->builder) };
+
+	if (!schema_escapes(c))
+		at.angle = builder_state(c->builder);
+	return at;
+}
+
+static void put_one(struct compiler *c, struct counted from, struct counted to)
+{
+	builder_call(c->builder, from.any, schema_shared(c, SHARED_CHARACTER), to.any);
+	if (schema_escapes(c))
+		return;
+	put_byte(c, from.any, '<', to.angle);
+	put_byte(c, from.angle, '<', to.angle);
+	builder_call(c->builder, from.angle, schema_shared(c, SHARED_BEHIND_ANGLE), to.any);
+}
+
+/* At least `least` characters, at most `most` (< 0: no end). */
 static void put_counted(struct compiler *c, long least, long most, uint16_t from, uint16_t to)
 {
-	uint16_t character = schema_shared(c, SHARED_CHARACTER);
+	struct counted at = counted_new(c);
 	long n = most >= 0 ? most : least;
 
-	for (long i = 0; i < n; i++) {
-		uint16_t next = builder_state(c->builder);
-
+	builder_empty(c->builder, from, at.any);
+	for (long i = 0; i <= n; i++) {
 		if (i >= least)
-			put_byte(c, from, '"', to);
-		builder_call(c->builder, from, character, next);
-		from = next;
+			builder_empty(c->builder, at.any, to);
+		if (i >= least && !schema_escapes(c))
+			builder_empty(c->builder, at.angle, to);
+		if (i == n)
+			break;
+		struct counted next = counted_new(c);
+		put_one(c, at, next);
+		at = next;
 	}
 	if (most < 0)
-		builder_call(c->builder, from, character, from);
-	if (n >= least)
-		put_byte(c, from, '"', to);
+		put_one(c, at, at);
 }
 
 enum rc schema_put_string(struct compiler *c, struct value schema, uint16_t from, uint16_t to)
@@ -254,14 +318,13 @@ enum rc schema_put_string(struct compiler *c, struct value schema, uint16_t from
 		builder_call(c->builder, from, schema_shared(c, SHARED_TEXT), to);
 		return RC_OK;
 	}
-	uint16_t inside = builder_state(c->builder);
-	put_byte(c, from, '"', inside);
+	uint16_t inside = builder_state(c->builder), end = builder_state(c->builder);
+	schema_put_spelling(c, c->notation->quote, from, inside);
+	schema_put_spelling(c, c->notation->quote, end, to);
 	if (counted) {
-		put_counted(c, least, most, inside, to);
+		put_counted(c, least, most, inside, end);
 		return RC_OK;
 	}
-	uint16_t end = builder_state(c->builder);
-	put_byte(c, end, '"', to);
 	return pattern != NULL
 		   ? pattern_put(c, pattern->u.text->bytes, pattern->u.text->len, inside, end)
 		   : pattern_put(c, known, strlen(known), inside, end);
@@ -286,6 +349,10 @@ void schema_put_range(struct compiler *c, uint16_t from, uint32_t lo, uint32_t h
 	static const uint32_t plain[][2] = { { CONTROL_MAX + 1, '"' - 1 }, { '"' + 1, '\\' - 1 },
 		{ '\\' + 1, CODE_POINT_MAX } };
 
+	if (!schema_escapes(c)) {
+		schema_put_plain(c, from, lo, hi, to);
+		return;
+	}
 	for (uint32_t cp = lo > 0 ? lo : 1; cp <= CONTROL_MAX && cp <= hi; cp++)
 		put_escaped(c, from, cp, to);
 	if (lo <= '"' && hi >= '"')
@@ -307,6 +374,8 @@ enum rc schema_put_name(struct compiler *c, const struct text *name, uint16_t fr
 {
 	struct buf quoted;
 
+	if (!schema_escapes(c))
+		return schema_put_bare_name(c, name, from, to);
 	buf_init(&quoted, LITERAL_BYTES_MAX * 6);
 	buf_json_string(&quoted, name->bytes, name->len);
 	enum rc rc = buf_rc(&quoted);
@@ -322,6 +391,24 @@ struct names {
 	uint16_t free;            /* inside a name that is none of them any more */
 	uint16_t to;
 };
+
+/* One that is not escaped is a word of letters. */
+static void put_other_letter(
+    struct compiler *c, uint16_t from, uint32_t lo, uint32_t hi, uint16_t to)
+{
+	if (schema_escapes(c))
+		schema_put_range(c, from, lo, hi, to);
+	else
+		schema_put_letter(c, from, lo, hi, to);
+}
+
+static void put_name_end(struct compiler *c, uint16_t at, uint16_t to)
+{
+	if (schema_escapes(c))
+		put_byte(c, at, '"', to);
+	else
+		builder_empty(c->builder, at, to);
+}
 
 static int compare_names(const void *a, const void *b)
 {
@@ -343,8 +430,8 @@ static enum rc put_others(struct compiler *c, const struct names *names, size_t 
 	bool whole = names->list[first]->len == depth;
 	enum rc rc = builder_rc(c->builder);
 
-	if (!whole)
-		put_byte(c, at, '"', names->to);
+	if (!whole && (depth > 0 || schema_escapes(c)))
+		put_name_end(c, at, names->to);
 	for (size_t i = first + whole; rc == RC_OK && i < last;) {
 		const struct text *name = names->list[i];
 		uint32_t cp = 0;
@@ -361,7 +448,7 @@ static enum rc put_others(struct compiler *c, const struct names *names, size_t 
 			uint16_t down = builder_state(c->builder);
 
 			if (cp > next_free)
-				schema_put_range(c, at, next_free, cp - 1, names->free);
+				put_other_letter(c, at, next_free, cp - 1, names->free);
 			next_free = cp + 1;
 			builder_code_points(c->builder, at, cp, cp, down);
 			rc = put_others(c, names, i, end, depth + len, down);
@@ -369,7 +456,7 @@ static enum rc put_others(struct compiler *c, const struct names *names, size_t 
 		i = end;
 	}
 	if (rc == RC_OK)
-		schema_put_range(c, at, next_free, CODE_POINT_MAX, names->free);
+		put_other_letter(c, at, next_free, CODE_POINT_MAX, names->free);
 	return rc;
 }
 
@@ -379,7 +466,7 @@ enum rc schema_put_other_name(struct compiler *c, struct value names, uint16_t f
 	struct names known = { .to = to };
 
 	if (n == 0) {
-		builder_call(c->builder, from, schema_shared(c, SHARED_TEXT), to);
+		builder_call(c->builder, from, schema_shared(c, SHARED_NAME), to);
 		return RC_OK;
 	}
 	known.list = arena_array(&c->arena, n, sizeof(known.list[0]));
@@ -394,9 +481,15 @@ enum rc schema_put_other_name(struct compiler *c, struct value names, uint16_t f
 	qsort(known.list, n, sizeof(known.list[0]), compare_names);
 	uint16_t inside = builder_state(c->builder);
 	known.free = builder_state(c->builder);
-	put_byte(c, from, '"', inside);
-	builder_call(c->builder, known.free, schema_shared(c, SHARED_CHARACTER), known.free);
-	put_byte(c, known.free, '"', to);
+	if (schema_escapes(c)) {
+		put_byte(c, from, '"', inside);
+		builder_call(
+		    c->builder, known.free, schema_shared(c, SHARED_CHARACTER), known.free);
+	} else {
+		schema_put_spelling(c, c->notation->name, from, inside);
+		schema_put_letter(c, known.free, 0, CODE_POINT_MAX, known.free);
+	}
+	put_name_end(c, known.free, to);
 	return put_others(c, &known, 0, n, 0, inside);
 }
 
@@ -414,9 +507,42 @@ static void write_number(struct buf *out, double real)
 	buf_puts(out, text);
 }
 
-/* Compact JSON. */
-static void write_literal(struct buf *out, struct value value)
+static enum rc write_text(struct compiler *c, struct buf *out, const struct text *text)
 {
+	const bool quoted = c->notation->quote[0] != '\0';
+
+	if (schema_escapes(c)) {
+		buf_json_string(out, text->bytes, text->len);
+		return RC_OK;
+	}
+	if (quoted)
+		buf_putc(out, QUOTE_BYTE);
+	buf_append(out, text->bytes, text->len);
+	if (quoted)
+		buf_putc(out, QUOTE_BYTE);
+	return schema_check_plain(c, text);
+}
+
+static enum rc write_literal(struct compiler *c, struct buf *out, struct value value);
+
+/* A name without quotes is a word, so it is written as it is. */
+static enum rc write_pair(struct compiler *c, struct buf *out, const struct value_pair *pair)
+{
+	enum rc rc = RC_OK;
+
+	if (schema_escapes(c) || !schema_is_word(pair->key))
+		rc = write_text(c, out, pair->key);
+	else
+		buf_append(out, pair->key->bytes, pair->key->len);
+	buf_putc(out, ':');
+	return rc == RC_OK ? write_literal(c, out, pair->value) : rc;
+}
+
+/* Compact. */
+static enum rc write_literal(struct compiler *c, struct buf *out, struct value value)
+{
+	enum rc rc = RC_OK;
+
 	switch (value.kind) {
 	case VALUE_BOOL:
 		buf_puts(out, value.u.boolean ? "true" : "false");
@@ -428,27 +554,22 @@ static void write_literal(struct buf *out, struct value value)
 		write_number(out, value.u.real);
 		break;
 	case VALUE_TEXT:
-		buf_json_string(out, value.u.text->bytes, value.u.text->len);
-		break;
+		return write_text(c, out, value.u.text);
 	case VALUE_LIST:
 		buf_putc(out, '[');
-		for (size_t i = 0; i < value.u.list->len; i++) {
+		for (size_t i = 0; rc == RC_OK && i < value.u.list->len; i++) {
 			if (i > 0)
 				buf_putc(out, ',');
-			write_literal(out, value.u.list->items[i]);
+			rc = write_literal(c, out, value.u.list->items[i]);
 		}
 		buf_putc(out, ']');
 		break;
 	case VALUE_MAP:
 		buf_putc(out, '{');
-		for (size_t i = 0; i < value.u.map->len; i++) {
-			const struct value_pair *pair = &value.u.map->pairs[i];
-
+		for (size_t i = 0; rc == RC_OK && i < value.u.map->len; i++) {
 			if (i > 0)
 				buf_putc(out, ',');
-			buf_json_string(out, pair->key->bytes, pair->key->len);
-			buf_putc(out, ':');
-			write_literal(out, pair->value);
+			rc = write_pair(c, out, &value.u.map->pairs[i]);
 		}
 		buf_putc(out, '}');
 		break;
@@ -456,6 +577,7 @@ static void write_literal(struct buf *out, struct value value)
 		buf_puts(out, "null");
 		break;
 	}
+	return rc;
 }
 
 /* Literals in the order of their bytes: a row of states for each, from where it leaves the
@@ -482,7 +604,10 @@ static enum rc put_sorted(
 			at++;
 		for (; at < text->len; at++) {
 			path[at + 1] = builder_state(c->builder);
-			put_byte(c, path[at], text->bytes[at], path[at + 1]);
+			if (text->bytes[at] == QUOTE_BYTE)
+				schema_put_spelling(c, c->notation->quote, path[at], path[at + 1]);
+			else
+				put_byte(c, path[at], text->bytes[at], path[at + 1]);
 		}
 		builder_empty(c->builder, path[text->len], to);
 	}
@@ -496,11 +621,16 @@ enum rc schema_put_literals(struct compiler *c, struct value values, uint16_t fr
 	enum rc rc = texts == NULL ? RC_NOMEM : RC_OK;
 
 	for (size_t i = 0; rc == RC_OK && i < n; i++) {
+		const enum value_kind kind = values.u.list->items[i].kind;
 		struct buf text;
 
+		if (c->notation->texts && kind != VALUE_TEXT && kind != VALUE_NONE)
+			return schema_fail(
+			    c, RC_UNSUPPORTED, "calls of this model cannot hold this value");
 		buf_init(&text, LITERAL_BYTES_MAX * 6);
-		write_literal(&text, values.u.list->items[i]);
-		rc = buf_rc(&text);
+		rc = write_literal(c, &text, values.u.list->items[i]);
+		if (rc == RC_OK)
+			rc = buf_rc(&text);
 		if (rc == RC_OK)
 			texts[i] = text_new(&c->arena, buf_text(&text), text.len, false);
 		if (rc == RC_OK && texts[i] == NULL)

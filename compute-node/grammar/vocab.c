@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grammar/automaton.h"
 #include "tokenize/tokenizer.h"
 
 struct entry {
@@ -25,6 +26,33 @@ static int compare(const void *a, const void *b)
 	return (ea->id > eb->id) - (ea->id < eb->id);
 }
 
+/* A token of one byte, or a few, may be of those that frame marks. */
+static bool frames(const char *piece, size_t len)
+{
+	return memchr(piece, AUTOMATON_MARK_OPEN, len) != NULL ||
+	       memchr(piece, AUTOMATON_MARK_CLOSE, len) != NULL;
+}
+
+size_t vocab_text(const struct tokenizer *tokenizer, int32_t id, uint8_t out[VOCAB_TOKEN_BYTES_MAX])
+{
+	char piece[VOCAB_TOKEN_BYTES_MAX + 1];
+	size_t len = tokenizer_piece(tokenizer, id, false, piece, sizeof(piece));
+	const bool mark = len == 0;
+
+	if (tokenizer_is_end(tokenizer, id))
+		return 0;
+	if (mark)
+		len = tokenizer_piece(tokenizer, id, true, piece, sizeof(piece));
+	if (len == 0 || len + 2 * mark > VOCAB_TOKEN_BYTES_MAX || frames(piece, len))
+		return 0;
+	memcpy(out + mark, piece, len);
+	if (mark) {
+		out[0] = AUTOMATON_MARK_OPEN;
+		out[len + 1] = AUTOMATON_MARK_CLOSE;
+	}
+	return len + 2 * mark;
+}
+
 /* Texts of all tokens that have one; returns how many, and their bytes in all. */
 static size_t gather(const struct tokenizer *tokenizer, size_t n_vocab, struct entry *entries,
     uint8_t *texts, size_t *bytes)
@@ -32,14 +60,13 @@ static size_t gather(const struct tokenizer *tokenizer, size_t n_vocab, struct e
 	size_t n = 0, at = 0;
 
 	for (size_t id = 0; id < n_vocab; id++) {
-		char piece[VOCAB_TOKEN_BYTES_MAX + 1];
-		size_t len = tokenizer_piece(tokenizer, (int32_t)id, false, piece, sizeof(piece));
+		uint8_t text[VOCAB_TOKEN_BYTES_MAX];
+		size_t len = vocab_text(tokenizer, (int32_t)id, text);
 
-		if (len == 0 || len > VOCAB_TOKEN_BYTES_MAX ||
-		    tokenizer_is_end(tokenizer, (int32_t)id))
+		if (len == 0)
 			continue;
 		if (texts != NULL) {
-			memcpy(texts + at, piece, len);
+			memcpy(texts + at, text, len);
 			entries[n] = (struct entry){
 				.id = (int32_t)id, .len = (uint8_t)len, .text = texts + at
 			};
@@ -60,10 +87,11 @@ static uint8_t common_of(const struct entry *a, const struct entry *b)
 	return i;
 }
 
-/* Bytes that may stand in JSON text as the automata write it. */
-static bool json_byte(unsigned byte)
+/* Bytes that may stand in texts as the automata write them. */
+static bool text_byte(unsigned byte)
 {
-	return byte == '\n' || (byte >= 0x20 && byte < 0xC0) || (byte >= 0xC2 && byte <= 0xF4);
+	return byte == '\t' || byte == '\n' || byte == '\r' || (byte >= 0x20 && byte < 0xC0) ||
+	       (byte >= 0xC2 && byte <= 0xF4);
 }
 
 static void fill(struct vocab *vocab, const struct entry *entries)
@@ -84,7 +112,7 @@ static void fill(struct vocab *vocab, const struct entry *entries)
 	}
 	vocab->whole = true;
 	for (unsigned byte = 0; byte <= UINT8_MAX; byte++)
-		vocab->whole = vocab->whole && (!json_byte(byte) || single[byte]);
+		vocab->whole = vocab->whole && (!text_byte(byte) || single[byte]);
 }
 
 static bool take(struct vocab *vocab, size_t n, size_t bytes)

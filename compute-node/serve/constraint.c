@@ -17,7 +17,9 @@ static enum rc compile(const struct served_model *model, const struct wire_const
 	const size_t len = strlen(constraint->schema);
 
 	if (constraint->kind == WIRE_CONSTRAINT_CALLS)
-		return calls_compile(model->hold.form, constraint->schema, len, out, why);
+		return calls_compile(model->hold.form, false, constraint->schema, len, out, why);
+	if (constraint->kind == WIRE_CONSTRAINT_MUST_CALL)
+		return calls_compile(model->hold.forced, true, constraint->schema, len, out, why);
 	if (constraint->kind == WIRE_CONSTRAINT_JSON_OBJECT)
 		return schema_any_object(out, why);
 	return schema_compile(constraint->schema, len, out, why);
@@ -34,9 +36,6 @@ enum rc constraint_new(const struct served_model *model, const struct wire_const
 	if (model->vocab == NULL || !model->vocab->whole)
 		return errmsg_rc(why, RC_UNSUPPORTED,
 		    "constraint: the vocabulary of this model cannot spell every text");
-	if (constraint->kind == WIRE_CONSTRAINT_CALLS && !model->holds_calls)
-		return errmsg_rc(
-		    why, RC_UNSUPPORTED, "constraint: calls of this model cannot be held");
 	if (atomic_fetch_add(&taken, 1) >= CONSTRAINTS_MAX) {
 		atomic_fetch_sub(&taken, 1);
 		return errmsg_rc(

@@ -182,6 +182,7 @@ static void open_template(struct served_model *served)
 	const char *source = served->info->chat_template;
 
 	served->tool_format = "";
+	served->hold = tool_hold_of(NULL);
 	if (source == NULL || served->tokenizer == NULL)
 		return;
 	if (template_compile(source, strlen(source), &served->template, &served->template_why) !=
@@ -189,7 +190,8 @@ static void open_template(struct served_model *served)
 		served->template = NULL;
 	else
 		served->tool_format = tool_format_of(source);
-	served->holds_calls = served->tool_format[0] != '\0' && tool_hold_of(source, &served->hold);
+	if (served->tool_format[0] != '\0')
+		served->hold = tool_hold_of(source);
 }
 
 const char *fleet_template_name(const struct served_model *model)
@@ -457,8 +459,7 @@ void fleet_describe(const struct fleet *fleet, struct wire_model out[FLEET_MODEL
 			.cache_type = served->cache_type,
 			.constrains = served->vocab != NULL && served->vocab->whole,
 			.tool_format = served->tool_format,
-			.holds_calls =
-			    served->holds_calls && served->vocab != NULL && served->vocab->whole,
+			.holds_calls = served->vocab != NULL && served->vocab->whole,
 			.absent = !atomic_load(&served->present),
 			.embedding_length = served->info->n_embd };
 		memcpy(out[i].content_hash, served->info->content_hash, WIRE_HASH_BYTES);

@@ -62,7 +62,6 @@ struct served_model {
 	struct errmsg template_why;        /* in the latter case: why not */
 	const char *tool_format;           /* see serve/tool_format.h; "" also without template */
 	struct tool_hold hold;
-	bool holds_calls;                       /* `hold` says how */
 	struct vocab *vocab;                    /* for constraints; NULL: it does not generate */
 	char numerics_id[FLEET_NUMERICS_BYTES]; /* as soon as it was present */
 	const char *cache_type;                 /* "f16" */

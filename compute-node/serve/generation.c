@@ -155,7 +155,8 @@ static void set_onset(
 	gen->calls = constraint->kind == WIRE_CONSTRAINT_CALLS;
 	gen->many = hold->many;
 	/* Under a template of harmony what is asked for is a message, not the first. */
-	bool message = !gen->calls && strcmp(gen->model->tool_format, "harmony") == 0 &&
+	bool message = !gen->calls && constraint->kind != WIRE_CONSTRAINT_MUST_CALL &&
+		       strcmp(gen->model->tool_format, "harmony") == 0 &&
 		       ends_in(gen->model->tokenizer, prompt, "<|start|>assistant");
 
 	gen->waits = gen->calls || message || gen->reasoning;

@@ -3,13 +3,26 @@
 
 #include <string.h>
 
-static const char think_open[] = "<think>", think_close[] = "</think>";
+/* How reasoning begins and ends; the first is what a prompt opens. */
+static const struct {
+	const char *open, *close;
+	bool again; /* also behind a call */
+} thoughts[] = {
+	{ "<think>", "</think>", false },
+	{ "<|channel>thought", "<channel|>", true },
+};
+#define THOUGHTS (sizeof(thoughts) / sizeof(thoughts[0]))
+
 static const char message_mark[] = "<|message|>";
 
 void onset_init(struct onset *o, enum onset_kind kind, const char *mark, bool thinking)
 {
 	*o = (struct onset){
-		.kind = kind, .mark = mark, .front = true, .again = thinking, .thinking = thinking
+		.kind = kind,
+		.mark = mark,
+		.front = true,
+		.again = thinking,
+		.close = thinking ? thoughts[0].close : NULL,
 	};
 }
 
@@ -114,21 +127,27 @@ static bool look_at_headers(struct onset *o, const char **behind, size_t *behind
  * too few of them to tell. */
 static bool look_at_front(struct onset *o, bool *begins)
 {
-	const char *blank = o->kind == ONSET_BARE ? " \n\r\t;" : " \n\r\t";
-	size_t n = 0, len = strlen(think_open);
+	size_t n = 0;
 
-	while (n < o->tail_len && o->tail[n] != '\0' && strchr(blank, o->tail[n]) != NULL)
+	while (n < o->tail_len && o->tail[n] != '\0' && strchr(" \n\r\t", o->tail[n]) != NULL)
 		n++;
 	drop(o, n);
-	if (o->tail_len == 0 ||
-	    (!o->again && o->tail_len < len && memcmp(o->tail, think_open, o->tail_len) == 0))
+	if (o->tail_len == 0)
 		return false;
-	*begins = o->kind == ONSET_BARE && o->tail[0] == '{';
-	o->front = false;
-	if (!o->again && o->tail_len >= len && memcmp(o->tail, think_open, len) == 0) {
-		o->thinking = true;
+	for (size_t i = 0; i < THOUGHTS; i++) {
+		size_t len = strlen(thoughts[i].open);
+
+		if ((o->again && !thoughts[i].again) ||
+		    memcmp(o->tail, thoughts[i].open, len < o->tail_len ? len : o->tail_len) != 0)
+			continue;
+		if (o->tail_len < len)
+			return false;
 		drop(o, len);
+		o->close = thoughts[i].close;
+		break;
 	}
+	*begins = o->close == NULL && o->kind == ONSET_BARE && o->tail[0] == '{';
+	o->front = false;
 	return true;
 }
 
@@ -142,12 +161,12 @@ bool onset_push(
 	o->tail_len += len;
 	if (o->kind == ONSET_MESSAGE || o->kind == ONSET_RECIPIENT)
 		return look_at_headers(o, behind, behind_len);
-	if (!o->thinking && o->front && !look_at_front(o, &begins))
+	if (o->close == NULL && o->front && !look_at_front(o, &begins))
 		return false;
-	if (o->thinking) {
-		if (!pass(o, think_close, strlen(think_close) - 1))
+	while (o->close != NULL) {
+		if (!pass(o, o->close, strlen(o->close) - 1))
 			return false;
-		o->thinking = false;
+		o->close = NULL;
 		o->front = o->again = true;
 		begins = o->kind == ONSET_THOUGHT;
 		if (!begins && !look_at_front(o, &begins))

@@ -4,7 +4,8 @@
  *
  * Behind reasoning that the prompt opened, or behind the header of a harmony message
  * that is not reasoning; and for calls again and again: behind the mark that begins one.
- * A constraint of calls is over with each of them, and then text is free again.
+ * A constraint of calls is over with each of them, or with the last of a row that has one mark,
+ * and then text is free again.
  *
  * Pure but for its own state, which is a function of the bytes pushed; they may be cut
  * anywhere.
@@ -28,10 +29,10 @@ enum onset_kind {
 
 struct onset {
 	enum onset_kind kind;
-	const char *mark; /* static */
-	bool front;       /* nothing but blanks so far, of the answer or behind a call */
-	bool again;       /* a call or reasoning is over: no other opens */
-	bool thinking;    /* within <think> … </think> */
+	const char *mark;  /* static */
+	bool front;        /* nothing but blanks so far, of the answer or behind a call */
+	bool again;        /* a call or reasoning is over: no other opens */
+	const char *close; /* of the reasoning that it is within; NULL: none */
 	char tail[ONSET_HEADER_BYTES_MAX + ONSET_PIECE_BYTES_MAX]; /* not looked through yet */
 	size_t tail_len;
 };

@@ -31,25 +31,36 @@ const char *tool_format_of(const char *source)
 	return "";
 }
 
-bool tool_hold_of(const char *source, struct tool_hold *out)
+struct tool_hold tool_hold_of(const char *source)
 {
+#define BAR "\xef\xbd\x9c"
+#define GAP "\xe2\x96\x81"
+#define TAG ONSET_MARK, "<tool_call>", true
+#define MISTRAL ONSET_MARK, "[TOOL_CALLS]", false
+#define DEEPSEEK ONSET_MARK, "<" BAR "tool" GAP "calls" GAP "begin" BAR ">", true
+	/* Of a format the first whose words the template has; NULL: any. */
 	static const struct {
-		const char *format, *but; /* where the template has that, it is another way */
+		const char *format, *words;
 		struct tool_hold hold;
 	} holds[] = {
-		{ "hermes", "<function=", { ONSET_MARK, "<tool_call>", CALLS_ARGUMENTS, true } },
-		{ "llama3", NULL, { ONSET_BARE, "<|python_tag|>", CALLS_PARAMETERS, true } },
-		{ "mistral", "[ARGS]", { ONSET_MARK, "[TOOL_CALLS]", CALLS_ARRAY, false } },
-		{ "harmony", NULL, { ONSET_RECIPIENT, NULL, CALLS_NAMED, false } },
+		{ "hermes", "<function=", { TAG, CALLS_FUNCTION, CALLS_FUNCTION } },
+		{ "hermes", "<arg_key>", { TAG, CALLS_KEYED, CALLS_KEYED } },
+		{ "llama3", NULL,
+		    { ONSET_BARE, "<|python_tag|>", false, CALLS_PARAMETERS, CALLS_PARAMETERS } },
+		{ "mistral", "[ARGS]", { MISTRAL, CALLS_ARGS, CALLS_ARGS } },
+		{ "mistral", NULL, { MISTRAL, CALLS_ARRAY, CALLS_ARRAY } },
+		{ "deepseek", "```json", { DEEPSEEK, CALLS_FENCED, CALLS_FENCED } },
+		{ "deepseek", NULL, { DEEPSEEK, CALLS_MARKED, CALLS_MARKED } },
+		{ "gemma4", NULL, { ONSET_MARK, "<|tool_call>", true, CALLS_GEMMA, CALLS_GEMMA } },
+		{ "harmony", NULL, { ONSET_RECIPIENT, NULL, false, CALLS_NAMED, CALLS_MESSAGE } },
 	};
+	static const struct tool_hold told = { TAG, CALLS_ARGUMENTS, CALLS_ARGUMENTS };
 	const char *format = tool_format_of(source);
 
 	for (size_t i = 0; i < sizeof(holds) / sizeof(holds[0]); i++) {
-		if (strcmp(format, holds[i].format) != 0)
-			continue;
-		*out = holds[i].hold;
-		return (holds[i].but == NULL || strstr(source, holds[i].but) == NULL) &&
-		       strstr(source, "<arg_key>") == NULL;
+		if (strcmp(format, holds[i].format) == 0 &&
+		    (holds[i].words == NULL || strstr(source, holds[i].words) != NULL))
+			return holds[i].hold;
 	}
-	return false;
+	return told;
 }

@@ -13,15 +13,17 @@
  * or in a way that is not known here.  `source` may be NULL. */
 const char *tool_format_of(const char *source);
 
-/* How a call is held to the tools' schemas from the moment it begins. */
+/* How calls are held to the tools' schemas. */
 struct tool_hold {
-	enum onset_kind onset;
-	const char *mark; /* static; NULL: none */
+	enum onset_kind onset; /* of one that need not come: from where it is held */
+	const char *mark;      /* static; NULL: none */
+	bool many;             /* text and more calls may follow what is held */
 	enum calls_form form;
-	bool many; /* text and more calls may follow one */
+	enum calls_form forced; /* of one that must come, from the answer's front */
 };
 
-/* False: calls of this template are not JSON all through, so they are not held. */
-bool tool_hold_of(const char *source, struct tool_hold *out);
+/* Of a template that is told so by tool_format_of(); where that is "", a model is told of tools in
+ * words, and calls as Hermes has them. */
+struct tool_hold tool_hold_of(const char *source);
 
 #endif

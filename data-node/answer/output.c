@@ -28,6 +28,10 @@ enum rc output_new(const struct output_config *config, struct output **out)
 	o->config = *config;
 	if (config->calls == OUTPUT_CALLS_TAGS)
 		o->marks = tool_marks_of(config->format);
+	/* They were read before, so what is none is no memory: calls are read without. */
+	if (o->marks != NULL && config->tools != NULL)
+		o->tools = (struct tool_schema){ json_loads(config->tools, JSON_ALLOW_NUL, NULL),
+			config->must };
 	o->close = thoughts[0].close;
 	o->where = config->within                         ? IN_REASONING
 		   : config->reasoning                    ? AT_START
@@ -43,6 +47,7 @@ void output_free(struct output *o)
 	if (o == NULL)
 		return;
 	tool_calls_free(o->ready);
+	json_decref(o->tools.tools);
 	buf_fini(&o->held);
 	free(o);
 }
@@ -83,20 +88,25 @@ static size_t blanks(const struct output *o)
 	return n;
 }
 
-size_t output_find(const struct output *o, const char *mark, bool *whole)
+size_t output_find_from(const struct output *o, size_t from, const char *mark, bool *whole)
 {
 	const char *text = buf_text(&o->held);
-	size_t len = strlen(mark);
-	const char *found = memmem(text, o->held.len, mark, len);
+	size_t len = strlen(mark), left = o->held.len - from;
+	const char *found = memmem(text + from, left, mark, len);
 
 	*whole = found != NULL;
 	if (found != NULL)
 		return (size_t)(found - text);
-	for (size_t n = len - 1 < o->held.len ? len - 1 : o->held.len; n > 0; n--) {
+	for (size_t n = len - 1 < left ? len - 1 : left; n > 0; n--) {
 		if (memcmp(text + o->held.len - n, mark, n) == 0)
 			return o->held.len - n;
 	}
 	return o->held.len;
+}
+
+size_t output_find(const struct output *o, const char *mark, bool *whole)
+{
+	return output_find_from(o, 0, mark, whole);
 }
 
 bool output_begins(const struct output *o, size_t at, const char *mark, bool *whole)
@@ -171,7 +181,7 @@ static bool next_reasoning(struct output *o, struct output_piece *out)
 {
 	bool whole;
 	size_t mark_len = strlen(o->close);
-	size_t at = o->harmony ? output_harmony_end(o, &whole, &mark_len)
+	size_t at = o->harmony ? output_harmony_end(o, 0, &whole, &mark_len)
 			       : output_find(o, o->close, &whole);
 
 	if (at > 0)
@@ -215,7 +225,7 @@ static bool next_text(struct output *o, struct output_piece *out)
 {
 	bool whole = false, over = false;
 	size_t mark_len = 0;
-	size_t at = o->harmony ? output_harmony_end(o, &over, &mark_len) : o->held.len;
+	size_t at = o->harmony ? output_harmony_end(o, 0, &over, &mark_len) : o->held.len;
 
 	whole = over;
 	for (size_t i = 0; o->marks != NULL && i < TOOL_MARKS_MAX && o->marks->open[i] != NULL;
@@ -248,9 +258,9 @@ static bool read_calls(struct output *o, size_t len)
 	const char *text = buf_text(&o->held);
 
 	o->ready = o->config.calls == OUTPUT_CALLS_FORCED
-		       ? tool_calls_parse(TOOL_FORM_FORCED, text, len)
+		       ? tool_calls_parse(TOOL_FORM_FORCED, &o->tools, text, len)
 		   : o->callee[0] != '\0' ? tool_calls_of(o->callee, text, len)
-					  : tool_calls_parse(o->marks->form, text, len);
+					  : tool_calls_parse(o->marks->form, &o->tools, text, len);
 	o->ready_at = 0;
 	return o->ready != NULL;
 }
@@ -285,12 +295,19 @@ static bool call_ends(const struct output *o, size_t *len, size_t *behind)
 	const bool message =
 	    o->harmony && (o->callee[0] != '\0' || o->config.calls == OUTPUT_CALLS_FORCED);
 	const char *close = o->marks != NULL ? o->marks->close : NULL;
+	const enum tool_form form = message            ? TOOL_FORM_FORCED
+				    : o->marks != NULL ? o->marks->form
+						       : 0;
 	bool whole = false;
 
 	*behind = 0;
-	*len = message         ? output_harmony_end(o, &whole, behind)
-	       : close != NULL ? output_find(o, close, &whole)
-			       : o->held.len;
+	*len = 0;
+	/* What would end it may stand in a text among its arguments. */
+	do {
+		*len = message         ? output_harmony_end(o, *len, &whole, behind)
+		       : close != NULL ? output_find_from(o, *len, close, &whole)
+				       : o->held.len;
+	} while (whole && tool_calls_within(form, &o->tools, buf_text(&o->held), *len) && ++*len);
 	if (whole && !message)
 		*len += strlen(close);
 	if (!whole)

@@ -34,6 +34,8 @@ enum output_calls {
 struct output_config {
 	enum output_calls calls;
 	const char *format; /* of the model: see wire_model.tool_format; "": TAGS are Hermes' */
+	const char *tools;  /* what may be called, as JSON, for TAGS; "" or NULL: nobody says */
+	bool must;          /* something has to be, for TAGS */
 	bool one_call;      /* those behind the first are left out */
 	bool reasoning;     /* look for it, and for the messages of harmony */
 	bool within;        /* the answer begins within it */

@@ -30,7 +30,7 @@ bool output_harmony_begins(const struct output *o, size_t at, bool *whole)
 	       (known && output_begins(o, at, recipient_mark, whole));
 }
 
-size_t output_harmony_end(const struct output *o, bool *whole, size_t *mark_len)
+size_t output_harmony_end(const struct output *o, size_t from, bool *whole, size_t *mark_len)
 {
 	/* The last two begin the next message, whatever was left out. */
 	static const char *const marks[] = { "<|end|>", "<|call|>", "<|return|>", start_mark,
@@ -41,7 +41,7 @@ size_t output_harmony_end(const struct output *o, bool *whole, size_t *mark_len)
 	*mark_len = 0;
 	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
 		bool this_whole;
-		size_t this_at = output_find(o, marks[i], &this_whole);
+		size_t this_at = output_find_from(o, from, marks[i], &this_whole);
 
 		if (this_at < at) {
 			at = this_at;

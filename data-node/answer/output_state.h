@@ -6,6 +6,7 @@
 #define ANSWER_OUTPUT_STATE_H
 
 #include "answer/output.h"
+#include "answer/tool_schema.h"
 #include "base/buf.h"
 
 #define OUTPUT_CALLEE_BYTES_MAX ((size_t)64)
@@ -23,7 +24,8 @@ struct output {
 	const char *close;              /* of the reasoning */
 	struct buf held;                /* what was not given out yet */
 	size_t given;                   /* bytes of it that the last piece was */
-	struct tool_calls *ready;       /* calls that were read, one a piece */
+	struct tool_schema tools;
+	struct tool_calls *ready; /* calls that were read, one a piece */
 	size_t ready_at;
 	unsigned calls;
 	char id[OUTPUT_ID_BYTES];
@@ -35,16 +37,19 @@ struct output {
 /* Where `mark` stands in what is held, or may still: `*whole` tells which.  held.len: nowhere. */
 size_t output_find(const struct output *output, const char *mark, bool *whole);
 
+/* The same behind `from`. */
+size_t output_find_from(const struct output *output, size_t from, const char *mark, bool *whole);
+
 /* The text begins as `mark` does: with all of it, or, while more may come, with its front. */
 bool output_begins(const struct output *output, size_t at, const char *mark, bool *whole);
 
 /*
  * output_harmony.c.  output_harmony_begins: a header stands at `at`, or may still.
  * output_harmony_header: step into the message behind it; false: not yet, or nothing.
- * output_harmony_end: where the message ends; `*mark_len` bytes say so.
+ * output_harmony_end: where the message ends behind `from`; `*mark_len` bytes say so.
  */
 bool output_harmony_begins(const struct output *output, size_t at, bool *whole);
 bool output_harmony_header(struct output *output);
-size_t output_harmony_end(const struct output *output, bool *whole, size_t *mark_len);
+size_t output_harmony_end(const struct output *output, size_t from, bool *whole, size_t *mark_len);
 
 #endif

@@ -299,6 +299,7 @@ static enum rc open_output(struct reply *reply)
 			 : calls && !reply_constrained(reply) ? OUTPUT_CALLS_TAGS
 							      : OUTPUT_CALLS_NONE,
 		.format = format,
+		.tools = request->tools.json,
 		.one_call = request->tools.one_call,
 		/* What is to be of a form has none in front, but a message before its own. */
 		.reasoning = !reply_constrained(reply) || strcmp(format, "harmony") == 0,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "answer/tool_calls_list.h"
+#include "answer/tool_schema.h"
 
 #define CALLS_MAX 128u
 #define DS_BAR "\xef\xbd\x9c" /* ｜ */
@@ -144,82 +145,176 @@ static const char *find(const char *at, const char *end, const char *word)
 
 /* ---- tags ---- */
 
-/* A value that stands between tags: JSON where it is, else text without the line feeds that
- * frame it. */
-static json_t *open_value(const char *at, const char *end)
+/* How an argument is written: what stands before its name and its value, and behind them.  A
+ * value may be framed by line feeds. */
+struct tags {
+	const char *name, *named, *value, *end;
+	bool framed;
+};
+
+static const struct tags function_tags = { "<parameter=", ">", "", "</parameter>", true };
+static const struct tags keyed_tags = { "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>",
+	false };
+
+struct argument {
+	const char *name, *name_end;
+	const char *value, *value_end; /* value_end NULL: it has no end yet */
+	unsigned values;               /* tool_schema_values() */
+};
+
+/* The word of Python for a value that is no text, as templates may have written it. */
+static json_t *open_word(const char *at, size_t len)
 {
-	if (at < end && *at == '\n')
+	static const struct {
+		const char *word;
+		json_t *(*make)(void);
+	} words[] = { { "True", json_true }, { "False", json_false }, { "None", json_null } };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (len == strlen(words[i].word) && memcmp(at, words[i].word, len) == 0)
+			return words[i].make();
+	}
+	return NULL;
+}
+
+static bool is_text(const struct argument *argument)
+{
+	return (argument->values & TOOL_VALUE_TEXT) != 0 &&
+	       (argument->values & TOOL_VALUE_OTHER) == 0;
+}
+
+/* A text is what it is; else JSON where it is, or text without the line feeds that frame it. */
+static json_t *open_value(const struct argument *argument, bool framed)
+{
+	const char *at = argument->value, *end = argument->value_end;
+	const bool text = is_text(argument);
+	json_t *value = NULL;
+
+	if ((framed || !text) && at < end && *at == '\n')
 		at++;
-	if (end > at && end[-1] == '\n')
+	if ((framed || !text) && end > at && end[-1] == '\n')
 		end--;
-	json_t *value = json_loadb(at, (size_t)(end - at), JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-	return value != NULL ? value : json_stringn(at, (size_t)(end - at));
+	size_t len = (size_t)(end - at);
+	if (!text)
+		value = json_loadb(at, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+	else if ((argument->values & TOOL_VALUE_NULL) != 0 && len == 4 &&
+		 memcmp(at, "null", 4) == 0)
+		value = json_null();
+	if (value == NULL && (argument->values & TOOL_VALUE_OTHER) != 0)
+		value = open_word(at, len);
+	return value != NULL ? value : json_stringn(at, len);
 }
 
-/* <function=NAME><parameter=KEY>value</parameter>…</function> */
-static bool add_function(struct tool_calls *list, const char *at, const char *end)
+/* Behind a value that is JSON, for sure; NULL: it is none, or not whole. */
+static const char *json_end(const struct argument *argument, const char *end)
 {
-	const char *name = at + strlen("<function="), *close = find(name, end, ">");
-	json_t *arguments = json_object();
-	bool ok = close != NULL && arguments != NULL;
+	json_error_t error;
+	json_t *value = NULL;
 
-	for (at = close; ok && (at = find(at, end, "<parameter=")) != NULL;) {
-		const char *key = at + strlen("<parameter="), *key_end = find(key, end, ">");
-		const char *value_end = key_end == NULL ? NULL : find(key_end, end, "</parameter>");
-
-		ok = value_end != NULL &&
-		     json_object_setn_new(arguments, key, (size_t)(key_end - key),
-			 open_value(key_end + 1, value_end)) == 0;
-		at = value_end;
-	}
-	ok = ok && tool_calls_add(list, name, (size_t)(close - name), arguments);
-	json_decref(arguments);
-	return ok;
+	if ((argument->values & TOOL_VALUE_HELD) != 0 && !is_text(argument))
+		value = json_loadb(argument->value, (size_t)(end - argument->value),
+		    JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+	if (value == NULL)
+		return NULL;
+	json_decref(value);
+	return argument->value + error.position;
 }
 
-/* NAME <arg_key>KEY</arg_key> <arg_value>value</arg_value>… */
-static bool add_keyed(struct tool_calls *list, const char *at, const char *end)
+/* Where a value ends: JSON may hold in its texts what ends it. */
+static const char *value_end(const struct argument *argument, const char *end, const char *mark)
 {
-	const char *first = find(at, end, "<arg_key>"), *name_end = first == NULL ? end : first;
-	json_t *arguments = json_object();
-	bool ok = arguments != NULL;
+	const char *behind = json_end(argument, end);
 
-	while (name_end > at && strchr(" \n\r\t", name_end[-1]) != NULL)
-		name_end--;
-	if (memchr(at, '<', (size_t)(name_end - at)) != NULL ||
-	    memchr(at, '\n', (size_t)(name_end - at)) != NULL)
-		ok = false;
-	for (const char *key = first; ok && key != NULL; key = find(key, end, "<arg_key>")) {
-		const char *from = key + strlen("<arg_key>"), *to = find(from, end, "</arg_key>");
-		const char *value = to == NULL ? NULL : find(to, end, "<arg_value>");
-		const char *value_end = value == NULL ? NULL : find(value, end, "</arg_value>");
-
-		ok = value_end != NULL &&
-		     json_object_setn_new(arguments, from, (size_t)(to - from),
-			 open_value(value + strlen("<arg_value>"), value_end)) == 0;
-		key = value_end;
-		if (!ok)
-			break;
-	}
-	ok = ok && tool_calls_add(list, at, (size_t)(name_end - at), arguments);
-	json_decref(arguments);
-	return ok;
+	behind = behind == NULL ? NULL : skip(behind, end, " \n\r\t");
+	return behind != NULL && begins(behind, end, mark) ? behind
+							   : find(argument->value, end, mark);
 }
 
-static bool read_tags(struct tool_calls *list, const char *at, const char *end)
+/* The next argument of the function from `at` on; false: there is none. */
+static bool next_argument(const struct tags *tags, const struct tool_schema *tools,
+    const char *function, size_t function_len, const char *at, const char *end,
+    struct argument *out)
 {
-	const char *close = find(at, end, "</tool_call>");
-	size_t used;
+	const char *open = find(at, end, tags->name);
+
+	*out = (struct argument){ .name = open };
+	if (open == NULL)
+		return false;
+	out->name = open + strlen(tags->name);
+	out->name_end = find(out->name, end, tags->named);
+	if (out->name_end != NULL)
+		out->value = find(out->name_end + strlen(tags->named), end, tags->value);
+	if (out->value == NULL)
+		return true;
+	out->value += strlen(tags->value);
+	out->values = tool_schema_values(
+	    tools, function, function_len, out->name, (size_t)(out->name_end - out->name));
+	out->value_end = value_end(out, end, tags->end);
+	return true;
+}
+
+/* The name of a function, what its arguments are written with, and from where on; false: a
+ * call that is not in tags. */
+static bool look_at_tags(const char *at, const char *end, const struct tags **tags,
+    const char **name, size_t *name_len, const char **behind)
+{
+	static const char front[] = "<function=";
 
 	if (begins(at, end, "<tool_call>"))
 		at += strlen("<tool_call>");
 	at = skip(at, end, " \n\r\t");
-	end = close != NULL ? close : end;
-	if (begins(at, end, "<function="))
-		return add_function(list, at, end);
-	if (at < end && *at != '{')
-		return add_keyed(list, at, end);
-	json_t *value = take_json(at, (size_t)(end - at), &used);
+	if (at == end || *at == '{')
+		return false;
+	*tags = begins(at, end, front) ? &function_tags : &keyed_tags;
+	if (*tags == &function_tags)
+		at += strlen(front);
+	*name = at;
+	*behind = find(at, end, *tags == &function_tags ? ">" : "<");
+	if (*behind == NULL)
+		*behind = end;
+	*name_len = (size_t)(*behind - at);
+	while (*name_len > 0 && strchr(" \n\r\t", at[*name_len - 1]) != NULL)
+		(*name_len)--;
+	return true;
+}
+
+static bool add_tagged(
+    struct tool_calls *list, const struct tool_schema *tools, const char *at, const char *end)
+{
+	const struct tags *tags;
+	const char *name;
+	size_t len;
+	struct argument argument;
+	json_t *arguments = json_object();
+	bool ok = look_at_tags(at, end, &tags, &name, &len, &at) && arguments != NULL &&
+		  (tags == &keyed_tags || at < end) && memchr(name, '\n', len) == NULL;
+
+	/* What follows a name without arguments is not one of them. */
+	ok = ok && (tags == &function_tags || at == end || begins(at, end, tags->name));
+	while (ok && next_argument(tags, tools, name, len, at, end, &argument)) {
+		ok = argument.value_end != NULL && json_object_setn_new(arguments, argument.name,
+						       (size_t)(argument.name_end - argument.name),
+						       open_value(&argument, tags->framed)) == 0;
+		if (ok)
+			at = argument.value_end + strlen(tags->end);
+	}
+	ok = ok && tool_calls_add(list, name, len, arguments);
+	json_decref(arguments);
+	return ok;
+}
+
+static bool read_tags(
+    struct tool_calls *list, const struct tool_schema *tools, const char *at, const char *end)
+{
+	static const char close[] = "</tool_call>", open[] = "<tool_call>";
+	size_t used, len = strlen(close);
+
+	if ((size_t)(end - at) >= len && memcmp(end - len, close, len) == 0)
+		end -= len;
+	const char *front = skip(begins(at, end, open) ? at + strlen(open) : at, end, " \n\r\t");
+	if (front == end || *front != '{')
+		return add_tagged(list, tools, at, end);
+	json_t *value = take_json(front, (size_t)(end - front), &used);
 	bool ok = value != NULL && add_object(list, value);
 	json_decref(value);
 	return ok;
@@ -319,7 +414,80 @@ static bool read_deepseek(struct tool_calls *list, const char *at, const char *e
 	return ok;
 }
 
-struct tool_calls *tool_calls_parse(enum tool_form form, const char *text, size_t len)
+/* ---- where they end ---- */
+
+/* The text ends within a quoted text of JSON. */
+static bool within_json(const char *at, const char *end)
+{
+	bool within = false;
+
+	for (; at < end; at++) {
+		if (within && *at == '\\')
+			at++;
+		else if (*at == '"')
+			within = !within;
+	}
+	return within;
+}
+
+static bool within_tags(const struct tool_schema *tools, const char *at, const char *end)
+{
+	const struct tags *tags;
+	const char *name;
+	struct argument argument;
+	size_t len;
+
+	if (!look_at_tags(at, end, &tags, &name, &len, &at))
+		return within_json(at, end);
+	while (next_argument(tags, tools, name, len, at, end, &argument)) {
+		const bool json = argument.value != NULL && !is_text(&argument) &&
+				  (argument.values & TOOL_VALUE_HELD) != 0;
+
+		if (json && json_end(&argument, end) == NULL && within_json(argument.value, end))
+			return true;
+		if (argument.value_end == NULL)
+			return false;
+		at = argument.value_end;
+	}
+	return false;
+}
+
+/* Arguments may hold the mark of a separator too: only what follows a whole one counts. */
+static bool within_deepseek(const char *at, const char *end)
+{
+	static const char sep[] = "<" DS_BAR "tool" DS_GAP "sep" DS_BAR ">";
+
+	while ((at = find(at, end, sep)) != NULL && (at = find(at, end, "{")) != NULL) {
+		size_t used;
+		json_t *value = take_json(at, (size_t)(end - at), &used);
+
+		if (value == NULL)
+			return within_json(at, end);
+		json_decref(value);
+		at += used;
+	}
+	return false;
+}
+
+bool tool_calls_within(
+    enum tool_form form, const struct tool_schema *tools, const char *text, size_t len)
+{
+	const char *end = text + len;
+
+	switch (form) {
+	case TOOL_FORM_TAGS:
+		return within_tags(tools, text, end);
+	case TOOL_FORM_DEEPSEEK:
+		return within_deepseek(text, end);
+	case TOOL_FORM_GEMMA:
+		return tool_calls_within_gemma(text, end);
+	default:
+		return within_json(text, end);
+	}
+}
+
+struct tool_calls *tool_calls_parse(
+    enum tool_form form, const struct tool_schema *tools, const char *text, size_t len)
 {
 	struct tool_calls *list = list_new();
 	const char *end = text + len;
@@ -329,7 +497,7 @@ struct tool_calls *tool_calls_parse(enum tool_form form, const char *text, size_
 		return NULL;
 	switch (form) {
 	case TOOL_FORM_TAGS:
-		ok = read_tags(list, text, end);
+		ok = read_tags(list, tools, text, end);
 		break;
 	case TOOL_FORM_LLAMA3:
 		ok = read_llama(list, text, end);

@@ -9,6 +9,8 @@
 
 #define TOOL_MARKS_MAX 3
 
+struct tool_schema; /* answer/tool_schema.h */
+
 enum tool_form {
 	TOOL_FORM_TAGS,     /* <tool_call>…</tool_call>, or bare <function=…> */
 	TOOL_FORM_LLAMA3,   /* {"name":…,"parameters":…}, several behind one another */
@@ -39,8 +41,14 @@ struct tool_calls {
 	struct tool_call calls[];
 };
 
-/* What is between the marks, these included; NULL: it is no call (or no memory). */
-struct tool_calls *tool_calls_parse(enum tool_form form, const char *text, size_t len);
+/* What is between the marks, these included; NULL: it is no call (or no memory).  `tools` tell
+ * texts from other arguments where they are written alike. */
+struct tool_calls *tool_calls_parse(
+    enum tool_form form, const struct tool_schema *tools, const char *text, size_t len);
+
+/* The text ends within an argument that may hold the mark that ends calls. */
+bool tool_calls_within(
+    enum tool_form form, const struct tool_schema *tools, const char *text, size_t len);
 
 /* The call of `name` with these arguments, a JSON object and nothing else; NULL as above. */
 struct tool_calls *tool_calls_of(const char *name, const char *arguments, size_t len);

@@ -152,3 +152,14 @@ bool tool_calls_read_gemma(struct tool_calls *list, const char *at, const char *
 	skip_blanks(&r);
 	return ok && r.at == r.end;
 }
+
+bool tool_calls_within_gemma(const char *at, const char *end)
+{
+	bool within = false;
+
+	while ((at = memmem(at, (size_t)(end - at), quote, strlen(quote))) != NULL) {
+		within = !within;
+		at += strlen(quote);
+	}
+	return within;
+}

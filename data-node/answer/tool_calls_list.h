@@ -16,4 +16,7 @@ bool tool_calls_add(
 /* tool_calls_gemma.c: all calls of [at, end). */
 bool tool_calls_read_gemma(struct tool_calls *list, const char *at, const char *end);
 
+/* As tool_calls_within(). */
+bool tool_calls_within_gemma(const char *at, const char *end);
+
 #endif

@@ -45,8 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf text;
 
 	/* As tools: a text of calls is no JSON, so how it compiles is all that is looked at. */
-	if (size > 0 && calls_compile((enum calls_form)(size % 4), (const char *)data, size,
-			    &automaton, NULL) == RC_OK) {
+	if (size > 0 && calls_compile((enum calls_form)(size % CALLS_N), size % 2 == 0,
+			    (const char *)data, size, &automaton, NULL) == RC_OK) {
 		automaton_free(automaton);
 		automaton = NULL;
 	}

@@ -18,12 +18,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const formats[] = { "hermes", "llama3", "mistral", "deepseek", "gemma4",
 		"harmony" };
+	static const char tools[] =
+	    "[{\"function\":{\"name\":\"f\",\"parameters\":{\"properties\":{\"a\":{\"type\":"
+	    "\"string\"},\"b\":{\"$ref\":\"#\"}}}}}]";
 	struct output *o = NULL;
 
 	if (size < 2)
 		return 0;
 	const struct output_config config = { .calls = (enum output_calls)(data[0] % 3),
 		.format = formats[data[0] / 3 % 6],
+		.tools = size % 2 == 0 ? tools : NULL,
 		.reasoning = (data[0] & 64) != 0,
 		.within = (data[0] & 128) != 0 };
 	size_t cut = 1 + (data[1] < size - 2 ? data[1] : size - 2);

@@ -195,7 +195,7 @@ static void random_generate(uint64_t *seed, struct arena *arena, struct wire_gen
 	out->logprobs = u32(seed);
 	out->add_generation_prompt = coin(seed);
 	out->markers = coin(seed);
-	out->constraint.kind = (enum wire_constraint_kind)below(seed, 4);
+	out->constraint.kind = (enum wire_constraint_kind)below(seed, 5);
 	out->constraint.schema = word(seed, arena);
 }
 

@@ -25,7 +25,8 @@
 static const char *const fixture_words[] = { "{\"", "\":", "\",\"", "\"}", "[{", "}]", "},{",
 	"true", "false", "null", ",\"", "\":\"", "\":{\"", "12", "0.5", "e+", "abc", "name", " \"",
 	"\n  ", "    ", "\xc3\xa4", "\xe4\xb8\xad\xe6\x96\x87", "\\n", "\\u00", "a\"",
-	"b\":", "<|x|>", "]}", "\"a\":1", "[[", "]]", "-", "1,2", "tr", "ue" };
+	"b\":", "<|x|>", "</tool_call>", "<|\"|>", "</think>", "]}", "\"a\":1", "[[", "]]", "-",
+	"1,2", "tr", "ue" };
 #define FIXTURE_WORDS (sizeof(fixture_words) / sizeof(fixture_words[0]))
 #define FIXTURE_N (FIXTURE_FIRST + FIXTURE_WORDS + FIXTURE_MADE)
 
@@ -51,7 +52,8 @@ static void fixture_texts(struct gguf_build *b)
 	}
 	for (size_t i = 0; i < FIXTURE_WORDS; i++) {
 		texts[FIXTURE_FIRST + i] = fixture_words[i];
-		types[FIXTURE_FIRST + i] = strcmp(fixture_words[i], "<|x|>") == 0 ? 3 : 1;
+		types[FIXTURE_FIRST + i] =
+		    fixture_words[i][0] == '<' && fixture_words[i][1] != '\0' ? 3 : 1;
 	}
 	/* Two to five letters, so that prefixes are shared. */
 	for (size_t i = 0; i < FIXTURE_MADE; i++) {
@@ -99,7 +101,7 @@ static int fixture_close(void **unused)
 }
 
 /* A matcher at the start; fails the test if the schema is refused. */
-static struct matcher *fixture_matcher(const char *schema)
+static inline struct matcher *fixture_matcher(const char *schema)
 {
 	struct errmsg why = ERRMSG_INIT;
 	struct automaton *automaton = NULL;
@@ -112,6 +114,16 @@ static struct matcher *fixture_matcher(const char *schema)
 	assert_int_equal(rc, RC_OK);
 	assert_int_equal(matcher_new(automaton, fixture.vocab, &matcher), RC_OK);
 	return matcher;
+}
+
+/* The word's token. */
+static inline int32_t fixture_word(const char *word)
+{
+	for (size_t i = 0; i < FIXTURE_WORDS; i++) {
+		if (strcmp(fixture_words[i], word) == 0)
+			return FIXTURE_FIRST + (int32_t)i;
+	}
+	return -1;
 }
 
 static inline bool fixture_allows(const uint64_t *bitmap, int32_t id)

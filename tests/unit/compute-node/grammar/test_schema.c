@@ -8,7 +8,6 @@
 
 #include "base/buf.h"
 #include "base/random.h"
-#include "grammar/calls.h"
 #include "grammar_fixture.h"
 #include "schema_validate.h"
 #include "template/template.h"
@@ -553,123 +552,6 @@ static void test_random_schemas(void **unused)
 	buf_fini(&answer);
 }
 
-static const char tools[] =
-    "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":true,\"parameters\":{"
-    "\"type\":\"object\",\"properties\":{\"x\":{\"$ref\":\"#/$defs/n\"}},\"required\":[\"x\"],"
-    "\"additionalProperties\":false,\"$defs\":{\"n\":{\"type\":\"integer\"}}}}},"
-    "{\"type\":\"function\",\"function\":{\"name\":\"g\"}},"
-    "{\"type\":\"function\",\"function\":{\"name\":\"h\",\"strict\":true}}]";
-
-/* Each refers to its own beginning. */
-static const char recursive_tools[] =
-    "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":true,\"parameters\":{"
-    "\"type\":\"object\",\"properties\":{\"x\":{\"type\":\"integer\"},\"in\":{\"$ref\":\"#\"}},"
-    "\"required\":[\"x\"],\"additionalProperties\":false}}},"
-    "{\"type\":\"function\",\"function\":{\"name\":\"g\",\"strict\":true,\"parameters\":{"
-    "\"type\":\"object\",\"properties\":{\"y\":{\"type\":\"string\"},\"in\":{\"$ref\":\"#\"}},"
-    "\"required\":[\"y\"],\"additionalProperties\":false}}}]";
-
-static bool is_call_of(const char *all, enum calls_form form, const char *text)
-{
-	struct automaton *automaton = NULL;
-	struct matcher *m = NULL;
-
-	assert_int_equal(calls_compile(form, all, strlen(all), &automaton, NULL), RC_OK);
-	assert_int_equal(matcher_new(automaton, fixture.vocab, &m), RC_OK);
-	bool ok = matcher_push_bytes(m, (const uint8_t *)text, strlen(text)) && matcher_over(m);
-	/* Begun again it takes the same. */
-	matcher_restart(m);
-	assert_int_equal(
-	    matcher_push_bytes(m, (const uint8_t *)text, strlen(text)) && matcher_over(m), ok);
-	matcher_free(m);
-	return ok;
-}
-
-static bool is_call(enum calls_form form, const char *text)
-{
-	return is_call_of(tools, form, text);
-}
-
-static void test_references_of_tools_lead_to_their_own(void **unused)
-{
-	static const struct {
-		const char *text;
-		bool ok;
-	} cases[] = {
-		{ "f\n{\"x\":1,\"in\":{\"x\":2}}", true },
-		{ "f\n{\"x\":1,\"in\":{\"y\":\"a\"}}", false },
-		{ "g\n{\"y\":\"a\",\"in\":{\"y\":\"b\"}}", true },
-		{ "g\n{\"y\":\"a\",\"in\":{\"x\":2}}", false },
-	};
-
-	(void)unused;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (is_call_of(recursive_tools, CALLS_NAMED, cases[i].text) != cases[i].ok)
-			fail_msg("%s", cases[i].text);
-	}
-}
-
-static void test_calls_have_a_name_and_what_it_takes(void **unused)
-{
-	static const struct {
-		enum calls_form form;
-		const char *text;
-		bool ok;
-	} cases[] = {
-		{ CALLS_ARGUMENTS, "\n{\"name\": \"f\", \"arguments\": {\"x\": 3}}", true },
-		{ CALLS_ARGUMENTS, "{\"name\":\"f\",\"arguments\":{\"x\":true}}", false },
-		{ CALLS_ARGUMENTS, "{\"name\":\"f\",\"arguments\":{}}", false },
-		{ CALLS_ARGUMENTS, "{\"name\":\"k\",\"arguments\":{}}", false },
-		{ CALLS_ARGUMENTS, "{\"name\":\"g\",\"arguments\":{\"x\":true}}", true },
-		{ CALLS_ARGUMENTS, "{\"name\":\"g\",\"arguments\":[]}", false },
-		{ CALLS_ARGUMENTS, "{\"name\":\"h\",\"arguments\":{}}", true },
-		{ CALLS_ARGUMENTS, "{\"name\":\"h\",\"arguments\":{\"x\":1}}", false },
-		{ CALLS_PARAMETERS, "{\"name\":\"f\",\"parameters\":{\"x\":3}}", true },
-		{ CALLS_ARRAY,
-		    " [{\"name\":\"h\",\"arguments\":{}}, "
-		    "{\"name\":\"f\",\"arguments\":{\"x\":1}}]",
-		    true },
-		{ CALLS_ARRAY, "[]", false },
-		{ CALLS_NAMED, "f\n{\"x\":3}", true },
-		{ CALLS_NAMED, "f\n{\"x\":3}}", false },
-		{ CALLS_NAMED, "ff\n{}", false },
-	};
-
-	(void)unused;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		if (is_call(cases[i].form, cases[i].text) != cases[i].ok)
-			fail_msg("%s", cases[i].text);
-	}
-}
-
-static void test_tools_that_cannot_be_held_are_refused(void **unused)
-{
-	static const struct {
-		const char *tools;
-		enum rc rc;
-	} cases[] = {
-		{ "[]", RC_INVALID },
-		{ "{}", RC_INVALID },
-		{ "[{\"function\":{}}]", RC_INVALID },
-		{ "[{\"function\":{\"name\":\"a\\nb\"}}]", RC_INVALID },
-		{ "[{\"function\":{\"name\":\"f\",\"strict\":true,\"parameters\":{}}}]",
-		    RC_UNSUPPORTED },
-		{ "[{\"function\":{\"name\":\"f\",\"strict\":true,\"parameters\":{\"type\":"
-		  "\"object\","
-		  "\"not\":{}}}}]",
-		    RC_UNSUPPORTED },
-	};
-
-	(void)unused;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct automaton *automaton = NULL;
-
-		assert_int_equal(calls_compile(CALLS_ARGUMENTS, cases[i].tools,
-				     strlen(cases[i].tools), &automaton, NULL),
-		    cases[i].rc);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -685,9 +567,6 @@ int main(void)
 		cmocka_unit_test(test_refusals_name_the_place),
 		cmocka_unit_test(test_bombs_are_refused),
 		cmocka_unit_test(test_choices_within_choices_are_refused),
-		cmocka_unit_test(test_calls_have_a_name_and_what_it_takes),
-		cmocka_unit_test(test_references_of_tools_lead_to_their_own),
-		cmocka_unit_test(test_tools_that_cannot_be_held_are_refused),
 		cmocka_unit_test(test_random_schemas),
 	};
 

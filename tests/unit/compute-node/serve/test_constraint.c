@@ -194,33 +194,40 @@ static struct message begun(const char *front, uint32_t *ids)
 	return message;
 }
 
+/* The call of `look` that stands at the front of an answer, without blanks. */
+static void expect_call(
+    const struct serve_answer *answer, const char *front, const char *behind, size_t quotes)
+{
+	const char *const values[] = { quotes == 0 ? "\"x\"" : "<|\"|>x<|\"|>", "true" };
+	char text[256], expected[256];
+	size_t n = 0;
+	bool is = false;
+
+	for (const char *at = buf_text(&answer->text); *at != '\0' && n < 200; at++) {
+		if (strchr(" \n\t", *at) == NULL)
+			text[n++] = *at;
+	}
+	text[n] = '\0';
+	for (size_t i = 0; i < 2; i++) {
+		(void)snprintf(expected, sizeof(expected), "%s%s%s", front, values[i], behind);
+		is = is || strncmp(text, expected, strlen(expected)) == 0;
+	}
+	if (!answer->done || !is)
+		fail_msg("%s", answer->failed ? answer->error : text);
+}
+
 /* Any weights: what stands behind the mark is a call, whatever follows it. */
 static void test_calls_are_held_and_text_is_free(void **state)
 {
-	static const char x[] = "{\"at\":\"x\"}", yes[] = "{\"at\":true}";
 	uint32_t ids[64];
-	char text[256];
-	size_t n = 0;
 
 	(void)state;
 	assert_true(node.links[0].model.holds_calls);
 	struct message message = begun("Hm. <tool_call>", ids);
 	for (uint64_t seed = 0; seed < 4; seed++) {
 		message.u.generate.sampling.seed = seed;
-		struct serve_answer *answer = run(&message);
-
-		assert_true(answer->done);
-		n = 0;
-		for (const char *at = buf_text(&answer->text); *at != '\0' && n < 200; at++) {
-			if (strchr(" \n\t", *at) == NULL)
-				text[n++] = *at;
-		}
-		text[n] = '\0';
-		const char *front = "{\"name\":\"look\",\"arguments\":";
-		if (strncmp(text, front, strlen(front)) != 0 ||
-		    (strncmp(text + strlen(front), x, strlen(x)) != 0 &&
-			strncmp(text + strlen(front), yes, strlen(yes)) != 0))
-			fail_msg("%s", text);
+		expect_call(run(&message),
+		    "{\"name\":\"look\",\"arguments\":{\"at\":", "}}</tool_call>", 0);
 	}
 	message = begun("What I say is free {\"name\":3", ids);
 	assert_true(run(&message)->done);
@@ -230,6 +237,48 @@ static void test_calls_are_held_and_text_is_free(void **state)
 	struct serve_answer *answer = run(&message);
 	assert_true(answer->failed);
 	assert_non_null(strstr(answer->error, "generated_ids[20]"));
+}
+
+/* However the template has calls written, and with and without a need for one. */
+static void test_each_format_is_held(void **state)
+{
+	static const struct {
+		const char *template, *thought, *mark, *front, *behind;
+	} cases[] = {
+		{ "{% if tools %}<tool_call> <function=", "<think>a</think>\n\n", "<tool_call>",
+		    "<function=look><parameter=at>", "</parameter></function></tool_call>" },
+		{ "{% if tools %}<|tool_call>", "<|channel>thought\na<channel|>", "<|tool_call>",
+		    "call:look{at:", "}<tool_call|>" },
+	};
+	struct serve_fixture other;
+	uint32_t ids[64];
+	char front[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char template[128];
+
+		(void)snprintf(template, sizeof(template), "%s{%% endif %%}", cases[i].template);
+		serve_fixture_init(&other,
+		    &(struct tiny_gguf){ .seed = 23, .n_ctx = 512, .chat_template = template });
+		serve_fixture_start(&other);
+		serve_fixture_connect(&other, 0);
+		struct message message = begun(cases[i].mark, ids);
+		expect_call(serve_fixture_wait(&other, serve_fixture_send(&other, 0, &message)),
+		    cases[i].front, cases[i].behind, i);
+		(void)snprintf(front, sizeof(front), "%s%s", cases[i].thought, cases[i].mark);
+		message = begun(front, ids);
+		message.u.generate.constraint.kind = WIRE_CONSTRAINT_MUST_CALL;
+		expect_call(serve_fixture_wait(&other, serve_fixture_send(&other, 0, &message)),
+		    cases[i].front, cases[i].behind, i);
+		message.u.generate.generated_ids_len = 1;
+		ids[0] = TINY_GGUF_BYTE0 + 'W';
+		struct serve_answer *answer =
+		    serve_fixture_wait(&other, serve_fixture_send(&other, 0, &message));
+		assert_true(answer->failed);
+		assert_non_null(strstr(answer->error, "generated_ids[0]"));
+		serve_fixture_fini(&other);
+	}
 }
 
 /* Under a template of harmony the analysis is free; what is asked for is the next message. */
@@ -317,6 +366,41 @@ static void test_templates_tell_how_tools_are_called(void **state)
 	assert_string_equal(tool_format_of("{% if tools %}"), "");
 }
 
+static void test_templates_tell_how_calls_are_held(void **state)
+{
+	static const struct {
+		const char *template;
+		enum calls_form form, forced;
+	} cases[] = {
+		{ NULL, CALLS_ARGUMENTS, CALLS_ARGUMENTS },
+		{ "{% if tools %}", CALLS_ARGUMENTS, CALLS_ARGUMENTS },
+		{ "tools <tool_call>", CALLS_ARGUMENTS, CALLS_ARGUMENTS },
+		{ "tools <tool_call><function=", CALLS_FUNCTION, CALLS_FUNCTION },
+		{ "tools <tool_call><arg_key>", CALLS_KEYED, CALLS_KEYED },
+		{ "tools [TOOL_CALLS]", CALLS_ARRAY, CALLS_ARRAY },
+		{ "tools [TOOL_CALLS][ARGS]", CALLS_ARGS, CALLS_ARGS },
+		{ "tools tool\xe2\x96\x81"
+		  "calls\xe2\x96\x81"
+		  "begin",
+		    CALLS_MARKED, CALLS_MARKED },
+		{ "tools tool\xe2\x96\x81"
+		  "calls\xe2\x96\x81"
+		  "begin ```json",
+		    CALLS_FENCED, CALLS_FENCED },
+		{ "tools <|tool_call>", CALLS_GEMMA, CALLS_GEMMA },
+		{ "tools Environment: ipython", CALLS_PARAMETERS, CALLS_PARAMETERS },
+		{ "tools <|channel|>commentary", CALLS_NAMED, CALLS_MESSAGE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tool_hold hold = tool_hold_of(cases[i].template);
+
+		assert_int_equal(hold.form, cases[i].form);
+		assert_int_equal(hold.forced, cases[i].forced);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,9 +411,11 @@ int main(void)
 		cmocka_unit_test(test_an_answer_resumed_at_any_token_is_the_same),
 		cmocka_unit_test(test_reasoning_that_the_prompt_opened_is_free),
 		cmocka_unit_test(test_calls_are_held_and_text_is_free),
+		cmocka_unit_test(test_each_format_is_held),
 		cmocka_unit_test(test_the_analysis_of_harmony_is_free),
 		cmocka_unit_test(test_what_cannot_be_held_is_refused),
 		cmocka_unit_test(test_templates_tell_how_tools_are_called),
+		cmocka_unit_test(test_templates_tell_how_calls_are_held),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -54,6 +54,10 @@ static void test_calls_begin_behind_their_mark(void **unused)
 	expect(ONSET_MARK, mark, false, "{\"name\":", "-");
 	expect(ONSET_MARK, mark, false, " <think><tool_call></think>a<tool_call>x", "x");
 	expect(ONSET_MARK, mark, true, "<tool_call></think>\n<think><tool_call>x", "x");
+	expect(
+	    ONSET_MARK, mark, false, "<|channel>thought <tool_call>x<channel|>a<tool_call>y", "y");
+	expect(ONSET_MARK, mark, true,
+	    "a</think><|channel>thought<tool_call><channel|><tool_call>y", "y");
 	expect(ONSET_BARE, "<|python_tag|>", false, "\n{\"n", "{\"n");
 	expect(ONSET_BARE, "<|python_tag|>", false, "a {<|python_tag|>{", "{");
 	expect(ONSET_BARE, "<|python_tag|>", false, "a {", "-");
@@ -69,7 +73,7 @@ static void test_a_call_behind_another_one_is_seen(void **unused)
 	onset_init(&o, ONSET_BARE, "<|python_tag|>", false);
 	assert_true(onset_push(&o, "{", 1, &behind, &len));
 	onset_again(&o);
-	assert_false(onset_push(&o, "; ", 2, &behind, &len));
+	assert_false(onset_push(&o, "\n ", 2, &behind, &len));
 	assert_true(onset_push(&o, "{", 1, &behind, &len));
 	assert_int_equal(len, 1);
 }

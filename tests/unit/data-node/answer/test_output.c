@@ -162,6 +162,55 @@ static void test_functions_and_keys_in_tags(void **unused)
 	    "t(<tool_call><function=f><parameter=x>1</tool_call>)");
 }
 
+/* What is declared as a text stays one, and what is not is JSON, whatever it looks like. */
+static void test_arguments_are_what_the_tools_declare(void **unused)
+{
+	struct output_config config = with("hermes");
+
+	(void)unused;
+	config.tools = "[{\"function\":{\"name\":\"f\",\"parameters\":{\"properties\":{"
+		       "\"t\":{\"type\":\"string\"},\"u\":{\"type\":[\"string\",\"null\"]},"
+		       "\"b\":{\"type\":\"boolean\"}}}}},"
+		       "{\"function\":{\"name\":\"s\",\"strict\":true,\"parameters\":{"
+		       "\"properties\":{\"l\":{\"type\":\"array\"}}}}}]";
+	expect(&config,
+	    "<tool_call>\n<function=f>\n<parameter=t>\n3\n</parameter>\n<parameter=u>\nnull\n"
+	    "</parameter>\n<parameter=b>\nTrue\n</parameter>\n<parameter=x>\n3\n</parameter>\n"
+	    "</function>\n</tool_call>",
+	    "c(f {\"t\":\"3\",\"u\":null,\"b\":true,\"x\":3})");
+	expect(&config,
+	    "<tool_call>f<arg_key>t</arg_key><arg_value>\n{\"a\":1}</arg_value><arg_key>u</arg_key>"
+	    "<arg_value>\"q\"</arg_value></tool_call>",
+	    "c(f {\"t\":\"\\n{\\\"a\\\":1}\",\"u\":\"\\\"q\\\"\"})");
+	expect(&config,
+	    "<tool_call><function=s><parameter=l>\n[\"</parameter></tool_call>\"]\n</parameter>"
+	    "</function></tool_call>ok",
+	    "c(s {\"l\":[\"</parameter></tool_call>\"]})t(ok)");
+}
+
+/* A text among the arguments may hold what would end a call elsewhere. */
+static void test_ends_within_texts_are_none(void **unused)
+{
+	const struct output_config hermes = with("hermes"), gemma = with("gemma4");
+	const struct output_config harmony = with("harmony"), deepseek = with("deepseek");
+
+	(void)unused;
+	expect(&hermes,
+	    "<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":\"\\\"</tool_call>\"}}</tool_call>.",
+	    "c(f {\"x\":\"\\\"</tool_call>\"})t(.)");
+	expect(&gemma, "<|tool_call>call:f{x:<|\"|><tool_call|><|\"|>}<tool_call|>.",
+	    "c(f {\"x\":\"<tool_call|>\"})t(.)");
+	expect(&harmony,
+	    "<|channel|>commentary to=functions.f<|message|>{\"x\":\"<|end|>\"}<|call|>",
+	    "c(f {\"x\":\"<|end|>\"})");
+	expect(&deepseek,
+	    DS("tool" GAP "calls" GAP "begin")
+		DS("tool" GAP "call" GAP "begin") "f" DS("tool" GAP "sep") "{\"x\":\"" DS(
+		    "tool" GAP "calls" GAP "end") "\"}" DS("tool" GAP "call" GAP "end")
+		    DS("tool" GAP "calls" GAP "end"),
+	    "c(f {\"x\":\"" DS("tool" GAP "calls" GAP "end") "\"})");
+}
+
 static void test_llama(void **unused)
 {
 	const struct output_config config = with("llama3");
@@ -353,6 +402,8 @@ int main(void)
 		cmocka_unit_test(test_reasoning_stands_in_front),
 		cmocka_unit_test(test_hermes),
 		cmocka_unit_test(test_functions_and_keys_in_tags),
+		cmocka_unit_test(test_arguments_are_what_the_tools_declare),
+		cmocka_unit_test(test_ends_within_texts_are_none),
 		cmocka_unit_test(test_llama),
 		cmocka_unit_test(test_mistral),
 		cmocka_unit_test(test_deepseek),
