@@ -20,9 +20,9 @@ static size_t of_stage(const struct model *m, size_t rows)
 	return n * rows;
 }
 
-size_t adapt_low_numbers(const struct model *m, size_t rows)
+size_t adapt_low_numbers(const struct model *m)
 {
-	return of_stage(m, rows) * ADAPTER_RANK_MAX;
+	return of_stage(m, 1) * ADAPTER_RANK_MAX;
 }
 
 size_t adapt_rows(const struct product *product, const struct acts *in)

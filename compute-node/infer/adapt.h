@@ -13,8 +13,8 @@
 
 struct gguf_tensor;
 
-/* Numbers of pass.low for ubatches of `rows`. */
-size_t adapt_low_numbers(const struct model *model, size_t rows);
+/* Numbers of pass.low for each row of an ubatch. */
+size_t adapt_low_numbers(const struct model *model);
 
 /* Rows that a product multiplies, where `in` is what the others do. */
 size_t adapt_rows(const struct product *product, const struct acts *in);

@@ -133,7 +133,8 @@ enum rc engine_seq_truncate(struct engine *engine, uint32_t seq, uint32_t n_keep
 enum rc engine_seq_adapt(
     struct engine *engine, uint32_t seq, const struct adapter *adapter) RC_CHECK;
 
-/* Forget all and zero the memory that held it. */
+/* Forget all and zero the memory that held it, and what passes left in scratch, which is as
+ * much as their rows took since the last wipe. */
 void engine_seq_wipe(struct engine *engine, uint32_t seq);
 
 /* Its threads, for what has to be done between two passes; NULL: a backend computes. */

@@ -16,6 +16,7 @@
 
 #include "adapter_build.h"
 #include "base/random.h"
+#include "engine_scratch.h"
 #include "family_build.h"
 #include "infer/engine.h"
 #include "model/adapter.h"
@@ -151,6 +152,8 @@ static float *alone(const struct model *model, const struct engine_config *confi
 	forward(engine, rows, cut, logits);
 	for (size_t i = cut; i < N_TOKENS; i++)
 		forward(engine, rows + i, 1, logits + i * N_VOCAB);
+	engine_seq_wipe(engine, seq);
+	assert_int_equal(engine_scratch_left(engine), 0);
 	engine_free(engine);
 	return logits;
 }

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "backend/load.h"
+#include "engine_scratch.h"
 #include "family_build.h"
 #include "golden_models.h"
 #include "infer/engine.h"
@@ -219,7 +220,9 @@ static void test_the_first_layers_take_a_long_pass_in_turns(void **unused)
 	if (engine_new(model, &config, &engine, &why) != RC_OK)
 		fail_msg("%s", why.text);
 	compute_last(engine, 1, alone);
+	assert_true(engine_scratch_left(engine->lower) > 0);
 	engine_seq_wipe(engine, PROMPTS - 1);
+	assert_int_equal(engine_scratch_left(engine->lower), 0);
 	compute_last(engine, PROMPTS, last);
 	assert_memory_equal(last, alone, sizeof(alone));
 	engine_free(engine);

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "encoder_twin.h"
+#include "engine_scratch.h"
 #include "infer/embed.h"
 #include "infer/encode.h"
 #include "model/model.h"
@@ -97,6 +98,7 @@ static void embed_all(const struct model *model, uint32_t threads, bool together
 	for (size_t i = 0; i < TEXTS; i += together ? TEXTS : 1)
 		assert_int_equal(
 		    embed_run(rig.embed, texts + i, together ? TEXTS : 1, &why), RC_OK);
+	assert_int_equal(engine_scratch_left(rig.engine), 0);
 	rig_close(&rig);
 }
 

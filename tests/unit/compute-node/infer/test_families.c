@@ -1,6 +1,7 @@
 /*
- * Families: the bits of a row depend on its own past alone, and a file that
- * lacks a tensor or has it in another shape is refused by name.
+ * Families: the bits of a row depend on its own past alone, nothing is left of one whose
+ * sequence has been wiped, and a file that lacks a tensor or has it in another shape is
+ * refused by name.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "engine_scratch.h"
 #include "family_build.h"
 #include "infer/engine.h"
 #include "model/gguf.h"
@@ -85,10 +87,22 @@ static void assert_same(const char *name, const float *a, const float *b, size_t
 	}
 }
 
+/* Nothing of the last sequence is left, however few of an ubatch's rows it took. */
+static void check_wiped(const char *name, struct engine *engine)
+{
+	size_t left;
+
+	assert_true(engine_scratch_left(engine) > 0); /* the search can see */
+	engine_seq_wipe(engine, 0);
+	left = engine_scratch_left(engine);
+	if (left > 0)
+		fail_msg("%s: %zu bytes of scratch are left", name, left);
+}
+
 static void check_ubatches_and_threads(
     const char *name, const struct model *model, enum cache_type cache, const float *expected)
 {
-	static const uint32_t ubatches[] = { 1, 2, 5, 256 };
+	static const uint32_t ubatches[] = { 1, 2, 5, 32 };
 	float got[N_FLOATS];
 
 	for (uint32_t i = 0; i < 4; i++) {
@@ -100,6 +114,7 @@ static void check_ubatches_and_threads(
 
 		append(engine, 0, 0, 0, N_TOKENS, got);
 		assert_same(name, got, expected, N_TOKENS);
+		check_wiped(name, engine);
 		engine_free(engine);
 	}
 }
@@ -144,7 +159,7 @@ static void check_bits(const struct family *f, enum tensor_type type, enum cache
 	model_close(model);
 }
 
-static void test_bits_are_equal_for_every_family_ubatch_thread_count_and_cut(void **unused)
+static void test_bits_are_equal_for_every_family_ubatch_and_cut_and_leave_nothing(void **unused)
 {
 	(void)unused;
 	for (const struct family *f = NULL; (f = family_next(f)) != NULL;) {
@@ -502,7 +517,8 @@ static void test_experts_in_a_space_as_wide_as_the_stream_equal_those_in_it(void
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bits_are_equal_for_every_family_ubatch_thread_count_and_cut),
+		cmocka_unit_test(
+		    test_bits_are_equal_for_every_family_ubatch_and_cut_and_leave_nothing),
 		cmocka_unit_test(test_a_cut_sequence_goes_on_like_a_fresh_one_or_says_it_cannot),
 		cmocka_unit_test(test_a_missing_tensor_is_named),
 		cmocka_unit_test(test_a_mis_shaped_tensor_is_named),
