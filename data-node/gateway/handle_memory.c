@@ -5,7 +5,6 @@
  * deciding about proposals, for the owner alone (router.c).  Proposing is for agents.
  */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,14 +14,12 @@
 #include "base/timestamp.h"
 #include "gateway/catalogue.h"
 #include "gateway/handlers.h"
+#include "gateway/memory_body.h"
 #include "gateway/query.h"
 #include "gateway/station.h"
 #include "memory/change.h"
-#include "memory/edit.h"
 #include "memory/proposal.h"
 
-#define BODY_BYTES_MAX ((size_t)64 << 10)
-#define NUMBER_DIGITS_MAX 18
 #define OBJECT_BYTES 40
 
 static const char *const state_words[] = {
@@ -41,20 +38,6 @@ static int32_t zone_offset(const void *ctx, int64_t utc_ns)
 static struct markdown_zone zone_of(const struct station *station)
 {
 	return (struct markdown_zone){ .offset_s = zone_offset, .ctx = station };
-}
-
-/* "f12" or "12".  False: neither. */
-static bool read_id(const char *text, uint64_t *out)
-{
-	*out = 0;
-	text += text[0] == '^';
-	text += text[0] == 'f';
-	size_t len = strspn(text, "0123456789");
-	if (len == 0 || len > NUMBER_DIGITS_MAX || text[len] != '\0')
-		return false;
-	for (size_t i = 0; i < len; i++)
-		*out = *out * 10 + (uint64_t)(text[i] - '0');
-	return *out != 0;
 }
 
 /* ---- as JSON ------------------------------------------------------------------------- */
@@ -177,7 +160,7 @@ static bool read_query(
 		query_error(response, "history", "1, or leave it out");
 		return false;
 	}
-	if (id != NULL && !read_id(id, &query->number)) {
+	if (id != NULL && !memory_body_id(id, &query->number)) {
 		query_error(response, "id", "the number of a fact, such as f12");
 		return false;
 	}
@@ -276,45 +259,6 @@ void handle_memory_put(struct station *station, const struct api_request *reques
 		    counts.added, counts.superseded, counts.ended, counts.unchanged);
 }
 
-/* One JSON object of known members, all strings; NULL: refused. */
-static json_t *read_body(const struct api_request *request, const char *const *names, size_t n,
-    struct api_response *response)
-{
-	json_t *root =
-	    request->body_len > BODY_BYTES_MAX
-		? NULL
-		: json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES, NULL);
-	const char *name = NULL;
-	json_t *value = NULL;
-
-	if (!json_is_object(root)) {
-		json_decref(root);
-		api_error(response, 400, "invalid_request_error", "invalid_json", NULL,
-		    "the body must be one JSON object");
-		return NULL;
-	}
-	json_object_foreach(root, name, value)
-	{
-		size_t i = 0;
-		while (i < n && strcmp(names[i], name) != 0)
-			i++;
-		if (i < n && json_is_string(value))
-			continue;
-		query_error(response, i < n ? names[i] : "body",
-		    i < n ? "must be a string" : "has a member that is not known");
-		json_decref(root);
-		return NULL;
-	}
-	return root;
-}
-
-static const char *member(const json_t *root, const char *name, struct arena *arena)
-{
-	const char *text = json_string_value(json_object_get(root, name));
-
-	return text == NULL ? "" : arena_strdup(arena, text);
-}
-
 /* Who proposes: the device's name; the owner and the operator are called so. */
 static enum rc find_who(struct station *station, const struct api_request *request,
     struct arena *arena, const char **out, struct errmsg *why)
@@ -335,121 +279,39 @@ static enum rc find_who(struct station *station, const struct api_request *reque
 	return rc;
 }
 
-static enum rc propose(struct station *station, const struct api_request *request,
-    const json_t *root, struct arena *arena, uint64_t *number, struct errmsg *why)
-{
-	struct fact fact = { .class = fact_class_parse(member(root, "class", arena)),
-		.subject = member(root, "subject", arena),
-		.attribute = member(root, "attribute", arena),
-		.text = member(root, "text", arena),
-		.valid_from_ns = FACT_ALWAYS_FROM_NS,
-		.valid_to_ns = FACT_ALWAYS_TO_NS,
-		.learned_ns = clock_utc_ns() };
-	const char *from = member(root, "valid_from", arena), *to = member(root, "valid_to", arena);
-
-	if (fact.subject == NULL || fact.attribute == NULL || fact.text == NULL || from == NULL ||
-	    to == NULL)
-		return RC_NOMEM;
-	if (from[0] != '\0' && query_parse_time(from, &fact.valid_from_ns) != RC_OK)
-		return errmsg_rc(why, RC_INVALID, "valid_from: must be RFC 3339");
-	if (to[0] != '\0' && query_parse_time(to, &fact.valid_to_ns) != RC_OK)
-		return errmsg_rc(why, RC_INVALID, "valid_to: must be RFC 3339");
-	enum rc rc = find_who(station, request, arena, &fact.who, why);
-	return rc == RC_OK ? memory_propose(station_book(station), &fact, number, why) : rc;
-}
-
 void handle_memory_proposals_post(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response)
 {
-	static const char *const names[] = { "class", "subject", "attribute", "text", "valid_from",
-		"valid_to" };
 	struct errmsg why = ERRMSG_INIT;
+	struct fact fact = { .class = 0 };
 	uint64_t number = 0;
 
-	json_t *root = read_body(request, names, sizeof names / sizeof names[0], response);
-	if (root == NULL)
+	if (!memory_body_proposal(request, arena, &fact, response))
 		return;
-	enum rc rc = propose(station, request, root, arena, &number, &why);
-	json_decref(root);
+	fact.learned_ns = clock_utc_ns();
+	enum rc rc = find_who(station, request, arena, &fact.who, &why);
+	if (rc == RC_OK)
+		rc = memory_propose(station_book(station), &fact, &number, &why);
 	if (rc != RC_OK)
 		api_error_rc(response, rc, NULL, &why);
 	else
 		buf_printf(&response->body, "{\"proposed\":[{\"id\":\"f%" PRIu64 "\"}]}\n", number);
 }
 
-/* NULL where it is left out: as it was. */
-static const char *member_if(const json_t *root, const char *name, struct arena *arena)
-{
-	return json_object_get(root, name) == NULL ? NULL : member(root, name, arena);
-}
-
-/* A bound of validity: left out, none (""), or a time. */
-static bool read_bound(const json_t *root, const char *name, int64_t none_ns, int64_t *ns,
-    const int64_t **out, struct api_response *response)
-{
-	const char *text = json_string_value(json_object_get(root, name));
-
-	*ns = none_ns;
-	*out = text == NULL ? NULL : ns;
-	if (text == NULL || text[0] == '\0' || query_parse_time(text, ns) == RC_OK)
-		return true;
-	query_error(response, name, "must be RFC 3339, or empty for none");
-	return false;
-}
-
-/* The words of `edit`, but its bounds; strings in `arena`. */
-static bool read_edit(
-    const json_t *root, struct edit *edit, struct arena *arena, struct api_response *response)
-{
-	const char *how = json_string_value(json_object_get(root, "how"));
-	const char *id = json_string_value(json_object_get(root, "id"));
-	const char *class = json_string_value(json_object_get(root, "class"));
-
-	if (how == NULL || !edit_how_parse(how, &edit->how)) {
-		query_error(response, "how", "add, change, correct, end or deny");
-		return false;
-	}
-	if ((id != NULL) != (edit->how != EDIT_ADD) ||
-	    (id != NULL && !read_id(id, &edit->number))) {
-		query_error(response, "id", "the number of a fact, such as f12; none to add one");
-		return false;
-	}
-	edit->class = class != NULL ? fact_class_parse(class) : 0;
-	if (edit->class == 0 && (class != NULL || edit->how == EDIT_ADD)) {
-		query_error(response, "class", "profile, wishes, preferences, people or places");
-		return false;
-	}
-	edit->subject = member_if(root, "subject", arena);
-	edit->attribute = member_if(root, "attribute", arena);
-	edit->text = member_if(root, "text", arena);
-	return true;
-}
-
 void handle_memory_change_post(struct station *station, const struct api_request *request,
     struct arena *arena, struct api_response *response)
 {
-	static const char *const names[] = { "how", "id", "class", "subject", "attribute", "text",
-		"valid_from", "valid_to" };
-	struct edit edit = { .how = EDIT_ADD };
 	struct errmsg why = ERRMSG_INIT;
-	int64_t from_ns = 0, to_ns = 0;
+	struct memory_body_edit body;
 	uint64_t number = 0;
 
-	json_t *root = read_body(request, names, sizeof names / sizeof names[0], response);
-	if (root == NULL)
+	if (!memory_body_edit(request, arena, &body, response))
 		return;
-	bool good = read_edit(root, &edit, arena, response) &&
-		    read_bound(root, "valid_from", FACT_ALWAYS_FROM_NS, &from_ns, &edit.from_ns,
-			response) &&
-		    read_bound(root, "valid_to", FACT_ALWAYS_TO_NS, &to_ns, &edit.to_ns, response);
-	json_decref(root);
-	if (!good)
-		return;
-	enum rc rc = memory_edit(station_book(station), &edit, clock_utc_ns(), &number, &why);
+	enum rc rc = memory_edit(station_book(station), &body.edit, clock_utc_ns(), &number, &why);
 	if (rc == RC_OK)
 		audit(station, request, "memory-change", "", 1);
 	if (rc != RC_OK)
-		api_error_rc(response, rc, edit.how == EDIT_ADD ? "text" : "id", &why);
+		api_error_rc(response, rc, body.edit.how == EDIT_ADD ? "text" : "id", &why);
 	else
 		buf_printf(&response->body, "{\"id\":\"f%" PRIu64 "\"}\n", number);
 }
@@ -457,21 +319,12 @@ void handle_memory_change_post(struct station *station, const struct api_request
 static void decide(struct station *station, const struct api_request *request, bool accept,
     struct api_response *response)
 {
-	static const char *const names[] = { "id" };
 	char object[OBJECT_BYTES];
 	struct errmsg why = ERRMSG_INIT;
 	uint64_t number = 0;
 
-	json_t *root = read_body(request, names, 1, response);
-	if (root == NULL)
+	if (!memory_body_decision(request, &number, response))
 		return;
-	const char *id = json_string_value(json_object_get(root, "id"));
-	bool good = id != NULL && read_id(id, &number);
-	json_decref(root);
-	if (!good) {
-		query_error(response, "id", "the number of a proposal, such as f12");
-		return;
-	}
 	(void)snprintf(object, sizeof object, "f%" PRIu64, number);
 	enum rc rc = memory_decide(station_book(station), number, accept, clock_utc_ns(), &why);
 	if (rc == RC_OK)

@@ -39,6 +39,7 @@ function select(name) {
 		$("panel-" + tab).hidden = !on;
 	}
 	$("told").textContent = "";
+	document.documentElement.scrollTop = 0;
 	TABS[name]();
 }
 

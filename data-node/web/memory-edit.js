@@ -4,13 +4,13 @@
  * The node takes an edit only of what still stands.  What was changed meanwhile is shown
  * beside the person's own words, and they say which of the two is to hold.
  */
-import { $, button, guarded, make, notice, said } from "./dom.js";
+import { $, button, make, notice, said } from "./dom.js";
 import { ApiError, getJson, postJson } from "./api.js";
 import { day, dayText, midnight, toDate } from "./times.js";
 
 const HOWS = {
-	change: "It has changed: from now on it reads as below",
-	correct: "It was wrong: it always was as below",
+	change: "It has changed since",
+	correct: "It was wrong all along",
 	end: "It does not hold any more",
 	deny: "It never was so",
 };
@@ -92,7 +92,7 @@ function arrange(made) {
 	made.fields.until.hidden = word === "deny";
 	made.fields.since.firstChild.textContent = word === "change" ? "Since (empty: from now on)"
 		: "Since (empty: always)";
-	made.fields.until.firstChild.textContent = word === "end" ? "Since when not (empty: now)"
+	made.fields.until.firstChild.textContent = word === "end" ? "Ended on (empty: now)"
 		: "Until (empty: no end)";
 	made.since.value = given(made).since;
 	made.until.value = given(made).until;
@@ -228,15 +228,18 @@ export function openEdit(place, fact, classes, done) {
 	made.form.append(acts);
 	made.form.setAttribute("aria-label", fact ? "Edit: " + fact.text : "Add to memory");
 	made.how.addEventListener("change", () => arrange(made));
-	made.form.addEventListener("submit", guarded(async (event) => {
+	made.form.addEventListener("submit", async (event) => {
 		event.preventDefault();
 		submit.disabled = true;
+		made.conflict.replaceChildren();
 		try {
 			await save(made, done);
+		} catch (e) {
+			made.conflict.textContent = e.message; // where they look, not far above
 		} finally {
 			submit.disabled = false;
 		}
-	}));
+	});
 	made.form.addEventListener("keydown", (event) => {
 		if (event.key === "Escape")
 			acts.lastChild.click();

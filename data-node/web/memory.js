@@ -13,7 +13,7 @@ const CLASSES = {
 };
 const PAST_MAX = 100;
 
-let owner = false; // the token may change what is shown
+let owner = null; // the token may change what is shown; null: not known yet
 
 /* ---- one fact ---------------------------------------------------------------------- */
 
@@ -189,6 +189,11 @@ async function edited(id, words) {
 	($("edit-" + id) || $("add-fact")).focus();
 }
 
+/* How much waits for the owner, where they see it before they look. */
+export function showWaiting(n) {
+	$("tab-memory").textContent = n && owner !== false ? "Memory (" + n + ")" : "Memory";
+}
+
 export async function loadMemory() {
 	const reads = await ifAllowed("memory", async () => {
 		const [{ facts }, waits] = await Promise.all([getJson("/api/v1/memory"), waiting()]);
@@ -196,7 +201,7 @@ export async function loadMemory() {
 			showFacts(facts);
 		$("proposals").replaceChildren(...waits.map((proposal) => proposalItem(proposal, facts)));
 		$("waits").hidden = !waits.length;
-		$("tab-memory").textContent = waits.length ? "Memory (" + waits.length + ")" : "Memory";
+		showWaiting(waits.length);
 	});
 	if (reads && $("past").open)
 		await showPast();

@@ -1,6 +1,7 @@
 /* Status: the timeline, the compute nodes, the night's work, this node; in words. */
 import { $, count, make, pairs } from "./dom.js";
 import { getJson } from "./api.js";
+import { showWaiting } from "./memory.js";
 import { full } from "./times.js";
 
 const STATES = {
@@ -48,7 +49,7 @@ function notesText(notes) {
 	const { facts } = notes;
 	return [notes.model ? notes.model + " wrote " + count(notes.notes, "note") + " about " +
 		count(notes.days, "day") + ", learned " + count(facts.learned, "fact") +
-		(facts.proposed ? " and left " + count(facts.proposed, "one", "ones") + " for you to decide" : "") + "." : "",
+		(facts.proposed ? " and left " + facts.proposed.toLocaleString() + " for you to decide" : "") + "." : "",
 		ENDS[notes.end] || ""].filter(Boolean);
 }
 
@@ -81,6 +82,8 @@ export async function refreshStatus() {
 		["On disk", megabytes(s.store.bytes)],
 		["Index", s.recall ? s.recall.cursor + " of " + s.store.cursor : "–"],
 	]);
+	if (s.memory)
+		showWaiting(s.memory.proposals);
 	showCompute(s.compute);
 	$("night").replaceChildren(...nightWords(s.night).map((text) => make("p", "", text)));
 	pairs($("node"), [

@@ -1,7 +1,7 @@
 /*
  * Foreign bytes of a request, without a store: the target and its parameters,
- * Host and Origin, the bodies of the chat and completion calls, and the calls of
- * agents' tools.  The first byte picks the parser.
+ * Host and Origin, the bodies of the chat and completion calls, the calls of agents'
+ * tools, and edits of what is known.  The first byte picks the parser.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "answer/chat_request.h"
 #include "gateway/guard.h"
 #include "gateway/mcp_tools.h"
+#include "gateway/memory_body.h"
 #include "gateway/query.h"
 #include "gateway/target.h"
 
@@ -76,6 +77,35 @@ static void fuzz_tool(const char *text, size_t len, struct arena *arena)
 	json_decref(root);
 }
 
+/* What is taken as an edit says what is to be done, and with which fact. */
+static void fuzz_memory(const char *text, size_t len, struct arena *arena)
+{
+	const struct api_request request = { .body = text, .body_len = len };
+	struct memory_body_edit body;
+	struct api_response response;
+	struct fact fact;
+	uint64_t number = 0;
+
+	api_response_init(&response);
+	if (memory_body_edit(&request, arena, &body, &response)) {
+		const struct edit *edit = &body.edit;
+		if ((edit->number != 0) != (edit->how != EDIT_ADD) ||
+		    (edit->how == EDIT_ADD && edit->class == 0))
+			abort();
+	} else if (response.status != 400) {
+		abort();
+	}
+	api_response_fini(&response);
+	api_response_init(&response);
+	if (!memory_body_proposal(&request, arena, &fact, &response) && response.status != 400)
+		abort();
+	api_response_fini(&response);
+	api_response_init(&response);
+	if (memory_body_decision(&request, &number, &response) && number == 0)
+		abort();
+	api_response_fini(&response);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct arena arena;
@@ -88,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		arena_fini(&arena);
 		return 0;
 	}
-	switch (bytes[0] % 5) {
+	switch (bytes[0] % 6) {
 	case 0:
 		fuzz_target(text, &arena);
 		break;
@@ -103,8 +133,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	case 3:
 		fuzz_chat(CHAT_KIND_COMPLETION, text, len - 1, &arena);
 		break;
-	default:
+	case 4:
 		fuzz_tool(text, len - 1, &arena);
+		break;
+	default:
+		fuzz_memory(text, len - 1, &arena);
 		break;
 	}
 	arena_fini(&arena);

@@ -79,6 +79,7 @@ expect 'the policy here' "$(jq .policy "$T/b.slices")" 7
 expect 'events at the follower' "$(at_second status_of POST /api/v1/events --data-binary "@$T/events" -H 'Content-Type: application/x-ndjson')" 503
 expect 'why' "$(jq -r .error.code "$T/body")" read_only
 grep -q take-over "$T/body" || fail 'the refusal does not say what to do'
+expect 'an edit of memory there' "$(at_second status_of POST /api/v1/memory/change --data-binary '{"how":"end","id":"f1"}')" 503
 second_cli night --now >"$T/out" 2>&1 && fail 'a night at the follower'
 grep -q 'follows another one' "$T/out" || fail "a night at the follower does not say why not: $(cat "$T/out")"
 expect 'a command at the follower' "$(second_cli import "$T/events" >/dev/null 2>&1 && echo taken)" ''

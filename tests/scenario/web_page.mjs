@@ -100,6 +100,13 @@ async function changesMemory(page) {
 	const [was] = await facts(`?id=${nurse}`);
 	assert.equal(midwife.valid_from, was.valid_from);
 	assert.ok(was.valid_to <= was.valid_from, 'it is said to have held');
+	/* What the node will not take stands where they look, and their words stay. */
+	await openEditor(page, 'Anna is a midwife');
+	fill(page, 'form.edit', 'What is true', 'A'.repeat(401));
+	press(page, 'form.edit button.primary');
+	await until('why not', () => text(page, '.conflict').startsWith('text: one line of 1 to 400 bytes'));
+	assert.equal(document.querySelector('form.edit textarea').value.length, 401);
+	press(page, 'form.edit button', 'Cancel');
 	/* Nothing changed: nothing is written. */
 	await openEditor(page, 'Anna is a midwife');
 	await saved(page, 'no change', 'Nothing was changed.');
@@ -284,6 +291,7 @@ async function asDevices() {
 	assert.match(text(page, '#owner-no'), /^Only the owner's own token/);
 	assert.ok(page.document.getElementById('owner-yes').hidden);
 	assert.equal(page.document.querySelector('#known button'), null);
+	assert.equal(text(page, '#tab-memory'), 'Memory');
 	await go(page, 'elsewhere', () => text(page, '#elsewhere-no').startsWith("Only the owner's own token"));
 	assert.ok(page.document.getElementById('elsewhere-yes').hidden);
 	assert.equal(text(page, '#notice'), '');
@@ -299,9 +307,17 @@ async function asDevices() {
 	return page;
 }
 
+/* Nothing that the page showed stays in the browser. */
+function keepsNothing(page) {
+	assert.deepEqual(Object.keys(page.window.localStorage), ['hearth-token']);
+	assert.equal(page.window.sessionStorage.length, 0);
+	assert.equal(page.document.cookie, '');
+}
+
 async function run() {
 	let page = await openPage(served, ownerToken);
 	await until('the light', () => text(page, '#light') === 'model ready');
+	assert.equal(text(page, '#tab-memory'), 'Memory (2)');
 	checkNames(page.document);
 	await asks(page);
 	await seesMemory(page);
@@ -313,11 +329,9 @@ async function run() {
 	await asksElsewhere(page);
 	await seesStatus(page);
 	checkNames(page.document);
+	keepsNothing(page);
 	page = await asDevices();
-	/* Nothing that the page showed is kept in the browser. */
-	assert.deepEqual(Object.keys(page.window.localStorage), ['hearth-token']);
-	assert.equal(page.window.sessionStorage.length, 0);
-	assert.equal(page.document.cookie, '');
+	keepsNothing(page);
 }
 
 run().then(() => {

@@ -361,6 +361,9 @@ static const struct {
 	{ "data_http_json", 1, "http://home.example:8420" },
 	{ "data_http_json", 2,
 	    "{\"model\":\"hearth\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}" },
+	{ "data_http_json", 5,
+	    "{\"how\":\"correct\",\"id\":\"f7\",\"class\":\"people\",\"subject\":\"Anna\",\"text\":"
+	    "\"Anna is a midwife\",\"valid_from\":\"2024-05-01T00:00:00Z\",\"valid_to\":\"\"}" },
 	{ "data_http_json", 3, "{\"model\":\"m\",\"prompt\":\"a\",\"stop\":[\"b\"],\"seed\":7}" },
 	{ "data_chat_request", -1,
 	    "{\"model\":\"hearth\",\"stream\":true,\"max_tokens\":5,\"temperature\":0.5,"
