@@ -221,6 +221,7 @@ enum wire_constraint_kind {
 struct wire_constraint {
 	enum wire_constraint_kind kind;
 	const char *schema;
+	bool one; /* MUST_CALL: a single call */
 };
 
 struct wire_generate {

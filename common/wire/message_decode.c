@@ -246,6 +246,7 @@ static enum rc get_constraint(
 		return errmsg_rc(why, RC_INVALID, "constraint.kind: not a known value");
 	out->kind = (enum wire_constraint_kind)kind;
 	out->schema = from->schema;
+	out->one = from->one;
 	return RC_OK;
 }
 

@@ -251,6 +251,7 @@ static enum rc put_constraint(struct arena *arena, const struct wire_constraint 
 	NEW(to, Constraint, constraint);
 	to->kind = (Hearth__Compute__Constraint__Kind)constraint->kind;
 	to->schema = text_of(constraint->schema);
+	to->one = constraint->one;
 	*out = to;
 	return RC_OK;
 }

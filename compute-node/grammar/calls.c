@@ -8,11 +8,9 @@
 #include "template/template.h"
 
 #define NAMES_MAX 2
-#define ID_BYTES 9 /* of what [CALL_ID] begins */
 #define BAR "\xef\xbd\x9c"
 #define GAP "\xe2\x96\x81"
 #define DEEPSEEK(words) MARK("<" BAR words BAR ">")
-#define ID "\3" /* in a spelling: so many letters and digits */
 
 /* How reasoning is begun and ended, where a call must come. */
 struct thought {
@@ -50,7 +48,7 @@ static const struct form forms[CALLS_N] = {
 	[CALLS_ARRAY] = { MARK("[TOOL_CALLS]"), BLANKS "[", OBJECT, { NAMED("arguments") },
 	    NOTATION_JSON, BLANKS "}", BLANKS ",", BLANKS "]", false, THINK },
 	[CALLS_ARGS] = { MARK("[TOOL_CALLS]"), "", "",
-	    { MARK("[ARGS]"), MARK("[CALL_ID]") ID MARK("[ARGS]") }, NOTATION_JSON, "",
+	    { MARK("[ARGS]"), MARK("[CALL_ID]") LETTERS MARK("[ARGS]") }, NOTATION_JSON, "",
 	    MARK("[TOOL_CALLS]"), "", false, THINK },
 	[CALLS_MARKED] = { DEEPSEEK("tool" GAP "calls" GAP "begin"), "",
 	    DEEPSEEK("tool" GAP "call" GAP "begin"), { DEEPSEEK("tool" GAP "sep") }, NOTATION_JSON,
@@ -88,12 +86,34 @@ static enum rc put_no_arguments(struct compiler *c, uint16_t from, uint16_t to)
 	return RC_OK;
 }
 
+/* Whatever else parameters allow: arguments are an object. */
+static enum rc as_object(struct compiler *c, struct value parameters, struct value *out)
+{
+	static const struct text word = { .bytes = "object", .len = 6 };
+	static const struct text key = { .bytes = "type", .len = 4 };
+	const struct value *type = schema_get(parameters, "type");
+	const struct value *nullable = schema_get(parameters, "nullable");
+
+	if (parameters.kind != VALUE_MAP || (nullable != NULL && value_truthy(*nullable)) ||
+	    (type != NULL && (type->kind != VALUE_TEXT || !text_is(type->u.text, "object"))))
+		return schema_fail(c, RC_UNSUPPORTED, "parameters must be of type object");
+	*out = parameters;
+	if (type != NULL)
+		return RC_OK;
+	*out = schema_without(c, parameters, "type");
+	if (!value_ok(*out))
+		return RC_NOMEM;
+	return value_set(
+	    &c->arena, *out, &key, (struct value){ .kind = VALUE_TEXT, .u.text = &word });
+}
+
 static enum rc put_arguments(
     struct compiler *c, struct value function, bool must, uint16_t from, uint16_t to)
 {
 	static const char *const choices[] = { "$ref", "allOf", "anyOf", "oneOf", "enum", "const" };
 	const struct value *strict = schema_get(function, "strict");
 	const struct value *parameters = schema_get(function, "parameters");
+	struct value object;
 
 	if (!must && (strict == NULL || strict->kind != VALUE_BOOL || !strict->u.boolean)) {
 		builder_call(c->builder, from, schema_shared(c, SHARED_ANY_OBJECT), to);
@@ -101,14 +121,10 @@ static enum rc put_arguments(
 	}
 	if (parameters == NULL || parameters->kind == VALUE_NONE)
 		return put_no_arguments(c, from, to);
-	/* Whatever else the schema allows: arguments are an object. */
-	const struct value *type = schema_get(*parameters, "type");
-	const struct value *nullable = schema_get(*parameters, "nullable");
-	if (parameters->kind != VALUE_MAP || type == NULL || type->kind != VALUE_TEXT ||
-	    !text_is(type->u.text, "object") || (nullable != NULL && value_truthy(*nullable)))
-		return schema_fail(c, RC_UNSUPPORTED, "parameters must be of type object");
+	enum rc rc = as_object(c, *parameters, &object);
 	/* Who reads a value of such a notation looks for its property, and finds one. */
-	for (size_t i = 0; c->notation->text != NULL && i < sizeof(choices) / sizeof(choices[0]);
+	for (size_t i = 0;
+	     rc == RC_OK && c->notation->text != NULL && i < sizeof(choices) / sizeof(choices[0]);
 	     i++) {
 		if (schema_get(*parameters, choices[i]) != NULL)
 			return schema_fail(c, RC_UNSUPPORTED,
@@ -116,38 +132,9 @@ static enum rc put_arguments(
 			    choices[i]);
 	}
 	c->root = parameters;
-	enum rc rc = schema_put(c, *parameters, from, to);
+	if (rc == RC_OK)
+		rc = schema_put(c, object, from, to);
 	return rc == RC_OK ? schema_compile_rules(c) : rc;
-}
-
-static void put_id(struct compiler *c, uint16_t from, uint16_t to)
-{
-	for (int i = 0; i < ID_BYTES; i++) {
-		uint16_t next = i + 1 == ID_BYTES ? to : builder_state(c->builder);
-
-		builder_bytes(c->builder, from, '0', '9', next);
-		builder_bytes(c->builder, from, 'A', 'Z', next);
-		builder_bytes(c->builder, from, 'a', 'z', next);
-		from = next;
-	}
-}
-
-/* What stands behind a name; with an id in it, if there is one. */
-static void put_named(struct compiler *c, const char *spelling, uint16_t from, uint16_t to)
-{
-	const char *id = strstr(spelling, ID);
-	char before[64];
-
-	if (id == NULL) {
-		schema_put_spelling(c, spelling, from, to);
-		return;
-	}
-	uint16_t open = builder_state(c->builder), close = builder_state(c->builder);
-	memcpy(before, spelling, (size_t)(id - spelling));
-	before[id - spelling] = '\0';
-	schema_put_spelling(c, before, from, open);
-	put_id(c, open, close);
-	schema_put_spelling(c, id + strlen(ID), close, to);
 }
 
 static enum rc put_call(struct compiler *c, const struct form *form, bool must, struct value tool,
@@ -165,7 +152,7 @@ static enum rc put_call(struct compiler *c, const struct form *form, bool must, 
 	schema_put_spelling(c, form->open, from, open);
 	builder_text(c->builder, open, name->u.text->bytes, name->u.text->len, named);
 	for (size_t i = 0; i < NAMES_MAX && form->named[i] != NULL; i++)
-		put_named(c, form->named[i], named, arguments);
+		schema_put_spelling(c, form->named[i], named, arguments);
 	c->notation = &notations[form->arguments];
 	enum rc rc = put_arguments(c, *function, must, arguments, end);
 	c->notation = &notations[NOTATION_JSON];
@@ -177,9 +164,10 @@ static enum rc put_call(struct compiler *c, const struct form *form, bool must, 
 /* ---- all calls ---- */
 
 /* From where calls may begin, at `from`, to `end`. */
-static enum rc put_calls(struct compiler *c, const struct form *form, bool must, struct value tools,
+static enum rc put_calls(struct compiler *c, const struct calls_want *want, struct value tools,
     uint16_t from, uint16_t end)
 {
+	const struct form *form = &forms[want->form];
 	uint16_t mark = builder_state(c->builder), front = builder_state(c->builder);
 	uint16_t call = builder_state(c->builder), behind = builder_state(c->builder);
 	enum rc rc = RC_OK;
@@ -189,33 +177,35 @@ static enum rc put_calls(struct compiler *c, const struct form *form, bool must,
 	if (tools.u.list->len > CALLS_TOOLS_MAX)
 		return schema_fail(c, RC_LIMIT, "over %u tools", CALLS_TOOLS_MAX);
 	builder_empty(c->builder, from, mark);
-	schema_put_spelling(c, must ? form->mark : "", mark, front);
+	schema_put_spelling(c, want->must ? form->mark : "", mark, front);
 	schema_put_spelling(c, form->front, front, call);
 	for (size_t i = 0; rc == RC_OK && i < tools.u.list->len; i++)
-		rc = put_call(c, form, must, tools.u.list->items[i], call, behind);
-	if (form->again != NULL)
+		rc = put_call(c, form, want->must, tools.u.list->items[i], call, behind);
+	if (form->again != NULL && !want->one)
 		schema_put_spelling(c, form->again, behind, call);
-	else if (must && !form->one)
+	else if (want->must && !form->one && !want->one)
 		schema_put_blanks(c, behind, mark);
 	schema_put_spelling(c, form->end, behind, end);
 	return rc;
 }
 
-/* Reasoning may stand before what must come, at `from`. */
+/* What may stand before what must come, at `from`. */
 static void put_thought(
-    struct compiler *c, const struct thought *thought, uint16_t from, uint16_t to)
+    struct compiler *c, const struct thought *thought, bool thinks, uint16_t from, uint16_t to)
 {
 	uint16_t at = builder_state(c->builder), inside = builder_state(c->builder);
 	uint16_t over = builder_state(c->builder);
 
 	schema_put_spelling(c, BLANKS BLANKS, from, at);
 	builder_empty(c->builder, at, to);
+	if (!thinks)
+		return;
 	schema_put_spelling(c, thought->open, at, inside);
 	schema_put_free(c, thought->never, inside, over);
 	schema_put_spelling(c, thought->close, over, thought->again ? at : to);
 }
 
-enum rc calls_compile(enum calls_form form, bool must, const char *json, size_t len,
+enum rc calls_compile(const struct calls_want *want, const char *json, size_t len,
     struct automaton **out, struct errmsg *why)
 {
 	struct errmsg cause = ERRMSG_INIT;
@@ -230,13 +220,13 @@ enum rc calls_compile(enum calls_form form, bool must, const char *json, size_t 
 		start = from = builder_state(c.builder);
 		end = builder_state(c.builder);
 		builder_final(c.builder, end);
-		if (must) {
+		if (want->must) {
 			from = builder_state(c.builder);
-			put_thought(&c, &forms[form].thought, start, from);
+			put_thought(&c, &forms[want->form].thought, want->thinks, start, from);
 		}
 		rc = template_parse_json(json, len, &c.arena, &tools, &cause);
 		if (rc == RC_OK)
-			rc = put_calls(&c, &forms[form], must, tools, from, end);
+			rc = put_calls(&c, want, tools, from, end);
 		else if (rc != RC_NOMEM)
 			rc = schema_fail(&c, rc, "%s", errmsg_text(&cause, rc));
 	}

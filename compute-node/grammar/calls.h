@@ -3,7 +3,7 @@
  * models writes them.
  *
  * A call that need not come is laid down from behind the mark that begins it, or them all; one
- * that must, with that mark, with reasoning before it, and with more calls behind it.  The
+ * that must, with that mark, and maybe with reasoning before it and more calls behind it.  The
  * name is one of the tools'; the arguments are what its parameters allow where the
  * function says "strict": true or a call must come, and anything that is written as an object
  * elsewhere.
@@ -35,8 +35,15 @@ enum calls_form {
 
 #define CALLS_TOOLS_MAX 128u
 
-/* As schema_compile(); `json` is an array of tools.  `must`: a call has to come. */
-enum rc calls_compile(enum calls_form form, bool must, const char *json, size_t len,
+struct calls_want {
+	enum calls_form form;
+	bool must;   /* a call has to come */
+	bool thinks; /* MUST: reasoning may stand before it */
+	bool one;    /* MUST: and no other follows it */
+};
+
+/* As schema_compile(); `json` is an array of tools. */
+enum rc calls_compile(const struct calls_want *want, const char *json, size_t len,
     struct automaton **out, struct errmsg *why) RC_CHECK;
 
 #endif

@@ -3,7 +3,8 @@
  * arguments of their calls in.
  *
  * Spellings are bytes as they stand, but for MARK("…"), which one control token may be, or
- * several others spell, and BLANKS: what may stand between two tokens of JSON.
+ * several others spell, BLANKS: what may stand between two tokens of JSON, and LETTERS: nine
+ * letters or digits.
  *
  * A text is escaped and quoted in JSON.  Elsewhere it stands as it is between two marks (or
  * what frames it), and never holds the marks that would end it: one that is counted or has a
@@ -17,8 +18,11 @@
 
 #define MARK(text) "\1" text "\1"
 #define BLANKS "\2"
+#define LETTERS "\3"
 #define NOTATION_MARK '\1'
 #define NOTATION_BLANKS '\2'
+#define NOTATION_LETTERS '\3'
+#define NOTATION_LETTERS_N 9
 #define NOTATION_NEVER_MAX 5
 
 enum notation_id {

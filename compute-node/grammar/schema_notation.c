@@ -43,6 +43,18 @@ static void put_byte(struct compiler *c, uint16_t from, char byte, uint16_t to)
 	builder_bytes(c->builder, from, (uint8_t)byte, (uint8_t)byte, to);
 }
 
+static void put_letters(struct compiler *c, uint16_t from, uint16_t to)
+{
+	for (int i = 0; i < NOTATION_LETTERS_N; i++) {
+		uint16_t next = i + 1 == NOTATION_LETTERS_N ? to : builder_state(c->builder);
+
+		builder_bytes(c->builder, from, '0', '9', next);
+		builder_bytes(c->builder, from, 'A', 'Z', next);
+		builder_bytes(c->builder, from, 'a', 'z', next);
+		from = next;
+	}
+}
+
 void schema_put_spelling(struct compiler *c, const char *spelling, uint16_t from, uint16_t to)
 {
 	if (*spelling == '\0')
@@ -57,6 +69,8 @@ void schema_put_spelling(struct compiler *c, const char *spelling, uint16_t from
 			builder_mark(c->builder, from, at + 1, len - 2, next);
 		else if (*at == NOTATION_BLANKS)
 			schema_put_blanks(c, from, next);
+		else if (*at == NOTATION_LETTERS)
+			put_letters(c, from, next);
 		else
 			put_byte(c, from, *at, next);
 		from = next;

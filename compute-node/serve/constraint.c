@@ -15,11 +15,16 @@ static enum rc compile(const struct served_model *model, const struct wire_const
     struct automaton **out, struct errmsg *why)
 {
 	const size_t len = strlen(constraint->schema);
+	const bool must = constraint->kind == WIRE_CONSTRAINT_MUST_CALL;
+	const struct calls_want calls = {
+		.form = must ? model->hold.forced : model->hold.form,
+		.must = must,
+		.thinks = model->hold.thinks,
+		.one = must && constraint->one,
+	};
 
-	if (constraint->kind == WIRE_CONSTRAINT_CALLS)
-		return calls_compile(model->hold.form, false, constraint->schema, len, out, why);
-	if (constraint->kind == WIRE_CONSTRAINT_MUST_CALL)
-		return calls_compile(model->hold.forced, true, constraint->schema, len, out, why);
+	if (constraint->kind == WIRE_CONSTRAINT_CALLS || must)
+		return calls_compile(&calls, constraint->schema, len, out, why);
 	if (constraint->kind == WIRE_CONSTRAINT_JSON_OBJECT)
 		return schema_any_object(out, why);
 	return schema_compile(constraint->schema, len, out, why);

@@ -182,7 +182,7 @@ static void open_template(struct served_model *served)
 	const char *source = served->info->chat_template;
 
 	served->tool_format = "";
-	served->hold = tool_hold_of(NULL);
+	served->hold = tool_hold_of("", source);
 	if (source == NULL || served->tokenizer == NULL)
 		return;
 	if (template_compile(source, strlen(source), &served->template, &served->template_why) !=
@@ -190,8 +190,7 @@ static void open_template(struct served_model *served)
 		served->template = NULL;
 	else
 		served->tool_format = tool_format_of(source);
-	if (served->tool_format[0] != '\0')
-		served->hold = tool_hold_of(source);
+	served->hold = tool_hold_of(served->tool_format, source);
 }
 
 const char *fleet_template_name(const struct served_model *model)

@@ -31,7 +31,7 @@ const char *tool_format_of(const char *source)
 	return "";
 }
 
-struct tool_hold tool_hold_of(const char *source)
+struct tool_hold tool_hold_of(const char *format, const char *source)
 {
 #define BAR "\xef\xbd\x9c"
 #define GAP "\xe2\x96\x81"
@@ -43,24 +43,29 @@ struct tool_hold tool_hold_of(const char *source)
 		const char *format, *words;
 		struct tool_hold hold;
 	} holds[] = {
-		{ "hermes", "<function=", { TAG, CALLS_FUNCTION, CALLS_FUNCTION } },
-		{ "hermes", "<arg_key>", { TAG, CALLS_KEYED, CALLS_KEYED } },
+		{ "hermes", "<function=", { TAG, CALLS_FUNCTION, CALLS_FUNCTION, false } },
+		{ "hermes", "<arg_key>", { TAG, CALLS_KEYED, CALLS_KEYED, false } },
 		{ "llama3", NULL,
-		    { ONSET_BARE, "<|python_tag|>", false, CALLS_PARAMETERS, CALLS_PARAMETERS } },
-		{ "mistral", "[ARGS]", { MISTRAL, CALLS_ARGS, CALLS_ARGS } },
-		{ "mistral", NULL, { MISTRAL, CALLS_ARRAY, CALLS_ARRAY } },
-		{ "deepseek", "```json", { DEEPSEEK, CALLS_FENCED, CALLS_FENCED } },
-		{ "deepseek", NULL, { DEEPSEEK, CALLS_MARKED, CALLS_MARKED } },
-		{ "gemma4", NULL, { ONSET_MARK, "<|tool_call>", true, CALLS_GEMMA, CALLS_GEMMA } },
-		{ "harmony", NULL, { ONSET_RECIPIENT, NULL, false, CALLS_NAMED, CALLS_MESSAGE } },
+		    { ONSET_BARE, "<|python_tag|>", false, CALLS_PARAMETERS, CALLS_PARAMETERS,
+			false } },
+		{ "mistral", "[ARGS]", { MISTRAL, CALLS_ARGS, CALLS_ARGS, false } },
+		{ "mistral", NULL, { MISTRAL, CALLS_ARRAY, CALLS_ARRAY, false } },
+		{ "deepseek", "```json", { DEEPSEEK, CALLS_FENCED, CALLS_FENCED, false } },
+		{ "deepseek", NULL, { DEEPSEEK, CALLS_MARKED, CALLS_MARKED, false } },
+		{ "gemma4", NULL,
+		    { ONSET_MARK, "<|tool_call>", true, CALLS_GEMMA, CALLS_GEMMA, true } },
+		{ "harmony", NULL,
+		    { ONSET_RECIPIENT, NULL, false, CALLS_NAMED, CALLS_MESSAGE, true } },
 	};
-	static const struct tool_hold told = { TAG, CALLS_ARGUMENTS, CALLS_ARGUMENTS };
-	const char *format = tool_format_of(source);
+	struct tool_hold hold = { TAG, CALLS_ARGUMENTS, CALLS_ARGUMENTS, false };
 
 	for (size_t i = 0; i < sizeof(holds) / sizeof(holds[0]); i++) {
 		if (strcmp(format, holds[i].format) == 0 &&
-		    (holds[i].words == NULL || strstr(source, holds[i].words) != NULL))
-			return holds[i].hold;
+		    (holds[i].words == NULL || strstr(source, holds[i].words) != NULL)) {
+			hold = holds[i].hold;
+			break;
+		}
 	}
-	return told;
+	hold.thinks = hold.thinks || (source != NULL && strstr(source, "<think>") != NULL);
+	return hold;
 }

@@ -20,10 +20,11 @@ struct tool_hold {
 	bool many;             /* text and more calls may follow what is held */
 	enum calls_form form;
 	enum calls_form forced; /* of one that must come, from the answer's front */
+	bool thinks;            /* it may be behind reasoning that the prompt did not open */
 };
 
-/* Of a template that is told so by tool_format_of(); where that is "", a model is told of tools in
- * words, and calls as Hermes has them. */
-struct tool_hold tool_hold_of(const char *source);
+/* Of a template and its format; where that is "", a model is told of tools in words, and calls as
+ * Hermes has them.  `source` may be NULL. */
+struct tool_hold tool_hold_of(const char *format, const char *source);
 
 #endif

@@ -23,7 +23,7 @@ struct call_want {
 	const char *numerics_id;     /* preferred; NULL: no matter */
 	const char *cache_type;      /* preferred; NULL: no matter */
 	bool constrains;             /* holds the answer to a constraint */
-	bool holds_calls;            /* to one of calls */
+	bool holds_calls;            /* to those of calls */
 	bool goes_on;                /* has begun: a node that drains will do */
 	uint64_t context_min;        /* tokens one sequence must hold; 0: no matter */
 	const struct prefix *prefix; /* goes under a lease (lease.h); NULL: it does not */

@@ -38,12 +38,15 @@ struct chat_tools {
 	enum chat_tool_choice choice;
 	bool one_call; /* parallel_tool_calls is false */
 	bool strict;   /* AUTO, and some of them are: calls are held where a node can */
+	/* REQUIRED, NAMED: of the array those that may be called, for a node that holds the model
+	 * to its own way to call; NULL: it cannot be asked to. */
+	const char *must;
 };
 
 struct chat_format {
 	struct wire_constraint constraint;
 	const char *param; /* the field that a refusal of the constraint is about */
-	bool calls;        /* the constraint lets calls through, as {"name":…,"arguments":…} */
+	bool calls; /* the constraint lets calls through, as {"name":…,"arguments":…}: see must */
 };
 
 struct chat_request {

@@ -82,7 +82,8 @@ static enum rc open_call(struct generation *generation)
 		.context_min = generation->context_min,
 		.prefix = generation->prefix.len > 0 ? &generation->prefix : NULL,
 		.constrains = generation->base.constraint.kind != WIRE_CONSTRAINT_NONE,
-		.holds_calls = generation->base.constraint.kind == WIRE_CONSTRAINT_CALLS,
+		.holds_calls = generation->base.constraint.kind == WIRE_CONSTRAINT_CALLS ||
+			       generation->base.constraint.kind == WIRE_CONSTRAINT_MUST_CALL,
 		.avoid = avoid,
 		.avoid_len = generation->avoid_len,
 	};

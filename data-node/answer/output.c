@@ -167,7 +167,7 @@ static bool begin(struct output *o)
 		return true;
 	if (o->config.reasoning && wait)
 		return false;
-	if (o->where == BEHIND_REASONING) {
+	if (o->where == BEHIND_REASONING || o->config.must) {
 		buf_consume(&o->held, n); /* the blanks between the two are neither's */
 		n = 0;
 	}

@@ -210,8 +210,13 @@ enum rc prompt_build(const struct chat_request *request, const struct prompt_con
 	enum rc rc = RC_OK;
 	out->markers = true;
 	out->constraint = request->format.constraint;
-	if (request->tools.strict && config->holds_calls &&
-	    out->constraint.kind == WIRE_CONSTRAINT_NONE)
+	if (request->tools.must != NULL && config->holds_calls)
+		out->constraint = (struct wire_constraint){ .kind = WIRE_CONSTRAINT_MUST_CALL,
+			.schema = request->tools.must,
+			.one =
+			    request->tools.one_call || request->tools.choice == CHAT_TOOLS_NAMED };
+	else if (request->tools.strict && config->holds_calls &&
+		 out->constraint.kind == WIRE_CONSTRAINT_NONE)
 		out->constraint = (struct wire_constraint){ .kind = WIRE_CONSTRAINT_CALLS,
 			.schema = request->tools.json };
 	out->messages = request->messages;

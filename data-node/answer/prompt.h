@@ -24,7 +24,7 @@ struct prompt_config {
 	int64_t now_utc_ns;
 	int32_t offset_s;
 	const char *zone;
-	bool holds_calls;        /* of that model: it knows the constraint of calls */
+	bool holds_calls;        /* of that model: it knows the constraints of calls */
 	const char *tool_format; /* of that model; "" or NULL: tools are told in words */
 };
 

@@ -15,11 +15,14 @@
 
 /* ---- which model ---- */
 
-/* Strict tools go to a node that holds calls, if one has the same model. */
+/* Strict tools, and calls that must come, go to a node that holds calls, if one has the same model.
+ */
 static bool is_better(
     const struct reply *reply, const struct pool_model *model, const struct pool_model *than)
 {
-	return reply->request->tools.strict && model->holds_calls && !than->holds_calls &&
+	const struct chat_tools *tools = &reply->request->tools;
+
+	return (tools->strict || tools->must != NULL) && model->holds_calls && !than->holds_calls &&
 	       strcmp(model->name, than->name) == 0;
 }
 
@@ -294,15 +297,19 @@ static enum rc open_output(struct reply *reply)
 	const struct chat_request *request = reply->request;
 	bool calls = request->tools.choice != CHAT_TOOLS_NONE;
 	const char *format = reply->tool_format == NULL ? "" : reply->tool_format;
+	const bool must = request->tools.must != NULL && reply->holds_calls;
 	const struct output_config config = {
-		.calls = request->format.calls                ? OUTPUT_CALLS_FORCED
+		.calls = must                                 ? OUTPUT_CALLS_TAGS
+			 : request->format.calls              ? OUTPUT_CALLS_FORCED
 			 : calls && !reply_constrained(reply) ? OUTPUT_CALLS_TAGS
 							      : OUTPUT_CALLS_NONE,
 		.format = format,
 		.tools = request->tools.json,
+		.must = must,
 		.one_call = request->tools.one_call,
-		/* What is to be of a form has none in front, but a message before its own. */
-		.reasoning = !reply_constrained(reply) || strcmp(format, "harmony") == 0,
+		/* What is to be of a form has none in front, but for calls as the model writes
+		 * them, and a message before its own. */
+		.reasoning = must || !reply_constrained(reply) || strcmp(format, "harmony") == 0,
 		.cite =
 		    reply->mode == REPLY_FULL && !reply_constrained(reply) ? &reply->cite : NULL,
 	};

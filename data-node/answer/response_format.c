@@ -319,6 +319,48 @@ static enum rc look_for_strict(
 	return RC_OK;
 }
 
+/* What parameters are of, all of them, is told by `properties` alone in each family's calls. */
+static bool is_plain(const json_t *tool)
+{
+	static const char *const choices[] = { "$ref", "allOf", "anyOf", "oneOf", "enum", "const" };
+	const json_t *parameters = body_field(json_object_get(tool, "function"), "parameters");
+
+	for (size_t i = 0; i < sizeof(choices) / sizeof(choices[0]); i++) {
+		if (json_object_get(parameters, choices[i]) != NULL)
+			return false;
+	}
+	return true;
+}
+
+/* A call that must come, as the model writes calls. */
+static enum rc read_must(const json_t *root, struct arena *arena, struct chat_request *out)
+{
+	const json_t *list = body_field(root, "tools");
+	const bool named = out->tools.choice == CHAT_TOOLS_NAMED;
+	json_t *tools = json_array();
+	bool plain = named || out->tools.choice == CHAT_TOOLS_REQUIRED;
+	enum rc rc = tools == NULL ? RC_NOMEM : RC_OK;
+
+	for (size_t i = 0; rc == RC_OK && plain && i < out->tools.len; i++) {
+		json_t *tool = json_array_get(list, i);
+
+		if (named && i != out->tools.named)
+			continue;
+		plain = is_plain(tool);
+		if (json_array_append(tools, tool) != 0)
+			rc = RC_NOMEM;
+	}
+	if (rc == RC_OK && plain) {
+		out->tools.must = body_json(tools, arena);
+		if (out->tools.must == NULL)
+			rc = RC_NOMEM;
+		else if (strlen(out->tools.must) > WIRE_SCHEMA_BYTES_MAX)
+			out->tools.must = NULL;
+	}
+	json_decref(tools);
+	return rc;
+}
+
 enum rc response_format_read(
     const json_t *root, struct arena *arena, struct chat_request *out, struct chat_fault *fault)
 {
@@ -339,6 +381,8 @@ enum rc response_format_read(
 		rc = put_format(root, schema, any, arena, out, fault);
 	if (rc == RC_OK)
 		rc = look_for_strict(root, out, fault);
+	if (rc == RC_OK)
+		rc = read_must(root, arena, out);
 	if (rc == RC_OK && out->tools.choice == CHAT_TOOLS_NONE)
 		out->tools.json = "";
 	return rc;

@@ -3,8 +3,9 @@
  *
  * `response_format` and a tool that has to be called become a constraint, which the
  * compute node holds the answer to; tools are otherwise the template's and the model's.
- * Where a call is forced, the answer is {"name":…,"arguments":…} and nothing else; with a
- * response format beside tools that may be called, it is either of the two.
+ * Where a call is forced, the answer is calls as the model writes them, or, on a node that cannot
+ * hold it to those, {"name":…,"arguments":…} and nothing else; with a response format beside
+ * tools that may be called, it is that or the format.
  */
 #ifndef ANSWER_RESPONSE_FORMAT_H
 #define ANSWER_RESPONSE_FORMAT_H

@@ -45,8 +45,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf text;
 
 	/* As tools: a text of calls is no JSON, so how it compiles is all that is looked at. */
-	if (size > 0 && calls_compile((enum calls_form)(size % CALLS_N), size % 2 == 0,
-			    (const char *)data, size, &automaton, NULL) == RC_OK) {
+	const struct calls_want want = { .form = (enum calls_form)(size % CALLS_N),
+		.must = size % 2 == 0,
+		.thinks = size % 3 == 0,
+		.one = size % 5 == 0 };
+	if (calls_compile(&want, (const char *)data, size, &automaton, NULL) == RC_OK) {
 		automaton_free(automaton);
 		automaton = NULL;
 	}

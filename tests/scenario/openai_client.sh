@@ -84,9 +84,11 @@ const [call] = called.choices[0].message.tool_calls;
 assert.equal(called.choices[0].finish_reason, 'tool_calls');
 assert.equal(call.function.name, 'get_weather');
 check(JSON.parse(call.function.arguments));
-const calls = client.chat.completions.stream({ ...free, tools, tool_choice: 'required' });
+const calls = client.chat.completions.stream(
+	{ ...free, tools, tool_choice: 'required', parallel_tool_calls: false });
 const final = await calls.finalChatCompletion();
 assert.ok(['get_weather', 'wait'].includes(final.choices[0].message.tool_calls[0].function.name));
+assert.equal(final.choices[0].message.tool_calls.length, 1);
 assert.equal(final.choices[0].finish_reason, 'tool_calls');
 const again = await client.chat.completions.create({ ...base, tools, messages: [...messages,
 	called.choices[0].message, { role: 'tool', tool_call_id: call.id, content: 'sunny' }],

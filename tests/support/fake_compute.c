@@ -373,6 +373,7 @@ static void on_generate(struct fake_compute *fake, wire_peer peer, const struct 
 	fake->generates++;
 	fake->last_generate_ns = clock_mono_ns();
 	fake->last_constraint = generate->constraint.kind;
+	fake->last_one = generate->constraint.one;
 	buf_reset(&fake->last_schema);
 	buf_puts(&fake->last_schema, generate->constraint.schema);
 	if (generate->prompt_ids_len > 0) {

@@ -90,6 +90,7 @@ struct fake_compute {
 	int64_t last_generate_ns; /* when it came, monotonic */
 	struct wire_sampling last_sampling;
 	enum wire_constraint_kind last_constraint;
+	bool last_one; /* of it */
 	struct buf last_schema, last_tools;
 	struct buf last_prompt; /* "<trust>role: text" of every part, one a line */
 };

@@ -147,6 +147,8 @@ static const char *compare_generate(const struct wire_generate *a, const struct 
 	/* Without a kind there is no constraint, whatever its text says. */
 	if (a->constraint.kind != WIRE_CONSTRAINT_NONE)
 		SAME_TEXT(constraint.schema);
+	if (a->constraint.kind != WIRE_CONSTRAINT_NONE)
+		SAME(constraint.one);
 	return NULL;
 }
 

@@ -197,6 +197,7 @@ static void random_generate(uint64_t *seed, struct arena *arena, struct wire_gen
 	out->markers = coin(seed);
 	out->constraint.kind = (enum wire_constraint_kind)below(seed, 5);
 	out->constraint.schema = word(seed, arena);
+	out->constraint.one = below(seed, 2) == 0;
 }
 
 static void random_tokens(uint64_t *seed, struct arena *arena, struct wire_tokens *out)

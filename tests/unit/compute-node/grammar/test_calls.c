@@ -54,13 +54,13 @@ struct call_case {
 	bool ok;
 };
 
-static bool is_call(const char *all, enum calls_form form, bool must, const char *text)
+static bool is_call(const char *all, const struct calls_want *want, const char *text)
 {
 	struct errmsg why = ERRMSG_INIT;
 	struct automaton *automaton = NULL;
 	struct matcher *m = NULL;
 
-	if (calls_compile(form, must, all, strlen(all), &automaton, &why) != RC_OK)
+	if (calls_compile(want, all, strlen(all), &automaton, &why) != RC_OK)
 		fail_msg("%s", errmsg_text(&why, RC_INVALID));
 	assert_int_equal(matcher_new(automaton, fixture.vocab, &m), RC_OK);
 	bool ok = matcher_push_bytes(m, (const uint8_t *)text, strlen(text)) && matcher_accepts(m);
@@ -75,7 +75,11 @@ static bool is_call(const char *all, enum calls_form form, bool must, const char
 static void expect(const char *all, bool must, const struct call_case *cases, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (is_call(all, cases[i].form, must, cases[i].text) != cases[i].ok)
+		const struct calls_want want = {
+			.form = cases[i].form, .must = must, .thinks = must
+		};
+
+		if (is_call(all, &want, cases[i].text) != cases[i].ok)
 			fail_msg("%s", cases[i].text);
 	}
 }
@@ -259,6 +263,33 @@ static void test_what_must_come_comes_with_its_mark(void **unused)
 	EXPECT(tools, true, cases);
 }
 
+static void test_one_call_and_no_thought_where_that_is_asked_for(void **unused)
+{
+#define H "{\"name\":\"h\",\"arguments\":{}}"
+	static const struct {
+		struct calls_want want;
+		const char *text;
+		bool ok;
+	} cases[] = {
+		{ { CALLS_ARGUMENTS, true, false, true }, "<tool_call>" H TAG, true },
+		{ { CALLS_ARGUMENTS, true, false, true }, "<tool_call>" H TAG "<tool_call>" H TAG,
+		    false },
+		{ { CALLS_ARGUMENTS, true, false, true }, "<think>a</think><tool_call>" H TAG,
+		    false },
+		{ { CALLS_ARGUMENTS, true, true, true }, "<think>a</think><tool_call>" H TAG,
+		    true },
+		{ { CALLS_ARRAY, true, false, true }, "[TOOL_CALLS][" H "]", true },
+		{ { CALLS_ARRAY, true, false, true }, "[TOOL_CALLS][" H "," H "]", false },
+		{ { CALLS_ARRAY, true, false, false }, "[TOOL_CALLS][" H "," H "]", true },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (is_call(tools, &cases[i].want, cases[i].text) != cases[i].ok)
+			fail_msg("%s", cases[i].text);
+	}
+}
+
 static void test_tools_that_cannot_be_held_are_refused(void **unused)
 {
 	static const struct {
@@ -271,7 +302,12 @@ static void test_tools_that_cannot_be_held_are_refused(void **unused)
 		{ CALLS_ARGUMENTS, "[{\"function\":{}}]", RC_INVALID },
 		{ CALLS_ARGUMENTS, "[" TOOL("a\\nb", "") "]", RC_INVALID },
 		{ CALLS_KEYED, "[" TOOL("a<b", "") "]", RC_INVALID },
-		{ CALLS_ARGUMENTS, "[" TOOL("f", ",\"strict\":true,\"parameters\":{}") "]",
+		{ CALLS_ARGUMENTS, "[" TOOL("f", ",\"strict\":true,\"parameters\":{}") "]", RC_OK },
+		{ CALLS_ARGUMENTS,
+		    "[" TOOL("f", ",\"strict\":true,\"parameters\":{\"type\":\"array\"}") "]",
+		    RC_UNSUPPORTED },
+		{ CALLS_ARGUMENTS,
+		    "[" TOOL("f", ",\"strict\":true,\"parameters\":{\"nullable\":true}") "]",
 		    RC_UNSUPPORTED },
 		{ CALLS_ARGUMENTS, "[" TOOL("f", STRICT("", ",\"not\":{}")) "]", RC_UNSUPPORTED },
 		{ CALLS_FUNCTION,
@@ -293,11 +329,13 @@ static void test_tools_that_cannot_be_held_are_refused(void **unused)
 	(void)unused;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct automaton *automaton = NULL;
-		enum rc rc = calls_compile(
-		    cases[i].form, false, cases[i].tools, strlen(cases[i].tools), &automaton, NULL);
+		const struct calls_want want = { .form = cases[i].form };
+		enum rc rc =
+		    calls_compile(&want, cases[i].tools, strlen(cases[i].tools), &automaton, NULL);
 
 		if (rc != cases[i].rc)
 			fail_msg("%s: %s", cases[i].tools, rc_word(rc));
+		automaton_free(automaton);
 	}
 }
 
@@ -311,7 +349,9 @@ static struct matcher *matcher_of(enum calls_form form, bool must, const char *a
 	struct automaton *automaton = NULL;
 	struct matcher *m = NULL;
 
-	assert_int_equal(calls_compile(form, must, all, strlen(all), &automaton, NULL), RC_OK);
+	const struct calls_want want = { .form = form, .must = must, .thinks = must };
+
+	assert_int_equal(calls_compile(&want, all, strlen(all), &automaton, NULL), RC_OK);
 	assert_int_equal(matcher_new(automaton, fixture.vocab, &m), RC_OK);
 	return m;
 }
@@ -375,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_gemma_quotes_with_its_own_marks),
 		cmocka_unit_test(test_functions_that_are_not_strict),
 		cmocka_unit_test(test_what_must_come_comes_with_its_mark),
+		cmocka_unit_test(test_one_call_and_no_thought_where_that_is_asked_for),
 		cmocka_unit_test(test_marks_may_be_control_tokens),
 		cmocka_unit_test(test_tools_that_cannot_be_held_are_refused),
 	};

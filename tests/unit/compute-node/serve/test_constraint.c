@@ -245,8 +245,9 @@ static void test_each_format_is_held(void **state)
 	static const struct {
 		const char *template, *thought, *mark, *front, *behind;
 	} cases[] = {
-		{ "{% if tools %}<tool_call> <function=", "<think>a</think>\n\n", "<tool_call>",
-		    "<function=look><parameter=at>", "</parameter></function></tool_call>" },
+		{ "{% if tools %}<tool_call> <function= <think>", "<think>a</think>\n\n",
+		    "<tool_call>", "<function=look><parameter=at>",
+		    "</parameter></function></tool_call>" },
 		{ "{% if tools %}<|tool_call>", "<|channel>thought\na<channel|>", "<|tool_call>",
 		    "call:look{at:", "}<tool_call|>" },
 	};
@@ -394,11 +395,15 @@ static void test_templates_tell_how_calls_are_held(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct tool_hold hold = tool_hold_of(cases[i].template);
+		const char *template = cases[i].template;
+		struct tool_hold hold = tool_hold_of(tool_format_of(template), template);
 
 		assert_int_equal(hold.form, cases[i].form);
 		assert_int_equal(hold.forced, cases[i].forced);
 	}
+	assert_false(tool_hold_of("hermes", "tools <tool_call>").thinks);
+	assert_true(tool_hold_of("hermes", "tools <tool_call> <think>").thinks);
+	assert_true(tool_hold_of("harmony", "tools").thinks);
 }
 
 int main(void)

@@ -148,11 +148,6 @@ static bool is_valid(const char *tools, const struct output_piece *piece, bool m
 	return ok && found;
 }
 
-static bool is_blank(const struct output_piece *piece)
-{
-	return piece->kind == OUTPUT_TEXT && strspn(piece->text, " \n\t") >= piece->len;
-}
-
 /* Calls, reasoning where it may stand, and nothing else; how many calls. */
 static unsigned read(
     const struct output_config *config, const char *tools, bool must, const struct buf *text)
@@ -171,7 +166,7 @@ static unsigned read(
 		if (at == text->len)
 			output_end(o);
 		while (output_next(o, &piece)) {
-			if (must && (piece.kind == OUTPUT_REASONING || is_blank(&piece)))
+			if (must && piece.kind == OUTPUT_REASONING)
 				continue;
 			if (piece.kind != OUTPUT_CALL || !is_valid(tools, &piece, must))
 				fail_msg("%s\nof %s\nbecame %.*s", buf_text(text), tools,
@@ -191,6 +186,9 @@ struct held {
 static void check(const struct held *held, bool must)
 {
 	const struct vocab vocab = { .n_vocab = 64, .whole = true };
+	const struct calls_want want = {
+		.form = held->form, .must = must, .thinks = must, .one = must && below(3) == 0
+	};
 	struct errmsg why = ERRMSG_INIT;
 	struct automaton *automaton = NULL;
 	struct matcher *m = NULL;
@@ -205,7 +203,7 @@ static void check(const struct held *held, bool must)
 	buf_putc(&tools, ',');
 	make_tool(&tools, "loose", false);
 	buf_putc(&tools, ']');
-	if (calls_compile(held->form, must, buf_text(&tools), tools.len, &automaton, &why) != RC_OK)
+	if (calls_compile(&want, buf_text(&tools), tools.len, &automaton, &why) != RC_OK)
 		fail_msg("%s: %s", buf_text(&tools), errmsg_text(&why, RC_INVALID));
 	assert_int_equal(matcher_new(automaton, &vocab, &m), RC_OK);
 	buf_puts(&text, must ? "" : held->mark);

@@ -444,6 +444,45 @@ static void test_a_forced_call_is_constrained_to_its_parameters(void **state)
 	world_close(&world);
 }
 
+/* A node that holds calls has the model make them in its own way, reasoning before them. */
+static void test_a_forced_call_is_as_the_model_writes_it(void **state)
+{
+	struct fake_script script =
+	    says("<think>a</think>\n<tool_call>\n<function=look>\n<parameter=at>\n3\n</parameter>\n"
+		 "</function>\n</tool_call>",
+		"hermes");
+	struct world world;
+
+	(void)state;
+	script.holds_calls = true;
+	world_open(&world, &script, 1);
+	world_post(&world, false, CHAT TOOLS ",\"tool_choice\":\"required\"}");
+	assert_int_equal(world.rig.nodes[0].last_constraint, WIRE_CONSTRAINT_MUST_CALL);
+	assert_false(world.rig.nodes[0].last_one);
+	json_t *tools = json_loads(buf_text(&world.rig.nodes[0].last_schema), 0, NULL);
+	assert_int_equal(json_array_size(tools), 2);
+	json_decref(tools);
+	json_t *root = json_loads(buf_text(&world.read), 0, NULL);
+	expect_text(root, "choices.0.message.reasoning_content", "a");
+	expect_text(root, "choices.0.message.tool_calls.0.function.name", "look");
+	expect_text(root, "choices.0.message.tool_calls.0.function.arguments", "{\"at\":\"3\"}");
+	json_decref(root);
+	world_post(&world, false,
+	    CHAT TOOLS
+	    ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"wait\"}}}");
+	assert_int_equal(world.rig.nodes[0].last_constraint, WIRE_CONSTRAINT_MUST_CALL);
+	assert_true(world.rig.nodes[0].last_one);
+	assert_string_equal(buf_text(&world.rig.nodes[0].last_schema),
+	    "[{\"type\":\"function\",\"function\":{\"name\":\"wait\"}}]");
+	/* Parameters that are a choice are held as JSON. */
+	world_post(&world, false,
+	    CHAT
+	    ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"look\",\"parameters\":{"
+	    "\"anyOf\":[{\"type\":\"object\"}]}}}],\"tool_choice\":\"required\"}");
+	assert_int_equal(world.rig.nodes[0].last_constraint, WIRE_CONSTRAINT_JSON_SCHEMA);
+	world_close(&world);
+}
+
 /* What is for a function is a call, what is thought is not said; each tool is described. */
 static void test_harmony_from_tools_to_a_call(void **state)
 {
@@ -691,6 +730,7 @@ int main(void)
 		cmocka_unit_test(test_several_choices_share_a_prompt),
 		cmocka_unit_test(test_what_is_not_to_be_stored_is_not_kept),
 		cmocka_unit_test(test_a_forced_call_is_constrained_to_its_parameters),
+		cmocka_unit_test(test_a_forced_call_is_as_the_model_writes_it),
 		cmocka_unit_test(test_harmony_from_tools_to_a_call),
 		cmocka_unit_test(test_strict_tools_hold_calls_and_leave_text_free),
 		cmocka_unit_test(test_strict_tools_go_to_the_node_that_holds_calls),
