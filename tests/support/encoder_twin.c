@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "model/model.h"
 
 #define EPS 1e-12
 #define BASE 1000.0
@@ -287,4 +290,25 @@ void encoder_twin_embed(const struct gguf *g, const struct encoder_twin_shape *s
 	for (size_t i = 0; i < n_embd; i++)
 		out[i] /= sqrt(square);
 	free(x);
+}
+
+struct model *encoder_twin_open(const struct encoder_twin_shape *shape)
+{
+	char path[] = "/tmp/hearth-twin-XXXXXX";
+	struct errmsg why = ERRMSG_INIT;
+	struct model *model = NULL;
+	struct gguf_build b;
+	int fd = mkstemp(path);
+
+	assert(fd >= 0);
+	(void)close(fd);
+	gguf_build_init(&b, 11);
+	encoder_twin_build(&b, shape);
+	if (!gguf_build_write(&b, path) || model_open(path, &model, &why) != RC_OK) {
+		(void)fprintf(stderr, "%s: %s\n", path, why.text);
+		abort();
+	}
+	(void)unlink(path);
+	gguf_build_fini(&b);
+	return model;
 }

@@ -11,6 +11,8 @@
 #include "gguf_build.h"
 #include "model/gguf.h"
 
+struct model;
+
 enum encoder_twin_pooling { TWIN_MEAN = 1, TWIN_CLS, TWIN_LAST };
 
 struct encoder_twin_shape {
@@ -27,6 +29,9 @@ struct encoder_twin_shape {
 #define ENCODER_TWIN_SEP 3
 
 void encoder_twin_build(struct gguf_build *build, const struct encoder_twin_shape *shape);
+
+/* The model of a file so built; ends the test where it cannot be opened. */
+struct model *encoder_twin_open(const struct encoder_twin_shape *shape);
 
 /* The vector of a text's ids, [n_embd], of length 1. */
 void encoder_twin_embed(const struct gguf *gguf, const struct encoder_twin_shape *shape,

@@ -221,27 +221,6 @@ static void test_embeddings_of_rows_are_the_cpus(void **unused)
 #define TEXTS 4u
 #define TEXT_DIM_MAX 128
 
-/* A random model of F32, as its twin has it. */
-static struct model *twin_open(const struct encoder_twin_shape *shape)
-{
-	char path[] = "/tmp/hearth-device-XXXXXX";
-	struct gguf_build b;
-	struct errmsg why = ERRMSG_INIT;
-	struct model *model = NULL;
-	int fd = mkstemp(path);
-
-	assert_true(fd >= 0);
-	(void)close(fd);
-	gguf_build_init(&b, 11);
-	encoder_twin_build(&b, shape);
-	assert_true(gguf_build_write(&b, path));
-	gguf_build_fini(&b);
-	if (model_open(path, &model, &why) != RC_OK)
-		fail_msg("%s", why.text);
-	(void)unlink(path);
-	return model;
-}
-
 /* Vectors of some texts, in one pass or one by one. */
 static void embed_texts(
     const struct model *model, const struct backend_api *api, bool together, float *out)
@@ -300,7 +279,7 @@ static void test_texts_are_embedded_as_the_cpu_does(void **unused)
 	(void)unused;
 	check_texts(golden_open("embed", "bert-cls"));
 	check_texts(golden_open("embed", "bert-mean"));
-	check_texts(twin_open(&nomic));
+	check_texts(encoder_twin_open(&nomic));
 }
 
 /* Heads whose width no kernel has. */
@@ -309,7 +288,7 @@ static void test_what_has_no_kernels_is_refused_by_name(void **unused)
 	static const struct encoder_twin_shape wide = {
 		.n_embd = 264, .n_layer = 1, .n_head = 1, .n_ff = 8, .n_ctx = 8, .pooling = TWIN_CLS
 	};
-	struct model *model = twin_open(&wide);
+	struct model *model = encoder_twin_open(&wide);
 	struct engine_config config = { .backend = backend };
 	struct engine *engine = NULL;
 	struct engine_plan plan;

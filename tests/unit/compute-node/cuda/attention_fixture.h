@@ -5,25 +5,11 @@
 #ifndef CUDA_ATTENTION_FIXTURE_H
 #define CUDA_ATTENTION_FIXTURE_H
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <vector>
-
-extern "C" {
-#include <cmocka.h>
-}
-
-#include "cuda/launch.h"
+#include "kernel_test.h"
 
 #define POISON 0xa5
 #define GUARD 4096u
 
-static uint64_t seed;
 static uint32_t n_passes; /* whose number decides how large the device is said to be */
 /* Between passes all zero, as between kernels. */
 static std::vector<uint32_t> counters(CUDA_COUNTERS);
@@ -34,7 +20,7 @@ static int finish;
 /* A number in [-1, 1) that belongs to four others. */
 static float random_of(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
-	uint64_t x = seed ^ (a * 0x9e3779b97f4a7c15u) ^ (b * 0xbf58476d1ce4e5b9u) ^
+	uint64_t x = random_seed ^ (a * 0x9e3779b97f4a7c15u) ^ (b * 0xbf58476d1ce4e5b9u) ^
 		     (c * 0x94d049bb133111ebu) ^ (d * 0xd6e8feb86659fd93u);
 
 	for (int i = 0; i < 3; i++) {
@@ -410,14 +396,11 @@ static void ask_for(struct backend_attention *a, struct result *r, int forms)
 /* Sizes of devices and who merges steps change from pass to pass. */
 static struct cuda_pass pass_of(const struct inputs *in, bool answer, uint32_t bound)
 {
-	struct cuda_pass p = {};
+	struct cuda_pass p = pass_of((uint32_t)in->rows.size(), n_passes++ % 2 == 0 ? 1 : 132);
 
-	p.units = n_passes++ % 2 == 0 ? 1 : 132;
 	if (finish == FINISH_ALWAYS || (finish == FINISH_MIXED && n_passes / 2 % 2 == 0))
 		p.counters = counters.data();
-	p.cc = 90;
 	p.answer = answer;
-	p.n_rows = (uint32_t)in->rows.size();
 	p.rows = p.host_rows = in->rows.data();
 	p.n_past_max = bound;
 	return p;

@@ -5,14 +5,8 @@
 #ifndef CUDA_RANDOM_WEIGHTS_H
 #define CUDA_RANDOM_WEIGHTS_H
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <vector>
-
-#include "cuda/launch.h"
 #include "device_memory.h"
+#include "kernel_test.h"
 
 extern "C" {
 #include "kernels/blocks.h"
@@ -23,22 +17,6 @@ static const uint32_t all_types[] = { TYPE_F32, TYPE_F16, TYPE_BF16, TYPE_Q4_0, 
 	TYPE_Q5_0, TYPE_Q5_1, TYPE_Q8_0, TYPE_Q2_K, TYPE_Q3_K, TYPE_Q4_K, TYPE_Q5_K, TYPE_Q6_K,
 	TYPE_IQ4_NL, TYPE_IQ4_XS, TYPE_MXFP4, TYPE_NVFP4 };
 #define N_TYPES (sizeof(all_types) / sizeof(all_types[0]))
-
-static uint64_t random_state = 88172645463325252u;
-
-static inline uint32_t random_bits()
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return (uint32_t)(random_state >> 20);
-}
-
-/* In (-1, 1). */
-static inline float random_float()
-{
-	return (float)((int32_t)(random_bits() & 0xffffff) - 0x800000) / (float)0x800000;
-}
 
 static inline bool is_float_type(uint32_t type)
 {
@@ -89,7 +67,7 @@ static inline std::vector<uint8_t> random_raw(uint32_t type, uint64_t k, uint64_
 	const struct type_info *info = type_info(type);
 
 	for (uint8_t &b : raw)
-		b = (uint8_t)random_bits();
+		b = (uint8_t)random_word();
 	for (size_t i = 0; i < raw.size(); i += info->block_bytes) {
 		float v = random_float();
 

@@ -3,9 +3,6 @@
  * type of cache, windows over rings, softcap, sinks, and equal bits whatever else is
  * in a pass.
  */
-#include <stdlib.h>
-#include <time.h>
-
 #include "attention_fixture.h"
 
 /* A pass whose results are compared. */
@@ -480,11 +477,8 @@ int main(void)
 		cmocka_unit_test(test_heads_prepared_by_either_kernel),
 	};
 
-	seed = (uint64_t)time(NULL);
-	if (getenv("SEED") != NULL)
-		seed = strtoull(getenv("SEED"), NULL, 0);
+	random_start();
 	if (getenv("ONLY") != NULL)
 		cmocka_set_test_filter(getenv("ONLY"));
-	print_message("SEED=%llu\n", (unsigned long long)seed);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

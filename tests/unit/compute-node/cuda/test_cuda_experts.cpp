@@ -4,49 +4,18 @@
  * rows whose bits do not depend on the others.  cuda_widen() and the functions of
  * gemv.cu are stood in for here: a matrix is plain floats in its first plane.
  */
-extern "C" {
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-}
-
-#include <stdio.h>
-#include <time.h>
 
 #include <algorithm>
-#include <vector>
 
 #include "cuda/experts.cuh"
+#include "kernel_test.h"
 #include "model/type.h"
 
 #define SUM_MIN 6.103515625e-5f
 
 enum { SOFTMAX = 1, SIGMOID = 2, SOFTMAX_CHOSEN = 3 };
 
-static uint64_t seed;
 static unsigned n_by_blocks, n_widened;
-
-static uint32_t random_word()
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(seed >> 33);
-}
-
-static float random_float()
-{
-	return (float)((double)random_word() / 1073741824.0 - 1.0);
-}
-
-static std::vector<float> random_floats(size_t n, float size = 1.0f)
-{
-	std::vector<float> v(n);
-
-	for (float &x : v)
-		x = random_float() * size;
-	return v;
-}
 
 /* ---- what other files do ---- */
 
@@ -246,9 +215,8 @@ static void check_choice(const struct backend_experts *e, uint32_t n_rows, bool 
 {
 	std::vector<uint32_t> chosen(n_rows * e->n_used, UINT32_MAX), wanted(e->n_used);
 	std::vector<float> weights(n_rows * e->n_used, NAN), by(e->n_used), keys(e->n_expert);
-	struct cuda_pass p = {};
+	struct cuda_pass p = pass_of(n_rows);
 
-	p.n_rows = n_rows;
 	assert_int_equal(cuda_choose(&p, e, chosen.data(), weights.data()), cudaSuccess);
 	for (uint32_t t = 0; t < n_rows; t++) {
 		const uint32_t *got = &chosen[t * e->n_used];
@@ -497,15 +465,12 @@ static std::vector<float> run(
     struct network *w, bool answer, uint32_t first, uint32_t n, const std::vector<float> &old)
 {
 	struct backend_experts e = w->e;
-	struct cuda_pass p = {};
+	struct cuda_pass p = pass_of(n, 1 + random_word() % 132);
 	std::vector<float> x(
 	    old.begin() + (size_t)first * e.n, old.begin() + (size_t)(first + n) * e.n);
 
 	memset(w->work.data(), 0xff, w->work.size());
-	p.units = 1 + random_word() % 132;
-	p.cc = 90;
 	p.answer = answer;
-	p.n_rows = n;
 	p.work = w->work.data();
 	p.work_bytes = w->work.size();
 	e.scores += (size_t)first * e.n_expert;
@@ -665,12 +630,11 @@ static void test_answers_and_small_float_networks_go_by_blocks(void **)
 static void test_too_little_work_memory_is_an_error(void **)
 {
 	struct network w;
-	struct cuda_pass p = {};
+	struct cuda_pass p = pass_of(3);
 	std::vector<float> x(3 * 64);
 
 	fill(&w, { 3, 4, 2, 64, 64, TYPE_Q8_0, BACKEND_SILU_GATED, false, false });
 	w.e.x = x.data();
-	p.n_rows = 3;
 	p.work = w.work.data();
 	for (p.work_bytes = 0; p.work_bytes < 3000; p.work_bytes += 500)
 		assert_int_not_equal(cuda_experts(&p, &w.e), cudaSuccess);
@@ -691,7 +655,6 @@ int main()
 		cmocka_unit_test(test_too_little_work_memory_is_an_error),
 	};
 
-	seed = (uint64_t)time(NULL);
-	(void)printf("seed %llu\n", (unsigned long long)seed);
+	random_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

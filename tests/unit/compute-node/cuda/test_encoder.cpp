@@ -2,68 +2,15 @@
  * cuda/encoder.cu under the emulator: layer norms and attention over whole texts against
  * double precision, and a text's bits that do not depend on where in a pass it lies.
  */
-extern "C" {
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-}
-
-#include <math.h>
-#include <stdio.h>
-#include <time.h>
-
-#include <vector>
 
 #include "cuda/parts.h"
-
-static uint64_t seed;
-
-static uint32_t random_word()
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(seed >> 33);
-}
-
-static std::vector<float> randoms(size_t n, float size = 1)
-{
-	std::vector<float> v(n);
-
-	for (float &x : v)
-		x = (float)((double)random_word() / 1073741824.0 - 1.0) * size;
-	return v;
-}
-
-static std::vector<float> poison(size_t n)
-{
-	std::vector<float> v(n);
-
-	memset(v.data(), 0xff, n * sizeof(float));
-	return v;
-}
-
-static struct cuda_pass pass_of(uint32_t n_rows)
-{
-	struct cuda_pass p = {};
-
-	p.units = 3;
-	p.cc = 90;
-	p.n_rows = n_rows;
-	return p;
-}
-
-static void check_close(double got, double expected, double bound)
-{
-	if (!(fabs(got - expected) <= bound * (1 + fabs(expected))))
-		fail_msg("%.9g instead of %.9g", got, expected);
-}
+#include "kernel_test.h"
 
 static void check_layer_norm(uint32_t n_rows, uint32_t n, bool more, bool each, bool bias)
 {
 	struct cuda_pass p = pass_of(n_rows);
-	std::vector<float> x = randoms(n_rows * n), y = randoms(n_rows * n), e = randoms(n);
-	std::vector<float> w = randoms(n), b = randoms(n), kept = x, out = poison(n_rows * n);
+	std::vector<float> x = random_floats(n_rows * n), y = random_floats(n_rows * n), e = random_floats(n);
+	std::vector<float> w = random_floats(n), b = random_floats(n), kept = x, out = poison(n_rows * n);
 	struct backend_layer_norm a = {};
 
 	a.x = a.to = x.data(); /* in place */
@@ -127,7 +74,7 @@ struct texts {
 			rows.push_back(row);
 		}
 		for (std::vector<float> *to_fill : { &q, &k, &v }) {
-			std::vector<float> more = randoms(len * width(), 2);
+			std::vector<float> more = random_floats(len * width(), 2);
 
 			to_fill->insert(to_fill->end(), more.begin(), more.end());
 		}
@@ -269,7 +216,6 @@ int main()
 		cmocka_unit_test(test_heads_without_kernels_are_an_error),
 	};
 
-	seed = (uint64_t)time(NULL);
-	(void)printf("seed %llu\n", (unsigned long long)seed);
+	random_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

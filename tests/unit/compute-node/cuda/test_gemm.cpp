@@ -3,46 +3,12 @@
  * padding, slices, and rows whose bits do not depend on the others.  cuda_widen() and
  * cuda_gemv() are stood in for here: a matrix is plain floats in its first plane.
  */
-extern "C" {
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-}
-
-#include <stdio.h>
-#include <time.h>
-
-#include <vector>
 
 #include "cuda/gemm.cuh"
+#include "kernel_test.h"
 #include "model/type.h"
 
-#define POISON 0x7fc01234u
-
-static uint64_t seed;
 static unsigned n_gemv, n_widened;
-
-static uint32_t random_word()
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(seed >> 33);
-}
-
-static float random_float()
-{
-	return (float)((double)random_word() / 1073741824.0 - 1.0);
-}
-
-static std::vector<float> random_floats(size_t n)
-{
-	std::vector<float> v(n);
-
-	for (float &x : v)
-		x = random_float();
-	return v;
-}
 
 /* [rows][k padded] */
 static std::vector<uint16_t> random_halves(size_t rows, size_t k)
@@ -55,34 +21,6 @@ static std::vector<uint16_t> random_halves(size_t rows, size_t k)
 			v[r * kp + i] = half_to_f16(random_float());
 	}
 	return v;
-}
-
-static std::vector<float> poison(size_t n)
-{
-	std::vector<float> v(n);
-	uint32_t word = POISON;
-
-	for (float &x : v)
-		memcpy(&x, &word, sizeof(x));
-	return v;
-}
-
-static bool poisoned(float x)
-{
-	uint32_t word;
-
-	memcpy(&word, &x, sizeof(word));
-	return word == POISON;
-}
-
-static struct cuda_pass pass_of(uint32_t n_rows, uint32_t units)
-{
-	struct cuda_pass p = {};
-
-	p.units = units;
-	p.cc = 90;
-	p.n_rows = n_rows;
-	return p;
 }
 
 cudaError_t cuda_widen(const struct cuda_pass *, const struct backend_matrix *m, uint64_t first,
@@ -326,7 +264,6 @@ int main()
 		cmocka_unit_test(test_work_holds_a_row_of_any_matrix),
 	};
 
-	seed = (uint64_t)time(NULL);
-	(void)printf("seed %llu\n", (unsigned long long)seed);
+	random_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

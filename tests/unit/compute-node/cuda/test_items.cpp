@@ -3,83 +3,33 @@
  * mixed and gated, and stacks of matrices, against the same in double precision, with
  * outputs poisoned before.
  */
-extern "C" {
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-}
-
-#include <stdio.h>
-#include <time.h>
 
 #include "cuda/parts.h"
+#include "kernel_test.h"
 #include "random_weights.h"
-
-static std::vector<float> randoms(size_t n)
-{
-	std::vector<float> v(n);
-
-	for (float &x : v)
-		x = random_float();
-	return v;
-}
-
-static std::vector<float> poison(size_t n)
-{
-	std::vector<float> v(n);
-
-	memset(v.data(), 0xff, n * sizeof(float));
-	return v;
-}
-
-static bool poisoned(float x)
-{
-	uint32_t bits;
-
-	memcpy(&bits, &x, sizeof(bits));
-	return bits == UINT32_MAX;
-}
-
-static struct cuda_pass pass_of(uint32_t n_rows)
-{
-	struct cuda_pass p = {};
-
-	p.units = 3;
-	p.cc = 90;
-	p.n_rows = n_rows;
-	return p;
-}
-
-static void check_close(double got, double expected, double bound)
-{
-	if (!(fabs(got - expected) <= bound * (1 + fabs(expected))))
-		fail_msg("%.9g instead of %.9g", got, expected);
-}
 
 /* Several at once: each number to its place, all others as they were. */
 static void test_parts_are_copied_and_nothing_else(void **)
 {
 	for (int round = 0; round < 20; round++) {
-		uint32_t n_rows = 1 + random_bits() % 5, n_copies = 1 + random_bits() % 4;
+		uint32_t n_rows = 1 + random_word() % 5, n_copies = 1 + random_word() % 4;
 		struct cuda_pass p = pass_of(n_rows);
 		std::vector<float> from[BACKEND_COPIES], to[BACKEND_COPIES], expected;
 		struct backend_copy c[BACKEND_COPIES] = {};
 
 		for (uint32_t i = 0; i < n_copies; i++) {
-			c[i].n = 1 + random_bits() % 70;
-			c[i].items = 1 + random_bits() % 40;
-			c[i].from_item = c[i].n + random_bits() % 3;
-			c[i].from_row = c[i].items * c[i].from_item + random_bits() % 5;
-			if (random_bits() % 2 == 0) { /* heads apart, rows together */
+			c[i].n = 1 + random_word() % 70;
+			c[i].items = 1 + random_word() % 40;
+			c[i].from_item = c[i].n + random_word() % 3;
+			c[i].from_row = c[i].items * c[i].from_item + random_word() % 5;
+			if (random_word() % 2 == 0) { /* heads apart, rows together */
 				c[i].to_row = c[i].n;
 				c[i].to_item = (uint64_t)n_rows * c[i].n;
 			} else {
 				c[i].to_item = c[i].n + 1;
 				c[i].to_row = c[i].items * c[i].to_item;
 			}
-			from[i] = randoms(n_rows * c[i].from_row);
+			from[i] = random_floats(n_rows * c[i].from_row);
 			to[i] = poison(n_rows * (c[i].n + 1) * c[i].items);
 			c[i].from = from[i].data();
 			c[i].to = to[i].data();
@@ -104,8 +54,8 @@ static void check_norms(
 {
 	struct cuda_pass p = pass_of(n_rows);
 	const uint32_t width = items * n, padded = (width + 63) / 64 * 64, gap = in_place ? 0 : 3;
-	std::vector<float> x = randoms(n_rows * (width + gap)), w = randoms(weights * n);
-	std::vector<float> z = randoms(n_rows * width), to = poison(n_rows * width), kept = x;
+	std::vector<float> x = random_floats(n_rows * (width + gap)), w = random_floats(weights * n);
+	std::vector<float> z = random_floats(n_rows * width), to = poison(n_rows * width), kept = x;
 	std::vector<float> scales = poison(n_rows);
 	std::vector<uint16_t> halves(n_rows * padded, 0xffff);
 	struct backend_norms a = {};
@@ -156,11 +106,11 @@ static void test_norms_of_parts_agree_with_double(void **)
 static void test_blends_agree_with_double(void **)
 {
 	for (int round = 0; round < 16; round++) {
-		uint32_t n_rows = 1 + random_bits() % 4, n = 1 + random_bits() % 300;
+		uint32_t n_rows = 1 + random_word() % 4, n = 1 + random_word() % 300;
 		bool keeps = (round & 1) != 0, from = (round & 2) != 0, gate = (round & 4) != 0;
 		struct cuda_pass p = pass_of(n_rows);
-		std::vector<float> to = keeps ? randoms(n_rows * n) : poison(n_rows * n), was = to;
-		std::vector<float> x = randoms(n_rows * n), g = randoms(n_rows);
+		std::vector<float> to = keeps ? random_floats(n_rows * n) : poison(n_rows * n), was = to;
+		std::vector<float> x = random_floats(n_rows * n), g = random_floats(n_rows);
 		struct backend_blend m = {};
 
 		m.to = to.data();
@@ -185,7 +135,7 @@ static void test_gates_agree_with_double(void **)
 {
 	const uint32_t n_rows = 3, n = 96;
 	struct cuda_pass p = pass_of(n_rows);
-	std::vector<float> gate = randoms(n_rows * n), up = randoms(n_rows * n), was = up;
+	std::vector<float> gate = random_floats(n_rows * n), up = random_floats(n_rows * n), was = up;
 	std::vector<float> out = poison(n_rows * n);
 	struct backend_acts acts = {};
 
@@ -215,7 +165,7 @@ struct rows {
 	{
 		struct cuda_pass p = pass_of(n);
 
-		f32 = randoms((size_t)n * k);
+		f32 = random_floats((size_t)n * k);
 		q8.resize((size_t)n * k);
 		q8_scales = poison((size_t)n * (k / 32 + 1) * 2);
 		f16.resize((size_t)n * ((k + 63) / 64 * 64));
@@ -288,9 +238,7 @@ int main()
 		cmocka_unit_test(test_gates_agree_with_double),
 		cmocka_unit_test(test_stacks_agree_with_double),
 	};
-	uint64_t seed = (uint64_t)time(NULL);
 
-	(void)printf("seed %llu\n", (unsigned long long)seed);
-	random_state ^= seed * 6364136223846793005ull;
+	random_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

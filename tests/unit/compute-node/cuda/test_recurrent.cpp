@@ -3,45 +3,12 @@
  * convolution, delta rule and Mamba-2, heads of several sizes, rows of several sequences
  * among each other, and the same bits however a sequence's rows are cut into passes.
  */
-extern "C" {
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-}
-
-#include <stdio.h>
-#include <time.h>
-
-#include <vector>
 
 #include "cuda/parts.h"
+#include "kernel_test.h"
 
 #define SEQS 3u
 #define CLOSE 2e-5
-
-static uint64_t seed;
-
-static uint32_t random_word()
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(seed >> 33);
-}
-
-static float random_float()
-{
-	return (float)((double)random_word() / 1073741824.0 - 1.0);
-}
-
-static std::vector<float> randoms(size_t n)
-{
-	std::vector<float> v(n);
-
-	for (float &x : v)
-		x = random_float();
-	return v;
-}
 
 /* Sizes and weights of a layer. */
 struct layer {
@@ -61,11 +28,11 @@ struct layer {
 		r.state_seq = (uint64_t)r.n_conv * r.n_channel +
 			      (uint64_t)n_head * n_state * head_dim;
 		r.eps = 1e-6f;
-		conv = randoms(r.n_channel * (r.n_conv + 1));
-		bias = randoms(r.n_channel);
-		a = randoms(n_head);
-		dt = randoms(n_head);
-		d = randoms(n_head);
+		conv = random_floats(r.n_channel * (r.n_conv + 1));
+		bias = random_floats(r.n_channel);
+		a = random_floats(n_head);
+		dt = random_floats(n_head);
+		d = random_floats(n_head);
 		for (float &x : a)
 			x = -fabsf(x);
 		r.conv = conv.data();
@@ -97,20 +64,12 @@ struct input {
 			row.pos = lens[row.seq]++;
 			rows.push_back(row);
 		}
-		in = randoms(n * l.r.n_channel);
-		alpha = randoms(n * l.r.n_head);
-		beta = randoms(n * l.r.n_head);
-		z = randoms(n * l.inner());
+		in = random_floats(n * l.r.n_channel);
+		alpha = random_floats(n * l.r.n_head);
+		beta = random_floats(n * l.r.n_head);
+		z = random_floats(n * l.inner());
 	}
 };
-
-static std::vector<float> poison(size_t n)
-{
-	std::vector<float> v(n);
-
-	memset(v.data(), 0xff, n * sizeof(float));
-	return v;
-}
 
 /* Rows first … first + n - 1 as one pass on `state`; convolved inputs and results go
  * behind those of earlier passes. */
@@ -122,7 +81,7 @@ static void run(const struct layer &l, const struct input &from, size_t first, s
 	    from.in.begin() + (first + n) * channels);
 	std::vector<float> rates = poison(2 * n * heads), y = poison(n * inner);
 	struct backend_recurrent r = l.r;
-	struct cuda_pass p = {};
+	struct cuda_pass p = pass_of((uint32_t)n);
 
 	r.in = in.data();
 	r.state = state->data();
@@ -132,7 +91,6 @@ static void run(const struct layer &l, const struct input &from, size_t first, s
 	r.rates = rates.data();
 	r.out = y.data();
 	p.answer = answer;
-	p.n_rows = (uint32_t)n;
 	p.rows = p.host_rows = from.rows.data() + first;
 	assert_int_equal(cuda_convolve(&p, &r), cudaSuccess);
 	convolved->insert(convolved->end(), in.begin(), in.end());
@@ -145,7 +103,7 @@ static double silu(double x)
 	return x / (1 + exp(-x));
 }
 
-static void check_close(double got, double expected, double size)
+static void check_near(double got, double expected, double size)
 {
 	if (!(fabs(got - expected) <= CLOSE * (size + fabs(expected))))
 		fail_msg("%.9g instead of %.9g", got, expected);
@@ -223,12 +181,12 @@ static void check_layer(const struct layer &l, size_t n, bool answer)
 		std::vector<double> in = convolve(l, from, t);
 
 		for (size_t c = 0; c < in.size(); c++)
-			check_close((double)convolved[t * in.size() + c], in[c], 1);
+			check_near((double)convolved[t * in.size() + c], in[c], 1);
 		for (uint32_t h = 0; h < l.r.n_head; h++) {
 			step(l, from, t, h, in.data(),
 			    s.data() + (from.rows[t].seq * l.r.n_head + h) * size, y.data());
 			for (size_t j = 0; j < dv; j++)
-				check_close((double)out[(t * l.r.n_head + h) * dv + j], y[j], 4);
+				check_near((double)out[(t * l.r.n_head + h) * dv + j], y[j], 4);
 		}
 	}
 	for (size_t q = 0; q < SEQS; q++) { /* what stays behind */
@@ -236,7 +194,7 @@ static void check_layer(const struct layer &l, size_t n, bool answer)
 		    state.data() + q * l.r.state_seq + (size_t)l.r.n_conv * l.r.n_channel;
 
 		for (size_t i = 0; i < l.r.n_head * size; i++)
-			check_close((double)heads[i], s[q * l.r.n_head * size + i], 4);
+			check_near((double)heads[i], s[q * l.r.n_head * size + i], 4);
 	}
 }
 
@@ -284,7 +242,7 @@ static void test_sizes_without_kernels_are_an_error(void **)
 	const struct input from(l, 1);
 	std::vector<float> state(SEQS * l.r.state_seq), rates(4), out(32), in = from.in;
 	struct backend_recurrent r = l.r;
-	struct cuda_pass p = {};
+	struct cuda_pass p = pass_of(1);
 
 	r.in = in.data();
 	r.state = state.data();
@@ -292,7 +250,6 @@ static void test_sizes_without_kernels_are_an_error(void **)
 	r.beta = from.beta.data();
 	r.rates = rates.data();
 	r.out = out.data();
-	p.n_rows = 1;
 	p.rows = p.host_rows = from.rows.data();
 	assert_int_not_equal(cuda_recur(&p, &r), cudaSuccess);
 	r.n_conv = 8;
@@ -307,7 +264,6 @@ int main()
 		cmocka_unit_test(test_sizes_without_kernels_are_an_error),
 	};
 
-	seed = (uint64_t)time(NULL);
-	(void)printf("seed %llu\n", (unsigned long long)seed);
+	random_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,48 +4,14 @@
  * written in; odd sizes, poisoned outputs, and rows whose bits do not depend on others.
  */
 extern "C" {
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "kernels/half.h"
 }
 
-#include <math.h>
-#include <stdio.h>
-#include <time.h>
-
-#include <vector>
-
-#include "cuda/launch.h"
+#include "kernel_test.h"
 
 #define POISON 0xa5
 #define GUARD 64u /* numbers behind each output that nobody writes */
 #define GELU_VALUES 65536u
-
-static uint64_t seed;
-
-static uint32_t random_word()
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(seed >> 33);
-}
-
-static float random_float()
-{
-	return (float)((double)random_word() / 1073741824.0 - 1.0);
-}
-
-static std::vector<float> random_floats(size_t n, float size = 1.0f)
-{
-	std::vector<float> v(n);
-
-	for (float &x : v)
-		x = random_float() * size;
-	return v;
-}
 
 static uint32_t padded(uint32_t n)
 {
@@ -176,18 +142,15 @@ struct pass {
 	struct cuda_pass p;
 };
 
-static struct pass pass_of(uint32_t n_rows)
+static struct pass wanting(uint32_t n_rows)
 {
-	struct pass all = { std::vector<backend_row>(n_rows), {} };
+	struct pass all = { std::vector<backend_row>(n_rows), pass_of(n_rows, 4) };
 
 	for (uint32_t t = 0; t < n_rows; t++) {
 		all.rows[t] = {};
 		all.rows[t].pos = random_word() % 100000;
 		all.rows[t].wanted = t % 2 == 1 ? all.p.n_wanted++ : UINT32_MAX;
 	}
-	all.p.units = 4;
-	all.p.cc = 90;
-	all.p.n_rows = n_rows;
 	all.p.rows = all.rows.data();
 	return all;
 }
@@ -213,7 +176,7 @@ static void test_norms_agree_with_double(void **)
 		for (int kind = 0; kind < 4; kind++) {
 			bool wanted = kind % 2 == 1, weights = kind / 2 == 0;
 			uint32_t n_rows = 5, n_out = wanted ? 2 : n_rows;
-			struct pass pass = pass_of(n_rows);
+			struct pass pass = wanting(n_rows);
 			std::vector<float> x = random_floats(n * n_rows, ldexpf(1, kind * 9 - 12));
 			std::vector<float> weight = random_floats(n);
 			struct forms f = forms_of(n, n_out);
@@ -238,7 +201,7 @@ static void test_norms_are_added_to_what_stands_there(void **)
 {
 	for (uint32_t n : widths) {
 		uint32_t n_rows = 3;
-		struct pass pass = pass_of(n_rows);
+		struct pass pass = wanting(n_rows);
 		std::vector<float> from = random_floats(n * n_rows), weight = random_floats(n);
 		std::vector<float> was = random_floats(n * n_rows), x = was;
 
@@ -262,7 +225,7 @@ static void test_forms_are_of_the_rows(void **)
 {
 	for (uint32_t n : widths) {
 		for (uint32_t n_rows : { 1u, 3u }) {
-			struct pass pass = pass_of(n_rows);
+			struct pass pass = wanting(n_rows);
 			std::vector<float> x = random_floats(n * n_rows, 1e4f);
 			struct forms f = forms_of(n, n_rows);
 
@@ -309,7 +272,7 @@ static void check_activation(
     enum backend_activation kind, const std::vector<float> &table, uint32_t n, uint64_t stride)
 {
 	uint32_t n_rows = 3;
-	struct pass pass = pass_of(n_rows);
+	struct pass pass = wanting(n_rows);
 	bool gated = kind != BACKEND_RELU_SQUARED;
 	std::vector<float> gate = random_floats(stride * n_rows, 12);
 	std::vector<float> up = random_floats(stride * n_rows, 9);
@@ -344,7 +307,7 @@ static void test_activations_of_every_kind_agree_with_double(void **)
 static void test_rotations_agree_with_double(void **)
 {
 	for (uint32_t n_rot : { 2u, 64u, 130u }) {
-		struct pass pass = pass_of(5);
+		struct pass pass = wanting(5);
 		std::vector<double> freqs(n_rot / 2);
 		std::vector<float> out = poisoned<float>(5 * n_rot);
 		double magnitude = 1.19;
@@ -370,7 +333,7 @@ static void test_rotations_agree_with_double(void **)
 static void test_soft_caps_agree_with_double(void **)
 {
 	for (uint32_t n : { 1u, 255u, 1000u }) {
-		struct pass pass = pass_of(1);
+		struct pass pass = wanting(1);
 		std::vector<float> was = random_floats(n, 90), x = was;
 
 		x.resize(n + GUARD);
@@ -385,7 +348,7 @@ static void test_soft_caps_agree_with_double(void **)
 static void test_a_row_is_the_same_beside_others(void **)
 {
 	for (uint32_t n : { 640u, 8192u }) {
-		struct pass many = pass_of(9), one = pass_of(1);
+		struct pass many = wanting(9), one = wanting(1);
 		std::vector<float> x = random_floats(n * 9), weight = random_floats(n);
 		struct forms all = forms_of(n, 9), alone = forms_of(n, 1);
 
@@ -414,7 +377,6 @@ int main()
 		cmocka_unit_test(test_a_row_is_the_same_beside_others),
 	};
 
-	seed = (uint64_t)time(NULL);
-	print_message("seed %llu\n", (unsigned long long)seed);
+	random_start();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

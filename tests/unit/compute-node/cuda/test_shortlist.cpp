@@ -4,36 +4,13 @@
  * takes from the whole row.
  */
 extern "C" {
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "infer/sample.h"
 #include "plain_sample.h"
 }
 
-#include <stdio.h>
-
-#include <vector>
-
-#include "cuda/launch.h"
+#include "kernel_test.h"
 
 #define KINDS 8
-
-static uint64_t seed = 11;
-
-static uint32_t random_word()
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(seed >> 33);
-}
-
-static float random_float()
-{
-	return (float)((double)random_word() / 1073741824.0 - 1.0);
-}
 
 static float number_of(int kind, uint32_t i)
 {
@@ -103,7 +80,7 @@ static std::vector<backend_shortlist> lists_of(
 {
 	std::vector<uint8_t> work(cuda_shortlist_work(n_rows), 0xff);
 	std::vector<backend_shortlist> lists(n_rows);
-	struct cuda_pass p = {};
+	struct cuda_pass p = pass_of(0);
 
 	p.work = work.data();
 	p.work_bytes = work.size();

@@ -1,11 +1,4 @@
 /* Planes hold what the file's blocks mean: widened, and as the rows of tokens. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-extern "C" {
-#include <cmocka.h>
-}
-
 #include "random_weights.h"
 
 static uint64_t file_bytes(uint32_t type, uint64_t k, uint64_t rows)

@@ -50,19 +50,6 @@ static enum rc try_open(struct gguf_build *b, struct model **out, struct errmsg 
 	return rc;
 }
 
-static struct model *open_shape(const struct encoder_twin_shape *shape)
-{
-	struct gguf_build b;
-	struct errmsg why = ERRMSG_INIT;
-	struct model *model = NULL;
-
-	gguf_build_init(&b, 11);
-	encoder_twin_build(&b, shape);
-	if (try_open(&b, &model, &why) != RC_OK)
-		fail_msg("%s", why.text);
-	return model;
-}
-
 struct rig {
 	struct engine *engine;
 	struct embed *embed;
@@ -104,7 +91,7 @@ static void embed_all(const struct model *model, uint32_t threads, bool together
 
 static void check_against_twin(const struct encoder_twin_shape *shape)
 {
-	struct model *model = open_shape(shape);
+	struct model *model = encoder_twin_open(shape);
 	float got[TEXTS * DIM_MAX];
 	double expected[DIM_MAX];
 
@@ -173,7 +160,7 @@ static void test_company_and_threads_change_no_bit(void **unused)
 
 	(void)unused;
 	for (size_t s = 0; s < 2; s++) {
-		struct model *model = open_shape(shapes[s]);
+		struct model *model = encoder_twin_open(shapes[s]);
 		size_t n_bytes = TEXTS * shapes[s]->n_embd * sizeof(float);
 
 		embed_all(model, 1, false, first);
@@ -190,7 +177,7 @@ static void test_company_and_threads_change_no_bit(void **unused)
 static void test_more_texts_than_a_pass_takes_are_all_done(void **unused)
 {
 	enum { MANY = 3 * ENCODE_TEXTS_MAX + 5 };
-	struct model *model = open_shape(&bert);
+	struct model *model = encoder_twin_open(&bert);
 	struct rig rig = rig_open(model, (struct engine_config){ .n_threads = 2 });
 	static float out[MANY][48];
 	struct embed_text texts[MANY];
@@ -213,7 +200,7 @@ static void test_more_texts_than_a_pass_takes_are_all_done(void **unused)
 
 static void test_texts_that_do_not_fit_are_refused_with_numbers(void **unused)
 {
-	struct model *model = open_shape(&bert);
+	struct model *model = encoder_twin_open(&bert);
 	struct rig rig = rig_open(model, (struct engine_config){ .n_ctx = 9999 });
 	struct errmsg why = ERRMSG_INIT;
 	struct engine_row row = { .token = 1, .want_logits = true };
@@ -372,7 +359,7 @@ static void test_a_decoder_without_pooling_does_not_embed(void **unused)
 
 static void test_start_and_end_tokens_stand_around_a_text(void **unused)
 {
-	struct model *model = open_shape(&bert);
+	struct model *model = encoder_twin_open(&bert);
 	struct tokens tokens = { 0 };
 	struct errmsg why = ERRMSG_INIT;
 	static const int32_t expected[] = { ENCODER_TWIN_CLS, 4, 31, 1, ENCODER_TWIN_SEP };
