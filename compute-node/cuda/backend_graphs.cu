@@ -5,9 +5,13 @@
  * neither of: what was not rehearsed goes kernel by kernel.  The driver takes the memory
  * itself, and does not say how much before.  The plan has a reserve for it; what each
  * graph took is read from the device's free bytes, and the last is made where another one
- * as large as the largest before would no longer fit the reserve.
+ * as large as the largest before would no longer fit the reserve.  With the first may come
+ * what the driver takes once and for all passes, stacks of kernels say: of that one no more
+ * is counted than the plan has for one.
  */
 #include "cuda/backend_impl.h"
+
+#include <algorithm>
 
 #define GRAPHS_MAX 256u
 #define PAST_MIN 512u /* bounds of positions double from here on */
@@ -32,16 +36,20 @@ uint32_t backend_graphs_bound(const struct backend_row *rows, uint32_t n, uint32
 	return bound < n_ctx ? bound : n_ctx;
 }
 
+static uint64_t one_bytes(const struct backend_sizes *s)
+{
+	return ((uint64_t)s->n_layer * LAYER_KERNELS + OTHER_KERNELS) * KERNEL_BYTES;
+}
+
 static uint64_t graphs_bytes(const struct backend_sizes *s)
 {
-	uint64_t kernels = (uint64_t)s->n_layer * LAYER_KERNELS + OTHER_KERNELS;
 	uint64_t n = s->n_answers, bytes;
 
 	for (uint64_t bound = PAST_MIN; bound < s->n_ctx; bound *= 2)
 		n += s->n_answers;
 	if (n == 0)
 		return 0;
-	bytes = (n < GRAPHS_MAX ? n : GRAPHS_MAX) * kernels * KERNEL_BYTES;
+	bytes = (n < GRAPHS_MAX ? n : GRAPHS_MAX) * one_bytes(s);
 	bytes = bytes > RESERVE_MIN ? bytes : RESERVE_MIN;
 	return bytes < RESERVE_MAX ? bytes : RESERVE_MAX;
 }
@@ -92,14 +100,30 @@ static enum rc cuda_rehearse(struct backend *b, const struct backend_row *rows, 
 }
 
 /* Another program's memory may come and go meanwhile: what is more free counts as nothing. */
-static bool count(struct backend *b)
+static uint64_t taken_since(const struct backend *b)
 {
 	uint64_t free_bytes = runtime_free_bytes(b->runtime);
-	uint64_t taken = b->free_before > free_bytes ? b->free_before - free_bytes : 0;
 
+	return b->free_before > free_bytes ? b->free_before - free_bytes : 0;
+}
+
+/* Keep it if it fits the reserve. */
+static void keep(struct backend *b, const struct graph *g)
+{
+	uint64_t left = graphs_bytes(&b->sizes) - b->graphs_taken, taken = taken_since(b);
+
+	if (b->graphs.empty()) {
+		taken = std::min(taken, one_bytes(&b->sizes));
+	} else if (taken <= left) {
+		b->graph_most = std::max(b->graph_most, taken);
+	} else {
+		runtime_graph_free(g->graph);
+		b->graphs_taken += taken_since(b); /* what did not come back */
+		b->full = true;
+		return;
+	}
 	b->graphs_taken += taken;
-	b->graph_most = taken > b->graph_most ? taken : b->graph_most;
-	return b->graphs_taken <= graphs_bytes(&b->sizes);
+	b->graphs.push_back(*g);
 }
 
 enum rc backend_graphs_end(struct backend *b, struct errmsg *why)
@@ -109,12 +133,10 @@ enum rc backend_graphs_end(struct backend *b, struct errmsg *why)
 
 	b->rehearsing = false;
 	b->full = rc == cudaErrorMemoryAllocation;
-	if (rc == cudaSuccess && b->failed == cudaSuccess && count(b)) {
-		b->graphs.push_back(g);
-	} else if (rc == cudaSuccess) {
+	if (rc == cudaSuccess && b->failed == cudaSuccess)
+		keep(b, &g);
+	else if (rc == cudaSuccess)
 		runtime_graph_free(g.graph);
-		b->full = true;
-	}
 	if (b->failed != cudaSuccess)
 		return backend_fail(why, b->failed_at, b->failed);
 	return rc == cudaSuccess || b->full ? RC_OK : backend_fail(why, "graph of a pass", rc);
