@@ -29,8 +29,10 @@ void index_free(struct index *index)
 {
 	if (index == NULL)
 		return;
-	for (size_t i = 0; i < index->terms_len; i++)
+	for (size_t i = 0; i < index->terms_len; i++) {
 		free(index->terms[i].bytes);
+		free(index->terms[i].skips);
+	}
 	if (index->texts != NULL)
 		wipe(index->texts, index->texts_len);
 	free(index->texts);
@@ -39,6 +41,7 @@ void index_free(struct index *index)
 	free(index->docs);
 	free(index->turns);
 	free(index->stretches);
+	free(index->spans);
 	free(index->parts);
 	free(index);
 }
@@ -219,9 +222,9 @@ static void merge_parts(struct index *index)
 	index->parts_len = kept;
 }
 
-static size_t put_varint(uint8_t *out, uint32_t value)
+static uint32_t put_varint(uint8_t *out, uint32_t value)
 {
-	size_t n = 0;
+	uint32_t n = 0;
 
 	for (; value >= 0x80; value >>= 7)
 		out[n++] = (uint8_t)(value | 0x80);
@@ -229,8 +232,82 @@ static size_t put_varint(uint8_t *out, uint32_t value)
 	return n;
 }
 
+/* ---- postings ------------------------------------------------------------------------------ */
+
+/* Room for the skip that one posting more needs: at powers of two. */
+static enum rc reserve_skip(struct index_term *term)
+{
+	size_t have = term->docs / POSTING_GROUP;
+
+	if ((term->docs + 1) % POSTING_GROUP != 0 || (have & (have - 1)) != 0)
+		return RC_OK;
+	size_t cap = have == 0 ? 1 : 2 * have;
+	struct index_skip *skips = realloc(term->skips, cap * sizeof *skips);
+	if (skips == NULL)
+		return RC_NOMEM;
+	term->skips = skips;
+	return RC_OK;
+}
+
+void index_count_posting(struct index_term *term, uint32_t doc, uint32_t end)
+{
+	term->last_doc = doc;
+	if (++term->docs % POSTING_GROUP == 0)
+		term->skips[term->docs / POSTING_GROUP - 1] = (struct index_skip){ doc, end };
+}
+
+/* The number that ends at `*at`: only its last byte is below 0x80. */
+static uint32_t number_before(const uint8_t *bytes, uint32_t *at)
+{
+	uint32_t value = bytes[--*at];
+
+	while (*at > 0 && bytes[*at - 1] >= 0x80)
+		value = value << 7 | (bytes[--*at] & 0x7F);
+	return value;
+}
+
+/* A posting that ends at `*at`, its document `*doc`: to the one before it. */
+static void step_back(const struct index_term *term, uint32_t *at, uint32_t *doc)
+{
+	(void)number_before(term->bytes, at); /* units */
+	*doc -= number_before(term->bytes, at);
+}
+
+/* None of the postings up to `at`, the last one of document `other`, is in the stretch
+ * of `doc`; newest first, for most often one of the newest tells. */
+static bool is_new_stretch(const struct index *index, const struct index_term *term, uint32_t at,
+    uint32_t other, uint32_t doc)
+{
+	const struct index_turn *turn = &index->turns[doc];
+
+	if (at == 0 || turn->back == 0)
+		return true;
+	if (other == doc - turn->back)
+		return false;
+	uint32_t first = index->stretches[turn->stretch].first;
+	while (at > 0 && other >= first) {
+		if (index->turns[other].stretch == turn->stretch)
+			return false;
+		step_back(term, &at, &other);
+	}
+	return true;
+}
+
+void index_count_stretches(const struct index *index, struct index_term *term, uint32_t begin)
+{
+	uint32_t at = term->len, doc = term->last_doc;
+
+	while (at > begin) {
+		uint32_t of = doc;
+		step_back(term, &at, &doc);
+		term->stretches += is_new_stretch(index, term, at, doc, of);
+	}
+}
+
 enum rc index_reserve_posting(struct index *index, struct index_term *term, size_t more)
 {
+	if (reserve_skip(term) != RC_OK)
+		return RC_NOMEM;
 	if (term->cap - term->len >= more)
 		return RC_OK;
 	if (more > UINT32_MAX / 2 - term->len)
@@ -252,7 +329,8 @@ static void join_stretch(struct index *index, struct index_turn *turn)
 {
 	if (turn->back == 0) {
 		turn->stretch = (uint32_t)index->stretches_len++;
-		index->stretches[turn->stretch] = (struct index_stretch){ 1, turn->units };
+		index->stretches[turn->stretch] = (struct index_stretch){ 1, turn->units,
+			(uint32_t)index->docs_len, (uint32_t)index->docs_len };
 		return;
 	}
 	turn->stretch = index->turns[index->docs_len - turn->back].stretch;
@@ -262,6 +340,7 @@ static void join_stretch(struct index *index, struct index_turn *turn)
 		index->shared_units += stretch->units;
 	}
 	stretch->docs++;
+	stretch->last = (uint32_t)index->docs_len;
 	stretch->units += turn->units;
 	index->shared_units += turn->units;
 }
@@ -277,7 +356,32 @@ enum rc index_reserve_docs(struct index *index, size_t more)
 	if (rc == RC_OK)
 		rc = reserve((void **)&index->stretches, index->stretches_len,
 		    &index->stretches_cap, more, sizeof *index->stretches);
+	size_t spans = (index->docs_len + INDEX_SPAN_DOCS - 1) / INDEX_SPAN_DOCS;
+	if (rc == RC_OK)
+		rc = reserve((void **)&index->spans, spans, &index->spans_cap,
+		    more / INDEX_SPAN_DOCS + 1, sizeof *index->spans);
 	return rc;
+}
+
+static int64_t end_of(const struct index_doc *doc)
+{
+	int64_t end_ns;
+
+	if (__builtin_add_overflow(doc->t0_ns, (int64_t)doc->span_s * INT64_C(1000000000), &end_ns))
+		return INT64_MAX;
+	return end_ns;
+}
+
+static void widen_span(struct index *index, uint32_t number)
+{
+	struct index_span *span = &index->spans[number / INDEX_SPAN_DOCS];
+	const struct index_doc *doc = &index->docs[number];
+	int64_t end_ns = end_of(doc);
+
+	if (number % INDEX_SPAN_DOCS == 0 && number + 1 == index->docs_len)
+		*span = (struct index_span){ doc->t0_ns, end_ns };
+	span->from_ns = doc->t0_ns < span->from_ns ? doc->t0_ns : span->from_ns;
+	span->to_ns = end_ns > span->to_ns ? end_ns : span->to_ns;
 }
 
 void index_put_turn(struct index *index)
@@ -288,6 +392,7 @@ void index_put_turn(struct index *index)
 		turn->units = 1;
 	join_stretch(index, turn);
 	index->docs_len++;
+	widen_span(index, (uint32_t)index->docs_len - 1);
 	index->units_total += turn->units;
 }
 
@@ -308,19 +413,20 @@ enum rc index_end(struct index *index)
 			return index->rc = RC_NOMEM;
 	}
 	uint32_t number = (uint32_t)index->docs_len;
-	for (size_t i = 0; i < index->parts_len; i++) {
-		const struct index_part *part = &index->parts[i];
-		struct index_term *term = &index->terms[part->term];
-		size_t n = put_varint(term->bytes + term->len, number - term->last_doc);
-		n += put_varint(term->bytes + term->len + n, part->units);
-		term->len += (uint32_t)n;
-		term->last_doc = number;
-		term->docs++;
-		index->next_turn.units += part->units;
-	}
+	for (size_t i = 0; i < index->parts_len; i++)
+		index->next_turn.units += index->parts[i].units;
 	index->turns[number] = index->next_turn;
 	index->docs[number] = index->next;
 	index_put_turn(index);
+	for (size_t i = 0; i < index->parts_len; i++) {
+		const struct index_part *part = &index->parts[i];
+		struct index_term *term = &index->terms[part->term];
+		uint32_t begin = term->len, before = term->last_doc;
+		term->len += put_varint(term->bytes + begin, number - term->last_doc);
+		term->len += put_varint(term->bytes + term->len, part->units);
+		index_count_posting(term, number, term->len);
+		term->stretches += is_new_stretch(index, term, begin, before, number);
+	}
 	return RC_OK;
 }
 
@@ -357,6 +463,7 @@ void index_move(struct index *index, uint32_t doc, int64_t t0_ns, int64_t t1_ns)
 {
 	index->docs[doc].t0_ns = t0_ns;
 	index->docs[doc].span_s = span_of(t0_ns, t1_ns);
+	widen_span(index, doc);
 }
 
 size_t index_docs_len(const struct index *index)
@@ -389,14 +496,20 @@ void index_get_stats(const struct index *index, struct index_stats *out)
 	*out = (struct index_stats){
 		.docs = index->docs_len, .dead = index->dead, .terms = index->terms_len
 	};
-	for (size_t i = 0; i < index->terms_len; i++)
+	for (size_t i = 0; i < index->terms_len; i++) {
+		size_t skips = index->terms[i].docs / POSTING_GROUP;
 		out->postings_bytes += index->terms[i].len;
-	out->bytes = sizeof *index + index->docs_cap * sizeof *index->docs +
-		     index->turns_cap * sizeof *index->turns +
-		     index->stretches_cap * sizeof *index->stretches +
-		     index->terms_cap * sizeof *index->terms + index->texts_cap +
-		     index->table_cap * sizeof *index->table + index->postings_cap +
-		     index->parts_cap * sizeof *index->parts;
+		while ((skips & (skips - 1)) != 0) /* room goes by powers of two */
+			skips++;
+		out->bytes += skips * sizeof(struct index_skip);
+	}
+	out->bytes += sizeof *index + index->docs_cap * sizeof *index->docs +
+		      index->turns_cap * sizeof *index->turns +
+		      index->stretches_cap * sizeof *index->stretches +
+		      index->spans_cap * sizeof *index->spans +
+		      index->terms_cap * sizeof *index->terms + index->texts_cap +
+		      index->table_cap * sizeof *index->table + index->postings_cap +
+		      index->parts_cap * sizeof *index->parts;
 }
 
 static uint64_t sum_bytes(uint64_t sum, const void *bytes, size_t len)

@@ -5,7 +5,8 @@
  * weighted terms; weights count in units of 1/INDEX_UNITS of an occurrence, so
  * that fields of a document weigh differently in one length.  Postings are
  * byte streams of (document step, units).  Dead documents leave the results
- * but stay in the counts until a rebuild.  Not thread-safe by itself.
+ * but stay in the counts until a rebuild: of documents that have a term, and of
+ * stretches.  Not thread-safe by itself.
  *
  * Documents that follow each other, as the turns of a conversation do, make a
  * stretch.  What a question names lies scattered over one: a document counts
@@ -48,8 +49,8 @@ void index_add(struct index *index, const char *term, size_t len, uint32_t units
 void index_add_number(struct index *index, uint32_t term, uint32_t units);
 enum rc index_end(struct index *index) RC_CHECK;
 
-/* The document that has begun follows document `doc` (a place in index_docs());
- * without this call it begins a stretch of its own. */
+/* The document that has begun follows document `doc` (a place in index_docs()), which
+ * no other follows; without this call it begins a stretch of its own. */
 void index_follow(struct index *index, uint32_t doc);
 
 /* Number of a term that is known, or UINT32_MAX. */
@@ -83,9 +84,14 @@ struct index_query_term {
 struct index_range {
 	bool set;
 	int64_t from_ns, to_ns; /* documents that intersect [from, to) */
-	double lift;            /* 0: no others; else they count so many times */
+	double lift;            /* 0: no others; else (at least 1) they count so many times */
 };
 bool index_in_range(const struct index_doc *doc, const struct index_range *range);
+/* False: none of documents [doc, doc + len) is in the range; by the spans of many at once. */
+bool index_span_in_range(
+    const struct index *index, size_t doc, size_t len, const struct index_range *range);
+/* The first document from `doc` on that is in the range, dead or not; index_docs_len(): none. */
+size_t index_next_in_range(const struct index *index, size_t doc, const struct index_range *range);
 
 struct index_hit {
 	uint32_t doc; /* place in index_docs() */
@@ -96,8 +102,8 @@ struct index_hit {
  * The `k` best documents within `range`, best first, ties by (t0, seq); hits
  * [k], returns how many, or -1 on no memory.  A document must have one of the
  * first `telling_len` terms (0: of any), or be followed by one that has; the
- * others only add to its score.  O(postings + documents); any number of threads as long as nobody
- * writes.
+ * others only add to its score.  Weights are not negative.  O(postings), of frequent
+ * terms fewer (index_filter.c); any number of threads as long as nobody writes.
  */
 long index_query(const struct index *index, const struct index_query_term *terms, size_t terms_len,
     size_t telling_len, const struct index_range *range, struct index_hit *hits, size_t k);
@@ -106,7 +112,7 @@ long index_query(const struct index *index, const struct index_query_term *terms
  * How much of what the terms ask for stands in one of `docs` [docs_len ≤
  * INDEX_SUPPORT_DOCS_MAX], the document that follows it, or what its neighbours
  * lend it: 0 to 1, by the square of how rare each term is; one that no document
- * has counts as the rarest.  O(postings).
+ * has counts as the rarest.  O(terms).
  */
 #define INDEX_SUPPORT_DOCS_MAX ((size_t)8)
 double index_support(const struct index *index, const struct index_query_term *terms,

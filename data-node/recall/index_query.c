@@ -1,41 +1,11 @@
 /*
- * Index queries: BM25 of documents and of stretches in one pass over postings,
- * then the best k.
+ * Index queries: which terms count how much, the two passes that find the best k
+ * documents, and how much of a question stands in some of them.
  */
-#include "recall/index_inner.h"
+#include "recall/posting.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-#include "recall/best.h"
-
-struct sums {
-	const struct index *index;
-	double mean_units;        /* of a document */
-	double shared_mean_units; /* of a stretch of several documents */
-	double *docs;             /* [docs_len] */
-	double *stretches;        /* [stretches_len] */
-	float *often;             /* [stretches_len]: of one term; zeros between terms */
-	uint32_t *touched;        /* [touched_len]: where it is not zero */
-	size_t touched_len;
-};
-
-static uint32_t get_varint(const uint8_t **p)
-{
-	uint32_t value = 0;
-
-	for (int shift = 0;; shift += 7) {
-		uint8_t byte = *(*p)++;
-		value |= (uint32_t)(byte & 0x7F) << shift;
-		if (byte < 0x80)
-			return value;
-	}
-}
-
-static double bm25(double often, double length)
-{
-	return often * (INDEX_K1 + 1) / (often + INDEX_K1 * (1 - INDEX_B + INDEX_B * length));
-}
 
 static double idf(double all, double with)
 {
@@ -50,55 +20,7 @@ double index_rarity(const struct index *index, const char *term, size_t len)
 	return idf((double)index->docs_len, with);
 }
 
-static void end_term(struct sums *sums, double weight)
-{
-	weight *= idf((double)sums->index->stretches_len, (double)sums->touched_len);
-	for (size_t i = 0; i < sums->touched_len; i++) {
-		uint32_t number = sums->touched[i];
-		const struct index_stretch *stretch = &sums->index->stretches[number];
-		double mean = stretch->docs > 1 ? sums->shared_mean_units : sums->mean_units;
-		sums->stretches[number] +=
-		    weight * bm25((double)sums->often[number], (double)stretch->units / mean);
-		sums->often[number] = 0;
-	}
-	sums->touched_len = 0;
-}
-
-/* `beside`: only where something is scored already. */
-static void add_term(struct sums *sums, const struct index_term *term, double weight, bool beside)
-{
-	const struct index *index = sums->index;
-	double doc_weight = weight * idf((double)index->docs_len, (double)term->docs);
-	const uint8_t *p = term->bytes, *end = term->bytes + term->len;
-	uint32_t doc = 0;
-
-	while (p < end) {
-		doc += get_varint(&p);
-		double often = (double)get_varint(&p) / INDEX_UNITS;
-		const struct index_turn *turn = &index->turns[doc];
-		if (turn->units == 0 || (beside && sums->docs[doc] == 0))
-			continue;
-		sums->docs[doc] += doc_weight * bm25(often, (double)turn->units / sums->mean_units);
-		if (beside)
-			continue;
-		if (sums->often[turn->stretch] == 0)
-			sums->touched[sums->touched_len++] = turn->stretch;
-		sums->often[turn->stretch] += (float)often;
-	}
-	end_term(sums, weight);
-}
-
-/* What the next document says of each.  That one comes later here: its own score
- * is still what its words gave it. */
-static void add_next(const struct sums *sums)
-{
-	const struct index_turn *turns = sums->index->turns;
-
-	for (size_t doc = 0; doc < sums->index->docs_len; doc++) {
-		if (sums->docs[doc] > 0 && turns[doc].back > 0)
-			sums->docs[doc - turns[doc].back] += INDEX_NEXT_WEIGHT * sums->docs[doc];
-	}
-}
+/* ---- ranges ----------------------------------------------------------------------------- */
 
 bool index_in_range(const struct index_doc *doc, const struct index_range *range)
 {
@@ -113,113 +35,125 @@ bool index_in_range(const struct index_doc *doc, const struct index_range *range
 	return doc->span_s > 0 && back_s < (double)doc->span_s;
 }
 
-static size_t best_of(
-    const struct sums *sums, const struct index_range *range, struct index_hit *hits, size_t k)
+bool index_span_in_range(
+    const struct index *index, size_t doc, size_t len, const struct index_range *range)
 {
-	const struct index *index = sums->index;
-	double lift = range->set && range->lift > 0 ? range->lift : 1;
-	struct best best = { .index = index, .hits = hits, .k = k };
+	size_t last = (doc + len - 1) / INDEX_SPAN_DOCS;
 
-	for (size_t doc = 0; doc < index->docs_len; doc++) {
-		const struct index_turn *turn = &index->turns[doc];
-		if (sums->docs[doc] <= 0 || turn->units == 0)
-			continue;
-		struct index_hit hit = { .doc = (uint32_t)doc,
-			.score = sums->docs[doc] +
-				 INDEX_STRETCH_WEIGHT * sums->stretches[turn->stretch] };
-		if (best_is_beaten(&best, hit.score * lift))
-			continue;
-		bool inside = index_in_range(&index->docs[doc], range);
-		if (!inside && range->lift == 0)
-			continue;
-		if (inside)
-			hit.score *= lift;
-		best_offer(&best, hit);
+	for (size_t i = doc / INDEX_SPAN_DOCS; i <= last && range->set; i++) {
+		const struct index_span *span = &index->spans[i];
+		/* A second for what index_in_range() rounds. */
+		if (span->from_ns < range->to_ns &&
+		    (double)range->from_ns - (double)span->to_ns < 1e9)
+			return true;
 	}
-	best_sort(&best);
-	return best.len;
+	return !range->set;
 }
 
-static void sums_fini(struct sums *sums)
+size_t index_next_in_range(const struct index *index, size_t doc, const struct index_range *range)
 {
-	free(sums->docs);
-	free(sums->stretches);
-	free(sums->often);
-	free(sums->touched);
+	while (doc < index->docs_len) {
+		size_t end = (doc / INDEX_SPAN_DOCS + 1) * INDEX_SPAN_DOCS;
+		if (end > index->docs_len)
+			end = index->docs_len;
+		if (!index_span_in_range(index, doc, end - doc, range))
+			doc = end;
+		for (; doc < end; doc++) {
+			if (index_in_range(&index->docs[doc], range))
+				return doc;
+		}
+	}
+	return doc;
 }
 
-static bool sums_init(struct sums *sums, const struct index *index)
-{
-	size_t shared = index->shared_len > 0 ? index->shared_len : 1;
+/* ---- queries ---------------------------------------------------------------------------- */
 
-	*sums = (struct sums){ .index = index,
-		.mean_units = (double)index->units_total / (double)index->docs_len,
-		.shared_mean_units = (double)index->shared_units / (double)shared,
-		.docs = calloc(index->docs_len, sizeof *sums->docs),
-		.stretches = calloc(index->stretches_len, sizeof *sums->stretches),
-		.often = calloc(index->stretches_len, sizeof *sums->often),
-		.touched = calloc(index->stretches_len, sizeof *sums->touched) };
-	return sums->docs != NULL && sums->stretches != NULL && sums->often != NULL &&
-	       sums->touched != NULL;
+static void read_terms(
+    struct query *query, const struct index_query_term *terms, size_t terms_len, size_t telling_len)
+{
+	const struct index *index = query->index;
+
+	for (size_t i = 0; i < terms_len; i++) {
+		uint32_t number = index_find(index, terms[i].text, terms[i].len);
+		const struct index_term *term = &index->terms[number];
+		if (number == UINT32_MAX)
+			continue;
+		query->terms[query->terms_len++] = (struct query_term){ .term = term,
+			.doc_weight =
+			    terms[i].weight * idf((double)index->docs_len, (double)term->docs),
+			.stretch_weight = terms[i].weight * idf((double)index->stretches_len,
+								(double)term->stretches),
+			.beside = telling_len > 0 && i >= telling_len };
+		query->tell_len += !query->terms[query->terms_len - 1].beside;
+	}
 }
 
 long index_query(const struct index *index, const struct index_query_term *terms, size_t terms_len,
     size_t telling_len, const struct index_range *range, struct index_hit *hits, size_t k)
 {
-	struct sums sums;
-	long found = -1;
+	size_t shared = index->shared_len > 0 ? index->shared_len : 1, found = 0;
+	enum rc rc = RC_NOMEM;
 
 	if (index->docs_len == 0 || k == 0)
 		return 0;
-	if (sums_init(&sums, index)) {
-		for (size_t i = 0; i < terms_len; i++) {
-			uint32_t number = index_find(index, terms[i].text, terms[i].len);
-			if (number != UINT32_MAX)
-				add_term(&sums, &index->terms[number], terms[i].weight,
-				    telling_len > 0 && i >= telling_len);
-		}
-		add_next(&sums);
-		found = (long)best_of(&sums, range, hits, k);
+	struct query query = { .index = index,
+		.range = range,
+		.mean_units = (double)index->units_total / (double)index->docs_len,
+		.shared_mean_units = (double)index->shared_units / (double)shared,
+		.terms = calloc(terms_len + 1, sizeof *query.terms) };
+	uint64_t *wanted = calloc(index->stretches_len / 64 + 1, sizeof *wanted);
+	if (query.terms != NULL && wanted != NULL) {
+		read_terms(&query, terms, terms_len, telling_len);
+		rc = index_filter(&query, k, wanted);
 	}
-	sums_fini(&sums);
-	return found;
+	if (rc == RC_OK)
+		rc = index_exact(&query, wanted, hits, k, &found);
+	free(query.terms);
+	free(wanted);
+	return rc == RC_OK ? (long)found : -1;
 }
 
-/* Marks of the documents that have the term themselves or are followed by one
- * that has, a bit for each of `docs`. */
-static uint32_t marks_of(
-    const struct index *index, const struct index_term *term, const uint32_t *docs, size_t docs_len)
-{
-	const uint8_t *p = term->bytes, *end = term->bytes + term->len;
-	uint32_t at = 0, marks = 0;
+/* ---- support ------------------------------------------------------------------------------ */
 
-	while (p < end) {
-		at += get_varint(&p);
-		(void)get_varint(&p);
-		uint32_t back = index->turns[at].back;
-		for (size_t i = 0; i < docs_len; i++) {
-			if (at == docs[i] || (back > 0 && at - back == docs[i]))
-				marks |= UINT32_C(1) << i;
-		}
+static bool has_term(const struct index_term *term, uint32_t doc)
+{
+	struct posting posting = posting_open(term, posting_group_of(term, doc));
+
+	while (posting_next(&posting) && posting.doc < doc)
+		;
+	return posting.doc == doc;
+}
+
+/* The document that follows `doc`, or `doc`. */
+static uint32_t next_of(const struct index *index, uint32_t doc)
+{
+	uint32_t last = index->stretches[index->turns[doc].stretch].last;
+
+	for (uint32_t at = doc + 1; at <= last; at++) {
+		if (index->turns[at].back == at - doc)
+			return at;
 	}
-	return marks;
+	return doc;
 }
 
 double index_support(const struct index *index, const struct index_query_term *terms,
     size_t terms_len, const uint32_t *docs, size_t docs_len)
 {
 	double asked = 0, found[INDEX_SUPPORT_DOCS_MAX] = { 0 }, most = 0;
+	uint32_t nexts[INDEX_SUPPORT_DOCS_MAX];
 
+	for (size_t k = 0; k < docs_len; k++)
+		nexts[k] = next_of(index, docs[k]);
 	for (size_t i = 0; i < terms_len; i++) {
 		uint32_t number = index_find(index, terms[i].text, terms[i].len);
-		double with = number == UINT32_MAX ? 0 : (double)index->terms[number].docs;
+		const struct index_term *term = &index->terms[number];
+		double with = number == UINT32_MAX ? 0 : (double)term->docs;
 		double rare = idf((double)index->docs_len, with);
-		uint32_t marks = number == UINT32_MAX
-				     ? 0
-				     : marks_of(index, &index->terms[number], docs, docs_len);
 		asked += rare * rare;
-		for (size_t k = 0; k < docs_len; k++)
-			found[k] += marks >> k & 1 ? rare * rare : 0;
+		for (size_t k = 0; k < docs_len && number != UINT32_MAX; k++) {
+			if (has_term(term, docs[k]) || has_term(term, nexts[k]))
+				found[k] += rare * rare;
+		}
 	}
 	for (size_t k = 0; k < docs_len; k++)
 		most = found[k] > most ? found[k] : most;

@@ -154,7 +154,6 @@ static enum rc take_postings(struct take *take, struct index_term *term, size_t 
 	struct varint_view view = { .at = varint_bytes(&take->view, len) };
 	size_t end = index->docs_len + take->docs;
 	uint64_t doc = term->last_doc;
-	uint32_t docs = term->docs;
 
 	if (view.at == NULL || len == 0)
 		return RC_CORRUPT;
@@ -166,14 +165,16 @@ static enum rc take_postings(struct take *take, struct index_term *term, size_t 
 		uint64_t step = varint_get(&view, UINT32_MAX);
 		uint32_t units = (uint32_t)varint_get(&view, UINT32_MAX);
 		doc += step;
-		if (view.failed || doc < index->docs_len || doc >= end || (step == 0 && docs > 0))
+		if (view.failed || doc < index->docs_len || doc >= end ||
+		    (step == 0 && term->docs > 0))
 			return RC_CORRUPT;
 		index->turns[doc].units += units;
-		docs++;
+		if (index_reserve_posting(index, term, 0) != RC_OK)
+			return RC_NOMEM;
+		index_count_posting(term, (uint32_t)doc,
+		    term->len + (uint32_t)(len - (size_t)(view.end - view.at)));
 	}
-	term->saved = term->len += (uint32_t)len;
-	term->last_doc = (uint32_t)doc;
-	term->docs = docs;
+	term->len += (uint32_t)len;
 	return RC_OK;
 }
 
@@ -213,6 +214,11 @@ enum rc index_segment_take(struct index *index, const uint8_t *bytes, size_t len
 		return rc;
 	for (size_t i = 0; i < take.docs; i++)
 		index_put_turn(index);
+	for (size_t i = 0; i < index->terms_len; i++) {
+		struct index_term *term = &index->terms[i];
+		index_count_stretches(index, term, term->saved);
+		term->saved = term->len;
+	}
 	index->saved_docs = index->docs_len;
 	index->saved_terms = index->terms_len;
 	return RC_OK;

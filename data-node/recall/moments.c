@@ -35,11 +35,11 @@ static int by_rank(const void *a, const void *b)
 static size_t gather(
     const struct index *index, const struct index_range *range, size_t step, struct moment *moments)
 {
-	const struct index_doc *docs = index_docs(index);
 	size_t seen = 0, len = 0;
 
-	for (size_t i = 0; i < index_docs_len(index); i++) {
-		if (index_units(index, i) == 0 || !index_in_range(&docs[i], range))
+	for (size_t i = index_next_in_range(index, 0, range); i < index_docs_len(index);
+	     i = index_next_in_range(index, i + 1, range)) {
+		if (index_units(index, i) == 0)
 			continue;
 		if (moments != NULL && seen % step == 0)
 			moments[len++] = (struct moment){ .doc = (uint32_t)i,

@@ -248,16 +248,6 @@ static void question_read(const struct vector_index *index, const uint8_t *row, 
 	q->length = sqrt(squares) * ROUNDING;
 }
 
-static bool is_any_in_range(
-    const struct index *docs, uint32_t first_doc, uint32_t len, const struct index_range *range)
-{
-	for (uint32_t i = 0; i < len; i++) {
-		if (index_in_range(&index_docs(docs)[first_doc + i], range))
-			return true;
-	}
-	return false;
-}
-
 /* Rows of the block that may be among the best, by `highs`, their low halves on the way
  * from memory; how many. */
 static size_t choose(const struct vector_index *index, const struct block *block,
@@ -287,7 +277,7 @@ static void look(const struct vector_index *index, const struct block *block, ui
 	size_t left = index_docs_len(best->index) - first_doc;
 	uint32_t len = left < BLOCK_DOCS ? (uint32_t)left : BLOCK_DOCS;
 
-	if (range->set && !is_any_in_range(best->index, first_doc, len, range))
+	if (!index_span_in_range(best->index, first_doc, len, range))
 		return;
 	dot_halves(block->halves[0], len, index->stride, q->with, highs);
 	size_t n = choose(index, block, q, highs, len, best, rows);

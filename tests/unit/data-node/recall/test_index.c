@@ -1,7 +1,8 @@
 /*
  * The index against a naive scorer: every score from the formulas over every
  * document and stretch, on random corpora; ranges, dead documents, memory,
- * rebuilds.
+ * rebuilds.  And larger ones, of several blocks, against a scorer of all postings,
+ * to the last bit.
  */
 #include <math.h>
 #include <setjmp.h>
@@ -16,6 +17,7 @@
 
 #include "base/random.h"
 #include "recall/index.h"
+#include "recall_plain.h"
 
 #define DOCS 300
 #define WORDS 60
@@ -129,19 +131,22 @@ static double own_score(const struct corpus *corpus, size_t doc, const struct qu
 	return tells ? score : 0;
 }
 
-/* Occurrences of `word` in the live documents of a stretch, and its length. */
-static double stretch_holds(
-    const struct corpus *corpus, size_t first, size_t word, double *length, size_t *docs)
+/* Occurrences of `word` in the live documents of a stretch, and its length; `*ever`: in
+ * any of its documents. */
+static double stretch_holds(const struct corpus *corpus, size_t first, size_t word, double *length,
+    size_t *docs, bool *ever)
 {
 	double tf = 0;
 
 	*length = 0;
 	*docs = 0;
+	*ever = false;
 	for (size_t i = 0; i < corpus->len; i++) {
 		if (corpus->first[i] != first)
 			continue;
 		*length += length_of(corpus, i);
 		++*docs;
+		*ever = *ever || corpus->units[i][word] > 0;
 		if (!corpus->dead[i])
 			tf += corpus->units[i][word] / 4.0;
 	}
@@ -156,20 +161,21 @@ static double stretch_score(
 	for (size_t i = 0; i < corpus->len; i++)
 		doc_total += length_of(corpus, i);
 	for (size_t i = 0; i < question->len; i++) {
-		double with = 0, all = 0, shared = 0, shared_total = 0, length;
+		double with = 0, all = 0, shared = 0, shared_total = 0, length, tf;
 		size_t docs;
+		bool ever;
 		if (question->telling > 0 && i >= question->telling)
 			break;
 		for (size_t k = 0; k < corpus->len; k++) {
-			double tf = stretch_holds(corpus, k, question->words[i], &length, &docs);
 			if (corpus->first[k] != k)
 				continue;
+			(void)stretch_holds(corpus, k, question->words[i], &length, &docs, &ever);
 			all++;
-			with += tf > 0;
+			with += ever;
 			shared += docs > 1;
 			shared_total += docs > 1 ? length : 0;
 		}
-		double tf = stretch_holds(corpus, first, question->words[i], &length, &docs);
+		tf = stretch_holds(corpus, first, question->words[i], &length, &docs, &ever);
 		double mean = docs > 1 ? shared_total / shared : doc_total / (double)corpus->len;
 		score += question->weights[i] * idf(all, with) * bm25(tf, length / mean);
 	}
@@ -260,6 +266,166 @@ static void test_ranking_equals_the_naive_scorers(void **state)
 	}
 }
 
+/* ---- larger ones ------------------------------------------------------------------------ */
+
+#define MANY 9000 /* several blocks of documents */
+#define MANY_WORDS 4000
+#define MANY_TERMS 12
+
+/* Words of a few letters, the first ones in most documents, the last ones in a handful. */
+static size_t draw_word(uint64_t *seed)
+{
+	double u = (double)(random_next(seed) >> 11) / 9007199254740992.0;
+
+	return (size_t)(MANY_WORDS * u * u * u * u);
+}
+
+/* Talks that go on for a while, several at a time (`talks` 0: each document by itself),
+ * times that mostly rise, some documents moved or dead. */
+static struct index *grow(uint64_t *seed, size_t len, size_t talks)
+{
+	uint32_t last[8] = { 0 };
+	struct index *index;
+	char word[16];
+
+	assert_int_equal(index_new(&index), RC_OK);
+	for (uint32_t doc = 0; doc < len; doc++) {
+		int64_t t0_ns = ((int64_t)doc * 60 + (int64_t)(random_next(seed) % 7200)) * NS;
+		index_begin(index, 3 + 2 * (uint64_t)doc, t0_ns,
+		    t0_ns + (int64_t)(random_next(seed) % 100) * NS);
+		for (size_t n = random_next(seed) % 16; n > 0; n--) {
+			word_of(draw_word(seed), word);
+			index_add(index, word, strlen(word),
+			    1 + (uint32_t)(random_next(seed) % 300 / 100));
+		}
+		size_t talk = talks == 0 ? 0 : random_next(seed) % talks;
+		if (talks > 0 && last[talk] > 0 && random_next(seed) % 20 != 0)
+			index_follow(index, last[talk] - 1);
+		last[talk] = doc + 1;
+		assert_int_equal(index_end(index), RC_OK);
+	}
+	for (size_t n = random_next(seed) % 3 * len / 50; n > 0; n--)
+		index_kill(index, 3 + 2 * (random_next(seed) % len));
+	for (size_t n = random_next(seed) % 20; n > 0; n--) {
+		int64_t t0_ns = (int64_t)(random_next(seed) % (len * 60)) * NS;
+		index_move(index, (uint32_t)(random_next(seed) % len), t0_ns, t0_ns + NS);
+	}
+	return index;
+}
+
+struct draw {
+	struct index_query_term terms[MANY_TERMS];
+	char texts[MANY_TERMS][16];
+	size_t len, telling;
+	struct index_range range;
+	size_t k;
+};
+
+static void draw(uint64_t *seed, size_t len, struct draw *out)
+{
+	static const double lifts[] = { 0, 1, 1.5, 3 };
+	static const size_t ks[] = { 1, 10, 64, 300, MANY };
+
+	*out = (struct draw){ .len = 1 + random_next(seed) % MANY_TERMS,
+		.k = ks[random_next(seed) % 5] };
+	out->telling = random_next(seed) % 3 == 0 ? 0 : 1 + random_next(seed) % out->len;
+	for (size_t i = 0; i < out->len; i++) {
+		word_of(draw_word(seed), out->texts[i]);
+		out->terms[i] = (struct index_query_term){ out->texts[i], strlen(out->texts[i]),
+			i < out->telling || out->telling == 0 ? 1 - (double)(i % 3) * 0.25 : 0.1 };
+	}
+	out->range.set = random_next(seed) % 2 == 0;
+	out->range.lift = lifts[random_next(seed) % 4];
+	out->range.from_ns = (int64_t)(random_next(seed) % (len * 60)) * NS;
+	out->range.to_ns =
+	    out->range.from_ns +
+	    (int64_t)(1 + random_next(seed) % (random_next(seed) % 2 ? 600 : len * 60)) * NS;
+}
+
+static void check_many(const struct index *index, uint64_t *seed)
+{
+	static struct index_hit hits[MANY], plain[MANY];
+	uint32_t docs[INDEX_SUPPORT_DOCS_MAX];
+	struct draw d;
+
+	draw(seed, index_docs_len(index), &d);
+	long found = index_query(index, d.terms, d.len, d.telling, &d.range, hits, d.k);
+	assert_int_equal(
+	    found, recall_plain_query(index, d.terms, d.len, d.telling, &d.range, plain, d.k));
+	for (long i = 0; i < found; i++) {
+		assert_int_equal(hits[i].doc, plain[i].doc);
+		assert_true(hits[i].score == plain[i].score);
+	}
+	size_t n = (size_t)found < INDEX_SUPPORT_DOCS_MAX ? (size_t)found : INDEX_SUPPORT_DOCS_MAX;
+	for (size_t i = 0; i < n; i++)
+		docs[i] = hits[i].doc;
+	assert_true(index_support(index, d.terms, d.len, docs, n) ==
+		    recall_plain_support(index, d.terms, d.len, docs, n));
+}
+
+static void test_blocks_and_bounds_leave_nothing_out(void **state)
+{
+	const char *more = getenv("HEARTH_INDEXES");
+	uint64_t seed = 41;
+
+	(void)state;
+	for (size_t round = 0; round < (more == NULL ? 4 : strtoul(more, NULL, 10)); round++) {
+		size_t len = round % 3 == 0 ? MANY : 1 + random_next(&seed) % MANY;
+		struct index *index = grow(&seed, len, round % 2 == 0 ? 1 + round % 7 : 0);
+		for (int query = 0; query < 30; query++)
+			check_many(index, &seed);
+		index_free(index);
+	}
+}
+
+/* Nothing else in its block has the word, nor has it itself. */
+static void test_what_comes_before_a_rare_word_is_found_across_blocks(void **state)
+{
+	const struct index_query_term term = { "rare", 4, 1 };
+	const struct index_range any = { .set = false };
+	struct index_hit hits[8];
+	struct index *index;
+
+	(void)state;
+	assert_int_equal(index_new(&index), RC_OK);
+	for (uint32_t doc = 0; doc < MANY; doc++) {
+		index_begin(index, doc + 1, doc, doc);
+		index_add(index, "filler", 6, 4);
+		if (doc == 2048 || doc == 8192)
+			index_add(index, "rare", 4, 4);
+		if (doc > 0)
+			index_follow(index, doc - 1);
+		assert_int_equal(index_end(index), RC_OK);
+	}
+	assert_int_equal(index_query(index, &term, 1, 0, &any, hits, 8), 4);
+	assert_int_equal(hits[0].doc, 2048);
+	assert_int_equal(hits[1].doc, 8192);
+	assert_int_equal(hits[2].doc, 2047);
+	assert_int_equal(hits[3].doc, 8191);
+	index_free(index);
+}
+
+static void test_documents_in_a_range_are_found_one_after_the_other(void **state)
+{
+	uint64_t seed = 43;
+
+	(void)state;
+	struct index *index = grow(&seed, 5000, 3);
+	for (int round = 0; round < 100; round++) {
+		struct draw d;
+		draw(&seed, 5000, &d);
+		size_t next = index_next_in_range(index, 0, &d.range);
+		for (size_t doc = 0; doc < index_docs_len(index); doc++) {
+			bool inside = index_in_range(&index_docs(index)[doc], &d.range);
+			assert_int_equal(inside, doc == next);
+			if (inside)
+				next = index_next_in_range(index, doc + 1, &d.range);
+		}
+		assert_int_equal(next, index_docs_len(index));
+	}
+	index_free(index);
+}
+
 static void test_an_empty_index_finds_nothing(void **state)
 {
 	struct index *index;
@@ -320,6 +486,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ranking_equals_the_naive_scorers),
+		cmocka_unit_test(test_blocks_and_bounds_leave_nothing_out),
+		cmocka_unit_test(test_what_comes_before_a_rare_word_is_found_across_blocks),
+		cmocka_unit_test(test_documents_in_a_range_are_found_one_after_the_other),
 		cmocka_unit_test(test_an_empty_index_finds_nothing),
 		cmocka_unit_test(test_equal_documents_give_equal_checksums),
 		cmocka_unit_test(test_memory_of_an_item_stays_small),
