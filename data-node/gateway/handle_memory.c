@@ -321,16 +321,17 @@ static void decide(struct station *station, const struct api_request *request, b
 {
 	char object[OBJECT_BYTES];
 	struct errmsg why = ERRMSG_INIT;
-	uint64_t number = 0;
+	struct memory_body_decision body;
 
-	if (!memory_body_decision(request, &number, response))
+	if (!memory_body_decision(request, &body, response))
 		return;
-	(void)snprintf(object, sizeof object, "f%" PRIu64, number);
-	enum rc rc = memory_decide(station_book(station), number, accept, clock_utc_ns(), &why);
+	(void)snprintf(object, sizeof object, "f%" PRIu64, body.number);
+	enum rc rc = memory_decide(station_book(station), body.number, accept,
+	    body.has_seen ? &body.seen : NULL, clock_utc_ns(), &why);
 	if (rc == RC_OK)
 		audit(station, request, accept ? "memory-accept" : "memory-refuse", object, 1);
 	if (rc != RC_OK)
-		api_error_rc(response, rc, NULL, &why);
+		api_error_rc(response, rc, rc == RC_EXISTS ? "replaces" : NULL, &why);
 	else
 		buf_printf(&response->body, "{\"id\":\"%s\",\"%s\":true}\n", object,
 		    accept ? "accepted" : "refused");

@@ -7,6 +7,7 @@
 #include "gateway/query.h"
 
 #define NUMBER_DIGITS_MAX 18
+#define SEEN_BYTES_MAX ((NUMBER_DIGITS_MAX + 2) * PROPOSAL_SEEN_MAX)
 
 bool memory_body_id(const char *text, uint64_t *out)
 {
@@ -83,18 +84,43 @@ static bool read_bound(
 	return false;
 }
 
-bool memory_body_decision(
-    const struct api_request *request, uint64_t *number, struct api_response *response)
+/* "f2 f5", in a text of its own; "": none. */
+static bool read_seen(char *text, struct proposal_seen *out)
 {
-	static const char *const names[] = { "id" };
+	char *rest = text;
 
-	json_t *root = read_body(request, names, 1, response);
+	for (char *word = strtok_r(text, " ", &rest); word != NULL;
+	     word = strtok_r(NULL, " ", &rest)) {
+		if (out->len == PROPOSAL_SEEN_MAX || !memory_body_id(word, &out->numbers[out->len]))
+			return false;
+		out->len++;
+	}
+	return true;
+}
+
+bool memory_body_decision(const struct api_request *request, struct memory_body_decision *out,
+    struct api_response *response)
+{
+	static const char *const names[] = { "id", "replaces" };
+	char text[SEEN_BYTES_MAX] = "";
+
+	json_t *root = read_body(request, names, sizeof names / sizeof names[0], response);
 	if (root == NULL)
 		return false;
-	const char *id = member(root, "id");
-	bool good = id != NULL && memory_body_id(id, number);
+	const char *id = member(root, "id"), *seen = member(root, "replaces");
+	*out = (struct memory_body_decision){ .has_seen = seen != NULL };
+	bool good = id != NULL && memory_body_id(id, &out->number);
 	if (!good)
 		query_error(response, "id", "the number of a proposal, such as f12");
+	if (good && seen != NULL) {
+		size_t len = strlen(seen);
+		good = len < sizeof text;
+		if (good)
+			memcpy(text, seen, len + 1);
+		good = good && read_seen(text, &out->seen);
+		if (!good)
+			query_error(response, "replaces", "numbers of facts, such as f2 f5");
+	}
 	json_decref(root);
 	return good;
 }

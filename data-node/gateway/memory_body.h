@@ -10,15 +10,22 @@
 
 #include "gateway/api.h"
 #include "memory/edit.h"
+#include "memory/proposal.h"
 
 #define MEMORY_BODY_BYTES_MAX ((size_t)64 << 10)
 
 /* "f12", "^f12" or "12".  False: none of them. */
 bool memory_body_id(const char *text, uint64_t *out);
 
-/* {"id"} of accept and refuse. */
-bool memory_body_decision(
-    const struct api_request *request, uint64_t *number, struct api_response *response);
+/* {"id","replaces"} of accept and refuse: the proposal, and (may be left out) the facts that it
+ * was seen to take the place of, "f2 f5". */
+struct memory_body_decision {
+	uint64_t number;
+	bool has_seen;
+	struct proposal_seen seen;
+};
+bool memory_body_decision(const struct api_request *request, struct memory_body_decision *out,
+    struct api_response *response);
 
 /* {"class","subject","attribute","text","valid_from","valid_to"}: a fact to be proposed, as far as
  * its sender says it. */

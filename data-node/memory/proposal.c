@@ -49,6 +49,33 @@ enum rc memory_propose(
 	return rc == RC_OK ? end : errmsg_rc(why, rc, "%s", rc_text(rc));
 }
 
+static bool takes_place_of(
+    const struct book_entry *accepted, const struct book_entry *entry, int64_t now_ns)
+{
+	return accepted->slot_key[0] != '\0' && book_entry_holds(entry, now_ns) &&
+	       strcmp(entry->slot_key, accepted->slot_key) == 0;
+}
+
+/* What it would take the place of is what the owner saw, all of it. */
+static bool is_as_seen(const struct book *book, const struct book_entry *accepted,
+    const struct proposal_seen *seen, int64_t now_ns)
+{
+	size_t len, found = 0;
+	const struct book_entry *entries = book_entries(book, &len);
+
+	for (size_t i = 0; i < len; i++) {
+		if (!takes_place_of(accepted, &entries[i], now_ns))
+			continue;
+		size_t j = 0;
+		while (j < seen->len && seen->numbers[j] != entries[i].fact.number)
+			j++;
+		if (j == seen->len)
+			return false;
+		found++;
+	}
+	return found == seen->len;
+}
+
 /* What of the same attribute holds now ends at `at_ns`; *any: there was some. */
 static enum rc supersede(struct book *book, struct book_draft *draft,
     const struct book_entry *accepted, int64_t at_ns, int64_t now_ns, bool *any)
@@ -57,9 +84,8 @@ static enum rc supersede(struct book *book, struct book_draft *draft,
 	const struct book_entry *entries = book_entries(book, &len);
 	enum rc rc = RC_OK;
 
-	for (size_t i = 0; i < len && rc == RC_OK && accepted->slot_key[0] != '\0'; i++) {
-		if (!book_entry_holds(&entries[i], now_ns) ||
-		    strcmp(entries[i].slot_key, accepted->slot_key) != 0)
+	for (size_t i = 0; i < len && rc == RC_OK; i++) {
+		if (!takes_place_of(accepted, &entries[i], now_ns))
 			continue;
 		const struct fact_mark mark = { .fact = entries[i].fact.number,
 			.act = FACT_SUPERSEDED,
@@ -74,8 +100,8 @@ static enum rc supersede(struct book *book, struct book_draft *draft,
 	return rc;
 }
 
-enum rc memory_decide(
-    struct book *book, uint64_t number, bool accept, int64_t now_ns, struct errmsg *why)
+enum rc memory_decide(struct book *book, uint64_t number, bool accept,
+    const struct proposal_seen *seen, int64_t now_ns, struct errmsg *why)
 {
 	struct fact_mark mark = { .fact = number,
 		.act = accept ? FACT_ACCEPTED : FACT_REFUSED,
@@ -91,6 +117,9 @@ enum rc memory_decide(
 	const struct book_entry *entry = book_find(book, number);
 	if (entry == NULL || entry->state != FACT_STATE_PROPOSED)
 		rc = errmsg_rc(why, RC_NOTFOUND, "no proposal of that number waits");
+	if (rc == RC_OK && accept && seen != NULL && !is_as_seen(book, entry, seen, now_ns))
+		rc = errmsg_rc(
+		    why, RC_EXISTS, "what it would take the place of was changed meanwhile");
 	if (rc == RC_OK && accept) {
 		bool any = false;
 		int64_t from_ns = entry->from_ns != FACT_ALWAYS_FROM_NS ? entry->from_ns : now_ns;

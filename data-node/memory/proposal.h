@@ -18,9 +18,19 @@
 enum rc memory_propose(
     struct book *book, const struct fact *fact, uint64_t *number, struct errmsg *why) RC_CHECK;
 
-/* The owner decides.  Accepted, it supersedes what holds of the same attribute.
- * RC_NOTFOUND: no proposal of that number waits. */
-enum rc memory_decide(
-    struct book *book, uint64_t number, bool accept, int64_t now_ns, struct errmsg *why) RC_CHECK;
+/* The facts that the owner saw it would take the place of. */
+#define PROPOSAL_SEEN_MAX ((size_t)16)
+struct proposal_seen {
+	uint64_t numbers[PROPOSAL_SEEN_MAX]; /* [len] */
+	size_t len;
+};
+
+/*
+ * The owner decides.  Accepted, it supersedes what holds of the same attribute; with `seen`
+ * (else NULL) only if that is what they saw.  RC_NOTFOUND: no proposal of that number waits;
+ * RC_EXISTS: something else holds by now.
+ */
+enum rc memory_decide(struct book *book, uint64_t number, bool accept,
+    const struct proposal_seen *seen, int64_t now_ns, struct errmsg *why) RC_CHECK;
 
 #endif

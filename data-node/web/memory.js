@@ -112,32 +112,26 @@ function showFacts(facts) {
 
 /* ---- what waits ------------------------------------------------------------------------ */
 
-function same(a, b) {
-	return a.text === b.text && a.subject === b.subject && a.class === b.class &&
-		a.replaces.join() === b.replaces.join();
-}
-
-/* Asked again just before, so that nothing is decided that was not seen. */
+/* With what it was shown to take the place of, so that nothing is decided unseen. */
 async function decide(shown, accept) {
-	const { proposals } = await getJson("/api/v1/memory/proposals");
-	const now = proposals.find((proposal) => proposal.id === shown.id);
-	if (now && accept && !same(now, shown)) {
-		await loadMemory();
-		tell("What it would replace was changed meanwhile. Look at it again.");
-		return;
-	}
+	let words = accept ? "Accepted." : "Refused.";
 	try {
-		await postJson("/api/v1/memory/" + (accept ? "accept" : "refuse"), { id: shown.id });
-		tell(accept ? "Accepted." : "Refused.");
+		await postJson("/api/v1/memory/" + (accept ? "accept" : "refuse"),
+			{ id: shown.id, replaces: shown.replaces.join(" ") });
 	} catch (e) {
-		if (!(e instanceof ApiError) || e.status !== 404)
+		if (!(e instanceof ApiError) || (e.status !== 404 && e.status !== 409))
 			throw e;
-		const { facts } = await getJson("/api/v1/memory", { id: shown.id });
-		const state = !facts.length ? "forgotten" : facts[0].state === "refused" ? "refused" : "accepted";
-		tell("It was " + state + " already.");
+		words = e.status === 409 ? "What it would replace was changed meanwhile. Look at it again."
+			: "It was " + await fateOf(shown.id) + " already.";
 	}
 	await loadMemory();
+	tell(words);
 	($("proposals").querySelector("button") || $("add-fact")).focus();
+}
+
+async function fateOf(id) {
+	const { facts } = await getJson("/api/v1/memory", { id });
+	return !facts.length ? "forgotten" : facts[0].state === "refused" ? "refused" : "accepted";
 }
 
 function proposalItem(proposal, facts) {

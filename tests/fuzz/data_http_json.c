@@ -83,8 +83,8 @@ static void fuzz_memory(const char *text, size_t len, struct arena *arena)
 	const struct api_request request = { .body = text, .body_len = len };
 	struct memory_body_edit body;
 	struct api_response response;
+	struct memory_body_decision decision;
 	struct fact fact;
-	uint64_t number = 0;
 
 	api_response_init(&response);
 	if (memory_body_edit(&request, arena, &body, &response)) {
@@ -101,7 +101,7 @@ static void fuzz_memory(const char *text, size_t len, struct arena *arena)
 		abort();
 	api_response_fini(&response);
 	api_response_init(&response);
-	if (memory_body_decision(&request, &number, &response) && number == 0)
+	if (memory_body_decision(&request, &decision, &response) && decision.number == 0)
 		abort();
 	api_response_fini(&response);
 }

@@ -50,7 +50,7 @@ do_cut() { # the data node dies in the middle of an answer
 	kill -CONT "$WORKER"
 }
 do_start() { # and is back, with short answers
-	data_start --model tiny --night-model tiny --answer-tokens 12
+	data_start --model tiny --night-model tiny --answer-tokens 12 --start-timeout 30s
 	wait_for_model tiny
 }
 do_kill() {

@@ -113,6 +113,9 @@ static void test_bad_requests_are_refused(void **state)
 		assert_int_equal(
 		    fixture_call(&fx, "POST", "/api/v1/memory/proposals", bodies[i]), 400);
 	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/accept", "{}"), 400);
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/accept",
+			     "{\"id\":\"f1\",\"replaces\":\"f1,f2\"}"),
+	    400);
 	assert_int_equal(
 	    fixture_call(&fx, "POST", "/api/v1/memory/accept", "{\"id\":\"f1\"}"), 404);
 	assert_int_equal(
@@ -160,12 +163,22 @@ static void test_an_agent_proposes_and_the_owner_decides(void **state)
 	assert_non_null(strstr(body(), "mill"));
 	assert_non_null(strstr(body(), "\"replaces\":[\"f1\"]"));
 	const json_t *waits = json_array_get(json_object_get(fx.json, "proposals"), 0);
-	char event[80];
+	char event[80], id[32];
 	(void)snprintf(event, sizeof event, "/api/v1/events/%s", member(waits, "obs_id"));
+	(void)snprintf(id, sizeof id, "%s", member(waits, "id"));
 	assert_int_equal(as_device("GET", event, NULL, 7, 0), 404);
 	assert_int_equal(fixture_call(&fx, "GET", event, NULL), 200);
 	assert_non_null(strstr(body(), "mill"));
-	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/accept", accept), 200);
+	/* Nor is anything replaced that the owner did not see. */
+	static const char *const unseen[] = { "", "f2", "f1 f2" };
+	char seen[96];
+	for (size_t i = 0; i < sizeof unseen / sizeof unseen[0]; i++) {
+		(void)snprintf(
+		    seen, sizeof seen, "{\"id\":\"%s\",\"replaces\":\"%s\"}", id, unseen[i]);
+		assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/accept", seen), 409);
+	}
+	(void)snprintf(seen, sizeof seen, "{\"id\":\"%s\",\"replaces\":\"f1\"}", id);
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/accept", seen), 200);
 	assert_int_equal(fixture_call(&fx, "GET", "/api/v1/memory", NULL), 200);
 	assert_non_null(strstr(body(), "mill"));
 	assert_null(strstr(body(), "quarry"));

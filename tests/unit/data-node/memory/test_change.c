@@ -314,10 +314,10 @@ static void test_a_proposal_counts_for_nothing_until_it_is_accepted(void **state
 	    memory_change(m.book, "## Profile\n- x ^f7\n", 19, &zone, NOW_NS, &counts, NULL),
 	    RC_INVALID);
 	free(text);
-	PASS(memory_decide(m.book, number, true, NOW_NS, &pass_why));
-	PASS(memory_decide(m.book, other, false, NOW_NS, &pass_why));
-	assert_int_equal(memory_decide(m.book, other, true, NOW_NS, NULL), RC_NOTFOUND);
-	assert_int_equal(memory_decide(m.book, 1, true, NOW_NS, NULL), RC_NOTFOUND);
+	PASS(memory_decide(m.book, number, true, NULL, NOW_NS, &pass_why));
+	PASS(memory_decide(m.book, other, false, NULL, NOW_NS, &pass_why));
+	assert_int_equal(memory_decide(m.book, other, true, NULL, NOW_NS, NULL), RC_NOTFOUND);
+	assert_int_equal(memory_decide(m.book, 1, true, NULL, NOW_NS, NULL), RC_NOTFOUND);
 	(void)propose(&m, "", "Obeys the mail", RC_EXISTS);
 	text = written(&m, NOW_NS);
 	assert_non_null(strstr(text, "Bolt"));
