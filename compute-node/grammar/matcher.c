@@ -488,6 +488,41 @@ const uint64_t *matcher_allowed(struct matcher *m)
 	return bitmap;
 }
 
+/* Of tokens that begin with `front` those that do not fit; they stand beside one another. */
+static void clear_behind(
+    struct matcher *m, const uint8_t *front, size_t len, size_t from, uint64_t *bitmap)
+{
+	const struct vocab *vocab = m->vocab;
+	const uint8_t *bytes = vocab->bytes;
+	uint8_t text[VOCAB_TOKEN_BYTES_MAX];
+
+	memset(bitmap, UINT8_MAX, m->words * sizeof(bitmap[0]));
+	for (size_t i = 0; i < vocab->n && !m->full; bytes += vocab->rest[i], i++) {
+		size_t n = (size_t)vocab->common[i] + vocab->rest[i];
+
+		memcpy(text + vocab->common[i], bytes, vocab->rest[i]);
+		if (n > len && memcmp(text, front, len) == 0 &&
+		    walk(m, text + from, n - from) < STEP_PLACE)
+			bitmap[(uint32_t)vocab->ids[i] / WORD_BITS] &=
+			    ~(UINT64_C(1) << (uint32_t)vocab->ids[i] % WORD_BITS);
+	}
+}
+
+const uint64_t *matcher_allowed_behind(struct matcher *m, const char *front, size_t len, bool whole)
+{
+	uint64_t *bitmap = m->bitmaps + m->next_bitmap * m->words;
+	const size_t from = whole ? 0 : len;
+
+	m->bitmap_place[m->next_bitmap] = 0;
+	clear_behind(m, (const uint8_t *)front, len, from, bitmap);
+	if (m->full) {
+		forget_but_here(m);
+		clear_behind(m, (const uint8_t *)front, len, from, bitmap);
+		m->full = false;
+	}
+	return bitmap;
+}
+
 bool matcher_accepts(const struct matcher *m)
 {
 	return m->places[m->here].accepts;

@@ -55,6 +55,13 @@ bool matcher_push_bytes(struct matcher *matcher, const uint8_t *bytes, size_t le
  */
 const uint64_t *matcher_allowed(struct matcher *matcher);
 
+/*
+ * The same where the answer is free and only begins here behind `front`: all ids, but for those
+ * that begin with all of it and go on with what cannot follow.  `whole`: `front` is part of it.
+ */
+const uint64_t *matcher_allowed_behind(
+    struct matcher *matcher, const char *front, size_t len, bool whole);
+
 /* The answer may end here; it must, because nothing can follow. */
 bool matcher_accepts(const struct matcher *matcher);
 bool matcher_over(const struct matcher *matcher);

@@ -376,6 +376,17 @@ static void accept_text(struct generation *gen, int32_t id)
 	gen->finish = stopped || whole ? WIRE_FINISH_STOP : WIRE_FINISH_LENGTH;
 }
 
+/* Text is free, but for a token that would begin the constraint with what that refuses. */
+static const uint64_t *allowed_free(struct generation *gen)
+{
+	bool whole;
+	const char *missing = onset_missing(&gen->onset, &whole);
+
+	return missing == NULL
+		   ? NULL
+		   : matcher_allowed_behind(gen->constraint, missing, strlen(missing), whole);
+}
+
 /* What the next token is chosen from, and what it must not be. */
 static struct sample_row row_of(struct generation *gen, float *logits)
 {
@@ -390,7 +401,7 @@ static struct sample_row row_of(struct generation *gen, float *logits)
 	if ((gen->ignore_eos || (gen->waits && !gen->calls)) && tokenizer != NULL)
 		row.banned = tokenizer_ends(tokenizer, &row.banned_len);
 	if (gen->constraint != NULL)
-		gen->allowed = gen->waits ? NULL : matcher_allowed(gen->constraint);
+		gen->allowed = gen->waits ? allowed_free(gen) : matcher_allowed(gen->constraint);
 	row.allowed = gen->allowed;
 	return row;
 }

@@ -178,3 +178,18 @@ bool onset_push(
 	*behind_len = o->tail_len;
 	return begins;
 }
+
+const char *onset_missing(const struct onset *o, bool *whole)
+{
+	const char *mark = o->close == NULL ? o->mark : o->kind == ONSET_THOUGHT ? o->close : NULL;
+	size_t len = mark == NULL ? 0 : strlen(mark);
+
+	*whole = o->kind == ONSET_BARE && o->close == NULL && o->front && o->tail_len == 0;
+	if (*whole)
+		return "{";
+	for (size_t n = len == 0 ? 0 : len - 1; n > 0; n--) {
+		if (n <= o->tail_len && memcmp(o->tail + o->tail_len - n, mark, n) == 0)
+			return mark + n;
+	}
+	return NULL;
+}

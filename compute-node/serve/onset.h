@@ -43,6 +43,13 @@ void onset_init(struct onset *onset, enum onset_kind kind, const char *mark, boo
 /* A call is over: look for the next one. */
 void onset_again(struct onset *onset);
 
+/*
+ * What the answer is a few bytes away from: when they have come the constraint begins behind them,
+ * or,
+ * `*whole`, with them.  NULL: nothing, or nobody can tell.  Static.
+ */
+const char *onset_missing(const struct onset *onset, bool *whole);
+
 /* True: it begins here, and *behind [*behind_len] belongs to it already; until the next call. */
 bool onset_push(
     struct onset *onset, const char *text, size_t len, const char **behind, size_t *behind_len);

@@ -172,6 +172,27 @@ static void test_work_has_an_end(void **unused)
 	matcher_free(m);
 }
 
+/* Text is free but for what would begin it with something that is refused. */
+static void test_what_begins_it_has_to_fit(void **unused)
+{
+	struct matcher *m = fixture_matcher("{\"type\":\"string\"}");
+	const uint64_t *bitmap = matcher_allowed_behind(m, "a", 1, false);
+
+	(void)unused;
+	assert_true(fixture_allows(bitmap, fixture_word("a\"")));
+	assert_false(fixture_allows(bitmap, fixture_word("abc")));
+	assert_true(fixture_allows(bitmap, 3 + 'a'));
+	assert_true(fixture_allows(bitmap, fixture_word("{\"")));
+	assert_true(fixture_allows(bitmap, FIXTURE_END));
+	/* It is no bitmap of this place. */
+	assert_false(fixture_allows(matcher_allowed(m), 3 + 'a'));
+	matcher_free(m);
+	m = fixture_matcher("{\"type\":\"object\",\"additionalProperties\":false}");
+	assert_false(fixture_allows(matcher_allowed_behind(m, "{", 1, true), fixture_word("{\"")));
+	assert_true(fixture_allows(matcher_allowed_behind(m, "{", 1, true), fixture_word("abc")));
+	matcher_free(m);
+}
+
 static void test_blanks_have_an_end(void **unused)
 {
 	struct matcher *m = fixture_matcher(NULL);
@@ -205,6 +226,7 @@ int main(void)
 		cmocka_unit_test(test_special_tokens_are_never_allowed),
 		cmocka_unit_test(test_resumed_answer_goes_on_identically),
 		cmocka_unit_test(test_work_has_an_end),
+		cmocka_unit_test(test_what_begins_it_has_to_fit),
 		cmocka_unit_test(test_blanks_have_an_end),
 		cmocka_unit_test(test_vocabulary_is_whole),
 	};

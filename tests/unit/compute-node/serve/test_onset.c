@@ -78,6 +78,40 @@ static void test_a_call_behind_another_one_is_seen(void **unused)
 	assert_int_equal(len, 1);
 }
 
+/* `text`, and then what is missing until it begins; "-" if nothing is. */
+static void missing(
+    enum onset_kind kind, const char *mark, bool thinking, const char *text, const char *expected)
+{
+	struct onset o;
+	const char *behind, *got;
+	size_t len;
+	bool whole;
+
+	onset_init(&o, kind, mark, thinking);
+	assert_false(onset_push(&o, text, strlen(text), &behind, &len));
+	got = onset_missing(&o, &whole);
+	got = got == NULL ? "-" : got;
+	if (strcmp(got, expected) != 0)
+		fail_msg("%s: %s, not %s", text, got, expected);
+	assert_int_equal(whole, expected[0] == '{');
+}
+
+static void test_a_mark_that_is_under_way_is_known(void **unused)
+{
+	const char *mark = "<tool_call>";
+
+	(void)unused;
+	missing(ONSET_MARK, mark, false, "Hm <tool_", "call>");
+	missing(ONSET_MARK, mark, false, "Hm <", "tool_call>");
+	missing(ONSET_MARK, mark, false, "Hm", "-");
+	missing(ONSET_MARK, mark, false, "<think><tool_", "-");
+	missing(ONSET_MARK, mark, true, "</thi", "-");
+	missing(ONSET_THOUGHT, NULL, true, "hm</thi", "nk>");
+	missing(ONSET_BARE, "<|python_tag|>", false, "\n", "{");
+	missing(ONSET_BARE, "<|python_tag|>", false, "a", "-");
+	missing(ONSET_RECIPIENT, NULL, false, "<|chan", "-");
+}
+
 #define TO "<|channel|>commentary to=functions.f <|constrain|>json<|message|>"
 
 static void test_messages_of_harmony(void **unused)
@@ -105,6 +139,7 @@ int main(void)
 		cmocka_unit_test(test_reasoning_is_free),
 		cmocka_unit_test(test_calls_begin_behind_their_mark),
 		cmocka_unit_test(test_a_call_behind_another_one_is_seen),
+		cmocka_unit_test(test_a_mark_that_is_under_way_is_known),
 		cmocka_unit_test(test_messages_of_harmony),
 	};
 
