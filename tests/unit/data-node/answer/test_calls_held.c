@@ -38,6 +38,10 @@ static unsigned below(unsigned n)
 
 /* ---- tools ---- */
 
+static const char nested[] =
+    "{\"type\":\"object\",\"properties\":{\"s\":{\"type\":\"string\"},\"odd key\":{\"type\":"
+    "\"integer\"}},\"required\":[\"odd key\"],\"additionalProperties\":false}";
+
 static const char *const kinds[] = { "{\"type\":\"string\"}",
 	"{\"type\":\"string\",\"maxLength\":5}", "{\"type\":\"string\",\"minLength\":2}",
 	"{\"type\":\"string\",\"pattern\":\"^[a-c]+\"}",
@@ -50,9 +54,7 @@ static const char *const kinds[] = { "{\"type\":\"string\"}",
 	"{\"type\":[\"string\",\"integer\"]}", "{\"type\":[\"boolean\",\"null\"]}",
 	"{\"enum\":[\"a\",1,null]}", "{\"const\":{\"k b\":[\"v\"]}}", "{}",
 	"{\"type\":\"array\",\"items\":{\"type\":\"string\"}}",
-	"{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/word\"},\"minItems\":1}",
-	"{\"type\":\"object\",\"properties\":{\"s\":{\"type\":\"string\"},\"odd key\":{\"type\":"
-	"\"integer\"}},\"required\":[\"odd key\"],\"additionalProperties\":false}",
+	"{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/word\"},\"minItems\":1}", nested,
 	"{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}" };
 
 static void make_tool(struct buf *out, const char *name, bool strict)
