@@ -47,6 +47,11 @@ struct device {
 /* Memory of passes of up to `rows` rows; walked twice, as layouts are. */
 void device_lay(struct layout *at, const struct model *model, size_t rows, struct pass *pass);
 
+/* device_pass.c: the passes of as many answers as there may be, up to each power of two of
+ * positions, the small ones first; what takes too long is left out. */
+enum rc device_rehearse(struct device *device, const struct engine_config *config,
+    struct pass *pass, struct errmsg *why) RC_CHECK;
+
 /* The matrix on the device, or nothing while measuring. */
 struct backend_matrix device_matrix(struct worker *worker, const struct gguf_tensor *tensor);
 /* `n` items of `size` bytes that stand in host memory; NULL for NULL. */
