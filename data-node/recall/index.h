@@ -90,6 +90,9 @@ bool index_in_range(const struct index_doc *doc, const struct index_range *range
 /* False: none of documents [doc, doc + len) is in the range; by the spans of many at once. */
 bool index_span_in_range(
     const struct index *index, size_t doc, size_t len, const struct index_range *range);
+/* A living document in the range has the term.  O(its postings). */
+bool index_has_in_range(
+    const struct index *index, const char *text, size_t len, const struct index_range *range);
 /* The first document from `doc` on that is in the range, dead or not; index_docs_len(): none. */
 size_t index_next_in_range(const struct index *index, size_t doc, const struct index_range *range);
 
@@ -112,11 +115,16 @@ long index_query(const struct index *index, const struct index_query_term *terms
  * How much of what the terms ask for stands in one of `docs` [docs_len ≤
  * INDEX_SUPPORT_DOCS_MAX], the document that follows it, or what its neighbours
  * lend it: 0 to 1, by the square of how rare each term is; one that no document
- * has counts as the rarest.  O(terms).
+ * has counts as the rarest.  `related` NULL: only the words themselves.  O(terms);
+ * with related words O(terms of the index).
  */
 #define INDEX_SUPPORT_DOCS_MAX ((size_t)8)
+struct index_related {
+	double below;   /* where it is less: words that are made of each other count as one */
+	bool compounds; /* of such at the end, too, as in German */
+};
 double index_support(const struct index *index, const struct index_query_term *terms,
-    size_t terms_len, const uint32_t *docs, size_t docs_len);
+    size_t terms_len, const uint32_t *docs, size_t docs_len, const struct index_related *related);
 
 struct index_stats {
 	size_t docs, dead, terms, postings_bytes, bytes; /* bytes: all of it */

@@ -1,6 +1,6 @@
 /*
  * Index queries: which terms count how much, the two passes that find the best k
- * documents, and how much of a question stands in some of them.
+ * documents; ranges.
  */
 #include "recall/posting.h"
 
@@ -66,6 +66,23 @@ size_t index_next_in_range(const struct index *index, size_t doc, const struct i
 	return doc;
 }
 
+bool index_has_in_range(
+    const struct index *index, const char *text, size_t len, const struct index_range *range)
+{
+	uint32_t number = index_find(index, text, len);
+	const struct index_term *term = &index->terms[number];
+
+	for (size_t group = 0; number != UINT32_MAX && group < posting_groups(term); group++) {
+		struct posting posting = posting_open(term, group);
+		while (posting_next(&posting)) {
+			if (index->turns[posting.doc].units != 0 &&
+			    index_in_range(&index->docs[posting.doc], range))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* ---- queries ---------------------------------------------------------------------------- */
 
 static void read_terms(
@@ -111,51 +128,4 @@ long index_query(const struct index *index, const struct index_query_term *terms
 	free(query.terms);
 	free(wanted);
 	return rc == RC_OK ? (long)found : -1;
-}
-
-/* ---- support ------------------------------------------------------------------------------ */
-
-static bool has_term(const struct index_term *term, uint32_t doc)
-{
-	struct posting posting = posting_open(term, posting_group_of(term, doc));
-
-	while (posting_next(&posting) && posting.doc < doc)
-		;
-	return posting.doc == doc;
-}
-
-/* The document that follows `doc`, or `doc`. */
-static uint32_t next_of(const struct index *index, uint32_t doc)
-{
-	uint32_t last = index->stretches[index->turns[doc].stretch].last;
-
-	for (uint32_t at = doc + 1; at <= last; at++) {
-		if (index->turns[at].back == at - doc)
-			return at;
-	}
-	return doc;
-}
-
-double index_support(const struct index *index, const struct index_query_term *terms,
-    size_t terms_len, const uint32_t *docs, size_t docs_len)
-{
-	double asked = 0, found[INDEX_SUPPORT_DOCS_MAX] = { 0 }, most = 0;
-	uint32_t nexts[INDEX_SUPPORT_DOCS_MAX];
-
-	for (size_t k = 0; k < docs_len; k++)
-		nexts[k] = next_of(index, docs[k]);
-	for (size_t i = 0; i < terms_len; i++) {
-		uint32_t number = index_find(index, terms[i].text, terms[i].len);
-		const struct index_term *term = &index->terms[number];
-		double with = number == UINT32_MAX ? 0 : (double)term->docs;
-		double rare = idf((double)index->docs_len, with);
-		asked += rare * rare;
-		for (size_t k = 0; k < docs_len && number != UINT32_MAX; k++) {
-			if (has_term(term, docs[k]) || has_term(term, nexts[k]))
-				found[k] += rare * rare;
-		}
-	}
-	for (size_t k = 0; k < docs_len; k++)
-		most = found[k] > most ? found[k] : most;
-	return asked == 0 ? 1 : most / asked;
 }

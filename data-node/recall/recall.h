@@ -115,9 +115,10 @@ struct recall_result {
 	struct recall_hit *hits; /* [hits_len], best first, ties by (t0, seq); or by time */
 	size_t hits_len;
 	struct timewords when;
-	/* How much of what was asked for stands in one of the best hits, 0 to 1 (a time
-	 * in which something happened: 1).  Below RECALL_SUPPORT_MIN the hits are near
-	 * the question, but hardly answer it. */
+	/* How much of what was asked for stands in one of the best hits, 0 to 1; words that
+	 * only ask (asked.h) do not count.  A question of a time and nothing else: 1 if what
+	 * it asks for happened then, else 0; words count half where nothing did.  Below
+	 * RECALL_SUPPORT_MIN the hits are near the question, but hardly answer it. */
 	double support;
 	bool behind;  /* need_cursor was not reached in time */
 	bool vectors; /* what is near by meaning was looked at as well */

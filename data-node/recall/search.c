@@ -46,24 +46,52 @@ static bool put_term(struct gather *gather, const char *text, size_t len, double
 	return true;
 }
 
-/* The kinds of moments that the word asks for, as far as the index has them:
- * kinds are indexed by their English stems. */
-static bool put_kinds(struct gather *gather, const struct token *token)
+static enum language language_of(const struct gather *gather)
 {
 	const struct token_rules *rules = gather->rules;
-	const char *kinds =
-	    asked_kinds(rules->languages_len == 0 ? LANGUAGE_EN : rules->languages[0], token->word,
-		token->word_len);
+
+	return rules->languages_len == 0 ? LANGUAGE_EN : rules->languages[0];
+}
+
+/* The kinds of moments that the word asks for, as far as the index has them:
+ * kinds are indexed by their English stems. */
+static bool put_kinds(struct gather *gather, const char *kinds)
+{
+	struct search *search = gather->search;
 
 	while (kinds != NULL && *kinds != '\0') {
 		char stem[STEM_BYTES_MAX];
 		size_t len = strcspn(kinds, " ");
-		size_t stem_len = stem_word(rules->stemmer, LANGUAGE_EN, kinds, len, stem);
-		if (!put_term(gather, stem, stem_len, gather->kind_weight))
+		size_t stem_len = stem_word(gather->rules->stemmer, LANGUAGE_EN, kinds, len, stem);
+		char *copy = arena_copy(gather->arena, stem, stem_len);
+		if (copy == NULL || !put_term(gather, stem, stem_len, gather->kind_weight)) {
+			gather->no_memory = true;
 			return false;
+		}
+		if (search->kinds_len < SEARCH_KINDS_MAX)
+			search->kinds[search->kinds_len++] =
+			    (struct index_query_term){ .text = copy, .len = stem_len };
 		kinds += len + (kinds[len] == ' ');
 	}
 	return true;
+}
+
+/* The word tells something that a moment which answers has to hold.  With a time, words
+ * that ask for kinds do not; nor do those of scripts in which it is not known what asks. */
+static bool tells(const struct gather *gather, const struct token *token, const char *kinds)
+{
+	const struct token_rules *rules = gather->rules;
+	bool latin = token->word_len == 0 || (uint8_t)token->word[0] < 0xE0;
+
+	if (token->stop || asked_only(language_of(gather), token->word, token->word_len))
+		return false;
+	/* A short question may be taken for another language of the person's. */
+	for (size_t i = 1; i < rules->languages_len; i++) {
+		if (stem_is_stop(rules->languages[i], token->word, token->word_len) ||
+		    asked_only(rules->languages[i], token->word, token->word_len))
+			return false;
+	}
+	return !gather->search->range.set || (kinds == NULL && latin);
 }
 
 static bool add_term(void *ctx, const struct token *token)
@@ -84,11 +112,15 @@ static bool add_term(void *ctx, const struct token *token)
 		weight *= SEARCH_EXACT_WEIGHT;
 	if (token->other)
 		weight *= SEARCH_OTHER_WEIGHT;
+	size_t before = search->terms_len;
 	if (!put_term(gather, text, len, weight))
 		return false;
-	if (!token->exact && !token->other && !put_kinds(gather, token))
-		return false;
-	return search->terms_len < SEARCH_TERMS_MAX;
+	if (token->exact || token->other)
+		return search->terms_len < SEARCH_TERMS_MAX;
+	const char *kinds = asked_kinds(language_of(gather), token->word, token->word_len);
+	if (search->terms_len > before && tells(gather, token, kinds))
+		search->told[search->told_len++] = search->terms[before];
+	return put_kinds(gather, kinds) && search->terms_len < SEARCH_TERMS_MAX;
 }
 
 /* Terms of at least `weight` to the front of those from `begin` on; their end. */
@@ -116,18 +148,22 @@ enum rc search_prepare(struct search *search, const enum language *languages, si
 
 	search->rank_k = search->k < SEARCH_NEAR_LEN ? SEARCH_NEAR_LEN : search->k;
 	search->terms = arena_array(arena, SEARCH_TERMS_MAX, sizeof *search->terms);
+	search->told = arena_array(arena, SEARCH_TERMS_MAX, sizeof *search->told);
+	search->kinds = arena_array(arena, SEARCH_KINDS_MAX, sizeof *search->kinds);
 	search->room = arena_array(arena, search->rank_k + SEARCH_NEAR_LEN, sizeof *search->room);
 	search->hits = arena_array(arena, search->k, sizeof *search->hits);
 	search->merged = arena_array(arena, search->k, sizeof *search->merged);
 	search->moments = arena_array(arena, search->k, sizeof *search->moments);
-	if (search->terms == NULL || search->room == NULL || search->hits == NULL ||
-	    search->merged == NULL || search->moments == NULL)
+	if (search->terms == NULL || search->told == NULL || search->kinds == NULL ||
+	    search->room == NULL || search->hits == NULL || search->merged == NULL ||
+	    search->moments == NULL)
 		return RC_NOMEM;
 	if (languages_len > 0)
 		memcpy(rules.languages, languages, languages_len * sizeof *languages);
 	if (stemmer_new(&rules.stemmer) != RC_OK)
 		return RC_NOMEM;
 	gather.rules = &rules;
+	search->compounds = language_of(&gather) == LANGUAGE_DE;
 	/* With a time a kind alone answers ("where was I on Friday"); without one it
 	 * only adds to what other words find. */
 	gather.kind_weight = search->range.set ? SEARCH_KIND_WEIGHT : SEARCH_STOP_WEIGHT;
@@ -205,6 +241,7 @@ static void show(const struct index *index, struct search *search)
 /* Of the best by words; before anything else comes among them. */
 static void judge(const struct index *index, struct search *search)
 {
+	const struct index_related related = { RECALL_SUPPORT_MIN, search->compounds };
 	uint32_t docs[INDEX_SUPPORT_DOCS_MAX];
 	size_t len = 0;
 
@@ -212,7 +249,38 @@ static void judge(const struct index *index, struct search *search)
 		docs[len] = search->room[len].doc;
 		len++;
 	}
-	search->support = index_support(index, search->terms, search->stems_len, docs, len);
+	search->support =
+	    search->told_len > 0 || search->range.set
+		? index_support(index, search->told, search->told_len, docs, len, &related)
+		: index_support(index, search->terms, search->stems_len, docs, len, &related);
+}
+
+static int64_t later(int64_t t_ns, int64_t by_ns)
+{
+	int64_t ns;
+
+	if (__builtin_add_overflow(t_ns, by_ns, &ns))
+		return by_ns < 0 ? INT64_MIN : INT64_MAX;
+	return ns;
+}
+
+/* A time is named: what is asked for has to be in it, or told of nearly whole. */
+static void judge_time(const struct index *index, struct search *search)
+{
+	struct index_range near = search->range;
+	bool there = search->kinds_len == 0;
+
+	if (index_next_in_range(index, 0, &search->range) == index_docs_len(index)) {
+		search->support *= search->told_len > 0 ? SEARCH_EMPTY_SUPPORT : 0;
+		return;
+	}
+	near.from_ns = later(near.from_ns, -SEARCH_KIND_MARGIN_NS);
+	near.to_ns = later(near.to_ns, SEARCH_KIND_MARGIN_NS);
+	for (size_t i = 0; i < search->kinds_len && !there; i++)
+		there =
+		    index_has_in_range(index, search->kinds[i].text, search->kinds[i].len, &near);
+	if (!there && search->told_len == 0)
+		search->support = 0;
 }
 
 static bool has_inside(const struct index *index, const struct search *search)
@@ -288,8 +356,6 @@ static enum rc add_moments(const struct index *index, struct search *search, siz
 		if (!is_among(merged, len, next.seq))
 			merged[len++] = next;
 	}
-	if (found > 0)
-		search->support = 1; /* that day something happened */
 	memcpy(search->hits, merged, len * sizeof *merged);
 	search->hits_len = len;
 	return RC_OK;
@@ -311,6 +377,7 @@ enum rc search_run(const struct index *index, struct search *search)
 	show(index, search);
 	if (!search->range_is_hint)
 		return RC_OK;
+	judge_time(index, search);
 	/* Nothing inside matches: half of the answer is what happened then. */
 	if (!has_inside(index, search) && search->hits_len > search->k - search->k / 2)
 		search->hits_len = search->k - search->k / 2;
@@ -343,8 +410,8 @@ enum rc search_anchor(const struct index *index, const enum language *languages,
 		const struct index_doc *doc = &index_docs(index)[search.room[i].doc];
 		bool equal = search.room[i].score >= ANCHOR_EQUAL * search.room[0].score;
 		if (equal &&
-		    index_support(index, search.terms, search.stems_len, &search.room[i].doc, 1) >=
-			RECALL_SUPPORT_MIN &&
+		    index_support(index, search.terms, search.stems_len, &search.room[i].doc, 1,
+			NULL) >= RECALL_SUPPORT_MIN &&
 		    (found == NULL || doc->t0_ns > found->t0_ns))
 			found = doc;
 	}

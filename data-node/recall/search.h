@@ -27,6 +27,9 @@
 #define SEARCH_NEAR_WEIGHT 0.45       /* of the nearest, beside the best by words: 1 */
 #define SEARCH_MOMENT_SHARE 0.35      /* of the best hit's score: the most telling moment's */
 #define SEARCH_MOMENT_FADE 0.5        /* from the most telling moment to the least */
+#define SEARCH_EMPTY_SUPPORT 0.5      /* of the support, where nothing lies in the time named */
+#define SEARCH_KINDS_MAX ((size_t)32)
+#define SEARCH_KIND_MARGIN_NS INT64_C(43200000000000) /* a night is told of in the morning */
 
 struct search_hit {
 	uint64_t seq;
@@ -45,6 +48,11 @@ struct search {
 	size_t telling_len;      /* these and their exact forms and kinds */
 	struct search_hit *hits; /* [hits_len], best first */
 	size_t hits_len;
+	/* What has to stand in the moments for them to answer: words that tell something,
+	 * [told_len ≤ stems_len], and, beside a time, kinds of moments, [kinds_len]. */
+	struct index_query_term *told, *kinds;
+	size_t told_len, kinds_len;
+	bool compounds; /* its language makes such */
 	double support; /* see recall.h */
 	/* Of the ranking: [room_len], of rank_k places and those of the nearest. */
 	struct index_hit *room;

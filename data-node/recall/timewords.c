@@ -304,6 +304,25 @@ static void set_bytes(const struct timewords_text *text, size_t at, size_t n, st
 	}
 }
 
+/* "Tuesday the 17th of November" is the date; only alone is it the last Tuesday. */
+static size_t prefer_date(
+    const struct timewords_text *text, size_t at, size_t n, struct timewords_span *span)
+{
+	struct timewords_span date;
+	size_t next = at + n;
+
+	if (n != 1 || !timewords_in(text, at,
+			  " monday tuesday wednesday thursday friday saturday "
+			  "sunday "))
+		return n;
+	next += timewords_in(text, next, " the den der el le ");
+	size_t m = parse_one(text, next, &date);
+	if (m < 2 || date.to_ns - date.from_ns != NS_PER_DAY)
+		return n;
+	*span = date;
+	return next + m - at;
+}
+
 static bool read_first(const struct timewords_text *text, int32_t offset_s, struct timewords *out)
 {
 	struct timewords_span span;
@@ -312,7 +331,7 @@ static bool read_first(const struct timewords_text *text, int32_t offset_s, stru
 		size_t n = parse_one(text, at, &span);
 		if (n == 0)
 			continue;
-		n = extend(text, at, n, &span);
+		n = extend(text, at, prefer_date(text, at, n, &span), &span);
 		if (at > 0 &&
 		    timewords_in(text, at - 1, " on in during since from between at over "))
 			at--, n++;

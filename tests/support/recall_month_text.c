@@ -8,6 +8,9 @@
 #define EN LANGUAGE_EN
 #define DE LANGUAGE_DE
 #define ES LANGUAGE_ES
+#define FR LANGUAGE_FR
+#define ZH LANGUAGE_ZH
+#define KO LANGUAGE_KO
 
 ROWS(recall_persons, struct recall_person, { "Mia", EN }, { "Tom", EN }, { "Priya", EN },
     { "Walter", EN }, { "Ines", EN }, { "Kofi", EN }, { "Jonas", DE }, { "Helga", DE },
@@ -276,4 +279,34 @@ ROWS(recall_hand_questions, struct recall_hand_question,
     { EN, "What is the name of Walter's submarine?", "", 'a' },
     { EN, "How much did the saxophone cost?", "", 'a' },
     { EN, "Which vaccine did I get?", "", 'a' }, { DE, "Welche Farbe hat das Motorrad?", "", 'a' },
-    { ES, "¿Dónde está el submarino de Mateo?", "", 'a' })
+    { ES, "¿Dónde está el submarino de Mateo?", "", 'a' },
+    { EN, "Who got into the music school in Weimar?", "h15", 's' },
+    { EN, "What did the bank say about the transfer?", "h26", 's' },
+    { EN, "Who has the spare key?", "h21", 's' },
+    { EN, "What did I think of Blue Hour?", "h18", 's' },
+    { EN, "How long will the pump still last?", "h08", 's' },
+    { EN, "What was on the whiteboard about the launch?", "h03", 's' },
+    { DE, "Auf welcher Station liegt Ruths Vater?", "h19", 's' },
+    { DE, "Was kommt in den Teig vom Pflaumenkuchen?", "h27", 's' },
+    { ES, "¿A quién tengo que recoger en el aeropuerto?", "h20", 's' },
+    { EN, "What did Kofi tell me on 11 November?", "h15", 't' },
+    { DE, "Wie habe ich am 10. November geschlafen?", "h13", 't' },
+    { ES, "¿Qué deporte hice el 29 de noviembre?", "h35", 't' },
+    { FR, "Où étais-je le 13 novembre au soir ?", "h17", 't' },
+    { FR, "Qu'est-ce que j'ai cherché le 22 novembre ?", "h28", 't' },
+    { FR, "Qu'est-ce que j'ai noté le 2 novembre ?", "h01", 't' },
+    { ZH, "11月17日我去了哪里？", "h22", 't' }, { ZH, "11月18日我做了什么运动？", "h24", 't' },
+    { KO, "11월 10일에 잘 잤어?", "h13", 't' }, { KO, "11월 8일에 어디에 갔어?", "h11", 't' },
+    { EN, "Who repaired my violin?", "", 'a' },
+    { EN, "Did I take a photo of the volcano?", "", 'a' },
+    { EN, "What did I eat on 4 July?", "", 'a' }, { EN, "Where was I on 24 December?", "", 'a' },
+    { EN, "What did the astronaut tell me on 5 November?", "", 'a' },
+    { EN, "What sport did I do on 3 November?", "", 'a' },
+    { EN, "How did I sleep on the night of 20 November?", "", 'a' },
+    { DE, "Wann ist die Taufe von Noor?", "", 'a' },
+    { DE, "Was habe ich am 3. Oktober gekocht?", "", 'a' },
+    { ES, "¿Cuánto costó el acordeón?", "", 'a' }, { ES, "¿Qué vi el 12 de agosto?", "", 'a' },
+    { FR, "Quel est le nom du perroquet ?", "", 'a' },
+    { FR, "Où étais-je le 14 juillet ?", "", 'a' },
+    { FR, "Quel sport ai-je fait le 4 novembre ?", "", 'a' }, { ZH, "8月15日我在哪里？", "", 'a' },
+    { KO, "9월 20일에 어디에 있었어?", "", 'a' })

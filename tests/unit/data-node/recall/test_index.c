@@ -359,7 +359,7 @@ static void check_many(const struct index *index, uint64_t *seed)
 	size_t n = (size_t)found < INDEX_SUPPORT_DOCS_MAX ? (size_t)found : INDEX_SUPPORT_DOCS_MAX;
 	for (size_t i = 0; i < n; i++)
 		docs[i] = hits[i].doc;
-	assert_true(index_support(index, d.terms, d.len, docs, n) ==
+	assert_true(index_support(index, d.terms, d.len, docs, n, NULL) ==
 		    recall_plain_support(index, d.terms, d.len, docs, n));
 }
 

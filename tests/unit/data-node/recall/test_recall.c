@@ -354,6 +354,55 @@ static void test_what_nothing_answers_has_little_support(void **state)
 	assert_true(b->result.support < RECALL_SUPPORT_MIN);
 }
 
+static void test_words_that_only_ask_need_no_support(void **state)
+{
+	struct bench *b = *state;
+
+	add(b, "a", T0_NS, "Mia: my cousin moved to Porto");
+	add(b, "b", T0_NS + NS_PER_DAY, "Tom: the lamp was 30 euros");
+	add(b, "c", T0_NS + 2 * NS_PER_DAY, "Mia: the new teacher is patient");
+	ask(b, "which city did the cousin move to");
+	assert_true(b->result.support > RECALL_SUPPORT_MIN);
+	ask(b, "how much did Tom pay for the lamp");
+	assert_true(b->result.support > RECALL_SUPPORT_MIN);
+	ask(b, "who teaches Mia"); /* one word is made of the other */
+	assert_true(b->result.support > RECALL_SUPPORT_MIN);
+	ask(b, "which city did the astronaut move to");
+	assert_true(b->result.support < RECALL_SUPPORT_MIN);
+}
+
+static void test_a_time_without_what_is_asked_for_answers_nothing(void **state)
+{
+	static const struct {
+		const char *question;
+		bool answered;
+	} rows[] = {
+		{ "where was I two days ago?", true },
+		{ "where was I nine days ago?", false }, /* something happened, but no visit */
+		{ "what did Mia say nine days ago?", true },
+		{ "what did the astronaut say nine days ago?", false },
+		{ "where was I a year ago?", false }, /* there is nothing at all */
+		{ "what did I do a year ago?", false },
+	};
+	struct bench *b = *state;
+	struct observation visit = make_obs("visit", T0_NS - 2 * NS_PER_DAY, "the harbour");
+
+	visit.kind = "visit";
+	(void)append_one(b->store.store, &visit);
+	for (int i = 3; i < 12; i++) {
+		char id[8];
+		(void)snprintf(id, sizeof id, "m%d", i);
+		add(b, id, T0_NS - i * NS_PER_DAY, "Mia said the tram was late");
+	}
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct recall_query query = query_of(b, rows[i].question);
+		query.read_timewords = true;
+		search(b, &query);
+		if ((b->result.support >= RECALL_SUPPORT_MIN) != rows[i].answered)
+			fail_msg("%s: %.2f", rows[i].question, b->result.support);
+	}
+}
+
 static void test_a_range_of_the_caller_is_strict(void **state)
 {
 	struct bench *b = *state;
@@ -581,6 +630,8 @@ int main(void)
 		WITH_STORE(test_time_words_give_way_when_nothing_inside_matches),
 		WITH_STORE(test_a_time_and_a_kind_find_what_no_word_names),
 		WITH_STORE(test_what_nothing_answers_has_little_support),
+		WITH_STORE(test_words_that_only_ask_need_no_support),
+		WITH_STORE(test_a_time_without_what_is_asked_for_answers_nothing),
 		WITH_STORE(test_a_range_of_the_caller_is_strict),
 		WITH_STORE(test_no_words_but_a_time_give_what_happened_spread_over_it),
 		WITH_STORE(test_an_interval_that_reaches_into_the_range_counts),
