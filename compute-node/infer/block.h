@@ -53,7 +53,10 @@ void block_norm_matmul(
 void block_norm_gated(struct worker *worker, const float *norm, const struct gguf_tensor *gate,
     const struct gguf_tensor *up);
 
-/* hidden = silu(gate) * up, or gelu(gate) * up, `n` wide. */
+/* out = silu(gate) * up, or gelu(gate) * up, of `n` numbers: what the model has. */
+void block_gate(const struct pass *p, const float *gate, const float *up, size_t n, float *out);
+
+/* hidden = the same of gate and up of all rows, `n` wide. */
 void block_swiglu(struct worker *worker, size_t n);
 
 /* `n_rows` rows of `acts` from `first` on, `n` wide. */

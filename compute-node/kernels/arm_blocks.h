@@ -269,11 +269,10 @@ INLINE void unpack_nvfp4(const uint8_t *block, size_t g, int8x16_t out[2])
 }
 
 /* The weight rows of a strip; missing ones repeat the last. */
-INLINE void point_at_rows(
-    const uint8_t *weights, size_t row_bytes, size_t n_rows, const uint8_t *rows[KERNEL_STRIP])
+INLINE void point_at_rows(const struct weight_rows *weights, const uint8_t *rows[KERNEL_STRIP])
 {
 	for (size_t r = 0; r < KERNEL_STRIP; r++)
-		rows[r] = weights + (r < n_rows ? r : n_rows - 1) * row_bytes;
+		rows[r] = weight_row(weights, r);
 }
 
 /* K2 without halves that have scales: four rows' sums of a block times one row;

@@ -180,16 +180,16 @@ INLINE void direct_four(unpack_fn *unpack, floats_fn *floats, enum kernel_kind k
 }
 
 INLINE void direct_all(unpack_fn *unpack, floats_fn *floats, enum kernel_kind kind, size_t n_groups,
-    size_t bytes, const uint8_t *weights, size_t row_bytes, size_t n_rows, const struct q8_rows *x,
-    size_t n_x, float *out, size_t out_stride)
+    size_t bytes, const struct weight_rows *weights, const struct q8_rows *x, size_t n_x,
+    float *out, size_t out_stride)
 {
 	const uint8_t *rows[KERNEL_STRIP];
 
-	point_at_rows(weights, row_bytes, n_rows, rows);
+	point_at_rows(weights, rows);
 #define CALL(nx)                                                                                   \
-	direct_four(unpack, floats, kind, n_groups, bytes, nx, rows + r, x, n_rows - r, out + r,   \
-	    out_stride)
-	for (size_t r = 0; r < n_rows; r += 4) {
+	direct_four(unpack, floats, kind, n_groups, bytes, nx, rows + r, x, weights->n - r,        \
+	    out + r, out_stride)
+	for (size_t r = 0; r < weights->n; r += 4) {
 		if (n_x == 1)
 			CALL(1);
 		else if (n_x == 2)
@@ -203,11 +203,11 @@ INLINE void direct_all(unpack_fn *unpack, floats_fn *floats, enum kernel_kind ki
 }
 
 #define DIRECT(function, name, floats, kind, n_groups, bytes)                                      \
-	void function(const uint8_t *weights, size_t row_bytes, size_t n_rows,                     \
-	    const struct q8_rows *x, size_t n_x, float *out, size_t out_stride)                    \
+	void function(const struct weight_rows *weights, const struct q8_rows *x, size_t n_x,      \
+	    float *out, size_t out_stride)                                                         \
 	{                                                                                          \
-		direct_all(unpack_##name, floats_##floats, kind, n_groups, bytes, weights,         \
-		    row_bytes, n_rows, x, n_x, out, out_stride);                                   \
+		direct_all(unpack_##name, floats_##floats, kind, n_groups, bytes, weights, x, n_x, \
+		    out, out_stride);                                                              \
 	}
 
 #endif

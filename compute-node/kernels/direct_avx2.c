@@ -16,11 +16,16 @@
 #define ROWS VEC_ROWS
 
 /* Eight rows from `r` on, the last one repeated. */
-INLINE void point_at(
-    const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t r, const uint8_t *rows[ROWS])
+INLINE void point_at(const struct weight_rows *weights, size_t r, const uint8_t *rows[ROWS])
 {
 	for (size_t i = 0; i < ROWS; i++)
-		rows[i] = weights + (r + i < n_rows ? r + i : n_rows - 1) * row_bytes;
+		rows[i] = weight_row(weights, r + i);
+}
+
+/* What comes after those. */
+INLINE const uint8_t *behind(const struct weight_rows *weights, size_t r)
+{
+	return r + ROWS < weights->n ? weights->at + (r + ROWS) * weights->bytes : weights->next;
 }
 
 /* What `nx` rows are multiplied with in one go; `nx` is a constant. */
@@ -259,31 +264,30 @@ X(NVFP4, nvfp4, KIND_HALVES)
 
 typedef void eight_fn(size_t nx, struct job job, size_t n_blocks, const uint8_t *next);
 
-INLINE void direct(eight_fn *eight, size_t nx, const uint8_t *weights, size_t row_bytes,
-    size_t n_rows, const struct q8_rows *x, size_t first, float *out, size_t out_stride)
+INLINE void direct(eight_fn *eight, size_t nx, const struct weight_rows *weights,
+    const struct q8_rows *x, size_t first, float *out, size_t out_stride)
 {
 	const uint8_t *rows[ROWS];
 	struct operand operands[OPERANDS_MAX];
 	__m256 sums[OPERANDS_MAX];
 
 	UNROLL for (size_t t = 0; t < nx; t++) operands[t] = operand_of(x, first + t);
-	for (size_t r = 0; r < n_rows; r += ROWS) {
-		point_at(weights, row_bytes, n_rows, r, rows);
+	for (size_t r = 0; r < weights->n; r += ROWS) {
+		point_at(weights, r, rows);
 		UNROLL for (size_t t = 0; t < nx; t++) sums[t] = _mm256_setzero_ps();
 		eight(nx, (struct job){ rows, operands, sums }, x->k / KERNEL_BLOCK,
-		    weights + (r + ROWS) * row_bytes);
+		    behind(weights, r));
 		UNROLL for (size_t t = 0; t < nx; t++)
-		    write_rows(out + t * out_stride + r, sums[t], n_rows - r);
+		    write_rows(out + t * out_stride + r, sums[t], weights->n - r);
 	}
 }
 
 /* Rows first … first + nx - 1; three are two and one, for want of registers. */
 #define CALL(name, first, nx)                                                                      \
-	direct(eight_##name, nx, weights, row_bytes, n_rows, x, first, out + (first)*out_stride,   \
-	    out_stride)
+	direct(eight_##name, nx, weights, x, first, out + (first)*out_stride, out_stride)
 #define X(type, name, kind)                                                                        \
-	void avx2_direct_##name(const uint8_t *weights, size_t row_bytes, size_t n_rows,           \
-	    const struct q8_rows *x, size_t n_x, float *out, size_t out_stride)                    \
+	void avx2_direct_##name(const struct weight_rows *weights, const struct q8_rows *x,        \
+	    size_t n_x, float *out, size_t out_stride)                                             \
 	{                                                                                          \
 		if (n_x == 4)                                                                      \
 			CALL(name, 0, 4);                                                          \

@@ -35,8 +35,7 @@ INLINE void finish(size_t nx, const __m512 *sums, size_t n_rows, float *out, siz
 
 /* `kind` and `nx` are constants at every call. */
 INLINE void direct(enum kernel_kind kind, size_t nx, enum tensor_type type, unpack_fn *unpack,
-    const uint8_t *weights, size_t row_bytes, size_t n_rows, const struct q8_rows *x, float *out,
-    size_t out_stride)
+    const struct weight_rows *weights, const struct q8_rows *x, float *out, size_t out_stride)
 {
 	_Alignas(CACHE_LINE) uint8_t quants[UNPACK_GROUPS * UNPACK_GROUP];
 	_Alignas(CACHE_LINE) float floats[UNPACK_GROUPS * KERNEL_FLOATS_MAX * KERNEL_STRIP];
@@ -45,12 +44,12 @@ INLINE void direct(enum kernel_kind kind, size_t nx, enum tensor_type type, unpa
 	struct operand operands[KERNEL_DIRECT_X];
 	__m512 sums[2 * KERNEL_DIRECT_X];
 
-	point_at_rows(weights, row_bytes, n_rows, rows);
+	point_at_rows(weights, rows);
 	start(nx, x, operands, sums);
 	for (size_t b = 0; b < n_blocks; b += UNPACK_GROUPS) {
 		size_t n = n_blocks - b < UNPACK_GROUPS ? n_blocks - b : UNPACK_GROUPS;
 		size_t at = type_row_bytes(type, b * KERNEL_BLOCK);
-		const uint8_t *next = unpack_next(weights, row_bytes, n_rows, at);
+		const uint8_t *next = unpack_next(weights, at);
 
 		unpack(rows, at, n, next, quants, floats);
 		unpack(rows + HALF, at, n, next + type_row_bytes(type, n * KERNEL_BLOCK) * HALF,
@@ -60,12 +59,12 @@ INLINE void direct(enum kernel_kind kind, size_t nx, enum tensor_type type, unpa
 			    quants + g * UNPACK_GROUP, floats + g * n_floats, operands, b + g,
 			    sums);
 	}
-	finish(nx, sums, n_rows, out, out_stride);
+	finish(nx, sums, weights->n, out, out_stride);
 }
 
 #define DIRECT(name, kind)                                                                         \
-	static void name(enum tensor_type type, unpack_fn *unpack, const uint8_t *weights,         \
-	    size_t row_bytes, size_t n_rows, const struct q8_rows *x, size_t n_x, float *out,      \
+	static void name(enum tensor_type type, unpack_fn *unpack,                                 \
+	    const struct weight_rows *weights, const struct q8_rows *x, size_t n_x, float *out,    \
 	    size_t out_stride)                                                                     \
 	{                                                                                          \
 		if (n_x == 1)                                                                      \
@@ -77,8 +76,7 @@ INLINE void direct(enum kernel_kind kind, size_t nx, enum tensor_type type, unpa
 		else                                                                               \
 			CALL(kind, 4);                                                             \
 	}
-#define CALL(kind, nx)                                                                             \
-	direct(kind, nx, type, unpack, weights, row_bytes, n_rows, x, out, out_stride)
+#define CALL(kind, nx) direct(kind, nx, type, unpack, weights, x, out, out_stride)
 
 DIRECT(direct_KIND_PLAIN, KIND_PLAIN)
 DIRECT(direct_KIND_HALVES, KIND_HALVES)
@@ -114,15 +112,14 @@ INLINE void half_group(group_fn *group, enum kernel_kind kind, size_t nx,
 
 /* Short blocks need no scratch.  All but the pointers are constants. */
 INLINE void direct_groups(group_fn *group, enum kernel_kind kind, size_t bytes, size_t nx,
-    const uint8_t *weights, size_t row_bytes, size_t n_rows, const struct q8_rows *x, float *out,
-    size_t out_stride)
+    const struct weight_rows *weights, const struct q8_rows *x, float *out, size_t out_stride)
 {
 	size_t n_blocks = x->k / KERNEL_BLOCK;
-	const uint8_t *rows[KERNEL_STRIP], *next = unpack_next(weights, row_bytes, n_rows, 0);
+	const uint8_t *rows[KERNEL_STRIP], *next = unpack_next(weights, 0);
 	struct operand operands[KERNEL_DIRECT_X];
 	__m512 sums[2 * KERNEL_DIRECT_X];
 
-	point_at_rows(weights, row_bytes, n_rows, rows);
+	point_at_rows(weights, rows);
 	start(nx, x, operands, sums);
 	for (size_t b = 0; b < n_blocks; b++, next += bytes * KERNEL_STRIP) {
 		fetch(next, bytes);
@@ -130,14 +127,14 @@ INLINE void direct_groups(group_fn *group, enum kernel_kind kind, size_t bytes, 
 		fetch(next + bytes * HALF, bytes);
 		half_group(group, kind, nx, rows + HALF, b * bytes, operands, b, sums + 1);
 	}
-	finish(nx, sums, n_rows, out, out_stride);
+	finish(nx, sums, weights->n, out, out_stride);
 }
 
 #define GROUPS(group, kind, bytes, nx)                                                             \
-	direct_groups(group, kind, bytes, nx, weights, row_bytes, n_rows, x, out, out_stride)
+	direct_groups(group, kind, bytes, nx, weights, x, out, out_stride)
 #define X(name, bytes, kind)                                                                       \
-	void avx512vnni_direct_##name(const uint8_t *weights, size_t row_bytes, size_t n_rows,     \
-	    const struct q8_rows *x, size_t n_x, float *out, size_t out_stride)                    \
+	void avx512vnni_direct_##name(const struct weight_rows *weights, const struct q8_rows *x,  \
+	    size_t n_x, float *out, size_t out_stride)                                             \
 	{                                                                                          \
 		if (n_x == 1)                                                                      \
 			GROUPS(group_##name, kind, bytes, 1);                                      \
@@ -152,11 +149,11 @@ GROUP_FORMATS(X)
 #undef X
 
 #define X(type, name, kind)                                                                        \
-	void avx512vnni_direct_##name(const uint8_t *weights, size_t row_bytes, size_t n_rows,     \
-	    const struct q8_rows *x, size_t n_x, float *out, size_t out_stride)                    \
+	void avx512vnni_direct_##name(const struct weight_rows *weights, const struct q8_rows *x,  \
+	    size_t n_x, float *out, size_t out_stride)                                             \
 	{                                                                                          \
-		direct_##kind(TYPE_##type, avx512_unpack_##name, weights, row_bytes, n_rows, x,    \
-		    n_x, out, out_stride);                                                         \
+		direct_##kind(                                                                     \
+		    TYPE_##type, avx512_unpack_##name, weights, x, n_x, out, out_stride);          \
 	}
 X(Q2_K, q2_k, KIND_MIN_HALVES)
 X(Q3_K, q3_k, KIND_HALVES)

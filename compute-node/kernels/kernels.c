@@ -81,19 +81,20 @@ static void choose(void)
 	}
 }
 
-void kernels_multiply(const struct kernels *kernels, enum tensor_type type, const uint8_t *weights,
-    size_t row_bytes, size_t n_rows, const struct q8_rows *x, size_t n_x,
+void kernels_multiply(const struct kernels *kernels, enum tensor_type type,
+    const struct weight_rows *weights, const struct q8_rows *x, size_t n_x,
     const struct kernel_scratch *scratch, float *out, size_t out_stride)
 {
 	kernel_direct_fn *direct =
 	    n_x <= KERNEL_DIRECT_X ? kernels->direct[type] : kernels->panels[type];
 
 	if (direct != NULL) {
-		direct(weights, row_bytes, n_rows, x, n_x, out, out_stride);
+		direct(weights, x, n_x, out, out_stride);
 		return;
 	}
-	kernels->strip[type](weights, row_bytes, n_rows, x->k, scratch->quants, scratch->scales);
-	kernels->tile[type](scratch->quants, scratch->scales, x, 0, n_x, n_rows, out, out_stride);
+	kernels->strip[type](weights, x->k, scratch->quants, scratch->scales);
+	kernels->tile[type](
+	    scratch->quants, scratch->scales, x, 0, n_x, weights->n, out, out_stride);
 }
 
 const struct kernels *kernels_get(void)

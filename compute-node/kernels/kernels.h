@@ -84,22 +84,36 @@ struct q8_rows {
 typedef void kernel_rows_fn(const uint8_t *weights, size_t row_bytes, size_t n_rows, const float *x,
     size_t x_stride, size_t n_x, size_t k, float *out, size_t out_stride);
 
-/* Unpack up to KERNEL_STRIP rows of a quantised type.
+/* Up to KERNEL_STRIP rows of weights in blocks, one behind the other. */
+struct weight_rows {
+	const uint8_t *at;
+	size_t bytes, n; /* of a row; rows */
+	/* What this thread multiplies after them, as many bytes, which a kernel may fetch
+	 * from memory meanwhile; it does not read them. */
+	const uint8_t *next;
+};
+
+/* Row `r`; those that are missing repeat the last one. */
+static inline const uint8_t *weight_row(const struct weight_rows *w, size_t r)
+{
+	return w->at + (r < w->n ? r : w->n - 1) * w->bytes;
+}
+
+/* Unpack rows of a quantised type.
  * quants: [k / 4][KERNEL_STRIP][4] weight + KERNEL_BIAS;
  * scales: [k / 32][floats of the kind][KERNEL_STRIP].
  * Missing rows repeat the last one. */
-typedef void kernel_strip_fn(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
-    uint8_t *quants, float *scales);
+typedef void kernel_strip_fn(
+    const struct weight_rows *weights, size_t k, uint8_t *quants, float *scales);
 
 /* A strip times rows x_first … x_first + n_x - 1: as kernel_rows_fn.  It may
  * rely on the integers being such as the type has. */
 typedef void kernel_tile_fn(const uint8_t *quants, const float *scales, const struct q8_rows *x,
     size_t x_first, size_t n_x, size_t n_rows, float *out, size_t out_stride);
 
-/* Rows of x times up to KERNEL_STRIP weight rows, straight from their blocks: what
- * strip and tile give. */
-typedef void kernel_direct_fn(const uint8_t *weights, size_t row_bytes, size_t n_rows,
-    const struct q8_rows *x, size_t n_x, float *out, size_t out_stride);
+/* Rows of x times weight rows, straight from their blocks: what strip and tile give. */
+typedef void kernel_direct_fn(const struct weight_rows *weights, const struct q8_rows *x,
+    size_t n_x, float *out, size_t out_stride);
 
 /* One row to 8 bits: scale = max |x| / 127 for each block of 32, ties to even. */
 typedef void kernel_quantize_fn(const float *x, size_t k, int8_t *quants, struct q8_block *blocks);
@@ -161,10 +175,10 @@ struct kernel_scratch {
 	float *scales;   /* [KERNEL_STRIP * k / KERNEL_BLOCK * KERNEL_FLOATS_MAX] */
 };
 
-/* Up to KERNEL_STRIP weight rows of a type whose form is FORM_Q8 times `n_x` rows,
- * by what this set has for so many: as kernel_rows_fn. */
-void kernels_multiply(const struct kernels *kernels, enum tensor_type type, const uint8_t *weights,
-    size_t row_bytes, size_t n_rows, const struct q8_rows *x, size_t n_x,
+/* Weight rows of a type whose form is FORM_Q8 times `n_x` rows, by what this set has for
+ * so many: as kernel_rows_fn. */
+void kernels_multiply(const struct kernels *kernels, enum tensor_type type,
+    const struct weight_rows *weights, const struct q8_rows *x, size_t n_x,
     const struct kernel_scratch *scratch, float *out, size_t out_stride);
 
 /* Chosen and checked once; lives as long as the process. */

@@ -80,6 +80,12 @@ static size_t columns_of(enum tensor_type type)
 						 : K_BLOCKS;
 }
 
+static struct weight_rows rows_of(const struct bench *b, enum tensor_type type, size_t n)
+{
+	return (struct weight_rows){ b->weights, type_row_bytes(type, columns_of(type)), n,
+		b->weights };
+}
+
 static bool same_out(const struct bench *b)
 {
 	return memcmp(b->out[0], b->out[1], sizeof(b->out[0])) == 0;
@@ -118,14 +124,16 @@ static bool rows_agree(
 static bool strip_agrees(
     struct bench *b, enum tensor_type type, kernel_strip_fn *spec, kernel_strip_fn *fast)
 {
-	size_t k = columns_of(type), row_bytes = type_row_bytes(type, k);
+	size_t k = columns_of(type);
 
 	fill_blocks(b, type, k);
 	memset(b->quants, 0, sizeof(b->quants));
 	memset(b->scales, 0, sizeof(b->scales));
 	for (size_t n = 1; n <= KERNEL_STRIP; n += 31) {
-		spec(b->weights, row_bytes, n, k, b->quants[0], b->scales[0]);
-		fast(b->weights, row_bytes, n, k, b->quants[1], b->scales[1]);
+		const struct weight_rows weights = rows_of(b, type, n);
+
+		spec(&weights, k, b->quants[0], b->scales[0]);
+		fast(&weights, k, b->quants[1], b->scales[1]);
 		if (memcmp(b->quants[0], b->quants[1], sizeof(b->quants[0])) != 0 ||
 		    memcmp(b->scales[0], b->scales[1], sizeof(b->scales[0])) != 0)
 			return false;
@@ -173,10 +181,10 @@ static bool tile_agrees(
 {
 	size_t k = columns_of(type);
 	struct q8_rows rows = quantized(b, scalar, N_X, k);
+	const struct weight_rows weights = rows_of(b, type, KERNEL_STRIP);
 
 	fill_blocks(b, type, k);
-	scalar->strip[type](
-	    b->weights, type_row_bytes(type, k), KERNEL_STRIP, k, b->quants[0], b->scales[0]);
+	scalar->strip[type](&weights, k, b->quants[0], b->scales[0]);
 	clear_out(b);
 	scalar->tile[type](
 	    b->quants[0], b->scales[0], &rows, 0, N_X, KERNEL_STRIP, b->out[0], N_ROWS);
@@ -195,18 +203,20 @@ static bool tile_agrees(
 static bool direct_agrees(struct bench *b, enum tensor_type type, const struct kernels *scalar,
     kernel_direct_fn *fast, size_t n_x)
 {
-	size_t k = columns_of(type), row_bytes = type_row_bytes(type, k);
+	size_t k = columns_of(type);
 	struct q8_rows rows = quantized(b, scalar, n_x, k);
 
 	fill_blocks(b, type, k);
 	for (size_t n = 1; n <= n_x; n++) {
 		size_t n_rows = n % 2 == 0 ? KERNEL_STRIP : 1 + 9 * n % KERNEL_STRIP;
 
+		const struct weight_rows weights = rows_of(b, type, n_rows);
+
 		clear_out(b);
-		scalar->strip[type](b->weights, row_bytes, n_rows, k, b->quants[0], b->scales[0]);
+		scalar->strip[type](&weights, k, b->quants[0], b->scales[0]);
 		scalar->tile[type](
 		    b->quants[0], b->scales[0], &rows, 0, n, n_rows, b->out[0], N_ROWS);
-		fast(b->weights, row_bytes, n_rows, &rows, n, b->out[1], N_ROWS);
+		fast(&weights, &rows, n, b->out[1], N_ROWS);
 		if (!same_out(b))
 			return false;
 	}

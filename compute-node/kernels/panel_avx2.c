@@ -202,11 +202,9 @@ INLINE void panel_side(enum kernel_kind kind, int zero, size_t run, struct panel
 		panel_tile(kind, zero, run, 1, at, n_groups, batch, t);
 }
 
-/* Up to KERNEL_STRIP weight rows. */
 struct strip {
-	const uint8_t *weights;
+	const struct weight_rows *weights;
 	const uint8_t *rows[KERNEL_STRIP]; /* of them, the last one repeated */
-	size_t row_bytes, n_rows;
 };
 
 INLINE void panel_by_panel(enum tensor_type type, unpack_fn *unpack, enum kernel_kind kind,
@@ -222,14 +220,14 @@ INLINE void panel_by_panel(enum tensor_type type, unpack_fn *unpack, enum kernel
 		size_t bytes = type_row_bytes(type, n * KERNEL_BLOCK);
 		size_t tiles = (batch.n + ACTS - 1) / ACTS * SIDES;
 		struct ahead ahead = {
-			unpack_next(strip->weights, strip->row_bytes, strip->n_rows, at),
+			unpack_next(strip->weights, at),
 			(bytes * KERNEL_STRIP / CACHE_LINE + tiles - 1) / tiles,
 		};
 
 		batch.ahead = &ahead;
 		for (size_t r = 0; r < KERNEL_STRIP; r += VEC_ROWS)
 			unpack(strip->rows + r, at, n, NULL, quants + r * 4, floats + r);
-		for (size_t r = 0; r < strip->n_rows; r += SIDE_ROWS) {
+		for (size_t r = 0; r < strip->weights->n; r += SIDE_ROWS) {
 			struct batch side = batch;
 
 			side.sums += r;
@@ -250,33 +248,31 @@ INLINE void put_sums(const float *sums, size_t n_rows, float *out)
 }
 
 INLINE void panels(enum tensor_type type, unpack_fn *unpack, enum kernel_kind kind, int zero,
-    size_t run, struct strip *strip, const struct q8_rows *x, size_t n_x, float *out,
+    size_t run, const struct weight_rows *weights, const struct q8_rows *x, size_t n_x, float *out,
     size_t out_stride)
 {
+	struct strip strip = { .weights = weights };
 	_Alignas(CACHE_LINE) float sums[CHUNK * KERNEL_STRIP];
-	size_t last = strip->n_rows - 1;
 
 	for (size_t r = 0; r < KERNEL_STRIP; r++)
-		strip->rows[r] = strip->weights + (r < last ? r : last) * strip->row_bytes;
+		strip.rows[r] = weight_row(weights, r);
 	for (size_t first = 0; first < n_x; first += CHUNK) {
 		size_t n = n_x - first < CHUNK ? n_x - first : CHUNK;
 
 		memset(sums, 0, n * KERNEL_STRIP * sizeof(*sums));
-		panel_by_panel(type, unpack, kind, zero, run, strip,
+		panel_by_panel(type, unpack, kind, zero, run, &strip,
 		    (struct batch){ .x = x, .first = first, .n = n, .sums = sums });
 		for (size_t t = 0; t < n; t++)
 			put_sums(
-			    sums + t * KERNEL_STRIP, strip->n_rows, out + (first + t) * out_stride);
+			    sums + t * KERNEL_STRIP, weights->n, out + (first + t) * out_stride);
 	}
 }
 
 #define X(type, name, kind)                                                                        \
-	void avx2_panels_##name(const uint8_t *weights, size_t row_bytes, size_t n_rows,           \
-	    const struct q8_rows *x, size_t n_x, float *out, size_t out_stride)                    \
+	void avx2_panels_##name(const struct weight_rows *weights, const struct q8_rows *x,        \
+	    size_t n_x, float *out, size_t out_stride)                                             \
 	{                                                                                          \
-		struct strip strip = { weights, { NULL }, row_bytes, n_rows };                     \
-                                                                                                   \
-		panels(TYPE_##type, avx2_unpack_##name, kind, zero_##name, run_##name, &strip, x,  \
+		panels(TYPE_##type, avx2_unpack_##name, kind, zero_##name, run_##name, weights, x, \
 		    n_x, out, out_stride);                                                         \
 	}
 BLOCK_FORMATS(X)

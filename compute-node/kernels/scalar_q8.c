@@ -7,14 +7,9 @@
 #include "kernels/blocks.h"
 #include "kernels/scalar.h"
 
-static const uint8_t *strip_row(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t r)
-{
-	return weights + (r < n_rows ? r : n_rows - 1) * row_bytes;
-}
-
 /* Any format of kernels/blocks.h, by its own unpacking. */
-static void unpack(enum tensor_type type, const uint8_t *weights, size_t row_bytes, size_t n_rows,
-    size_t k, uint8_t *quants, float *scales)
+static void unpack(enum tensor_type type, const struct weight_rows *weights, size_t k,
+    uint8_t *quants, float *scales)
 {
 	const struct type_info *info = type_info(type);
 	block_fn *block = block_of(type);
@@ -23,7 +18,7 @@ static void unpack(enum tensor_type type, const uint8_t *weights, size_t row_byt
 	float block_floats[BLOCK_FLOATS_MAX];
 
 	for (size_t r = 0; r < KERNEL_STRIP; r++) {
-		const uint8_t *at = strip_row(weights, row_bytes, n_rows, r);
+		const uint8_t *at = weight_row(weights, r);
 
 		for (size_t i = 0; i < k; i += info->block, at += info->block_bytes) {
 			block(at, values, block_floats);
@@ -38,10 +33,10 @@ static void unpack(enum tensor_type type, const uint8_t *weights, size_t row_byt
 }
 
 #define X(type, name, kind)                                                                        \
-	void scalar_strip_##name(const uint8_t *weights, size_t row_bytes, size_t n_rows,          \
-	    size_t k, uint8_t *quants, float *scales)                                              \
+	void scalar_strip_##name(                                                                  \
+	    const struct weight_rows *weights, size_t k, uint8_t *quants, float *scales)           \
 	{                                                                                          \
-		unpack(TYPE_##type, weights, row_bytes, n_rows, k, quants, scales);                \
+		unpack(TYPE_##type, weights, k, quants, scales);                                   \
 	}
 BLOCK_FORMATS(X)
 #undef X

@@ -43,13 +43,12 @@ INLINE void strip_four(unpack_fn *unpack, floats_fn *floats, size_t n_floats,
 }
 
 INLINE void strip(unpack_fn *unpack, floats_fn *floats, enum kernel_kind kind, size_t n_groups,
-    size_t bytes, const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,
-    uint8_t *quants, float *out)
+    size_t bytes, const struct weight_rows *weights, size_t k, uint8_t *quants, float *out)
 {
 	const uint8_t *rows[KERNEL_STRIP];
 	size_t n_floats = kernels_floats(kind);
 
-	point_at_rows(weights, row_bytes, n_rows, rows);
+	point_at_rows(weights, rows);
 	for (size_t b = 0; b < k / KERNEL_BLOCK; b++) {
 		for (size_t r = 0; r < KERNEL_STRIP; r += 4)
 			strip_four(unpack, floats, n_floats, rows + r, b / n_groups * bytes,
@@ -60,11 +59,11 @@ INLINE void strip(unpack_fn *unpack, floats_fn *floats, enum kernel_kind kind, s
 }
 
 #define X(type, name, kind, floats, groups, bytes)                                                 \
-	void neon_strip_##name(const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t k,  \
-	    uint8_t *quants, float *scales)                                                        \
+	void neon_strip_##name(                                                                    \
+	    const struct weight_rows *weights, size_t k, uint8_t *quants, float *scales)           \
 	{                                                                                          \
-		strip(unpack_##name, floats_##floats, kind, groups, bytes, weights, row_bytes,     \
-		    n_rows, k, quants, scales);                                                    \
+		strip(unpack_##name, floats_##floats, kind, groups, bytes, weights, k, quants,     \
+		    scales);                                                                       \
 	}
 ARM_FORMATS(X)
 #undef X

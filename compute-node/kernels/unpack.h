@@ -18,12 +18,10 @@
 typedef void unpack_fn(const uint8_t *const *rows, size_t at, size_t n_groups, const uint8_t *next,
     uint8_t *quants, float *floats);
 
-/* The strip behind the one at `weights` will be wanted next: where the part of
- * it is that goes with the offset `at` of each row here. */
-static inline const uint8_t *unpack_next(
-    const uint8_t *weights, size_t row_bytes, size_t n_rows, size_t at)
+/* Of what is multiplied next, the part that goes with the offset `at` of each row here. */
+static inline const uint8_t *unpack_next(const struct weight_rows *weights, size_t at)
 {
-	return weights + n_rows * row_bytes + at * KERNEL_STRIP;
+	return weights->next + at * KERNEL_STRIP;
 }
 
 #define X(type, name, kind) unpack_fn avx2_unpack_##name, avx512_unpack_##name;

@@ -22,11 +22,10 @@ GROUP_FORMATS(X)
 	{                                                                                          \
 		unpack_##name(rows, at, n_groups, next, quants, floats);                           \
 	}                                                                                          \
-	void avx512_strip_##name(const uint8_t *weights, size_t row_bytes, size_t n_rows,          \
-	    size_t k, uint8_t *quants, float *floats)                                              \
+	void avx512_strip_##name(                                                                  \
+	    const struct weight_rows *weights, size_t k, uint8_t *quants, float *floats)           \
 	{                                                                                          \
-		unpack_strip(TYPE_##type, avx512_unpack_##name, weights, row_bytes, n_rows, k,     \
-		    quants, floats);                                                               \
+		unpack_strip(TYPE_##type, avx512_unpack_##name, weights, k, quants, floats);       \
 	}
 BLOCK_FORMATS(X)
 #undef X

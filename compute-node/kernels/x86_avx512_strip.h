@@ -11,11 +11,10 @@
 #define HALF (KERNEL_STRIP / 2)
 #define CACHE_LINE 64
 
-INLINE void point_at_rows(
-    const uint8_t *weights, size_t row_bytes, size_t n_rows, const uint8_t *rows[KERNEL_STRIP])
+INLINE void point_at_rows(const struct weight_rows *weights, const uint8_t *rows[KERNEL_STRIP])
 {
 	for (size_t r = 0; r < KERNEL_STRIP; r++)
-		rows[r] = weights + (r < n_rows ? r : n_rows - 1) * row_bytes;
+		rows[r] = weight_row(weights, r);
 }
 
 #endif

@@ -102,18 +102,18 @@ INLINE vecf signed_byte_of(vec v, unsigned i)
 }
 
 /* Whole strips, up to eight groups of 32 weights of each vector of rows in turn. */
-INLINE void unpack_strip(enum tensor_type type, unpack_fn *unpack, const uint8_t *weights,
-    size_t row_bytes, size_t n_rows, size_t k, uint8_t *quants, float *floats)
+INLINE void unpack_strip(enum tensor_type type, unpack_fn *unpack,
+    const struct weight_rows *weights, size_t k, uint8_t *quants, float *floats)
 {
 	size_t n_groups = k / KERNEL_BLOCK, n_floats = kernels_floats(kernels_kind(type));
 	const uint8_t *rows[KERNEL_STRIP];
 
 	for (size_t r = 0; r < KERNEL_STRIP; r++)
-		rows[r] = weights + (r < n_rows ? r : n_rows - 1) * row_bytes;
+		rows[r] = weight_row(weights, r);
 	for (size_t g = 0; g < n_groups; g += UNPACK_GROUPS) {
 		size_t n = n_groups - g < UNPACK_GROUPS ? n_groups - g : UNPACK_GROUPS;
 		size_t at = type_row_bytes(type, g * KERNEL_BLOCK);
-		const uint8_t *next = unpack_next(weights, row_bytes, n_rows, at);
+		const uint8_t *next = unpack_next(weights, at);
 
 		for (size_t r = 0; r < KERNEL_STRIP; r += VEC_ROWS)
 			unpack(rows + r, at, n, next + type_row_bytes(type, n * KERNEL_BLOCK) * r,

@@ -157,8 +157,9 @@ static void multiply(const struct kernels *kernels, enum tensor_type type, const
 	for (size_t r = 0; r < n_rows; r += KERNEL_STRIP) {
 		size_t n = n_rows - r < KERNEL_STRIP ? n_rows - r : KERNEL_STRIP;
 
-		kernels_multiply(kernels, type, weights + r * row_bytes, row_bytes, n, &q8.rows,
-		    n_x, &scratch, out + r, n_rows);
+		const struct weight_rows some = { weights + r * row_bytes, row_bytes, n, weights };
+
+		kernels_multiply(kernels, type, &some, &q8.rows, n_x, &scratch, out + r, n_rows);
 	}
 }
 
