@@ -249,13 +249,6 @@ static enum rc reserve_skip(struct index_term *term)
 	return RC_OK;
 }
 
-void index_count_posting(struct index_term *term, uint32_t doc, uint32_t end)
-{
-	term->last_doc = doc;
-	if (++term->docs % POSTING_GROUP == 0)
-		term->skips[term->docs / POSTING_GROUP - 1] = (struct index_skip){ doc, end };
-}
-
 /* The number that ends at `*at`: only its last byte is below 0x80. */
 static uint32_t number_before(const uint8_t *bytes, uint32_t *at)
 {
@@ -293,15 +286,13 @@ static bool is_new_stretch(const struct index *index, const struct index_term *t
 	return true;
 }
 
-void index_count_stretches(const struct index *index, struct index_term *term, uint32_t begin)
+void index_count_posting(
+    const struct index *index, struct index_term *term, uint32_t doc, uint32_t begin, uint32_t end)
 {
-	uint32_t at = term->len, doc = term->last_doc;
-
-	while (at > begin) {
-		uint32_t of = doc;
-		step_back(term, &at, &doc);
-		term->stretches += is_new_stretch(index, term, at, doc, of);
-	}
+	term->stretches += is_new_stretch(index, term, begin, term->last_doc, doc);
+	term->last_doc = doc;
+	if (++term->docs % POSTING_GROUP == 0)
+		term->skips[term->docs / POSTING_GROUP - 1] = (struct index_skip){ doc, end };
 }
 
 enum rc index_reserve_posting(struct index *index, struct index_term *term, size_t more)
@@ -324,25 +315,22 @@ enum rc index_reserve_posting(struct index *index, struct index_term *term, size
 	return RC_OK;
 }
 
-/* Give the new document its stretch; there is room for a new one. */
-static void join_stretch(struct index *index, struct index_turn *turn)
+void index_join_stretch(struct index *index, uint32_t doc)
 {
+	struct index_turn *turn = &index->turns[doc];
+
 	if (turn->back == 0) {
 		turn->stretch = (uint32_t)index->stretches_len++;
-		index->stretches[turn->stretch] = (struct index_stretch){ 1, turn->units,
-			(uint32_t)index->docs_len, (uint32_t)index->docs_len };
+		index->stretches[turn->stretch] = (struct index_stretch){ 1, 0, doc, doc };
 		return;
 	}
-	turn->stretch = index->turns[index->docs_len - turn->back].stretch;
+	turn->stretch = index->turns[doc - turn->back].stretch;
 	struct index_stretch *stretch = &index->stretches[turn->stretch];
-	if (stretch->docs == 1) {
+	if (stretch->docs++ == 1) {
 		index->shared_len++;
 		index->shared_units += stretch->units;
 	}
-	stretch->docs++;
-	stretch->last = (uint32_t)index->docs_len;
-	stretch->units += turn->units;
-	index->shared_units += turn->units;
+	stretch->last = doc;
 }
 
 enum rc index_reserve_docs(struct index *index, size_t more)
@@ -390,10 +378,13 @@ void index_put_turn(struct index *index)
 
 	if (turn->units == 0)
 		turn->units = 1;
-	join_stretch(index, turn);
+	struct index_stretch *stretch = &index->stretches[turn->stretch];
+	stretch->units += turn->units;
+	if (stretch->docs > 1)
+		index->shared_units += turn->units;
+	index->units_total += turn->units;
 	index->docs_len++;
 	widen_span(index, (uint32_t)index->docs_len - 1);
-	index->units_total += turn->units;
 }
 
 enum rc index_end(struct index *index)
@@ -417,15 +408,15 @@ enum rc index_end(struct index *index)
 		index->next_turn.units += index->parts[i].units;
 	index->turns[number] = index->next_turn;
 	index->docs[number] = index->next;
+	index_join_stretch(index, number);
 	index_put_turn(index);
 	for (size_t i = 0; i < index->parts_len; i++) {
 		const struct index_part *part = &index->parts[i];
 		struct index_term *term = &index->terms[part->term];
-		uint32_t begin = term->len, before = term->last_doc;
+		uint32_t begin = term->len;
 		term->len += put_varint(term->bytes + begin, number - term->last_doc);
 		term->len += put_varint(term->bytes + term->len, part->units);
-		index_count_posting(term, number, term->len);
-		term->stretches += is_new_stretch(index, term, begin, before, number);
+		index_count_posting(index, term, number, begin, term->len);
 	}
 	return RC_OK;
 }

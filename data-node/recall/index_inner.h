@@ -77,14 +77,16 @@ struct index {
 /* Room for `more` documents, or bytes of postings and one posting.  RC_NOMEM. */
 enum rc index_reserve_docs(struct index *index, size_t more) RC_CHECK;
 enum rc index_reserve_posting(struct index *index, struct index_term *term, size_t more) RC_CHECK;
-/* A posting of `doc` ends at term->bytes + `end`; there is room. */
-void index_count_posting(struct index_term *term, uint32_t doc, uint32_t end);
-/* Count the stretches that only postings from term->bytes + `begin` on lie in; their
- * documents have their stretches. */
-void index_count_stretches(const struct index *index, struct index_term *term, uint32_t begin);
+/* The posting of `doc`, which has its stretch, stands at term->bytes [begin, end), with
+ * room for it reserved. */
+void index_count_posting(
+    const struct index *index, struct index_term *term, uint32_t doc, uint32_t begin, uint32_t end);
 /* A term that is new.  RC_EXISTS, RC_LIMIT, RC_NOMEM. */
 enum rc index_put_term(struct index *index, const char *text, size_t len) RC_CHECK;
-/* The rows of the next document are filled, its length counted: it is one. */
+/* Give document `doc`, the next one or one behind it, its stretch; there is room for one. */
+void index_join_stretch(struct index *index, uint32_t doc);
+/* The rows of the next document are filled, its length counted, its stretch given: it is
+ * one. */
 void index_put_turn(struct index *index);
 
 /* ---- index_query.c, for the two passes of a query ------------------------------------------- */

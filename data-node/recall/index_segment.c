@@ -104,8 +104,8 @@ static enum rc take_counts(struct take *take)
 		   : RC_OK;
 }
 
-/* The rows of the documents behind those that are there; they count once their
- * lengths are known. */
+/* The rows of the documents behind those that are there, and their stretches; they count
+ * once their lengths are known. */
 static enum rc take_docs(struct take *take)
 {
 	struct index *index = take->index;
@@ -128,6 +128,7 @@ static enum rc take_docs(struct take *take)
 		    (struct index_turn){ .back = (uint32_t)varint_get(&take->view, before + i) };
 		if (take->view.failed || seq <= last)
 			return RC_CORRUPT;
+		index_join_stretch(index, (uint32_t)(before + i));
 		last = seq;
 	}
 	return RC_OK;
@@ -162,6 +163,7 @@ static enum rc take_postings(struct take *take, struct index_term *term, size_t 
 	memcpy(term->bytes + term->len, view.at, len);
 	view.end = view.at + len;
 	while (view.at < view.end) {
+		uint32_t at = term->len + (uint32_t)(len - (size_t)(view.end - view.at));
 		uint64_t step = varint_get(&view, UINT32_MAX);
 		uint32_t units = (uint32_t)varint_get(&view, UINT32_MAX);
 		doc += step;
@@ -171,10 +173,10 @@ static enum rc take_postings(struct take *take, struct index_term *term, size_t 
 		index->turns[doc].units += units;
 		if (index_reserve_posting(index, term, 0) != RC_OK)
 			return RC_NOMEM;
-		index_count_posting(term, (uint32_t)doc,
+		index_count_posting(index, term, (uint32_t)doc, at,
 		    term->len + (uint32_t)(len - (size_t)(view.end - view.at)));
 	}
-	term->len += (uint32_t)len;
+	term->saved = term->len += (uint32_t)len;
 	return RC_OK;
 }
 
@@ -214,11 +216,6 @@ enum rc index_segment_take(struct index *index, const uint8_t *bytes, size_t len
 		return rc;
 	for (size_t i = 0; i < take.docs; i++)
 		index_put_turn(index);
-	for (size_t i = 0; i < index->terms_len; i++) {
-		struct index_term *term = &index->terms[i];
-		index_count_stretches(index, term, term->saved);
-		term->saved = term->len;
-	}
 	index->saved_docs = index->docs_len;
 	index->saved_terms = index->terms_len;
 	return RC_OK;
