@@ -296,7 +296,7 @@ static bool bound(const struct filter *filter, size_t at, double *least, double 
 	double sum = filter->sums[at] + filter->nexts[at];
 	double stretch = filter->stretch_most[filter->stretch_masks[turn->stretch]];
 
-	if (sum <= 0)
+	if (sum <= 0 || turn->units == 0) /* dead: what follows it may still speak of it */
 		return false;
 	*least = sum;
 	if (index->stretches[turn->stretch].docs == 1) {

@@ -405,6 +405,32 @@ static void test_what_comes_before_a_rare_word_is_found_across_blocks(void **sta
 	index_free(index);
 }
 
+/* What the next one says of a dead document is no score that others have to reach. */
+static void test_a_dead_document_before_the_best_keeps_none_out(void **state)
+{
+	const struct index_query_term term = { "rare", 4, 1 };
+	const struct index_range any = { .set = false };
+	struct index_hit hits[2];
+	struct index *index;
+
+	(void)state;
+	assert_int_equal(index_new(&index), RC_OK);
+	for (uint32_t doc = 0; doc < 40; doc++) { /* short ones but for the first */
+		index_begin(index, doc + 1, doc, doc);
+		index_add(index, "filler", 6, doc == 0 ? 400 : 4);
+		if (doc == 0 || doc == 39)
+			index_add(index, "rare", 4, 4);
+		if (doc == 39)
+			index_follow(index, 38);
+		assert_int_equal(index_end(index), RC_OK);
+	}
+	index_kill(index, 39); /* by its number, which counts from 1: the one before the last */
+	assert_int_equal(index_query(index, &term, 1, 0, &any, hits, 2), 2);
+	assert_int_equal(hits[0].doc, 39);
+	assert_int_equal(hits[1].doc, 0);
+	index_free(index);
+}
+
 static void test_documents_in_a_range_are_found_one_after_the_other(void **state)
 {
 	uint64_t seed = 43;
@@ -488,6 +514,7 @@ int main(void)
 		cmocka_unit_test(test_ranking_equals_the_naive_scorers),
 		cmocka_unit_test(test_blocks_and_bounds_leave_nothing_out),
 		cmocka_unit_test(test_what_comes_before_a_rare_word_is_found_across_blocks),
+		cmocka_unit_test(test_a_dead_document_before_the_best_keeps_none_out),
 		cmocka_unit_test(test_documents_in_a_range_are_found_one_after_the_other),
 		cmocka_unit_test(test_an_empty_index_finds_nothing),
 		cmocka_unit_test(test_equal_documents_give_equal_checksums),
