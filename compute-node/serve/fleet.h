@@ -81,6 +81,12 @@ struct fleet {
 	uint64_t message_bytes;  /* of planned_bytes: fleet_pools() and FLEET_REQUESTS_BYTES */
 };
 
+/* How a worker had parted a model. */
+struct fleet_parted {
+	uint64_t model;         /* fleet_model_id() */
+	uint32_t device_layers; /* fleet_device_layers(); 0: none, or no model */
+};
+
 struct fleet_config {
 	const char *const *paths; /* [paths_len] */
 	size_t paths_len;
@@ -91,9 +97,9 @@ struct fleet_config {
 	uint64_t adapter_bytes;      /* FLEET_ADAPTERS_AUTO: see fleet_adapter_bytes() */
 	const char *memory_root;     /* see os/memory.h; NULL: "" */
 	unsigned halvings;           /* of every context, after memory ran short */
-	/* Of the worker before, [paths_len]: fleet_device_layers() of its models, which are the
-	 * same again where the device has room for them or comes to have it; NULL: none. */
-	const uint32_t *device_layers;
+	/* Of the worker before, [FLEET_MODELS_MAX]: layers of a model that is served again are
+	 * parted the same way where the device has room for it or comes to have it; NULL: none. */
+	const struct fleet_parted *parted;
 	int64_t device_wait_ns; /* at most so long for that; 0: FLEET_DEVICE_WAIT_NS */
 };
 
@@ -181,6 +187,9 @@ uint64_t fleet_device_budget(const struct fleet_config *config);
  * the worker before had there.  Logs what is not as one would have it. */
 enum rc fleet_part_layers(struct fleet *fleet, const struct fleet_config *config,
     struct served_model *model, struct errmsg *why) RC_CHECK;
+
+/* Which file it is: of its header, tensor table and name. */
+uint64_t fleet_model_id(const struct model_info *info);
 
 /* Layers that the device computes: the last of the model; 0: the CPU has them all. */
 uint32_t fleet_device_layers(const struct served_model *model);

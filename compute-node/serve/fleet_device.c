@@ -6,13 +6,16 @@
 #include "serve/fleet.h"
 
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "os/memory.h"
+#include "os/process.h"
 
 #define LOOK_NS (100 * NS_PER_MS)
+#define FNV_PRIME UINT64_C(0x100000001b3)
 
 /* All but `reserve_bytes` of what is free. */
 static uint64_t free_bytes(
@@ -44,17 +47,21 @@ uint64_t fleet_device_bytes(const struct backend_api *api, unsigned device, cons
 	return free_bytes(api, device, memory_root, FLEET_DEVICE_RESERVE_BYTES);
 }
 
-/* Of them, what the operator lets be taken. */
-static uint64_t budget_of(const struct fleet_config *config, uint64_t reserve_bytes)
+/* Of so many bytes, what the operator lets be taken. */
+static uint64_t allowed(const struct fleet_config *config, uint64_t bytes)
 {
-	const struct engine_config *engine = &config->engine;
-	uint64_t bytes =
-	    free_bytes(engine->backend, engine->device, config->memory_root, reserve_bytes);
-
 	if (config->device_bytes != 0 && config->device_bytes < bytes)
 		bytes = config->device_bytes;
 	return config->budget_bytes != 0 && config->budget_bytes < bytes ? config->budget_bytes
 									 : bytes;
+}
+
+static uint64_t budget_of(const struct fleet_config *config, uint64_t reserve_bytes)
+{
+	const struct engine_config *engine = &config->engine;
+
+	return allowed(config,
+	    free_bytes(engine->backend, engine->device, config->memory_root, reserve_bytes));
 }
 
 uint64_t fleet_device_budget(const struct fleet_config *config)
@@ -143,10 +150,11 @@ enum rc fleet_choose(const struct model *model, bool optional, struct engine_con
 	return rc == RC_OK ? rc : errmsg_rc(why, rc, "%s", errmsg_text(&cause, rc));
 }
 
-/* Of the device's budget, beside the models before. */
-static uint64_t room_of(const struct fleet *fleet, const struct served_model *served)
+/* Of a budget of the device, beside the models before. */
+static uint64_t room_of(
+    const struct fleet *fleet, const struct served_model *served, uint64_t budget_bytes)
 {
-	uint64_t room = fleet->device_budget_bytes;
+	uint64_t room = budget_bytes;
 
 	for (const struct served_model *before = fleet->models; before < served; before++) {
 		uint64_t own = before->config.backend != NULL ? fleet_own_bytes(before) : 0;
@@ -154,6 +162,16 @@ static uint64_t room_of(const struct fleet *fleet, const struct served_model *se
 		room = own < room ? room - own : 0;
 	}
 	return room;
+}
+
+uint64_t fleet_model_id(const struct model_info *info)
+{
+	uint64_t id;
+
+	memcpy(&id, info->content_hash, sizeof(id));
+	for (const char *p = info->name; *p != '\0'; p++) /* two tunings may have one header */
+		id = (id ^ (uint8_t)*p) * FNV_PRIME;
+	return id;
 }
 
 uint32_t fleet_device_layers(const struct served_model *served)
@@ -164,19 +182,25 @@ uint32_t fleet_device_layers(const struct served_model *served)
 
 /*
  * A worker that ended may still have its memory there, and other programs' shares change a
- * little: what was there before is waited for, and may take half of the reserve.
+ * little: what was there before is waited for, and may take half of the reserve.  Not what
+ * the operator allows no more, nor when all is to stop.
  */
 static bool comes_back(struct fleet *fleet, const struct fleet_config *config,
     const struct served_model *served, uint32_t n_host_layers)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_NS };
+	uint64_t most = room_of(fleet, served, allowed(config, UINT64_MAX));
 
+	if (!fits_with(served->model, &served->config, n_host_layers, most))
+		return false;
 	for (;;) {
-		fleet->device_budget_bytes = budget_of(config, FLEET_DEVICE_RESERVE_BYTES / 2);
-		if (fits_with(
-			served->model, &served->config, n_host_layers, room_of(fleet, served)))
+		uint64_t budget = budget_of(config, FLEET_DEVICE_RESERVE_BYTES / 2);
+
+		fleet->device_budget_bytes = budget;
+		if (fits_with(served->model, &served->config, n_host_layers,
+			room_of(fleet, served, budget)))
 			return true;
-		if (clock_mono_ns() >= fleet->device_until_ns)
+		if (clock_mono_ns() >= fleet->device_until_ns || process_stopping())
 			break;
 		(void)nanosleep(&pause, NULL);
 	}
@@ -192,24 +216,33 @@ static enum rc choose(struct fleet *fleet, const struct fleet_config *config,
 	uint32_t n_layer = served->info->n_layer;
 	enum rc rc;
 
-	if (before > 0 && before <= n_layer &&
+	if (served->config.backend != NULL && before > 0 && before <= n_layer &&
 	    comes_back(fleet, config, served, n_layer - before)) {
 		served->config.n_host_layers = n_layer - before;
 		return fleet_plan(served->model, &served->config, &served->plan, why);
 	}
 	rc = fleet_choose(served->model, config->backend_optional, &served->config,
-	    room_of(fleet, served), &served->plan, &gave_way, why);
+	    room_of(fleet, served, fleet->device_budget_bytes), &served->plan, &gave_way, why);
 	if (gave_way.text[0] != '\0')
 		log_warn("FLEET-BACKEND", "model=%s the CPU computes it: %s", served->info->name,
 		    gave_way.text);
 	return rc;
 }
 
+static uint32_t layers_before(const struct fleet_config *config, const struct model_info *info)
+{
+	for (size_t i = 0; config->parted != NULL && i < FLEET_MODELS_MAX; i++) {
+		if (config->parted[i].device_layers > 0 &&
+		    config->parted[i].model == fleet_model_id(info))
+			return config->parted[i].device_layers;
+	}
+	return 0;
+}
+
 enum rc fleet_part_layers(struct fleet *fleet, const struct fleet_config *config,
     struct served_model *served, struct errmsg *why)
 {
-	const size_t at = (size_t)(served - fleet->models);
-	const uint32_t before = config->device_layers != NULL ? config->device_layers[at] : 0;
+	const uint32_t before = layers_before(config, served->info);
 	enum rc rc = choose(fleet, config, served, before, why);
 	uint32_t n_host = served->config.n_host_layers;
 

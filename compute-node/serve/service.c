@@ -310,19 +310,26 @@ static enum rc open_fleet(
 {
 	struct fleet_config fleet = config->fleet;
 	struct watch *watch = config->watch;
-	uint32_t device_layers[FLEET_MODELS_MAX];
+	struct fleet_parted parted[FLEET_MODELS_MAX];
 
 	if (watch == NULL)
 		return fleet_open(&fleet, &service->fleet, why);
 	for (size_t i = 0; i < FLEET_MODELS_MAX; i++)
-		device_layers[i] = atomic_load(&watch->device_layers[i]);
+		parted[i] = (struct fleet_parted){ .model = atomic_load(&watch->parted[i].model),
+			.device_layers = atomic_load(&watch->parted[i].device_layers) };
 	fleet.engine.pulse = &watch->pulse;
 	fleet.halvings = watch->halvings;
-	fleet.device_layers = device_layers;
+	fleet.parted = parted;
 	enum rc rc = fleet_open(&fleet, &service->fleet, why);
-	for (size_t i = 0; rc == RC_OK && i < service->fleet.n; i++)
-		atomic_store(
-		    &watch->device_layers[i], fleet_device_layers(&service->fleet.models[i]));
+	for (size_t i = 0; rc == RC_OK && i < FLEET_MODELS_MAX; i++) {
+		const struct served_model *served = &service->fleet.models[i];
+
+		atomic_store(&watch->parted[i].device_layers, 0);
+		if (i >= service->fleet.n)
+			continue;
+		atomic_store(&watch->parted[i].model, fleet_model_id(served->info));
+		atomic_store(&watch->parted[i].device_layers, fleet_device_layers(served));
+	}
 	return rc;
 }
 

@@ -50,8 +50,11 @@ enum rc watch_renew(struct watch **watch, int *fd, struct errmsg *why)
 	}
 	if (last != NULL) {
 		memcpy(next->address, last->address, sizeof(next->address));
-		for (size_t i = 0; i < WATCH_MODELS_MAX; i++)
-			atomic_store(&next->device_layers[i], atomic_load(&last->device_layers[i]));
+		for (size_t i = 0; i < WATCH_MODELS_MAX; i++) {
+			atomic_store(&next->parted[i].model, atomic_load(&last->parted[i].model));
+			atomic_store(&next->parted[i].device_layers,
+			    atomic_load(&last->parted[i].device_layers));
+		}
 		atomic_store(&next->short_of_memory, atomic_load(&last->short_of_memory));
 		atomic_store(&next->restarts, atomic_load(&last->restarts));
 		atomic_store(&next->memory_kills, atomic_load(&last->memory_kills));

@@ -23,8 +23,12 @@ struct watch {
 	_Atomic uint64_t pulse;            /* moves on while it is alive, in a pass too */
 	atomic_bool ready;                 /* it serves; only then its pulse counts */
 	char address[WATCH_ADDRESS_BYTES]; /* bound; written before `ready`, kept for the next */
-	/* Layers of each model that its device computes, kept for the next: fleet_config. */
-	_Atomic uint32_t device_layers[WATCH_MODELS_MAX];
+	/* Of each model which it is and how many of its layers its device computes, kept for
+	 * the next: struct fleet_parted. */
+	struct {
+		_Atomic uint64_t model;
+		_Atomic uint32_t device_layers; /* 0 while the two are written */
+	} parted[WATCH_MODELS_MAX];
 
 	/* The supervisor's. */
 	atomic_bool short_of_memory; /* take nothing new, close idle leases */

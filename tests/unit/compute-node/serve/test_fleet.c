@@ -231,25 +231,38 @@ static void test_the_cpus_layers_count_against_the_hosts_budget(void **state)
 	assert_int_equal(fleet_open(&config, &fleet, &why), RC_NOMEM); /* the device's, at take() */
 }
 
-/* The first of the two models, parted after a worker that left `before` layers to the
- * device; how many it has now. */
-static uint32_t part(uint32_t before, int64_t wait_ns)
+/* The first model, parted as `config` says after a worker that left `before` layers of the
+ * model of the file `was` to the device; how many it has now. */
+static uint32_t part_with(
+    struct fleet_config config, const char *was, uint32_t before, int64_t wait_ns)
 {
-	struct fleet_config config = config_of(&api, 0);
+	struct fleet_parted parted[FLEET_MODELS_MAX] = { { .device_layers = before } };
 	struct served_model *served = &fleet.models[0];
+	struct model *last = NULL;
 	uint32_t layers;
 
+	assert_int_equal(model_open(was, &last, NULL), RC_OK);
+	parted[0].model = fleet_model_id(model_info(last));
+	model_close(last);
 	fleet = (struct fleet){ .n = 1, .models[0].config = config.engine };
 	fleet.device_budget_bytes = fleet_device_budget(&config);
 	fleet.device_until_ns = clock_mono_ns() + wait_ns;
-	config.device_layers = &before;
+	config.parted = parted;
 	assert_int_equal(model_open(paths[0], &served->model, NULL), RC_OK);
 	served->info = model_info(served->model);
 	assert_int_equal(fleet_part_layers(&fleet, &config, served, NULL), RC_OK);
 	layers = fleet_device_layers(served);
-	assert_int_equal(layers + served->config.n_host_layers, served->info->n_layer);
+	if (config.engine.backend != NULL)
+		assert_int_equal(layers + served->config.n_host_layers, served->info->n_layer);
 	model_close(served->model);
 	return layers;
+}
+
+/* The first of the two models, parted after a worker that left `before` layers to the
+ * device; how many it has now. */
+static uint32_t part(uint32_t before, int64_t wait_ns)
+{
+	return part_with(config_of(&api, 0), paths[0], before, wait_ns);
 }
 
 #define LONG_NS (60 * NS_PER_S)
@@ -292,6 +305,36 @@ static void test_layers_are_parted_anew_where_their_memory_does_not_come_back(vo
 	assert_true(plan_of(&api, &certain) > device_bytes + FLEET_DEVICE_RESERVE_BYTES);
 	assert_int_equal(part(2, 1), 1);
 	assert_true(fleet.device_budget_bytes == device_bytes); /* with all of the reserve */
+}
+
+/* With `auto` the device may be gone by now, or the operator wants none. */
+static void test_layers_of_a_device_that_is_gone_are_the_cpus(void **state)
+{
+	(void)state;
+	assert_int_equal(part_with(config_of(NULL, 0), paths[0], 2, LONG_NS), 0);
+}
+
+/* The operator may have changed which models are served, and their order. */
+static void test_layers_of_another_model_say_nothing(void **state)
+{
+	uint64_t certain;
+
+	(void)state;
+	device_bytes = plan_of(&api, &certain);
+	assert_int_equal(part_with(config_of(&api, 0), paths[1], 1, LONG_NS), 2);
+}
+
+static void test_what_the_operator_allows_no_more_is_not_waited_for(void **state)
+{
+	struct fleet_config config = config_of(&api, 0);
+	uint64_t certain;
+
+	(void)state;
+	device_bytes = plan_of(&api, &certain);
+	config.device_bytes = device_bytes - 1;
+	looks_without = 8;
+	(void)part_with(config, paths[0], 2, NS_PER_S / 2);
+	assert_true(looks_without > 4);
 }
 
 static void test_models_of_a_device_fit_it_together_or_are_not_served(void **state)
@@ -352,6 +395,9 @@ int main(void)
 		UNIT(test_layers_stay_where_they_were_when_another_worker_starts),
 		UNIT(test_memory_of_the_worker_before_is_waited_for),
 		UNIT(test_layers_are_parted_anew_where_their_memory_does_not_come_back),
+		UNIT(test_layers_of_a_device_that_is_gone_are_the_cpus),
+		UNIT(test_layers_of_another_model_say_nothing),
+		UNIT(test_what_the_operator_allows_no_more_is_not_waited_for),
 		UNIT(test_models_of_a_device_fit_it_together_or_are_not_served),
 		UNIT(test_models_of_the_host_wait_for_their_turn),
 		UNIT(test_blocks_for_messages_fit_the_longest_prompt_of_each_model),
