@@ -54,9 +54,11 @@ static const struct conf_command command = {
 	.args_min = 1,
 	.args_max = 2,
 	.summary = "give devices their tokens",
-	.detail = "`add` prints a token and a QR code that holds the address, the pin of its\n"
-		  "TLS key and the token, once. A device without --layers may do all that the "
-		  "owner may over HTTP.",
+	.detail =
+	    "`add` prints a token and a QR code that holds the address, the pin of its\n"
+	    "TLS key and the token, once. A device without --layers may do what the\n"
+	    "owner may over HTTP, but for changing what is known about them (it may propose),\n"
+	    "deciding about proposals, and reading the ledger and the cloud policy.",
 	.options = options,
 };
 

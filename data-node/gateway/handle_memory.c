@@ -310,8 +310,13 @@ void handle_memory_change_post(struct station *station, const struct api_request
 	enum rc rc = memory_edit(station_book(station), &body.edit, clock_utc_ns(), &number, &why);
 	if (rc == RC_OK)
 		audit(station, request, "memory-change", "", 1);
+	const bool stands = rc == RC_EXISTS || rc == RC_NOTFOUND; /* else the message names it */
 	if (rc != RC_OK)
-		api_error_rc(response, rc, body.edit.how == EDIT_ADD ? "text" : "id", &why);
+		api_error_rc(response, rc,
+		    !stands                     ? NULL
+		    : body.edit.how == EDIT_ADD ? "text"
+						: "id",
+		    &why);
 	else
 		buf_printf(&response->body, "{\"id\":\"f%" PRIu64 "\"}\n", number);
 }

@@ -50,7 +50,8 @@ static struct fact fact_of(const struct edit *edit, const struct book_entry *old
 	if (old != NULL) {
 		/* It may tell what was read, in other words: it goes along with that. */
 		fact = old->fact;
-		fact.valid_from_ns = edit->how == EDIT_CHANGE ? now_ns : old->from_ns;
+		fact.valid_from_ns =
+		    edit->how == EDIT_CHANGE && old->from_ns < now_ns ? now_ns : old->from_ns;
 		fact.valid_to_ns = old->to_ns;
 	}
 	if (edit->class != 0)
@@ -72,6 +73,16 @@ static struct fact fact_of(const struct edit *edit, const struct book_entry *old
 	return fact;
 }
 
+/* The same holds, or is said of the same time, which may be over or yet to come. */
+static bool is_known(const struct book_entry *entry, const struct fact *fact, const char *text_key)
+{
+	if (strcmp(entry->text_key, text_key) != 0)
+		return false;
+	return book_entry_holds(entry, fact->at_ns) ||
+	       (entry->state == FACT_STATE_HOLDS && entry->from_ns == fact->valid_from_ns &&
+		   entry->to_ns == fact->valid_to_ns);
+}
+
 /* The same in the same place, by its text. */
 static enum rc check_new(
     const struct book *book, struct book_draft *draft, const struct fact *fact, struct errmsg *why)
@@ -82,8 +93,7 @@ static enum rc check_new(
 
 	enum rc rc = book_keys(fact, &draft->arena, &text_key, &slot_key);
 	for (size_t i = 0; i < len && rc == RC_OK; i++) {
-		if (book_entry_holds(&entries[i], fact->at_ns) &&
-		    strcmp(entries[i].text_key, text_key) == 0)
+		if (is_known(&entries[i], fact, text_key))
 			rc = errmsg_rc(why, RC_EXISTS, "this is known already");
 	}
 	return rc;
@@ -106,6 +116,12 @@ static enum rc put(struct book *book, struct book_draft *draft, const struct edi
 	    edit->how == EDIT_CORRECT ? old->from_ns : fact.valid_from_ns, *number, now_ns);
 }
 
+/* It does not hold any more, or never did; or what becomes of it is settled. */
+static bool is_over(const struct book_entry *entry, int64_t now_ns)
+{
+	return entry->to_ns <= now_ns || entry->to_ns <= entry->from_ns || entry->next != 0;
+}
+
 static enum rc apply(struct book *book, struct book_draft *draft, const struct edit *edit,
     int64_t now_ns, uint64_t *number, struct errmsg *why)
 {
@@ -114,7 +130,7 @@ static enum rc apply(struct book *book, struct book_draft *draft, const struct e
 	const struct book_entry *old = book_find(book, edit->number);
 	if (old == NULL || old->state == FACT_STATE_PROPOSED || old->state == FACT_STATE_REFUSED)
 		return errmsg_rc(why, RC_NOTFOUND, "there is no such fact, or it was forgotten");
-	if (!book_entry_holds(old, now_ns) || old->next != 0)
+	if (is_over(old, now_ns))
 		return errmsg_rc(why, RC_EXISTS, "it was changed or ended meanwhile");
 	if (edit->how == EDIT_CHANGE || edit->how == EDIT_CORRECT)
 		return put(book, draft, edit, old, now_ns, number, why);
@@ -123,6 +139,8 @@ static enum rc apply(struct book *book, struct book_draft *draft, const struct e
 					       : now_ns;
 	if (at_ns < OBS_TIME_MIN_NS || at_ns > OBS_TIME_MAX_NS)
 		return errmsg_rc(why, RC_INVALID, "valid_to: not within 1900 to 2200");
+	if (at_ns > old->to_ns)
+		return errmsg_rc(why, RC_INVALID, "valid_to: it ends before that");
 	*number = old->fact.number;
 	return mark(draft, old, FACT_ENDED, at_ns, 0, now_ns);
 }

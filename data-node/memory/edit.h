@@ -34,8 +34,9 @@ bool edit_how_parse(const char *word, enum edit_how *out);
 
 /*
  * In one commit; `number`: of what holds now, or of what ended.  RC_NOTFOUND: there is no
- * such fact; RC_EXISTS: it does not hold any more, or what is added holds already;
- * RC_INVALID and RC_LIMIT name the field; the book's and the store's errors.
+ * such fact; RC_EXISTS: it does not hold any more, or what is added holds already or is
+ * said of the same time already (one that is yet to hold can be edited); RC_INVALID and RC_LIMIT
+ * name the field; the book's and the store's errors.
  */
 enum rc memory_edit(struct book *book, const struct edit *edit, int64_t now_ns, uint64_t *number,
     struct errmsg *why) RC_CHECK;

@@ -313,6 +313,13 @@ static void test_one_fact_is_changed_where_it_still_stands(void **state)
 			     "\"text\":\"is by the sea\"}"),
 	    409);
 	assert_string_equal(fixture_error(&fx, "param"), "text");
+	/* What the message says of a bound is not said of the id. */
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/memory/change",
+			     "{\"how\":\"add\",\"class\":\"places\",\"text\":\"x\","
+			     "\"valid_from\":\"2026-01-01T00:00:00Z\","
+			     "\"valid_to\":\"2025-01-01T00:00:00Z\"}"),
+	    400);
+	assert_string_equal(fixture_error(&fx, "param"), "");
 	static const char *const bad[] = { "{}", "{\"how\":\"burn\",\"id\":\"f1\"}",
 		"{\"how\":\"end\"}", "{\"how\":\"end\",\"id\":\"x\"}",
 		"{\"how\":\"add\",\"id\":\"f1\",\"class\":\"places\",\"text\":\"x\"}",

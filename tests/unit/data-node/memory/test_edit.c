@@ -183,6 +183,38 @@ static void test_what_was_changed_or_ended_meanwhile_is_left_alone(void **state)
 	assert_int_equal(memory_view(&m, (struct book_query){ 0 }).len, 3);
 }
 
+/* What is yet to hold is said once, and can be put right before it does. */
+static void test_what_is_yet_to_hold_can_be_edited(void **state)
+{
+	const int64_t later_ns = NOW_NS + 5 * DAY_NS, end_ns = NOW_NS + 9 * DAY_NS;
+	const int64_t past_end_ns = end_ns + 1;
+	const struct edit add = { .how = EDIT_ADD,
+		.class = FACT_PROFILE,
+		.text = "Works at the mill",
+		.from_ns = &later_ns,
+		.to_ns = &end_ns };
+
+	(void)state;
+	uint64_t mill = edited(&add, NOW_NS);
+	assert_int_equal(refused(add), RC_EXISTS);
+	/* It would be taken and change nothing. */
+	assert_int_equal(
+	    refused((struct edit){ .how = EDIT_END, .number = mill, .to_ns = &past_end_ns }),
+	    RC_INVALID);
+	const struct edit change = {
+		.how = EDIT_CHANGE, .number = mill, .text = "Works at the quarry"
+	};
+	uint64_t quarry = edited(&change, NOW_NS);
+	assert_int_equal(memory_holds(&m, NOW_NS).len, 0);
+	struct book_view then = memory_holds(&m, later_ns);
+	assert_int_equal(then.len, 1);
+	assert_int_equal(then.entries[0].fact.number, quarry);
+	const struct edit deny = { .how = EDIT_DENY, .number = quarry };
+	(void)edited(&deny, NOW_NS);
+	assert_int_equal(memory_holds(&m, later_ns).len, 0);
+	assert_int_equal(refused((struct edit){ .how = EDIT_DENY, .number = quarry }), RC_EXISTS);
+}
+
 static void test_bad_edits_change_nothing(void **state)
 {
 	const int64_t before_ns = SINCE_NS - DAY_NS, far_ns = INT64_MAX;
@@ -240,6 +272,7 @@ int main(void)
 		TEST(test_a_correction_never_let_the_other_hold),
 		TEST(test_an_end_is_now_or_then_and_a_denial_always),
 		TEST(test_what_was_changed_or_ended_meanwhile_is_left_alone),
+		TEST(test_what_is_yet_to_hold_can_be_edited),
 		TEST(test_bad_edits_change_nothing),
 		TEST(test_an_edited_fact_goes_with_what_it_was_read_from),
 	};
