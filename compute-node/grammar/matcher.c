@@ -488,7 +488,17 @@ const uint64_t *matcher_allowed(struct matcher *m)
 	return bitmap;
 }
 
-/* Of tokens that begin with `front` those that do not fit; they stand beside one another. */
+static size_t blanks_of(const uint8_t *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && memchr(" \n\r\t", text[n], 4) != NULL)
+		n++;
+	return n;
+}
+
+/* Of tokens that begin with `front` those that do not fit.  Where `front` is part of the answer
+ * (`from` 0) blanks may stand before it, and are not. */
 static void clear_behind(
     struct matcher *m, const uint8_t *front, size_t len, size_t from, uint64_t *bitmap)
 {
@@ -501,8 +511,9 @@ static void clear_behind(
 		size_t n = (size_t)vocab->common[i] + vocab->rest[i];
 
 		memcpy(text + vocab->common[i], bytes, vocab->rest[i]);
-		if (n > len && memcmp(text, front, len) == 0 &&
-		    walk(m, text + from, n - from) < STEP_PLACE)
+		size_t gap = from == 0 ? blanks_of(text, n) : 0;
+		if (n - gap > len && memcmp(text + gap, front, len) == 0 &&
+		    walk(m, text + gap + from, n - gap - from) < STEP_PLACE)
 			bitmap[(uint32_t)vocab->ids[i] / WORD_BITS] &=
 			    ~(UINT64_C(1) << (uint32_t)vocab->ids[i] % WORD_BITS);
 	}

@@ -57,7 +57,8 @@ const uint64_t *matcher_allowed(struct matcher *matcher);
 
 /*
  * The same where the answer is free and only begins here behind `front`: all ids, but for those
- * that begin with all of it and go on with what cannot follow.  `whole`: `front` is part of it.
+ * that begin with all of it and go on with what cannot follow.  `whole`: `front` is part of it,
+ * and blanks may go before.
  */
 const uint64_t *matcher_allowed_behind(
     struct matcher *matcher, const char *front, size_t len, bool whole);

@@ -289,7 +289,7 @@ static bool give_ready(struct output *o, struct output_piece *out)
 
 /* What is held of a call's text: up to where, and the bytes that end it behind that.  False:
  * its end is not there yet. */
-static bool call_ends(const struct output *o, size_t *len, size_t *behind)
+static bool call_ends(struct output *o, size_t *len, size_t *behind)
 {
 	/* Within a message tags may stand, where the model was told of calls in words. */
 	const bool message =
@@ -301,7 +301,7 @@ static bool call_ends(const struct output *o, size_t *len, size_t *behind)
 	bool whole = false;
 
 	*behind = 0;
-	*len = 0;
+	*len = o->looked; /* and no further back: texts may be full of what would end it */
 	/* What would end it may stand in a text among its arguments. */
 	do {
 		*len = message         ? output_harmony_end(o, *len, &whole, behind)
@@ -310,6 +310,7 @@ static bool call_ends(const struct output *o, size_t *len, size_t *behind)
 	} while (whole && tool_calls_within(form, &o->tools, buf_text(&o->held), *len) && ++*len);
 	if (whole && !message)
 		*len += strlen(close);
+	o->looked = whole || o->ended ? 0 : *len;
 	if (!whole)
 		*len = o->held.len;
 	return whole || o->ended;

@@ -23,6 +23,7 @@ struct output {
 	const struct tool_marks *marks; /* NULL: none open a call */
 	const char *close;              /* of the reasoning */
 	struct buf held;                /* what was not given out yet */
+	size_t looked;                  /* a call's end is not before these bytes of it */
 	size_t given;                   /* bytes of it that the last piece was */
 	struct tool_schema tools;
 	struct tool_calls *ready; /* calls that were read, one a piece */

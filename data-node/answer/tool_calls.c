@@ -399,7 +399,10 @@ static bool read_deepseek(struct tool_calls *list, const char *at, const char *e
 
 		if (open == NULL)
 			return false;
-		if (begins(name, end, "function") && name + strlen("function") == middle)
+		/* Unless a tool is called so. */
+		const char *behind = skip(middle + strlen(sep), open, " \n\r\t");
+		if (begins(name, end, "function") && name + strlen("function") == middle &&
+		    behind < open)
 			name = middle + strlen(sep);
 		size_t len = 0;
 		while (name + len < open && strchr("\n<", name[len]) == NULL)

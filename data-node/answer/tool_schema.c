@@ -96,6 +96,28 @@ static unsigned of_ref(struct walk *walk, const json_t *ref, int depth)
 	return *at == '\0' && target != NULL ? look(walk, target, depth + 1) : TOOL_VALUE_OTHER;
 }
 
+/* As templates take a value for true, and so whoever holds a call to its schema. */
+static bool is_so(const json_t *value)
+{
+	switch (value == NULL ? JSON_NULL : json_typeof(value)) {
+	case JSON_NULL:
+	case JSON_FALSE:
+		return false;
+	case JSON_INTEGER:
+		return json_integer_value(value) != 0;
+	case JSON_REAL:
+		return json_real_value(value) < 0 || json_real_value(value) > 0;
+	case JSON_STRING:
+		return json_string_length(value) > 0;
+	case JSON_ARRAY:
+		return json_array_size(value) > 0;
+	case JSON_OBJECT:
+		return json_object_size(value) > 0;
+	default:
+		return true;
+	}
+}
+
 static unsigned look(struct walk *walk, const json_t *schema, int depth)
 {
 	unsigned values = TOOL_VALUE_OTHER;
@@ -116,7 +138,7 @@ static unsigned look(struct walk *walk, const json_t *schema, int depth)
 	else if ((found = json_object_get(schema, "anyOf")) != NULL ||
 		 (found = json_object_get(schema, "oneOf")) != NULL)
 		values = of_choice(walk, found, depth);
-	return values | (json_is_true(json_object_get(schema, "nullable")) ? TOOL_VALUE_NULL : 0u);
+	return values | (is_so(json_object_get(schema, "nullable")) ? TOOL_VALUE_NULL : 0u);
 }
 
 unsigned tool_schema_values(const struct tool_schema *tools, const char *name, size_t name_len,

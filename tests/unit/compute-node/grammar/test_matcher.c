@@ -190,6 +190,9 @@ static void test_what_begins_it_has_to_fit(void **unused)
 	m = fixture_matcher("{\"type\":\"object\",\"additionalProperties\":false}");
 	assert_false(fixture_allows(matcher_allowed_behind(m, "{", 1, true), fixture_word("{\"")));
 	assert_true(fixture_allows(matcher_allowed_behind(m, "{", 1, true), fixture_word("abc")));
+	/* Nor behind blanks, which are not part of it. */
+	assert_false(fixture_allows(matcher_allowed_behind(m, "{", 1, true), fixture_word(" {\"")));
+	assert_true(fixture_allows(matcher_allowed_behind(m, "{", 1, true), fixture_word(" \"")));
 	matcher_free(m);
 }
 

@@ -211,6 +211,27 @@ static void test_ends_within_texts_are_none(void **unused)
 	    "c(f {\"x\":\"" DS("tool" GAP "calls" GAP "end") "\"})");
 }
 
+/* Looked through from its front again and again it would take minutes. */
+static void test_a_text_full_of_ends_is_looked_through_once(void **unused)
+{
+	enum { ENDS = 4000 };
+	const struct output_config hermes = with("hermes");
+	struct buf text, out;
+
+	(void)unused;
+	buf_init(&text, 1 << 20);
+	buf_init(&out, 1 << 20);
+	buf_puts(&text, "<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":\"");
+	for (int i = 0; i < ENDS; i++)
+		buf_puts(&text, "</tool_call>");
+	buf_puts(&text, "\"}}</tool_call>.");
+	run(&hermes, buf_text(&text), 0, strlen("</tool_call>"), &out);
+	assert_int_equal(strncmp(buf_text(&out), "c(f {\"x\":\"</tool_call><", 23), 0);
+	assert_string_equal(buf_text(&out) + out.len - 7, "\"})t(.)");
+	buf_fini(&text);
+	buf_fini(&out);
+}
+
 static void test_llama(void **unused)
 {
 	const struct output_config config = with("llama3");
@@ -256,6 +277,12 @@ static void test_deepseek(void **unused)
 
 	(void)unused;
 	expect(&config, old, "t(Ok.)c(f {\"a\":1})");
+	/* A tool may have the name of what it is. */
+	expect(&config,
+	    DS("tool" GAP "calls" GAP "begin") DS("tool" GAP "call" GAP "begin") "function" DS(
+		"tool" GAP "sep") "{\"a\":1}" DS("tool" GAP "call" GAP "end")
+		DS("tool" GAP "calls" GAP "end"),
+	    "c(function {\"a\":1})");
 	expect(&config, new, "c(f {\"a\":1})c(g {})");
 }
 
@@ -404,6 +431,7 @@ int main(void)
 		cmocka_unit_test(test_functions_and_keys_in_tags),
 		cmocka_unit_test(test_arguments_are_what_the_tools_declare),
 		cmocka_unit_test(test_ends_within_texts_are_none),
+		cmocka_unit_test(test_a_text_full_of_ends_is_looked_through_once),
 		cmocka_unit_test(test_llama),
 		cmocka_unit_test(test_mistral),
 		cmocka_unit_test(test_deepseek),

@@ -15,6 +15,8 @@ static const char tools[] =
     "\"text\":{\"type\":\"string\",\"anyOf\":[{\"type\":\"integer\"}]},"
     "\"both\":{\"type\":[\"string\",\"null\"]},"
     "\"null\":{\"type\":\"string\",\"nullable\":true},"
+    "\"one\":{\"type\":\"string\",\"nullable\":1},"
+    "\"zero\":{\"type\":\"string\",\"nullable\":0},"
     "\"mixed\":{\"type\":[\"string\",\"integer\"]},"
     "\"ref\":{\"$ref\":\"#/$defs/w\"},\"item\":{\"$ref\":\"#/$defs/many/0\"},"
     "\"lost\":{\"$ref\":\"#/$defs/x\"},\"odd\":{\"$ref\":\"#/$defs/%77\"},"
@@ -38,10 +40,11 @@ static void test_schemas_show_what_they_are_of(void **unused)
 		const char *name, *key;
 		unsigned values;
 	} cases[] = { { "f", "text", T }, { "f", "both", T | N }, { "f", "null", T | N },
-		{ "f", "mixed", T | O }, { "f", "ref", T | N }, { "f", "item", T },
-		{ "f", "lost", O }, { "f", "odd", O }, { "f", "loop", O }, { "f", "all", T },
-		{ "f", "any", T | N }, { "f", "other", T | O }, { "f", "free", O },
-		{ "f", "else", T }, { "s", "any", O | H }, { "g", "any", 0 }, { "h", "any", 0 } };
+		{ "f", "one", T | N }, { "f", "zero", T }, { "f", "mixed", T | O },
+		{ "f", "ref", T | N }, { "f", "item", T }, { "f", "lost", O }, { "f", "odd", O },
+		{ "f", "loop", O }, { "f", "all", T }, { "f", "any", T | N },
+		{ "f", "other", T | O }, { "f", "free", O }, { "f", "else", T },
+		{ "s", "any", O | H }, { "g", "any", 0 }, { "h", "any", 0 } };
 	struct tool_schema schema = { .tools = json_loads(tools, 0, NULL) };
 
 	(void)unused;
