@@ -4,7 +4,8 @@
  *
  * A strip has to come from memory while the one before it is multiplied; one that comes
  * late costs a few rows' products more.  Within a unit it is the next one; behind a
- * unit's last strip it is the next unit's first, which a thread takes that early.
+ * unit's last strip it is the next unit's first, which a thread takes that early, but not
+ * the last ones of a stage: another thread may wait for one.
  */
 #include <string.h>
 
@@ -169,12 +170,16 @@ static const uint8_t *strip_at(const struct product *products, size_t n, size_t 
 }
 
 /* The strip that a thread takes after strip `s` of its share: of the last one its next
- * unit's first, which it takes for that early. */
+ * unit's first, which it takes for that early; `total` where it does not. */
 static size_t strip_after(
     const struct worker *w, const struct share *share, size_t total, size_t s, size_t *unit)
 {
-	if (s + 1 < share->first + share->n)
+	size_t end = share->first + share->n;
+
+	if (s + 1 < end)
 		return s + 1;
+	if (total - end < crew_size(w->pass->crew))
+		return total;
 	*unit = crew_take(w->pass->crew);
 	return share_of(w, total, *unit).first;
 }
@@ -190,12 +195,14 @@ static void multiply_shared(
 	if (w->pass->adapted)
 		adapt_lower(w, products, n, from.in);
 
-	for (size_t unit = crew_take(crew); unit != CREW_NONE;) {
+	for (size_t unit = crew_take(crew), now; unit != CREW_NONE;
+	     unit = unit == now ? crew_take(crew) : unit) {
 		struct share share;
 
 		for (size_t i = 0; !counted && i < n; i++)
 			total += strips_of(&products[i]);
 		counted = true;
+		now = unit;
 		share = share_of(w, total, unit);
 		if (share.first >= total)
 			break;
@@ -291,9 +298,11 @@ void block_norm_gated(struct worker *w, const float *norm, const struct gguf_ten
 	}
 	if (p->adapted)
 		adapt_lower(w, both, 2, in);
-	for (size_t unit = crew_take(p->crew); unit != CREW_NONE;) {
+	for (size_t unit = crew_take(p->crew), now; unit != CREW_NONE;
+	     unit = unit == now ? crew_take(p->crew) : unit) {
 		struct share share = share_of(w, total, unit);
 
+		now = unit;
 		if (share.first >= total)
 			break;
 		if (in == NULL)
