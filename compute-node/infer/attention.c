@@ -411,7 +411,7 @@ static void attend_rows(struct worker *w, uint32_t il)
 
 static size_t partial_index(const struct pass *p, size_t row, size_t head, size_t step)
 {
-	return (row * p->model->n_head + head) * p->n_steps_max + step;
+	return (step * (PASS_SPLIT_ROWS - 1) + row) * p->model->n_head + head;
 }
 
 /* One step of all query heads of one KV head of one row, kept for merging. */

@@ -216,6 +216,21 @@ static void run_thread(void *arg, unsigned thread)
 	e->model->arch->forward(&e->workers[thread]);
 }
 
+/* What scratch will hold of it. */
+static void note_touched(struct engine *e)
+{
+	const struct pass *p = &e->pass;
+
+	if (e->n_rows_touched < p->n_rows)
+		e->n_rows_touched = p->n_rows;
+	for (size_t t = 0; p->n_rows < PASS_SPLIT_ROWS && t < p->n_rows; t++) {
+		size_t n = p->rows[t].pos / PASS_STEP + 1;
+
+		if (e->n_steps_touched < n)
+			e->n_steps_touched = n;
+	}
+}
+
 enum rc engine_run(struct engine *e, size_t n_given, struct errmsg *why)
 {
 	struct pass *p = &e->pass;
@@ -233,8 +248,7 @@ enum rc engine_run(struct engine *e, size_t n_given, struct errmsg *why)
 		return device_run(e->device, e->workers, e->n_brief > 0 ? (uint32_t)n_given : 0,
 		    e->n_brief > 0, why);
 	}
-	if (e->n_rows_touched < p->n_rows)
-		e->n_rows_touched = p->n_rows;
+	note_touched(e);
 	p->n_wanted = 0;
 	for (uint32_t t = 0; t < p->n_rows; t++) {
 		if (p->rows[t].want_logits)

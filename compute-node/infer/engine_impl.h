@@ -27,7 +27,8 @@ struct engine {
 	uint32_t *tails;        /* [n_seq] scratch of row checks */
 	uint8_t *scratch;
 	size_t scratch_bytes;
-	size_t n_rows_touched; /* of a pass, since scratch was wiped */
+	/* Of a pass, since scratch was wiped; steps of those whose steps were shared out. */
+	size_t n_rows_touched, n_steps_touched;
 	struct device *device; /* NULL: the crew computes */
 	struct engine *lower;  /* of the first layers, on the CPU; NULL: the device has all */
 	bool *brief;           /* [its places] of the last call's wanted rows */

@@ -149,11 +149,25 @@ static void lay_recurrent(struct layout *at, const struct model *m, size_t rows,
 	lay_acts(at, m, &r->out, rows, 1, inner);
 }
 
+/* By step, since few of a long context's are taken. */
+static void lay_partials(
+    struct layout *at, const struct model *m, const struct engine_config *config, struct pass *p)
+{
+	size_t most = (config->n_ctx + PASS_STEP - 1) / PASS_STEP;
+	size_t n = config->n_threads > 1 ? (PASS_SPLIT_ROWS - 1) * (size_t)m->n_head : 0;
+	struct layout steps = *at;
+
+	steps.n_rows = at->n_steps;
+	p->partials = layout_rows(&steps, most, n, sizeof(struct partial));
+	p->partial_values = layout_rows(&steps, most, n * m->head_dim_v, sizeof(float));
+	steps.n_rows = at->n_rows;
+	*at = steps;
+}
+
 static void lay_pass(
     struct layout *at, const struct model *m, const struct engine_config *config, struct pass *p)
 {
 	size_t rows = config->n_ubatch, dk = m->head_dim_k, dv = m->head_dim_v;
-	size_t parts;
 
 	p->wanted = layout_rows(at, rows, 1, sizeof(*p->wanted));
 	if (config->adapters) {
@@ -175,10 +189,7 @@ static void lay_pass(
 	p->rope = layout_rows(at, rows, m->rope.n_rot, sizeof(float));
 	p->rope_local = layout_rows(at, rows, m->rope_local.n_rot, sizeof(float));
 	p->per_layer = layout_rows(at, rows, m->n_layer * m->n_per_layer, sizeof(float));
-	p->n_steps_max = (config->n_ctx + PASS_STEP - 1) / PASS_STEP;
-	parts = config->n_threads > 1 ? (PASS_SPLIT_ROWS - 1) * m->n_head * p->n_steps_max : 0;
-	p->partials = layout_array(at, parts, sizeof(struct partial));
-	p->partial_values = layout_array(at, parts * dv, sizeof(float));
+	lay_partials(at, m, config, p);
 }
 
 static void walk(struct engine *e, struct layout *at)
@@ -205,9 +216,12 @@ enum rc engine_lay(struct engine *e, uint8_t *base, struct errmsg *why)
 /* All arrays are handed out again, at the same places. */
 void engine_lay_wipe(struct engine *e)
 {
-	struct layout at = { .base = e->scratch, .wipes = true, .n_rows = e->n_rows_touched };
+	struct layout at = { .base = e->scratch,
+		.wipes = true,
+		.n_rows = e->n_rows_touched,
+		.n_steps = e->n_steps_touched };
 
 	if (e->n_rows_touched > 0)
 		walk(e, &at);
-	e->n_rows_touched = 0;
+	e->n_rows_touched = e->n_steps_touched = 0;
 }

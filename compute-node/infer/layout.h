@@ -18,8 +18,9 @@ struct layout {
 	uint8_t *base;
 	size_t used;
 	bool overflow;
-	bool wipes;    /* zero what is handed out */
-	size_t n_rows; /* of arrays by rows so many */
+	bool wipes;     /* zero what is handed out */
+	size_t n_rows;  /* of arrays by rows so many */
+	size_t n_steps; /* and of those by steps of attention */
 };
 
 /* Place of `rows` rows of `n` items of `size` bytes; NULL while measuring. */

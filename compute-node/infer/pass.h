@@ -139,9 +139,8 @@ struct pass {
 	float *rope_local;        /* the same of layers that rotate by rope_local */
 	float *per_layer;         /* [n_ubatch][n_layer][n_per_layer] */
 	float *per_layer_embd;    /* the same, of the tokens; on a device alone */
-	struct partial *partials; /* [PASS_SPLIT_ROWS][n_head][steps] */
+	struct partial *partials; /* [steps][PASS_SPLIT_ROWS - 1][n_head] */
 	float *partial_values;    /* the same, [head_dim_v] each */
-	size_t n_steps_max;
 };
 
 /* A softmax over some positions: max of scores, sum of weights. */

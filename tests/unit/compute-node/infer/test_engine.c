@@ -15,6 +15,7 @@
 
 #include "base/random.h"
 #include "effort.h"
+#include "engine_scratch.h"
 #include "gguf_build.h"
 #include "infer/engine.h"
 #include "kernels/kernels.h"
@@ -293,6 +294,33 @@ static void test_a_truncated_or_wiped_sequence_goes_on_like_a_fresh_one(void **u
 	model_close(model);
 }
 
+/* Of the steps of a long context only those that were taken are zeroed. */
+static void test_steps_that_a_sequence_took_are_wiped_and_no_others(void **state)
+{
+	struct model *model = open_shape(&small);
+	struct engine_config config = { .n_ctx = 16 * PASS_STEP, .n_threads = 2 };
+	float *logits = calloc(600 * N_VOCAB, sizeof(*logits));
+	struct engine *engine;
+	float *last;
+
+	(void)state;
+	assert_non_null(logits);
+	engine = start(model, &config);
+	append(engine, 0, 0, 520, logits);
+	for (size_t i = 520; i < 523; i++)
+		append(engine, 0, i, 1, logits);
+	last = engine->pass.partial_values + (size_t)15 * (PASS_SPLIT_ROWS - 1) *
+						 engine->model->n_head * engine->model->head_dim_v;
+	*last = 1; /* no row ever came there */
+	engine_seq_wipe(engine, 0);
+	assert_true(*last == 1);
+	*last = 0;
+	assert_int_equal(engine_scratch_left(engine), 0);
+	engine_free(engine);
+	model_close(model);
+	free(logits);
+}
+
 static void test_bad_rows_are_refused_and_change_nothing(void **unused)
 {
 	struct model *model = open_shape(&small);
@@ -358,6 +386,7 @@ int main(void)
 		    test_attention_over_several_steps_has_equal_bits_decoded_and_prefilled),
 		cmocka_unit_test(test_sequences_in_one_batch_do_not_touch_each_other),
 		cmocka_unit_test(test_a_truncated_or_wiped_sequence_goes_on_like_a_fresh_one),
+		cmocka_unit_test(test_steps_that_a_sequence_took_are_wiped_and_no_others),
 		cmocka_unit_test(test_bad_rows_are_refused_and_change_nothing),
 		cmocka_unit_test(test_the_plan_counts_what_new_sequences_and_context_take),
 	};
