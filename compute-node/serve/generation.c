@@ -167,6 +167,13 @@ static void set_onset(
 	    gen->calls ? hold->mark : NULL, gen->reasoning);
 }
 
+static bool is_blank(const char *text, size_t len)
+{
+	while (len > 0 && strchr(" \n\r\t", text[len - 1]) != NULL && text[len - 1] != '\0')
+		len--;
+	return len == 0;
+}
+
 /* Text that is free; false: it begins what it may not. */
 static bool push_free(struct generation *gen, int32_t id)
 {
@@ -180,9 +187,9 @@ static bool push_free(struct generation *gen, int32_t id)
 	len = len < GENERATION_PIECE_BYTES_MAX ? len : GENERATION_PIECE_BYTES_MAX;
 	if (onset_push(&gen->onset, text, len, &behind, &behind_len)) {
 		gen->waits = false;
-		if (gen->calls)
-			ok = matcher_push_bytes(
-			    gen->constraint, (const uint8_t *)behind, behind_len);
+		/* Blanks between reasoning and an answer are of neither. */
+		ok = matcher_push_bytes(gen->constraint, (const uint8_t *)behind, behind_len) ||
+		     (!gen->calls && is_blank(behind, behind_len));
 	}
 	wipe(text, sizeof(text));
 	return ok;

@@ -7,7 +7,8 @@
 
 #include "answer/tool_calls_list.h"
 
-#define DEPTH_MAX 64
+#define DEPTH_MAX                                                                                  \
+	128 /* as deep as a schema can hold calls to: so many schemas, and anything below */
 #define NAME_ENDS "{}[]():,<>\" \n\r\t"
 
 struct reader {

@@ -26,7 +26,7 @@ static const char *const fixture_words[] = { "{\"", "\":", "\",\"", "\"}", "[{",
 	"true", "false", "null", ",\"", "\":\"", "\":{\"", "12", "0.5", "e+", "abc", "name", " \"",
 	"\n  ", "    ", "\xc3\xa4", "\xe4\xb8\xad\xe6\x96\x87", "\\n", "\\u00", "a\"",
 	"b\":", "<|x|>", "</tool_call>", "<|\"|>", "</think>", "]}", "\"a\":1", "[[", "]]", "-",
-	"1,2", "tr", "ue", " {\"" };
+	"1,2", "tr", "ue", " {\"", ">{\"", ">\n" };
 #define FIXTURE_WORDS (sizeof(fixture_words) / sizeof(fixture_words[0]))
 #define FIXTURE_N (FIXTURE_FIRST + FIXTURE_WORDS + FIXTURE_MADE)
 

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "../grammar/grammar_fixture.h"
 #include "base/random.h"
 #include "plain_sample.h"
 #include "serve/generation.h"
@@ -157,20 +158,59 @@ static void test_logprobs_are_the_models_own_whatever_is_changed_for_the_choice(
 	generation_fini(&gen);
 }
 
+/* A token that ends the reasoning that a prompt opened may begin the answer too; blanks that it
+ * ends in are nobody's. */
+static void test_what_a_token_holds_behind_reasoning_is_of_the_answer(void **unused)
+{
+	static const char *const tokens[] = { ">{\"", ">\n" };
+	static const char *const rests[] = { "a\":1}", "{\"a\":1}" };
+	const struct model_info with_words = { .causal = true, .n_vocab = FIXTURE_N };
+	struct served_model model = { .info = &with_words,
+		.tokenizer = fixture.tokenizer,
+		.tool_format = "",
+		.vocab = fixture.vocab,
+		.config = { .n_ctx = 128 } };
+	int32_t prompt_ids[7];
+	const struct tokens prompt = { .ids = prompt_ids, .len = 7 };
+
+	(void)unused;
+	for (size_t i = 0; i < prompt.len; i++)
+		prompt_ids[i] = 3 + "<think>"[i];
+	for (size_t k = 0; k < 2; k++) {
+		uint32_t ids[32], n = 0;
+		struct generation gen;
+		struct fault fault;
+
+		for (const char *at = "hm</think"; *at != '\0'; at++)
+			ids[n++] = 3u + (uint8_t)*at;
+		ids[n++] = (uint32_t)fixture_word(tokens[k]);
+		for (const char *at = rests[k]; *at != '\0'; at++)
+			ids[n++] = 3u + (uint8_t)*at;
+		const struct wire_generate request = {
+			.max_tokens = 60,
+			.generated_ids = ids,
+			.generated_ids_len = n,
+			.constraint = { .kind = WIRE_CONSTRAINT_JSON_OBJECT, .schema = "" },
+		};
+		assert_int_equal(
+		    generation_init(&gen, &model, &request, &prompt, "", &fault), RC_OK);
+		assert_int_equal(gen.finish, WIRE_FINISH_STOP);
+		generation_fini(&gen);
+	}
+}
+
 static int take_memory(void **unused)
 {
-	(void)unused;
 	scratch.sampling = malloc(sample_scratch_bytes(N_VOCAB));
 	scratch.logits = calloc(N_VOCAB, sizeof(float));
-	return scratch.sampling == NULL || scratch.logits == NULL ? -1 : 0;
+	return scratch.sampling == NULL || scratch.logits == NULL ? -1 : fixture_open(unused);
 }
 
 static int give_memory(void **unused)
 {
-	(void)unused;
 	free(scratch.sampling);
 	free(scratch.logits);
-	return 0;
+	return fixture_close(unused);
 }
 
 int main(void)
@@ -181,6 +221,7 @@ int main(void)
 		cmocka_unit_test(test_an_answer_with_nothing_allowed_is_none),
 		cmocka_unit_test(
 		    test_logprobs_are_the_models_own_whatever_is_changed_for_the_choice),
+		cmocka_unit_test(test_what_a_token_holds_behind_reasoning_is_of_the_answer),
 	};
 
 	return cmocka_run_group_tests(tests, take_memory, give_memory);

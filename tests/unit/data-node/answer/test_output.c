@@ -417,6 +417,15 @@ static void test_a_deep_call_is_none(void **unused)
 	char text[400] = "<|tool_call>call:f{a:", expected[400];
 
 	(void)unused;
+	memset(text + strlen(text), '[', 120);
+	(void)snprintf(expected, sizeof(expected), "c(f {\"a\":%.*s%.*s})", 120, strchr(text, '['),
+	    120,
+	    "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
+	    "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]");
+	memset(text + strlen(text), ']', 120);
+	memcpy(text + strlen(text), "}<tool_call|>", sizeof("}<tool_call|>"));
+	expect_cut(&config, text, 0, 7, expected);
+	memset(strchr(text, '['), '\0', sizeof(text) - (size_t)(strchr(text, '[') - text));
 	memset(text + strlen(text), '[', 300);
 	(void)snprintf(expected, sizeof(expected), "t(%s)", text);
 	expect(&config, text, expected);
