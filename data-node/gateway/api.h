@@ -39,6 +39,7 @@ struct api_request {
 	const char *range; /* the Range header; NULL */
 	enum api_peer peer;
 	int64_t device;      /* catalogue id of the token's device; 0 = owner */
+	bool agents;         /* made by an agent, whoever's token it has (mcp_tools.h) */
 	unsigned layers;     /* LAYER_MASK bits the device is limited to; 0: no limit */
 	int64_t error_ns;    /* ε that the device is registered with; 0: the default */
 	uint64_t request_id; /* for logs and x-request-id */

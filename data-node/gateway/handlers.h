@@ -40,7 +40,8 @@ api_handler_fn handle_memory_get, handle_memory_put, handle_memory_change_post;
 api_handler_fn handle_memory_proposals_get, handle_memory_proposals_post;
 api_handler_fn handle_memory_accept_post, handle_memory_refuse_post;
 
-/* It comes from the owner, by their token or at the machine; not from a device. */
+/* It comes from the owner, by their token or at the machine; not from a device, nor from an agent
+ * that was let in there. */
 bool handle_is_owners(const struct api_request *request);
 
 /* The word of an enum wire_link_state: "up", "connecting", "refused", "down". */

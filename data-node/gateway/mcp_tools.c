@@ -311,6 +311,7 @@ enum rc mcp_tools_call(struct station *station, const struct api_request *reques
 	struct api_response response;
 
 	*out = NULL;
+	inner.agents = true;
 	enum rc rc = mcp_tools_request(name, arguments, arena, &inner, why);
 	if (rc != RC_OK)
 		return rc;

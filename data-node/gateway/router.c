@@ -100,8 +100,9 @@ static bool visible(const struct route *route, const struct api_request *request
 
 bool handle_is_owners(const struct api_request *request)
 {
-	return request->peer == API_PEER_CONTROL ||
-	       (request->peer == API_PEER_TOKEN && request->device == CATALOGUE_OWNER);
+	return !request->agents &&
+	       (request->peer == API_PEER_CONTROL ||
+		   (request->peer == API_PEER_TOKEN && request->device == CATALOGUE_OWNER));
 }
 
 static bool path_is(const char *route, const char *path)

@@ -147,6 +147,12 @@ static void test_memory_is_read_and_proposed_to(void **state)
 	assert_int_equal(rpc(CALL("memory_read", "{}")), 200);
 	assert_non_null(strstr(text(), "Is called Jo"));
 	assert_null(strstr(text(), "Anna"));
+	/* What waits is not an agent's to read, with the owner's token neither. */
+	assert_int_equal(rpc(CALL("read_events", "{\"from\":\"2000-01-01T00:00:00Z\",\"to\":"
+						 "\"2100-01-01T00:00:00Z\"}")),
+	    200);
+	assert_false(is_error());
+	assert_null(strstr(text(), "Anna"));
 	assert_int_equal(rpc(CALL("memory_propose", "{\"class\":\"people\"}")), 200);
 	assert_int_equal(error_code(), -32602);
 	assert_int_equal(rpc(CALL("memory_propose", "{\"class\":\"none\",\"text\":\"x\"}")), 200);
