@@ -265,38 +265,35 @@ X(NVFP4, nvfp4, KIND_HALVES)
 typedef void eight_fn(size_t nx, struct job job, size_t n_blocks, const uint8_t *next);
 
 INLINE void direct(eight_fn *eight, size_t nx, const struct weight_rows *weights,
-    const struct q8_rows *x, size_t first, float *out, size_t out_stride)
+    const struct q8_rows *x, size_t n_x, float *out, size_t out_stride)
 {
 	const uint8_t *rows[ROWS];
 	struct operand operands[OPERANDS_MAX];
 	__m256 sums[OPERANDS_MAX];
 
-	UNROLL for (size_t t = 0; t < nx; t++) operands[t] = operand_of(x, first + t);
+	UNROLL for (size_t t = 0; t < nx; t++) operands[t] = operand_of(x, t < n_x ? t : n_x - 1);
 	for (size_t r = 0; r < weights->n; r += ROWS) {
 		point_at(weights, r, rows);
 		UNROLL for (size_t t = 0; t < nx; t++) sums[t] = _mm256_setzero_ps();
 		eight(nx, (struct job){ rows, operands, sums }, x->k / KERNEL_BLOCK,
 		    behind(weights, r));
-		UNROLL for (size_t t = 0; t < nx; t++)
-		    write_rows(out + t * out_stride + r, sums[t], weights->n - r);
+		for (size_t t = 0; t < n_x; t++)
+			write_rows(out + t * out_stride + r, sums[t], weights->n - r);
 	}
 }
 
-/* Rows first … first + nx - 1; three are two and one, for want of registers. */
-#define CALL(name, first, nx)                                                                      \
-	direct(eight_##name, nx, weights, x, first, out + (first)*out_stride, out_stride)
+/* Three rows are four, the last one twice: two and one would unpack weights twice. */
+#define CALL(name, nx) direct(eight_##name, nx, weights, x, n_x, out, out_stride)
 #define X(type, name, kind)                                                                        \
 	void avx2_direct_##name(const struct weight_rows *weights, const struct q8_rows *x,        \
 	    size_t n_x, float *out, size_t out_stride)                                             \
 	{                                                                                          \
-		if (n_x == 4)                                                                      \
-			CALL(name, 0, 4);                                                          \
-		if (n_x == 2 || n_x == 3)                                                          \
-			CALL(name, 0, 2);                                                          \
-		if (n_x == 3)                                                                      \
-			CALL(name, 2, 1);                                                          \
 		if (n_x == 1)                                                                      \
-			CALL(name, 0, 1);                                                          \
+			CALL(name, 1);                                                             \
+		else if (n_x == 2)                                                                 \
+			CALL(name, 2);                                                             \
+		else                                                                               \
+			CALL(name, 4);                                                             \
 	}
 BLOCK_FORMATS(X)
 #undef X
