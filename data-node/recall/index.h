@@ -116,7 +116,7 @@ long index_query(const struct index *index, const struct index_query_term *terms
  * INDEX_SUPPORT_DOCS_MAX], the document that follows it, or what its neighbours
  * lend it: 0 to 1, by the square of how rare each term is; one that no document
  * has counts as the rarest.  `related` NULL: only the words themselves.  O(terms);
- * with related words O(terms of the index).
+ * with related words, which are looked for of the first few terms, O(terms of the index).
  */
 #define INDEX_SUPPORT_DOCS_MAX ((size_t)8)
 struct index_related {

@@ -10,6 +10,7 @@
 
 #define RELATED_BYTES_MIN ((size_t)5) /* shorter words begin others by chance */
 #define RELATED_MAX 64                /* words that count for one */
+#define RELATED_TERMS_MAX 32          /* asked ones whose relatives are looked for */
 
 struct support {
 	const struct index *index;
@@ -93,7 +94,7 @@ static double share_of(const struct support *support, const struct index_query_t
 		double rare = index_rarity(index, terms[i].text, terms[i].len);
 		uint32_t marks =
 		    number == UINT32_MAX ? 0 : marks_of(support, &index->terms[number]);
-		if (related)
+		if (related && i < RELATED_TERMS_MAX)
 			marks |= related_marks(support, terms[i].text, terms[i].len);
 		asked += rare * rare;
 		for (size_t k = 0; k < support->docs_len; k++)

@@ -452,6 +452,33 @@ static void test_documents_in_a_range_are_found_one_after_the_other(void **state
 	index_free(index);
 }
 
+/* A pasted page asks for a thousand words: not each of them is compared with all. */
+static void test_relatives_are_looked_for_of_the_first_words_asked(void **state)
+{
+	const struct index_related related = { .below = 1 };
+	struct index_query_term terms[41];
+	char words[40][16];
+	struct index *index;
+	uint32_t doc = 0;
+
+	(void)state;
+	assert_int_equal(index_new(&index), RC_OK);
+	index_begin(index, 10, 0, 0);
+	index_add(index, "teacher", strlen("teacher"), 4);
+	assert_int_equal(index_end(index), RC_OK);
+	for (size_t i = 0; i < 40; i++) {
+		word_of(i, words[i]);
+		terms[i + 1] = (struct index_query_term){ words[i], strlen(words[i]), 1 };
+	}
+	terms[0] = (struct index_query_term){ "teach", strlen("teach"), 1 };
+	assert_true(index_support(index, terms, 41, &doc, 1, NULL) == 0);
+	assert_true(index_support(index, terms, 41, &doc, 1, &related) > 0);
+	terms[0] = terms[40]; /* and the other way round */
+	terms[40] = (struct index_query_term){ "teach", strlen("teach"), 1 };
+	assert_true(index_support(index, terms, 41, &doc, 1, &related) == 0);
+	index_free(index);
+}
+
 static void test_an_empty_index_finds_nothing(void **state)
 {
 	struct index *index;
@@ -516,6 +543,7 @@ int main(void)
 		cmocka_unit_test(test_what_comes_before_a_rare_word_is_found_across_blocks),
 		cmocka_unit_test(test_a_dead_document_before_the_best_keeps_none_out),
 		cmocka_unit_test(test_documents_in_a_range_are_found_one_after_the_other),
+		cmocka_unit_test(test_relatives_are_looked_for_of_the_first_words_asked),
 		cmocka_unit_test(test_an_empty_index_finds_nothing),
 		cmocka_unit_test(test_equal_documents_give_equal_checksums),
 		cmocka_unit_test(test_memory_of_an_item_stays_small),
