@@ -321,6 +321,12 @@ void handle_forget_post(struct station *station, const struct api_request *reque
 
 	if (!read_request(request, arena, &what, &dry_run, &progress, response))
 		return;
+	if (what.source != NULL && strcmp(what.source, OBS_SOURCE_MEMORY) == 0 &&
+	    !handle_is_owners(request)) {
+		api_error(response, 403, "permission_error", "owner_only", "source",
+		    "memory is forgotten with the owner's token alone");
+		return;
+	}
 	if (dry_run) {
 		count_only(station, &what, response);
 		return;

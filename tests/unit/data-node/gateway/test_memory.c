@@ -141,6 +141,12 @@ static void test_an_agent_proposes_and_the_owner_decides(void **state)
 	assert_int_equal(
 	    as_device("POST", "/api/v1/memory/change", "{\"how\":\"end\",\"id\":\"f1\"}", 7, 0),
 	    403);
+	/* Nor is all of it gone by one request, or counted. */
+	static const char *const forget[] = { "{\"source\":\"hearth-memory\"}",
+		"{\"source\":\"hearth-memory\",\"dry_run\":true}" };
+	for (size_t i = 0; i < sizeof forget / sizeof forget[0]; i++)
+		assert_int_equal(as_device("POST", "/api/v1/forget", forget[i], 7, 0), 403);
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/forget", forget[1]), 200);
 	/* Nor does it read what waits, by its number either. */
 	assert_int_equal(as_device("GET", "/api/v1/memory", NULL, 7, 0), 200);
 	assert_null(strstr(body(), "mill"));
