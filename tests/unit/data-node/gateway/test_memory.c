@@ -122,6 +122,17 @@ static void test_bad_requests_are_refused(void **state)
 	    fixture_call(&fx, "POST", "/api/v1/memory/refuse", "{\"id\":\"f99\"}"), 404);
 }
 
+static void test_only_the_owner_forgets_all_of_memory(void **state)
+{
+	static const char *const bodies[] = { "{\"source\":\"hearth-memory\"}",
+		"{\"source\":\"hearth-memory\",\"dry_run\":true}" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
+		assert_int_equal(as_device("POST", "/api/v1/forget", bodies[i], 7, 0), 403);
+	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/forget", bodies[1]), 200);
+}
+
 #define PROPOSAL "{\"class\":\"profile\",\"attribute\":\"employer\",\"text\":\"Works at the mill\"}"
 
 static void test_an_agent_proposes_and_the_owner_decides(void **state)
@@ -141,12 +152,6 @@ static void test_an_agent_proposes_and_the_owner_decides(void **state)
 	assert_int_equal(
 	    as_device("POST", "/api/v1/memory/change", "{\"how\":\"end\",\"id\":\"f1\"}", 7, 0),
 	    403);
-	/* Nor is all of it gone by one request, or counted. */
-	static const char *const forget[] = { "{\"source\":\"hearth-memory\"}",
-		"{\"source\":\"hearth-memory\",\"dry_run\":true}" };
-	for (size_t i = 0; i < sizeof forget / sizeof forget[0]; i++)
-		assert_int_equal(as_device("POST", "/api/v1/forget", forget[i], 7, 0), 403);
-	assert_int_equal(fixture_call(&fx, "POST", "/api/v1/forget", forget[1]), 200);
 	/* Nor does it read what waits, by its number either. */
 	assert_int_equal(as_device("GET", "/api/v1/memory", NULL, 7, 0), 200);
 	assert_null(strstr(body(), "mill"));
@@ -432,6 +437,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_owner_writes_and_reads),
 		cmocka_unit_test(test_bad_requests_are_refused),
+		cmocka_unit_test(test_only_the_owner_forgets_all_of_memory),
 		cmocka_unit_test(test_an_agent_proposes_and_the_owner_decides),
 		cmocka_unit_test(test_no_sender_forges_a_fact),
 		cmocka_unit_test(test_facts_are_no_moments_and_feed_no_slices),
