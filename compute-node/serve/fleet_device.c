@@ -10,12 +10,12 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "os/memory.h"
 #include "os/process.h"
 
 #define LOOK_NS (100 * NS_PER_MS)
-#define FNV_PRIME UINT64_C(0x100000001b3)
 
 /* All but `reserve_bytes` of what is free. */
 static uint64_t free_bytes(
@@ -169,9 +169,7 @@ uint64_t fleet_model_id(const struct model_info *info)
 	uint64_t id;
 
 	memcpy(&id, info->content_hash, sizeof(id));
-	for (const char *p = info->name; *p != '\0'; p++) /* two tunings may have one header */
-		id = (id ^ (uint8_t)*p) * FNV_PRIME;
-	return id;
+	return hash_bytes(id, info->name, strlen(info->name)); /* two tunings, one header */
 }
 
 uint32_t fleet_device_layers(const struct served_model *served)

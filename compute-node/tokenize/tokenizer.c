@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/wipe.h"
 #include "tokenize/tokenizer_impl.h"
 
@@ -131,10 +132,8 @@ size_t tokenizer_piece(const struct tokenizer *t, int32_t id, bool special, char
 
 static uint64_t hash(const char *text, size_t len)
 {
-	uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
+	uint64_t h = hash_bytes(HASH_START, text, len);
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (uint8_t)text[i]) * UINT64_C(1099511628211);
 	return h ^ h >> 32;
 }
 

@@ -7,6 +7,7 @@
 #include "align/peek.h"
 #include "align/slice_row.h"
 #include "base/clock.h"
+#include "base/hash.h"
 
 #define PART_NS (8 * NS_PER_DAY) /* of one reading */
 #define NAMES_BYTES_MAX ((size_t)16 << 20)
@@ -17,14 +18,11 @@
 /* One pointer a name, so that names compare by pointer. */
 static const char *intern(struct episode_signs *signs, const char *text, size_t len)
 {
-	uint64_t hash = UINT64_C(0xCBF29CE484222325);
-
 	if (len == 0)
 		return NULL;
 	if (len > NAME_LEN_MAX)
 		len = NAME_LEN_MAX;
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001B3);
+	uint64_t hash = hash_bytes(HASH_START, text, len);
 	char *name = lookup_find(&signs->known, hash);
 	if (name != NULL)
 		return name;

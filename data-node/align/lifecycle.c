@@ -6,6 +6,7 @@
 
 #include "align/bytes.h"
 #include "base/clock.h"
+#include "base/hash.h"
 
 #define SOURCE_BYTES 24
 #define HEAD_BYTES 28
@@ -108,11 +109,7 @@ static void move_on(struct lifecycle *life, const struct policy *policy, int64_t
 
 static uint64_t key_of(const char *name)
 {
-	uint64_t key = UINT64_C(0xCBF29CE484222325);
-
-	for (; *name != '\0'; name++)
-		key = (key ^ (unsigned char)*name) * UINT64_C(0x100000001B3);
-	return key;
+	return hash_bytes(HASH_START, name, strlen(name));
 }
 
 /* The first place whose key is not less. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "align/lookup.h"
+#include "base/hash.h"
 #include "memory/book_write.h"
 
 #define ARENA_BYTES_MAX ((size_t)128 << 20)
@@ -132,11 +133,7 @@ static enum rc mark(struct changing *c, const struct book_entry *entry, enum fac
 
 static uint64_t hash_of(const char *key)
 {
-	uint64_t hash = UINT64_C(0xCBF29CE484222325);
-
-	for (; *key != '\0'; key++)
-		hash = (hash ^ (uint8_t)*key) * UINT64_C(0x100000001B3);
-	return hash;
+	return hash_bytes(HASH_START, key, strlen(key));
 }
 
 /* Of two keys with one hash the first stands: the other one is said twice at worst. */

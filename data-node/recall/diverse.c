@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "recall/token.h"
 
 struct word {
@@ -31,12 +32,10 @@ static bool add_word(void *ctx, const struct token *token)
 {
 	const struct reading *reading = ctx;
 	struct candidate *to = reading->to;
-	uint64_t hash = UINT64_C(0xCBF29CE484222325);
+	uint64_t hash = hash_bytes(HASH_START, token->word, token->word_len);
 
 	if (token->exact || token->other)
 		return true;
-	for (size_t i = 0; i < token->word_len; i++)
-		hash = (hash ^ (uint8_t)token->word[i]) * UINT64_C(0x100000001B3);
 	for (size_t i = 0; i < to->len; i++) {
 		if (to->words[i].hash == hash)
 			return true;

@@ -7,6 +7,7 @@
 
 #include "align/peek.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/timestamp.h"
 #include "recall/token.h"
 
@@ -49,8 +50,7 @@ void document_talks_free(struct document_talks *talks)
 
 static uint64_t mix(uint64_t hash, const char *text, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001B3);
+	hash = hash_bytes(hash, text, len);
 	return (hash ^ hash >> 31) * UINT64_C(0xBF58476D1CE4E5B9);
 }
 

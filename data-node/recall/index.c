@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/wipe.h"
 
 #define TABLE_CAP_FIRST ((size_t)1024)
@@ -50,10 +51,8 @@ void index_free(struct index *index)
 
 static uint32_t hash_of(const char *text, size_t len)
 {
-	uint64_t hash = UINT64_C(0xCBF29CE484222325);
+	uint64_t hash = hash_bytes(HASH_START, text, len);
 
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001B3);
 	hash ^= hash >> 29;
 	hash *= UINT64_C(0xBF58476D1CE4E5B9);
 	return (uint32_t)(hash >> 32);
@@ -503,30 +502,21 @@ void index_get_stats(const struct index *index, struct index_stats *out)
 		      index->parts_cap * sizeof *index->parts;
 }
 
-static uint64_t sum_bytes(uint64_t sum, const void *bytes, size_t len)
-{
-	const uint8_t *p = bytes;
-
-	for (size_t i = 0; i < len; i++)
-		sum = (sum ^ p[i]) * UINT64_C(0x100000001B3);
-	return sum;
-}
-
 uint64_t index_checksum(const struct index *index)
 {
-	uint64_t sum = UINT64_C(0xCBF29CE484222325);
+	uint64_t sum = HASH_START;
 
 	for (size_t i = 0; i < index->docs_len; i++) {
 		const struct index_doc *doc = &index->docs[i];
 		const struct index_turn *turn = &index->turns[i];
-		sum = sum_bytes(sum, &doc->seq, sizeof doc->seq);
-		sum = sum_bytes(sum, &doc->t0_ns, sizeof doc->t0_ns);
-		sum = sum_bytes(sum, &doc->span_s, sizeof doc->span_s);
-		sum = sum_bytes(sum, &turn->units, sizeof turn->units);
-		sum = sum_bytes(sum, &turn->back, sizeof turn->back);
+		sum = hash_bytes(sum, &doc->seq, sizeof doc->seq);
+		sum = hash_bytes(sum, &doc->t0_ns, sizeof doc->t0_ns);
+		sum = hash_bytes(sum, &doc->span_s, sizeof doc->span_s);
+		sum = hash_bytes(sum, &turn->units, sizeof turn->units);
+		sum = hash_bytes(sum, &turn->back, sizeof turn->back);
 	}
-	sum = sum_bytes(sum, index->texts, index->texts_len);
+	sum = hash_bytes(sum, index->texts, index->texts_len);
 	for (size_t i = 0; i < index->terms_len; i++)
-		sum = sum_bytes(sum, index->terms[i].bytes, index->terms[i].len);
+		sum = hash_bytes(sum, index->terms[i].bytes, index->terms[i].len);
 	return sum;
 }
