@@ -9,6 +9,7 @@
 #include "base/wipe.h"
 #include "serve/constraint.h"
 #include "serve/prompt.h"
+#include "wire/thought.h"
 
 #define LOOK_BACK 24u /* tokens that a mark and a line feed may be */
 
@@ -267,7 +268,7 @@ enum rc generation_init(struct generation *gen, const struct served_model *model
 	rc = check_request(request, model, answer_max, &why);
 	if (rc == RC_OK)
 		rc = take_memory(gen, request, prompt, answer_max, &why);
-	gen->reasoning = ends_in(model->tokenizer, prompt, "<think>");
+	gen->reasoning = ends_in(model->tokenizer, prompt, wire_thoughts[0].open);
 	if (rc == RC_OK)
 		rc = replay_constraint(gen, request, prompt, &why);
 	if (rc != RC_OK) {

@@ -1,17 +1,8 @@
 /* Onset: the marks, and the headers of messages. */
 #include "serve/onset.h"
+#include "wire/thought.h"
 
 #include <string.h>
-
-/* How reasoning begins and ends; the first is what a prompt opens. */
-static const struct {
-	const char *open, *close;
-	bool again; /* also behind a call */
-} thoughts[] = {
-	{ "<think>", "</think>", false },
-	{ "<|channel>thought", "<channel|>", true },
-};
-#define THOUGHTS (sizeof(thoughts) / sizeof(thoughts[0]))
 
 static const char message_mark[] = "<|message|>";
 
@@ -22,7 +13,7 @@ void onset_init(struct onset *o, enum onset_kind kind, const char *mark, bool th
 		.mark = mark,
 		.front = true,
 		.again = thinking,
-		.close = thinking ? thoughts[0].close : NULL,
+		.close = thinking ? wire_thoughts[0].close : NULL,
 	};
 }
 
@@ -134,16 +125,17 @@ static bool look_at_front(struct onset *o, bool *begins)
 	drop(o, n);
 	if (o->tail_len == 0)
 		return false;
-	for (size_t i = 0; i < THOUGHTS; i++) {
-		size_t len = strlen(thoughts[i].open);
+	for (size_t i = 0; i < WIRE_THOUGHTS_LEN; i++) {
+		size_t len = strlen(wire_thoughts[i].open);
 
-		if ((o->again && !thoughts[i].again) ||
-		    memcmp(o->tail, thoughts[i].open, len < o->tail_len ? len : o->tail_len) != 0)
+		if ((o->again && !wire_thoughts[i].again) ||
+		    memcmp(o->tail, wire_thoughts[i].open, len < o->tail_len ? len : o->tail_len) !=
+			0)
 			continue;
 		if (o->tail_len < len)
 			return false;
 		drop(o, len);
-		o->close = thoughts[i].close;
+		o->close = wire_thoughts[i].close;
 		break;
 	}
 	*begins = o->close == NULL && o->kind == ONSET_BARE && o->tail[0] == '{';

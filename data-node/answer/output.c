@@ -9,15 +9,7 @@
 #include "answer/output_state.h"
 #include "answer/tool_calls.h"
 #include "base/random.h"
-
-/* How reasoning begins; whatever else the answer is may follow it. */
-static const struct {
-	const char *open, *close;
-	bool again; /* also behind a call */
-} thoughts[] = {
-	{ "<think>", "</think>", false },
-	{ "<|channel>thought", "<channel|>", true },
-};
+#include "wire/thought.h"
 
 enum rc output_new(const struct output_config *config, struct output **out)
 {
@@ -32,7 +24,7 @@ enum rc output_new(const struct output_config *config, struct output **out)
 	if (o->marks != NULL && config->tools != NULL)
 		o->tools = (struct tool_schema){ json_loads(config->tools, JSON_ALLOW_NUL, NULL),
 			config->must };
-	o->close = thoughts[0].close;
+	o->close = wire_thoughts[0].close;
 	o->where = config->within                         ? IN_REASONING
 		   : config->reasoning                    ? AT_START
 		   : config->calls == OUTPUT_CALLS_FORCED ? IN_CALL
@@ -132,15 +124,15 @@ static bool begin_within(struct output *o, size_t at, bool *wait)
 	bool whole;
 
 	*wait = false;
-	for (size_t i = 0; i < sizeof(thoughts) / sizeof(thoughts[0]); i++) {
-		if ((o->where != AT_START && !thoughts[i].again) ||
-		    !output_begins(o, at, thoughts[i].open, &whole))
+	for (size_t i = 0; i < WIRE_THOUGHTS_LEN; i++) {
+		if ((o->where != AT_START && !wire_thoughts[i].again) ||
+		    !output_begins(o, at, wire_thoughts[i].open, &whole))
 			continue;
 		*wait = !whole;
 		if (!whole)
 			return false;
-		buf_consume(&o->held, at + strlen(thoughts[i].open));
-		o->close = thoughts[i].close;
+		buf_consume(&o->held, at + strlen(wire_thoughts[i].open));
+		o->close = wire_thoughts[i].close;
 		o->where = IN_REASONING;
 		return true;
 	}
