@@ -170,9 +170,9 @@ static const uint8_t *strip_at(const struct product *products, size_t n, size_t 
 }
 
 /* The strip that a thread takes after strip `s` of its share: of the last one its next
- * unit's first, which it takes for that early; `total` where it does not. */
+ * unit's first, for which it takes that unit `early`; `total` where it does not. */
 static size_t strip_after(
-    const struct worker *w, const struct share *share, size_t total, size_t s, size_t *unit)
+    const struct worker *w, const struct share *share, size_t total, size_t s, size_t *early)
 {
 	size_t end = share->first + share->n;
 
@@ -180,8 +180,14 @@ static size_t strip_after(
 		return s + 1;
 	if (total - end < crew_size(w->pass->crew))
 		return total;
-	*unit = crew_take(w->pass->crew);
-	return share_of(w, total, *unit).first;
+	*early = crew_take(w->pass->crew);
+	return share_of(w, total, *early).first;
+}
+
+/* The unit that comes after this one: another one, if it was taken early. */
+static size_t unit_after(struct crew *crew, size_t unit, size_t early)
+{
+	return early != unit ? early : crew_take(crew);
 }
 
 /* A thread looks at what others write only while it holds a unit. */
@@ -195,14 +201,14 @@ static void multiply_shared(
 	if (w->pass->adapted)
 		adapt_lower(w, products, n, from.in);
 
-	for (size_t unit = crew_take(crew), now; unit != CREW_NONE;
-	     unit = unit == now ? crew_take(crew) : unit) {
+	for (size_t unit = crew_take(crew), early; unit != CREW_NONE;
+	     unit = unit_after(crew, unit, early)) {
 		struct share share;
 
 		for (size_t i = 0; !counted && i < n; i++)
 			total += strips_of(&products[i]);
 		counted = true;
-		now = unit;
+		early = unit;
 		share = share_of(w, total, unit);
 		if (share.first >= total)
 			break;
@@ -212,7 +218,7 @@ static void multiply_shared(
 			const struct product *product = products;
 			size_t strip = s, low_at = 0;
 			const uint8_t *next =
-			    strip_at(products, n, strip_after(w, &share, total, s, &unit));
+			    strip_at(products, n, strip_after(w, &share, total, s, &early));
 
 			while (strip >= strips_of(product)) {
 				low_at += adapt_rows(product, from.in);
@@ -298,17 +304,17 @@ void block_norm_gated(struct worker *w, const float *norm, const struct gguf_ten
 	}
 	if (p->adapted)
 		adapt_lower(w, both, 2, in);
-	for (size_t unit = crew_take(p->crew), now; unit != CREW_NONE;
-	     unit = unit == now ? crew_take(p->crew) : unit) {
+	for (size_t unit = crew_take(p->crew), early; unit != CREW_NONE;
+	     unit = unit_after(p->crew, unit, early)) {
 		struct share share = share_of(w, total, unit);
 
-		now = unit;
+		early = unit;
 		if (share.first >= total)
 			break;
 		if (in == NULL)
 			in = norm_own(w, norm, false);
 		for (size_t s = share.first; s < share.first + share.n; s++)
-			gate_strip(w, gate, up, in, s, strip_after(w, &share, total, s, &unit));
+			gate_strip(w, gate, up, in, s, strip_after(w, &share, total, s, &early));
 	}
 	crew_finish(p->crew);
 }
