@@ -70,9 +70,11 @@ bool index_has_in_range(
     const struct index *index, const char *text, size_t len, const struct index_range *range)
 {
 	uint32_t number = index_find(index, text, len);
-	const struct index_term *term = &index->terms[number];
 
-	for (size_t group = 0; number != UINT32_MAX && group < posting_groups(term); group++) {
+	if (number == UINT32_MAX)
+		return false;
+	const struct index_term *term = &index->terms[number];
+	for (size_t group = 0; group < posting_groups(term); group++) {
 		struct posting posting = posting_open(term, group);
 		while (posting_next(&posting)) {
 			if (index->turns[posting.doc].units != 0 &&
@@ -92,9 +94,9 @@ static void read_terms(
 
 	for (size_t i = 0; i < terms_len; i++) {
 		uint32_t number = index_find(index, terms[i].text, terms[i].len);
-		const struct index_term *term = &index->terms[number];
 		if (number == UINT32_MAX)
 			continue;
+		const struct index_term *term = &index->terms[number];
 		query->terms[query->terms_len++] = (struct query_term){ .term = term,
 			.doc_weight =
 			    terms[i].weight * idf((double)index->docs_len, (double)term->docs),

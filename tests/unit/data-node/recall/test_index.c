@@ -490,6 +490,11 @@ static void test_an_empty_index_finds_nothing(void **state)
 	assert_int_equal(index_new(&index), RC_OK);
 	assert_int_equal(index_query(index, &term, 1, 1, &range, &hit, 1), 0);
 	index_kill(index, 5);
+	/* A document without words leaves it without terms. */
+	index_begin(index, 10, 0, 0);
+	assert_int_equal(index_end(index), RC_OK);
+	assert_int_equal(index_query(index, &term, 1, 1, &range, &hit, 1), 0);
+	assert_false(index_has_in_range(index, "x", 1, &range));
 	index_free(index);
 }
 
